@@ -1,0 +1,11 @@
+#!/usr/bin/env node
+// The `arkor` command. `--version` is answered here, before anything else is loaded, because
+// scripts and shells ask for it often; every other argument goes to cli/main.js.
+
+const args = process.argv.slice(2);
+
+if (args.length === 1 && (args[0] === "--version" || args[0] === "-V")) {
+  process.stdout.write(`${require("../package.json").version}\n`);
+} else {
+  require("../cli/main.js").main(args);
+}

@@ -1,0 +1,66 @@
+// How the command tells that something went wrong: any thrown value in, one line out.
+// With ARKOR_DEBUG=1 the stack and the chain of causes follow.
+
+const { inspect } = require("node:util");
+
+/** An error whose message is complete for the user: no stack is needed to act on it. */
+class CliError extends Error {
+  /**
+   * @param {string} message
+   * @param {ErrorOptions} [options]
+   */
+  constructor(message, options) {
+    super(message, options);
+    this.name = "CliError";
+  }
+}
+
+/**
+ * Joins the lines of a text, so that one error is one line in a log.
+ * @param {string} text
+ * @returns {string}
+ */
+function oneLine(text) {
+  return text
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((line) => line !== "")
+    .join(" ");
+}
+
+/**
+ * The message of an error in one line, with what its cause adds: `fetch failed` alone says nothing,
+ * `fetch failed (connect ECONNREFUSED 127.0.0.1:4000)` does.
+ * @param {unknown} error any thrown value
+ * @returns {string}
+ */
+function describe(error) {
+  if (!(error instanceof Error)) return oneLine(typeof error === "string" ? error : inspect(error));
+  const message = error.message || error.name;
+  const cause = reasonOf(error.cause);
+  return oneLine(cause && !message.includes(cause) ? `${message} (${cause})` : message);
+}
+
+/**
+ * @param {unknown} cause
+ * @returns {string | undefined}
+ */
+function reasonOf(cause) {
+  if (cause === undefined || cause === null) return undefined;
+  if (!(cause instanceof Error)) return typeof cause === "string" ? cause : inspect(cause);
+  const code = /** @type {NodeJS.ErrnoException} */ (cause).code;
+  return cause.message || code || cause.name;
+}
+
+/**
+ * What the command writes on stderr for an error, without the final newline.
+ * @param {unknown} error any thrown value
+ * @param {NodeJS.ProcessEnv} [env]
+ * @returns {string}
+ */
+function errorText(error, env = process.env) {
+  const line = `error: ${describe(error)}`;
+  return env.ARKOR_DEBUG === "1" ? `${line}\n${inspect(error)}` : line;
+}
+
+module.exports = { CliError, describe, errorText, oneLine };

@@ -1,0 +1,116 @@
+// Ctrl-C while a run is watched. What it means differs: a cloud run goes on without us, a local run
+// lives in a child of this process and ends with it.
+
+const { setTimeout: delay } = require("node:timers/promises");
+const { describe } = require("./errors.js");
+const { LocalBackend } = require("./local/backend.js");
+
+/** Time for the second Ctrl-C, which cancels a cloud run. */
+const SECOND_PRESS_MS = 3000;
+
+/**
+ * The run as far as it has come.
+ * @typedef {object} WatchedRun
+ * @property {import("..").Trainer} [trainer]
+ * @property {boolean} submitting whether `start()` has been called
+ * @property {string} [jobId] once the backend has answered
+ * @property {Promise<unknown>} [waiting] what `wait()` gave
+ */
+
+/** Counts the presses of Ctrl-C; while it listens, they don't end the process. */
+class Interrupts {
+  #count = 0;
+  /** @type {(() => void)[]} */ #waiters = [];
+  #onPress = () => {
+    this.#count += 1;
+    for (const wake of this.#waiters.splice(0)) wake();
+  };
+
+  constructor() {
+    process.on("SIGINT", this.#onPress);
+  }
+
+  get count() {
+    return this.#count;
+  }
+
+  /**
+   * @param {number} count
+   * @returns {Promise<void>} resolves once Ctrl-C has been pressed that often
+   */
+  async pressed(count) {
+    while (this.#count < count) {
+      await new Promise((/** @type {(value: void) => void} */ resolve) => {
+        this.#waiters.push(resolve);
+      });
+    }
+  }
+
+  close() {
+    process.off("SIGINT", this.#onPress);
+  }
+}
+
+/**
+ * After the first Ctrl-C on a cloud run: stop watching; a second one within a few seconds cancels.
+ * @param {WatchedRun} run
+ * @param {Interrupts} interrupts
+ * @param {(line: string) => void} say
+ * @param {number} [secondPressMs]
+ * @returns {Promise<void>} when the process may end
+ */
+async function leaveCloudRun(run, interrupts, say, secondPressMs = SECOND_PRESS_MS) {
+  const { trainer, jobId } = run;
+  if (!trainer || !run.submitting) return;
+  if (jobId === undefined) {
+    // Nobody has seen an id yet: leaving now would leave a run that can't be named.
+    say("Cancelling the submission.");
+    await Promise.race([cancel(trainer, say), interrupts.pressed(2)]);
+    return;
+  }
+  const seconds = secondPressMs / 1000;
+  say(
+    `Stopped watching. Job ${jobId} goes on in the cloud; to cancel it, press Ctrl-C again ` +
+      `within ${seconds} s, or use the dashboard.`,
+  );
+  const again = await Promise.race([
+    interrupts.pressed(2).then(() => true),
+    delay(secondPressMs, false),
+  ]);
+  if (!again) return;
+  say(`Cancelling job ${jobId}.`);
+  await Promise.race([cancel(trainer, say, `Job ${jobId} is cancelled.`), interrupts.pressed(3)]);
+}
+
+/**
+ * After the first Ctrl-C on a local run: cancel it and keep what it has; a second one ends at once.
+ * @param {WatchedRun} run
+ * @param {Interrupts} interrupts
+ * @param {(line: string) => void} say
+ * @returns {Promise<void>} when the backend may be stopped
+ */
+async function cancelLocalRun(run, interrupts, say) {
+  const { trainer } = run;
+  if (!trainer || !run.submitting) return;
+  say("Cancelling the run. Ctrl-C again ends it at once.");
+  const cancelled = cancel(trainer, say).then(() => run.waiting?.catch(() => {}));
+  await Promise.race([cancelled, interrupts.pressed(2)]);
+  if (run.jobId === undefined) return;
+  say(`Its checkpoints are kept in ${LocalBackend.jobPath(run.jobId, "checkpoints")}`);
+}
+
+/**
+ * @param {import("..").Trainer} trainer
+ * @param {(line: string) => void} say
+ * @param {string} [success]
+ */
+async function cancel(trainer, say, success) {
+  try {
+    await trainer.cancel();
+    if (success) say(success);
+  } catch (error) {
+    say(`error: the run could not be cancelled: ${describe(error)}`);
+  }
+}
+
+module.exports = { Interrupts, cancelLocalRun, leaveCloudRun };

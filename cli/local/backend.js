@@ -1,0 +1,162 @@
+// The local backend as `arkor start --local` sees it: one address and one token for the whole run.
+// The process behind them may die; it is started again on the same port, token and store.
+
+const net = require("node:net");
+const path = require("node:path");
+const { CliError } = require("../errors.js");
+const { BackendChild, howItEnded } = require("./child.js");
+
+const STORE = ".arkor/local";
+const MAX_RESTARTS = 3;
+const START_TIMEOUT_MS = 30_000;
+/** Time to save before a backend that was asked to end is killed. */
+const STOP_GRACE_MS = 10_000;
+
+/**
+ * @typedef {object} LocalBackendOptions
+ * @property {string[]} command what starts `arkor-local`, see `findLocalBackend`
+ * @property {string} cwd the project: the store lies in it
+ * @property {(line: string) => void} say tells the user
+ * @property {number} [port] 0, the default, lets the system choose
+ * @property {string} [baseModel] a model directory
+ * @property {NodeJS.ProcessEnv} [env]
+ * @property {number} [startTimeoutMs]
+ */
+
+class LocalBackend {
+  #options;
+  /** @type {BackendChild | undefined} */ #child;
+  #isStopping = false;
+  #restarts = 0;
+  #port;
+  /** @type {string | undefined} */ #token;
+  /** @type {(error: Error) => void} */ #giveUp = () => {};
+  /** @type {Promise<never>} rejects when the backend has died too often */
+  lost;
+
+  /** @param {LocalBackendOptions} options */
+  constructor(options) {
+    this.#options = options;
+    this.#port = options.port ?? 0;
+    this.lost = new Promise((_, reject) => {
+      this.#giveUp = reject;
+    });
+    this.lost.catch(() => {});
+  }
+
+  /**
+   * Where the backend keeps this project's runs, relative to the project.
+   * @param {string} jobId
+   * @param {string} [part]
+   */
+  static jobPath(jobId, part = "") {
+    return path.posix.join(STORE, "jobs", jobId, part);
+  }
+
+  get pid() {
+    return this.#child?.pid;
+  }
+
+  /**
+   * @returns {Promise<import("./child.js").ReadyLine>}
+   * @throws {CliError} it is not ready in time, ends before that, or the port is in use
+   */
+  async start() {
+    if (this.#port !== 0) await checkPort(this.#port);
+    const ready = await this.#launch();
+    this.#token = ready.token;
+    this.#port = Number(new URL(ready.url).port);
+    return ready;
+  }
+
+  async #launch() {
+    const { command, cwd, baseModel, env = process.env } = this.#options;
+    const { ARKOR_LOCAL_TOKEN: _, ...rest } = env;
+    const args = ["--port", String(this.#port), "--store", path.join(cwd, STORE), "--with-parent"];
+    if (baseModel !== undefined) args.push("--base-model", path.resolve(cwd, baseModel));
+    const child = new BackendChild({
+      command: [...command, ...args],
+      cwd,
+      // By the environment, not by an argument, which every user of this machine could read.
+      env: this.#token === undefined ? rest : { ...rest, ARKOR_LOCAL_TOKEN: this.#token },
+      startTimeoutMs: this.#options.startTimeoutMs ?? START_TIMEOUT_MS,
+      log: this.#options.say,
+    });
+    this.#child = child;
+    try {
+      const ready = await child.ready;
+      child.ended.then((ending) => this.#onEnded(howItEnded(ending)));
+      return ready;
+    } catch (error) {
+      child.kill();
+      throw error;
+    }
+  }
+
+  /** @param {string} how */
+  async #onEnded(how) {
+    if (this.#isStopping) return;
+    if (this.#restarts === MAX_RESTARTS) {
+      const message = `arkor-local ${how}, after ${MAX_RESTARTS} restarts; giving up.`;
+      this.#giveUp(new CliError(message));
+      return;
+    }
+    this.#restarts += 1;
+    this.#options.say(
+      `arkor-local ${how}; starting it again on port ${this.#port} (${this.#restarts} of ${MAX_RESTARTS})`,
+    );
+    try {
+      const ready = await this.#launch();
+      if (ready.token !== this.#token) {
+        this.#child?.kill();
+        this.#giveUp(new CliError("arkor-local came back with another token; giving up."));
+      }
+    } catch (error) {
+      if (!this.#isStopping) await this.#onEnded(`did not come back (${messageOf(error)})`);
+    }
+  }
+
+  /**
+   * Ends the backend and waits for it.
+   * @param {{ atOnce?: boolean }} [options] `atOnce`: without giving it time to save
+   */
+  async stop({ atOnce = false } = {}) {
+    this.#isStopping = true;
+    const child = this.#child;
+    if (!child) return;
+    if (atOnce) child.kill();
+    await child.stop(STOP_GRACE_MS);
+  }
+}
+
+/**
+ * @param {unknown} error
+ * @returns {string}
+ */
+function messageOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * Tried here first, because the name of the port makes a better message than a system error of the
+ * backend.
+ * @param {number} port
+ * @returns {Promise<void>}
+ */
+function checkPort(port) {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer();
+    server.once("error", (/** @type {NodeJS.ErrnoException} */ error) => {
+      const message =
+        error.code === "EADDRINUSE"
+          ? `Port ${port} is in use. Give another one with --port, or none to have one chosen.`
+          : `Port ${port} can't be used: ${error.message}`;
+      reject(new CliError(message, { cause: error }));
+    });
+    server.listen({ port, host: "127.0.0.1", exclusive: true }, () =>
+      server.close(() => resolve()),
+    );
+  });
+}
+
+module.exports = { LocalBackend };

@@ -1,0 +1,168 @@
+// One life of the local backend's process: spawned, ready (one JSON line on its stdout), ended.
+// What it writes on stderr is handed on line by line.
+
+const { spawn } = require("node:child_process");
+const { createInterface } = require("node:readline");
+const { CliError } = require("../errors.js");
+
+/** Lines of stderr that are kept to explain a failed start. */
+const KEPT_LINES = 5;
+
+/**
+ * @typedef {object} ReadyLine
+ * @property {string} url
+ * @property {string} token
+ */
+
+/**
+ * @typedef {object} ChildOptions
+ * @property {string[]} command the program and its arguments
+ * @property {string} cwd
+ * @property {NodeJS.ProcessEnv} env
+ * @property {number} startTimeoutMs
+ * @property {(line: string) => void} log gets each line of the backend's stderr
+ */
+
+/** @typedef {{ code: number | null, signal: NodeJS.Signals | null }} Ending */
+
+class BackendChild {
+  #process;
+  #log;
+  #isReady = false;
+  /** @type {string[]} */ #held = [];
+  /** @type {Promise<ReadyLine>} rejects when the process ends or the time is up before */
+  ready;
+  /** @type {Promise<Ending>} when it has ended and all its output is read; never rejects */
+  ended;
+
+  /** @param {ChildOptions} options */
+  constructor({ command: [program = "", ...args], cwd, env, startTimeoutMs, log }) {
+    this.#log = log;
+    this.#process = spawn(program, args, {
+      cwd,
+      env,
+      // The pipe's end tells the backend that we are gone, however we went.
+      stdio: ["pipe", "pipe", "pipe"],
+      // Out of our process group: Ctrl-C is for us, and we decide what becomes of the run.
+      detached: true,
+      windowsHide: true,
+    });
+    // A backend that dies while we write to it is told by its exit, not by EPIPE.
+    this.#process.stdin.on("error", () => {});
+    createInterface(this.#process.stderr).on("line", (line) => this.#onStderr(line));
+
+    const child = this.#process;
+    /** @type {Promise<Error>} */
+    const unstartable = new Promise((resolve) => child.once("error", resolve));
+    /** @type {Promise<Ending>} */
+    const closed = new Promise((resolve) => {
+      child.once("close", (code, signal) => resolve({ code, signal }));
+    });
+    this.ended = Promise.race([closed, unstartable.then(() => ({ code: null, signal: null }))]);
+    this.ready = this.#whenReady(unstartable, startTimeoutMs);
+    // Whoever starts the child looks at `ready`; its rejection is no stray one before that.
+    this.ready.catch(() => {});
+  }
+
+  get pid() {
+    return this.#process.pid;
+  }
+
+  /**
+   * @param {Promise<Error>} unstartable
+   * @param {number} startTimeoutMs
+   * @returns {Promise<ReadyLine>}
+   */
+  async #whenReady(unstartable, startTimeoutMs) {
+    /** @type {NodeJS.Timeout | undefined} */ let timer;
+    try {
+      const ready = await Promise.race([
+        this.#readyLine(),
+        unstartable.then((error) => {
+          throw new CliError(`arkor-local can't be started: ${error.message}`, { cause: error });
+        }),
+        this.ended.then((ending) => {
+          throw new CliError(
+            `arkor-local ${howItEnded(ending)} before it was ready${this.#said()}`,
+          );
+        }),
+        new Promise((_, reject) => {
+          timer = setTimeout(() => {
+            const seconds = startTimeoutMs / 1000;
+            reject(new CliError(`arkor-local was not ready after ${seconds} s${this.#said()}`));
+          }, startTimeoutMs);
+        }),
+      ]);
+      this.#isReady = true;
+      for (const line of this.#held.splice(0)) this.#log(line);
+      return ready;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** @returns {Promise<any>} */
+  #readyLine() {
+    return new Promise((resolve) => {
+      createInterface(this.#process.stdout).on("line", (line) => {
+        const ready = parseReadyLine(line);
+        if (ready) resolve(ready);
+        else this.#onStderr(line);
+      });
+    });
+  }
+
+  /** @param {string} line */
+  #onStderr(line) {
+    if (this.#isReady) this.#log(line);
+    else this.#held.push(line);
+  }
+
+  /** @returns {string} the last words of a backend that did not get ready, for an error message */
+  #said() {
+    const lines = this.#held.filter((line) => line.trim() !== "").slice(-KEPT_LINES);
+    return lines.length > 0 ? `. It said: ${lines.join(" | ")}` : "";
+  }
+
+  /**
+   * Asks it to end: it saves what it has.
+   * @param {number} graceMs after which it is killed
+   * @returns {Promise<void>}
+   */
+  async stop(graceMs) {
+    this.#process.stdin.end();
+    // On Windows every signal kills at once; the closed pipe is the polite way there.
+    if (process.platform !== "win32") this.#process.kill("SIGTERM");
+    const timer = setTimeout(() => this.kill(), graceMs);
+    await this.ended;
+    clearTimeout(timer);
+  }
+
+  kill() {
+    this.#process.kill("SIGKILL");
+  }
+}
+
+/**
+ * @param {string} line
+ * @returns {ReadyLine | undefined}
+ */
+function parseReadyLine(line) {
+  try {
+    const ready = JSON.parse(line);
+    const fits = typeof ready?.url === "string" && typeof ready?.token === "string";
+    return fits ? ready : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * @param {Ending} ending
+ * @returns {string}
+ */
+function howItEnded({ code, signal }) {
+  return signal ? `was ended by ${signal}` : `ended with code ${code}`;
+}
+
+module.exports = { BackendChild, howItEnded };

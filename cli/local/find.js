@@ -1,0 +1,67 @@
+// Where the local backend's binary is: named by the environment, installed as a package, or built in
+// a checkout of this repository.
+
+const fs = require("node:fs");
+const path = require("node:path");
+const { CliError } = require("../errors.js");
+
+const HOW_TO_GET_IT =
+  "Install it with `npm install @arkor/local`, or in a checkout of arkor build it with `npm run build`.";
+
+/**
+ * The command that starts the local backend.
+ * @param {string} cwd
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {string[]} the program and its first arguments
+ * @throws {CliError} there is none; the message says how to get it
+ */
+function findLocalBackend(cwd, env) {
+  if (env.ARKOR_LOCAL_BIN) {
+    const named = path.resolve(cwd, env.ARKOR_LOCAL_BIN);
+    if (!fs.existsSync(named)) {
+      throw new CliError(`ARKOR_LOCAL_BIN names a file that does not exist: ${named}`);
+    }
+    return commandFor(named);
+  }
+  for (const candidate of [installed(cwd), path.join(__dirname, "../../local/index.js")]) {
+    const binary = candidate && binaryOf(candidate);
+    if (binary) return commandFor(binary);
+  }
+  throw new CliError(`The local backend, arkor-local, is not installed. ${HOW_TO_GET_IT}`);
+}
+
+/**
+ * @param {string} cwd
+ * @returns {string | undefined} the file of the `@arkor/local` package
+ */
+function installed(cwd) {
+  try {
+    return require.resolve("@arkor/local", { paths: [cwd, __dirname] });
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * @param {string} file a module that exports `binaryPath()`
+ * @returns {string | undefined} undefined when the package has no binary for this platform
+ */
+function binaryOf(file) {
+  if (!fs.existsSync(file)) return undefined;
+  try {
+    const binary = require(file).binaryPath();
+    return typeof binary === "string" && fs.existsSync(binary) ? binary : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * @param {string} file
+ * @returns {string[]}
+ */
+function commandFor(file) {
+  return /\.[cm]?js$/.test(file) ? [process.execPath, file] : [file];
+}
+
+module.exports = { findLocalBackend };

@@ -1,0 +1,133 @@
+// What the user sees of a run besides his own callbacks' output: on a terminal one live line, else
+// plain lines, both on stderr, so that stdout stays what scripts read.
+
+const { styleText } = require("node:util");
+const { describe } = require("./errors.js");
+const { LiveLine } = require("./live-line.js");
+const { Progress } = require("./progress.js");
+
+/** A log of a long run stays readable: at most one line of progress a second. */
+const PLAIN_MS = 1000;
+
+/**
+ * @param {NodeJS.WriteStream} stream
+ * @returns {import("./progress.js").Paint} honours NO_COLOR, FORCE_COLOR and TERM=dumb
+ */
+function painter(stream) {
+  const colours = stream.isTTY && stream.hasColors();
+  return (style, text) => (colours ? styleText(style, text, { validateStream: false }) : text);
+}
+
+class Reporter {
+  #stdout;
+  #stderr;
+  #now;
+  #progress = new Progress();
+  /** @type {LiveLine | undefined} */ #live;
+  #saidAt = Number.NEGATIVE_INFINITY;
+  #said = "";
+
+  /**
+   * @param {object} [options]
+   * @param {NodeJS.WriteStream} [options.stdout]
+   * @param {NodeJS.WriteStream} [options.stderr]
+   * @param {NodeJS.ProcessEnv} [options.env]
+   * @param {() => number} [options.now] ms
+   */
+  constructor({
+    stdout = process.stdout,
+    stderr = process.stderr,
+    env = process.env,
+    now = () => performance.now(),
+  } = {}) {
+    this.#stdout = stdout;
+    this.#stderr = stderr;
+    this.#now = now;
+    if (!stderr.isTTY || env.TERM === "dumb") return;
+    const paint = painter(stderr);
+    this.#live = new LiveLine({
+      terminal: stderr,
+      streams: stdout.isTTY ? [stdout, stderr] : [stderr],
+      render: (columns) => (this.#started ? this.#progress.line(columns, paint) : ""),
+      now,
+    });
+  }
+
+  #started = false;
+
+  /**
+   * The observer for a trainer's internals.
+   * @returns {import("./internals.js").RunObserver}
+   */
+  observer() {
+    return {
+      onEvent: (name, context, meta) => this.#onEvent(name, context, meta),
+      onReconnect: ({ attempt, delayMs, error }) => {
+        const seconds = (delayMs / 1000).toFixed(1);
+        this.say(`reconnecting in ${seconds} s (attempt ${attempt + 1}): ${describe(error)}`);
+      },
+    };
+  }
+
+  /** @type {NonNullable<import("./internals.js").RunObserver["onEvent"]>} */
+  #onEvent(name, context, meta) {
+    const now = this.#now();
+    if (name === "onStarted") this.#progress.started(context, meta, now);
+    if (name === "onLog") this.#progress.logged(context, now);
+    this.#started ||= name === "onStarted" || name === "onLog";
+    if (this.#live) this.#live.update();
+    else this.#plain(name, context, now);
+  }
+
+  /**
+   * @param {import("./internals.js").CallbackName} name
+   * @param {any} context
+   * @param {number} now ms
+   */
+  #plain(name, context, now) {
+    if (name === "onCheckpoint") {
+      this.say(`checkpoint at step ${context.step}`);
+    } else if (name === "onLog") {
+      const line = this.#progress.plain();
+      const isDue = now - this.#saidAt >= PLAIN_MS || typeof context.evalLoss === "number";
+      if (isDue) this.#sayProgress(line, now);
+    } else if (name === "onCompleted" || name === "onFailed") {
+      // The last state is told whatever the pace.
+      if (this.#progress.step !== undefined) this.#sayProgress(this.#progress.plain(), now);
+    }
+  }
+
+  /**
+   * @param {string} line
+   * @param {number} now ms
+   */
+  #sayProgress(line, now) {
+    if (line === this.#said) return;
+    this.#said = line;
+    this.#saidAt = now;
+    this.say(line);
+  }
+
+  /**
+   * A line for the person who watches.
+   * @param {string} line
+   */
+  say(line) {
+    this.#stderr.write(`${line}\n`);
+  }
+
+  /**
+   * A line of the result, which scripts may read.
+   * @param {string} line
+   */
+  print(line) {
+    this.#stdout.write(`${line}\n`);
+  }
+
+  /** Takes the live line away. */
+  close() {
+    this.#live?.close();
+  }
+}
+
+module.exports = { Reporter, painter };

@@ -1,0 +1,91 @@
+// `npm run build`: the two native parts from their Rust sources. `--addon` builds the package's
+// addon only, `--local` the local backend only. Cargo decides what there is to do, so that a second
+// run costs seconds.
+import { spawnSync } from "node:child_process";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, statSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
+
+/**
+ * @param {string} message
+ * @returns {never}
+ */
+function fail(message) {
+  process.stderr.write(`error: ${message}\n`);
+  process.exit(1);
+}
+
+/**
+ * Runs a program with its output shown.
+ * @param {string} program
+ * @param {string[]} args
+ * @param {string} what told when it fails
+ */
+function run(program, args, what) {
+  const { status, error } = spawnSync(program, args, { cwd: root, stdio: "inherit" });
+  if (error) fail(`${what}: ${error.message}`);
+  if (status !== 0) fail(`${what} failed; its output above says why.`);
+}
+
+function checkCargo() {
+  const { status, error } = spawnSync("cargo", ["--version"], { cwd: root, encoding: "utf8" });
+  if (error || status !== 0) {
+    fail("Rust's cargo was not found. Install Rust from https://rustup.rs, then run this again.");
+  }
+}
+
+/** @returns {string} where cargo puts what it builds, however that was configured */
+function targetDirectory() {
+  const args = ["metadata", "--format-version", "1", "--no-deps"];
+  const { status, stdout, stderr } = spawnSync("cargo", args, {
+    cwd: root,
+    encoding: "utf8",
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  if (status !== 0) fail(`cargo metadata failed: ${stderr.trim().split("\n").join(" ")}`);
+  return JSON.parse(stdout).target_directory;
+}
+
+function buildAddon() {
+  const napi = path.join(root, "node_modules/@napi-rs/cli/dist/cli.js");
+  if (!existsSync(napi)) fail("The build tools are not installed. Run `npm ci` first.");
+  const args = ["build", "--platform", "--release", "--js", "binding.js", "--dts", "binding.d.ts"];
+  run(process.execPath, [napi, ...args, "--", "--locked"], "Building the addon");
+}
+
+function buildLocal() {
+  const args = ["build", "--locked", "--profile", "local", "--package", "arkor-local"];
+  run("cargo", args, "Building the local backend");
+  const name = process.platform === "win32" ? "arkor-local.exe" : "arkor-local";
+  const built = path.join(targetDirectory(), "local", name);
+  const target = path.join(root, "local/bin", name);
+  if (isSame(built, target)) return;
+  mkdirSync(path.dirname(target), { recursive: true });
+  // Copied beside, then renamed: a binary that is running can't be written to.
+  const temporary = `${target}.${process.pid}.tmp`;
+  copyFileSync(built, temporary);
+  chmodSync(temporary, 0o755);
+  renameSync(temporary, target);
+}
+
+/**
+ * @param {string} built
+ * @param {string} copy
+ * @returns {boolean} whether the copy is newer than what was built, and of its size
+ */
+function isSame(built, copy) {
+  const from = statSync(built);
+  const to = statSync(copy, { throwIfNoEntry: false });
+  return to !== undefined && to.size === from.size && to.mtimeMs >= from.mtimeMs;
+}
+
+const flags = process.argv.slice(2);
+const unknown = flags.find((flag) => flag !== "--addon" && flag !== "--local");
+if (unknown !== undefined) fail(`Unknown flag ${unknown}; there are --addon and --local.`);
+const all = flags.length === 0;
+
+checkCargo();
+if (all || flags.includes("--addon")) buildAddon();
+if (all || flags.includes("--local")) buildLocal();
