@@ -3,7 +3,7 @@
 
 const { inspect } = require("node:util");
 
-/** An error whose message is complete for the user: no stack is needed to act on it. */
+/** An error whose message is complete: the user can act on it without its stack or cause. */
 class CliError extends Error {
   /**
    * @param {string} message
@@ -37,6 +37,7 @@ function oneLine(text) {
 function describe(error) {
   if (!(error instanceof Error)) return oneLine(typeof error === "string" ? error : inspect(error));
   const message = error.message || error.name;
+  if (error instanceof CliError) return oneLine(message);
   const cause = reasonOf(error.cause);
   return oneLine(cause && !message.includes(cause) ? `${message} (${cause})` : message);
 }

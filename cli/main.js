@@ -78,6 +78,7 @@ function createProgram() {
  * @returns {Promise<void>}
  */
 async function main(args) {
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", onWriteError);
   try {
     // Nothing to do is no error: it asks what there is.
     const wanted = args.length > 0 ? args : ["--help"];
@@ -88,6 +89,14 @@ async function main(args) {
     process.stderr.write(`${errorText(told)}\n`);
     process.exitCode = 1;
   }
+}
+
+/**
+ * A reader that has gone (`arkor start | head -1`) is no reason to give up a run.
+ * @param {NodeJS.ErrnoException} error
+ */
+function onWriteError(error) {
+  if (error.code !== "EPIPE") throw error;
 }
 
 /**
