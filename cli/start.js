@@ -37,8 +37,9 @@ async function start(entry, options) {
   }
   const session = new Session(options);
   const code = await session.run(entry);
-  // A run that was left has a pending `wait()`, which would keep the process alive.
-  if (session.isFollowing) process.exit(code);
+  // A run that was left has a pending `wait()`, which would keep the process alive; and after
+  // Ctrl-C nothing of the project's may.
+  if (session.isFollowing || code === INTERRUPTED) process.exit(code);
   return code;
 }
 

@@ -1,5 +1,6 @@
 // Runs the `arkor` command as its users do, as a process, and waits on what it prints.
 import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import { onTestFinished } from "vitest";
 
@@ -95,11 +96,12 @@ export function arkor(args: string[], options: RunOptions): Running {
   return run(process.execPath, [BIN, ...args], options);
 }
 
-/** Whether a process with that id exists. */
+/** Whether a process with that id runs; one that has ended and waits for its parent does not. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    if (process.platform !== "linux") return true;
+    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
   } catch {
     return false;
   }

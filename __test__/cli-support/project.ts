@@ -1,5 +1,6 @@
 // A project in a directory of its own, which resolves "arkor" to this checkout.
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -32,6 +33,10 @@ export class Project {
   write(file: string, content: string) {
     mkdirSync(path.dirname(this.path(file)), { recursive: true });
     writeFileSync(this.path(file), content);
+  }
+
+  has(file: string): boolean {
+    return existsSync(this.path(file));
   }
 
   read(file: string): string {

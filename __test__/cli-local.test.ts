@@ -1,0 +1,193 @@
+// `arkor start --local`: how the backend's process is found, started, watched and ended. A script
+// stands in for the backend where its failure is what is tested.
+import { createServer } from "node:net";
+import path from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { arkor, isAlive, ROOT } from "./cli-support/command.ts";
+import { handMadeTrainer, Project } from "./cli-support/project.ts";
+
+const FAKE = path.join(ROOT, "__test__/cli-support/fake-backend.mjs");
+
+/** A run that goes on until it is cancelled, as far as the backend lets it. */
+const ENDLESS = handMadeTrainer({
+  wait: `
+    console.log("waiting at " + process.env.ARKOR_CLOUD_API_URL);
+    const keepAlive = setInterval(() => {}, 1000);
+    await new Promise((resolve) => { globalThis.cancelled = resolve; });
+    clearInterval(keepAlive);
+    return { job: { id: "job-1", status: "cancelled" }, artifacts: [] };`,
+  cancel: `console.log("cancel was called"); globalThis.cancelled();`,
+});
+
+const IS_READY = /fake: pid=(\d+) port=(\d+) token=(\w+)\n/;
+
+function startLocal(
+  project: Project,
+  { args = [], mode, bin = FAKE }: { args?: string[]; mode?: string; bin?: string } = {},
+) {
+  const env = { ARKOR_LOCAL_BIN: bin, FAKE_BACKEND: mode, ARKOR_LOCAL_TOKEN: undefined };
+  return arkor(["start", "--local", ...args], { ...project, env });
+}
+
+/** A port that somebody listens on until the test ends. */
+async function portInUse(): Promise<number> {
+  const server = createServer();
+  onTestFinished(() => void server.close());
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
+
+describe("starting", () => {
+  it("gives the project the backend's address and token, and its store the project's directory", async () => {
+    const project = new Project({
+      "src/arkor/index.ts": handMadeTrainer({
+        start: `console.log(process.env.ARKOR_CLOUD_API_URL, process.env.ARKOR_LOCAL_TOKEN);`,
+      }),
+    });
+    const { code, stdout, stderr } = await startLocal(project, { args: ["--base-model", "m"] })
+      .exit;
+    const [, , port, token] = stderr.match(IS_READY) ?? [];
+    expect(code).toBe(0);
+    expect(stdout).toContain(`http://127.0.0.1:${port} ${token}\n`);
+    const given = JSON.stringify({
+      port: "0",
+      "with-parent": true,
+      store: project.path(".arkor/local"),
+      "base-model": project.path("m"),
+    });
+    expect(JSON.parse(stderr.match(/fake: (\{.*\})/)?.[1] ?? "null")).toEqual(JSON.parse(given));
+  });
+
+  it("tells where the adapter lies when the run is complete", async () => {
+    const project = new Project({ "src/arkor/index.ts": handMadeTrainer() });
+    const { stdout } = await startLocal(project).exit;
+    expect(stdout).toBe(
+      "Started job job-1\nJob job-1 finished with status=completed\n" +
+        "Adapter: .arkor/local/jobs/job-1/adapter\n",
+    );
+  });
+
+  it("says how to get the backend when ARKOR_LOCAL_BIN names none", async () => {
+    const project = new Project({ "src/arkor/index.ts": handMadeTrainer() });
+    const { code, stderr } = await startLocal(project, { bin: "nowhere" }).exit;
+    expect(code).toBe(1);
+    expect(stderr).toBe(
+      `error: ARKOR_LOCAL_BIN names a file that does not exist: ${project.path("nowhere")}\n`,
+    );
+  });
+
+  it("tells in one line what a backend said that ended before it was ready", async () => {
+    const project = new Project({ "src/arkor/index.ts": handMadeTrainer() });
+    const { code, stderr } = await startLocal(project, { mode: "broken" }).exit;
+    expect(code).toBe(1);
+    expect(stderr).toBe(
+      "error: arkor-local ended with code 3 before it was ready. It said: fake: the store is not writable\n",
+    );
+  });
+
+  it("names the port that is in use, in one line", async () => {
+    const port = await portInUse();
+    const project = new Project({ "src/arkor/index.ts": handMadeTrainer() });
+    const { code, stderr } = await startLocal(project, { args: ["--port", String(port)] }).exit;
+    expect(code).toBe(1);
+    expect(stderr).toBe(
+      `error: Port ${port} is in use. Give another one with --port, or none to have one chosen.\n`,
+    );
+  });
+
+  it("gives up on a backend that is not ready in time, with what it said", async () => {
+    const { LocalBackend } = await import("../cli/local/backend.js");
+    const backend = new LocalBackend({
+      command: [process.execPath, FAKE],
+      cwd: new Project().cwd,
+      env: { ...process.env, FAKE_BACKEND: "silent" },
+      startTimeoutMs: 3000,
+      say: () => {},
+    });
+    await expect(backend.start()).rejects.toThrow(
+      "arkor-local was not ready after 3 s. It said: fake: loading weights",
+    );
+    await backend.stop();
+    expect(isAlive(backend.pid ?? -1)).toBe(false);
+  });
+});
+
+describe("a backend that dies", () => {
+  it("is started again on the same port, with the same token", async () => {
+    const running = startLocal(new Project({ "src/arkor/index.ts": ENDLESS }));
+    await running.until("stdout", /waiting at/);
+    const [line, pid, port, token] = await running.until("stderr", IS_READY);
+    process.kill(Number(pid), "SIGKILL");
+    const again = new RegExp(`fake: pid=(?!${pid})\\d+ port=${port} token=${token}\\n`);
+    await running.until("stderr", again);
+    expect(running.stderr.split(line)[1]).toContain(
+      `arkor-local was ended by SIGKILL; starting it again on port ${port} (1 of 3)\n`,
+    );
+  });
+
+  it("is given up after three restarts, with exit code 1", async () => {
+    const running = startLocal(new Project({ "src/arkor/index.ts": ENDLESS }), { mode: "dying" });
+    const { code, stderr } = await running.exit;
+    expect(code).toBe(1);
+    expect(stderr.match(IS_READY)).not.toBeNull();
+    expect(stderr.match(/starting it again on port \d+ \(\d of 3\)/g)).toHaveLength(3);
+    expect(stderr).toMatch(
+      /\nerror: arkor-local ended with code 7, after 3 restarts; giving up\.\n$/,
+    );
+  });
+});
+
+describe("the end of the command", () => {
+  it("ends the backend after a completed run", async () => {
+    const project = new Project({ "src/arkor/index.ts": handMadeTrainer() });
+    const { stderr } = await startLocal(project).exit;
+    expect(isAlive(Number(stderr.match(IS_READY)?.[1]))).toBe(false);
+  });
+
+  it("ends the backend when the command itself is killed", async () => {
+    const running = startLocal(new Project({ "src/arkor/index.ts": ENDLESS }));
+    await running.until("stdout", /waiting at/);
+    const [, pid] = await running.until("stderr", IS_READY);
+    running.kill("SIGKILL");
+    // The pipes of the backend are ours too: they close when it has ended.
+    await running.exit;
+    await expect.poll(() => isAlive(Number(pid))).toBe(false);
+  });
+
+  it("Ctrl-C cancels the run, says where its checkpoints are, ends the backend, and exits with 130", async () => {
+    const running = startLocal(new Project({ "src/arkor/index.ts": ENDLESS }));
+    await running.until("stdout", /waiting at/);
+    const [, pid] = await running.until("stderr", IS_READY);
+    running.kill("SIGINT");
+    const { code, stdout, stderr } = await running.exit;
+    expect(code).toBe(130);
+    expect(stdout).toContain("cancel was called\n");
+    expect(stdout).toContain("Job job-1 finished with status=cancelled\n");
+    expect(stderr).toContain("Its checkpoints are kept in .arkor/local/jobs/job-1/checkpoints\n");
+    expect(isAlive(Number(pid))).toBe(false);
+  });
+
+  it("a second Ctrl-C waits for nothing", async () => {
+    const stuck = ENDLESS.replace("globalThis.cancelled();", "await new Promise(() => {});");
+    const running = startLocal(new Project({ "src/arkor/index.ts": stuck }), { mode: "stubborn" });
+    await running.until("stdout", /waiting at/);
+    const [, pid] = await running.until("stderr", IS_READY);
+    running.kill("SIGINT");
+    await running.until("stdout", /cancel was called/);
+    running.kill("SIGINT");
+    expect((await running.exit).code).toBe(130);
+    expect(isAlive(Number(pid))).toBe(false);
+  });
+
+  it("Ctrl-C while the backend is starting ends both", async () => {
+    const project = new Project({ "src/arkor/index.ts": ENDLESS });
+    const running = startLocal(project, { mode: "silent" });
+    // Nothing is printed before the backend is ready; the bundle is written just before it starts.
+    await expect.poll(() => project.has(".arkor/build/inputs.json")).toBe(true);
+    running.kill("SIGINT");
+    expect((await running.exit).code).toBe(130);
+    expect(running.stdout).toBe("");
+  });
+});

@@ -1,0 +1,42 @@
+// Stands in for `arkor-local` where its failure is what is tested. FAKE_BACKEND says how it fails:
+// `silent` is never ready, `broken` ends before it is, `dying` ends as soon as it is, and without it
+// it is ready and stays until its stdin closes. It trains nothing.
+import { randomBytes } from "node:crypto";
+import { createServer } from "node:http";
+import { parseArgs } from "node:util";
+
+const { values } = parseArgs({
+  options: {
+    port: { type: "string", default: "0" },
+    store: { type: "string" },
+    "with-parent": { type: "boolean", default: false },
+    "base-model": { type: "string" },
+  },
+});
+const mode = process.env.FAKE_BACKEND;
+
+process.stdin.resume();
+process.stdin.on("end", () => {
+  if (mode !== "stubborn") process.exit(0);
+});
+process.on("SIGTERM", () => {
+  if (mode !== "stubborn") process.exit(0);
+});
+
+if (mode === "silent") {
+  process.stderr.write("fake: loading weights\n");
+} else if (mode === "broken") {
+  process.stderr.write("fake: the store is not writable\n");
+  process.exitCode = 3;
+  process.stdin.destroy();
+} else {
+  const token = process.env.ARKOR_LOCAL_TOKEN ?? randomBytes(8).toString("hex");
+  const server = createServer((_, response) => response.end("here"));
+  server.listen(Number(values.port), "127.0.0.1", () => {
+    const { port } = server.address();
+    process.stdout.write(`${JSON.stringify({ url: `http://127.0.0.1:${port}`, token })}\n`);
+    process.stderr.write(`fake: pid=${process.pid} port=${port} token=${token}\n`);
+    process.stderr.write(`fake: ${JSON.stringify(values)}\n`);
+    if (mode === "dying") process.exit(7);
+  });
+}
