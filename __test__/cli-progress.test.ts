@@ -1,0 +1,228 @@
+// What is seen of a run while it goes on: the live line of a terminal, the plain lines of a log.
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { LiveLine } from "../cli/live-line.js";
+import { formatDuration, Progress, sparkline } from "../cli/progress.js";
+import { Reporter } from "../cli/reporter.js";
+import { asStream, Screen } from "./cli-support/screen.ts";
+
+const NO_PAINT = (_: unknown, text: string) => text;
+const log = (step: number, fields: Record<string, number | null> = {}) => ({
+  step,
+  loss: null,
+  evalLoss: null,
+  learningRate: null,
+  epoch: null,
+  samplesPerSecond: null,
+  ...fields,
+});
+
+describe("the text", () => {
+  it("names what is known, in a fixed order, with the time left at the pace so far", () => {
+    const progress = new Progress();
+    progress.started({}, { totalSteps: 150 }, 1000);
+    const metrics = { loss: 1.2341, evalLoss: 1.4, learningRate: 0.002, samplesPerSecond: 41.2 };
+    progress.logged(log(20, metrics), 3000);
+    expect(progress.plain()).toBe(
+      "step 20/150  loss 1.234  eval 1.400  lr 2.0e-3  41 samples/s  eta 13s",
+    );
+  });
+
+  it("takes the number of steps from the job's config when the backend names none", () => {
+    const progress = new Progress();
+    progress.started({ job: { config: { maxSteps: 30 } } }, undefined, 0);
+    progress.logged(log(3), 0);
+    expect(progress.plain()).toBe("step 3/30");
+  });
+
+  it("keeps the last value of a metric that a step does not have", () => {
+    const progress = new Progress();
+    progress.logged(log(1, { loss: 2, evalLoss: 2.5 }), 0);
+    progress.logged(log(2, { loss: 1 }), 10);
+    expect(progress.plain()).toBe("step 2  loss 1.000  eval 2.500");
+  });
+
+  it("shows a loss that has diverged as it is", () => {
+    const progress = new Progress();
+    progress.logged(log(1, { loss: 1 }), 0);
+    progress.logged(log(2, { loss: Number.NaN }), 10);
+    expect(progress.plain()).toBe("step 2  loss NaN");
+    expect(progress.line(80, NO_PAINT)).toBe("2  loss NaN  ▁");
+  });
+
+  it("draws a bar, the losses and the numbers on one line of a terminal", () => {
+    const progress = new Progress();
+    progress.started({}, { totalSteps: 8 }, 0);
+    for (const [index, loss] of [8, 6, 4, 1].entries()) {
+      progress.logged(log(index + 1, { loss, samplesPerSecond: 9.5 }), (index + 1) * 1000);
+    }
+    expect(progress.line(100, NO_PAINT)).toBe(
+      "██████████░░░░░░░░░░  4/8  loss 1.000  █▆▄▁  9.5 samples/s  eta 4s",
+    );
+  });
+
+  it.each([10, 25, 40, 60])("never fills a terminal of %i columns", (columns) => {
+    const progress = new Progress();
+    progress.started({}, { totalSteps: 1000 }, 0);
+    for (let step = 1; step <= 40; step += 1) {
+      progress.logged(log(step, { loss: 1 / step, evalLoss: 1, samplesPerSecond: 5 }), step);
+    }
+    expect(progress.line(columns, NO_PAINT).length).toBeLessThan(columns);
+  });
+
+  it.each([
+    [400, "0s"],
+    [59_400, "59s"],
+    [61_000, "1m01s"],
+    [3_720_000, "1h02m"],
+  ])("writes %i ms as %s", (ms, text) => {
+    expect(formatDuration(ms)).toBe(text);
+  });
+
+  it("draws a flat line for losses that do not change", () => {
+    expect(sparkline([2, 2, 2], 16)).toBe("▁▁▁");
+    expect(sparkline([], 16)).toBe("");
+  });
+});
+
+describe("the live line", () => {
+  beforeEach(
+    () => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] }),
+  );
+  afterEach(() => void vi.useRealTimers());
+
+  function liveOn(streams: Screen[], text = "the line") {
+    const [terminal] = streams;
+    if (!terminal) throw new Error("no terminal");
+    const live = new LiveLine({
+      terminal: asStream(terminal),
+      streams: streams.map(asStream),
+      render: () => text,
+    });
+    live.update();
+    vi.advanceTimersByTime(100);
+    return live;
+  }
+
+  it("stands below what is printed, whoever prints it", () => {
+    const screen = new Screen();
+    liveOn([screen]);
+    screen.write("first\n");
+    expect(screen.lines).toEqual(["first", ""]);
+    vi.advanceTimersByTime(100);
+    screen.write("second\n");
+    vi.advanceTimersByTime(100);
+    expect(screen.lines).toEqual(["first", "second", "the line"]);
+  });
+
+  it("waits for the end of a line that is printed in parts", () => {
+    const screen = new Screen();
+    liveOn([screen]);
+    screen.write("half ");
+    vi.advanceTimersByTime(500);
+    expect(screen.lines).toEqual(["half "]);
+    screen.write(Buffer.from("a line\n"));
+    vi.advanceTimersByTime(100);
+    expect(screen.lines).toEqual(["half a line", "the line"]);
+  });
+
+  it("is redrawn at most ten times a second", () => {
+    const screen = new Screen();
+    const live = liveOn([screen]);
+    screen.raw = "";
+    for (let ms = 0; ms < 2000; ms += 1) {
+      live.update();
+      vi.advanceTimersByTime(1);
+    }
+    // Both ends of the two seconds may have one.
+    expect(screen.raw.split("the line").length - 1).toBeLessThanOrEqual(21);
+  });
+
+  it("is gone at the end, and the streams are as they were", () => {
+    const screen = new Screen();
+    const live = liveOn([screen]);
+    live.close();
+    screen.write("after\n");
+    vi.advanceTimersByTime(500);
+    expect(screen.lines).toEqual(["after", ""]);
+    expect(Object.hasOwn(screen, "write")).toBe(false);
+  });
+
+  it("hands on what write gets and gives", () => {
+    const screen = new Screen();
+    liveOn([screen]);
+    let isWritten = false;
+    const flushed = screen.write("x\n", "utf8", () => {
+      isWritten = true;
+    });
+    vi.advanceTimersByTime(100);
+    expect(flushed).toBe(true);
+    return vi.waitFor(() => expect(isWritten).toBe(true));
+  });
+});
+
+describe("the reporter", () => {
+  const started = { job: { id: "job-1" } };
+
+  function reportTo(stdout: Screen, stderr: Screen, now = () => 0) {
+    const reporter = new Reporter({
+      stdout: asStream(stdout),
+      stderr: asStream(stderr),
+      env: {},
+      now,
+    });
+    const { onEvent, onReconnect } = reporter.observer();
+    if (!onEvent || !onReconnect) throw new Error("the reporter observes nothing");
+    return { reporter, onEvent, onReconnect };
+  }
+
+  function logFile(): Screen {
+    return Object.assign(new Screen(), { isTTY: false });
+  }
+
+  it("writes plain lines to a log: at most one a second, and each evaluation", () => {
+    const stderr = logFile();
+    let ms = 0;
+    const { onEvent } = reportTo(logFile(), stderr, () => ms);
+    onEvent("onStarted", started, { totalSteps: 30 });
+    for (let step = 1; step <= 30; step += 1) {
+      ms += 100;
+      onEvent("onLog", log(step, { loss: 1, evalLoss: step === 15 ? 1.5 : null }));
+    }
+    onEvent("onCheckpoint", { step: 30 });
+    onEvent("onCompleted", {});
+    expect(stderr.lines.map((line) => line.replace(/ {2}eta .*/, ""))).toEqual([
+      "step 1/30  loss 1.000",
+      "step 11/30  loss 1.000",
+      "step 15/30  loss 1.000  eval 1.500",
+      "step 25/30  loss 1.000  eval 1.500",
+      "checkpoint at step 30",
+      "step 30/30  loss 1.000  eval 1.500",
+      "",
+    ]);
+    expect(stderr.raw).not.toContain("\u001b");
+  });
+
+  it("says that it reconnects, after which failure, and when", () => {
+    const stderr = logFile();
+    const { onReconnect } = reportTo(logFile(), stderr);
+    const error = new TypeError("fetch failed", { cause: new Error("connect ECONNREFUSED") });
+    onReconnect({ attempt: 0, delayMs: 1034, error });
+    expect(stderr.lines[0]).toBe(
+      "reconnecting in 1.0 s (attempt 1): fetch failed (connect ECONNREFUSED)",
+    );
+  });
+
+  it("colours the live line only where the terminal has colours", () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    const [plain, coloured] = [new Screen(), new Screen({ colours: true })];
+    for (const screen of [plain, coloured]) {
+      const { onEvent, reporter } = reportTo(screen, screen);
+      onEvent("onStarted", started, { totalSteps: 30 });
+      vi.advanceTimersByTime(100);
+      reporter.close();
+    }
+    vi.useRealTimers();
+    expect(plain.raw).not.toContain("\u001b[36m");
+    expect(coloured.raw).toContain("\u001b[36m");
+  });
+});
