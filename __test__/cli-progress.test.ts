@@ -19,17 +19,18 @@ const log = (step: number, fields: Record<string, number | null> = {}) => ({
 describe("the text", () => {
   it("names what is known, in a fixed order, with the time left at the pace so far", () => {
     const progress = new Progress();
-    progress.started({}, { totalSteps: 150 }, 1000);
+    progress.started({}, { totalSteps: 150 });
     const metrics = { loss: 1.2341, evalLoss: 1.4, learningRate: 0.002, samplesPerSecond: 41.2 };
+    progress.logged(log(1), 1000);
     progress.logged(log(20, metrics), 3000);
     expect(progress.plain()).toBe(
-      "step 20/150  loss 1.234  eval 1.400  lr 2.0e-3  41 samples/s  eta 13s",
+      "step 20/150  loss 1.234  eval 1.400  lr 2.0e-3  41 samples/s  eta 14s",
     );
   });
 
   it("takes the number of steps from the job's config when the backend names none", () => {
     const progress = new Progress();
-    progress.started({ job: { config: { maxSteps: 30 } } }, undefined, 0);
+    progress.started({ job: { config: { maxSteps: 30 } } }, undefined);
     progress.logged(log(3), 0);
     expect(progress.plain()).toBe("step 3/30");
   });
@@ -51,7 +52,7 @@ describe("the text", () => {
 
   it("draws a bar, the losses and the numbers on one line of a terminal", () => {
     const progress = new Progress();
-    progress.started({}, { totalSteps: 8 }, 0);
+    progress.started({}, { totalSteps: 8 });
     for (const [index, loss] of [8, 6, 4, 1].entries()) {
       progress.logged(log(index + 1, { loss, samplesPerSecond: 9.5 }), (index + 1) * 1000);
     }
@@ -62,7 +63,7 @@ describe("the text", () => {
 
   it.each([10, 25, 40, 60])("never fills a terminal of %i columns", (columns) => {
     const progress = new Progress();
-    progress.started({}, { totalSteps: 1000 }, 0);
+    progress.started({}, { totalSteps: 1000 });
     for (let step = 1; step <= 40; step += 1) {
       progress.logged(log(step, { loss: 1 / step, evalLoss: 1, samplesPerSecond: 5 }), step);
     }

@@ -1,8 +1,11 @@
 // How the command answers to its arguments: help, version, and usage errors in one line.
+import { readFileSync } from "node:fs";
+import path from "node:path";
 import { describe, expect, it } from "vitest";
-import manifest from "../package.json" with { type: "json" };
-import { arkor } from "./cli-support/command.ts";
+import { arkor, ROOT } from "./cli-support/command.ts";
 import { Project } from "./cli-support/project.ts";
+
+const manifest = JSON.parse(readFileSync(path.join(ROOT, "package.json"), "utf8"));
 
 describe("arkor", () => {
   it.each([["--version"], ["-V"]])(

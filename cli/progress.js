@@ -59,18 +59,18 @@ class Progress {
   /** @type {number | undefined} */ learningRate;
   /** @type {number | undefined} */ samplesPerSecond;
   /** @type {number[]} */ #losses = [];
-  /** @type {{ step: number, at: number } | undefined} */ #from;
+  /** The first step that was seen: what came before it, such as loading, says nothing of the pace.
+   * @type {{ step: number, at: number } | undefined} */
+  #from;
   #last = 0;
 
   /**
    * @param {any} context of `onStarted`
    * @param {Record<string, unknown> | undefined} meta
-   * @param {number} now ms
    */
-  started(context, meta, now) {
+  started(context, meta) {
     const total = meta?.totalSteps ?? context?.job?.config?.maxSteps;
     if (isNumber(total) && total > 0) this.total = total;
-    this.#from = { step: 0, at: now };
   }
 
   /**

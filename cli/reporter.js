@@ -72,7 +72,7 @@ class Reporter {
   /** @type {NonNullable<import("./internals.js").RunObserver["onEvent"]>} */
   #onEvent(name, context, meta) {
     const now = this.#now();
-    if (name === "onStarted") this.#progress.started(context, meta, now);
+    if (name === "onStarted") this.#progress.started(context, meta);
     if (name === "onLog") this.#progress.logged(context, now);
     this.#started ||= name === "onStarted" || name === "onLog";
     if (this.#live) this.#live.update();

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { onTestFinished } from "vitest";
 
-export const ROOT = path.resolve(import.meta.dirname, "../..");
+export const ROOT = path.resolve(__dirname, "../..");
 const BIN = path.join(ROOT, "bin/arkor.js");
 
 export interface Exit {

@@ -33,7 +33,7 @@ if (mode === "silent") {
   const token = process.env.ARKOR_LOCAL_TOKEN ?? randomBytes(8).toString("hex");
   const server = createServer((_, response) => response.end("here"));
   server.listen(Number(values.port), "127.0.0.1", () => {
-    const { port } = server.address();
+    const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
     process.stdout.write(`${JSON.stringify({ url: `http://127.0.0.1:${port}`, token })}\n`);
     process.stderr.write(`fake: pid=${process.pid} port=${port} token=${token}\n`);
     process.stderr.write(`fake: ${JSON.stringify(values)}\n`);
