@@ -50,6 +50,21 @@ describe("what it runs", () => {
     expect((await arkor(["start"], project).exit).stdout).toContain("two\n");
   });
 
+  it("builds again when a file that tsconfig.json extends has changed", async () => {
+    const settings = (file: string) =>
+      JSON.stringify({ compilerOptions: { paths: { "@/trainer": [`./src/${file}`] } } });
+    const project = new Project({
+      "tsconfig.json": `{ "extends": "./base" /* shared */ }`,
+      "base.json": settings("one.ts"),
+      "src/arkor/index.ts": `export { trainer } from "@/trainer";`,
+      "src/one.ts": SAYING("one"),
+      "src/two.ts": SAYING("two"),
+    });
+    expect((await arkor(["start"], project).exit).stdout).toContain("one\n");
+    project.write("base.json", settings("two.ts"));
+    expect((await arkor(["start"], project).exit).stdout).toContain("two\n");
+  });
+
   it("builds again when the bundle itself was changed by other hands", async () => {
     const project = new Project({ "src/arkor/index.ts": SAYING("one") });
     await arkor(["start"], project).exit;

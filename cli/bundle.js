@@ -47,17 +47,39 @@ function digest(file) {
 function digestSources(cwd, inputs) {
   const files = new Set(inputs);
   for (const input of inputs) {
-    let directory = path.dirname(input);
-    files.add(directory);
-    for (;;) {
-      files.add(path.join(directory, "tsconfig.json"));
+    files.add(path.dirname(input));
+    for (const directory of ancestors(input)) {
       files.add(path.join(directory, "package.json"));
-      const parent = path.dirname(directory);
-      if (directory === cwd || parent === directory) break;
-      directory = parent;
+      addSettings(files, path.join(directory, "tsconfig.json"));
     }
   }
   return Object.fromEntries([...files].sort().map((file) => [portable(cwd, file), digest(file)]));
+}
+
+/**
+ * @param {string} file
+ * @returns {string[]} its directory and all above, where esbuild looks for settings
+ */
+function ancestors(file) {
+  const directory = path.dirname(file);
+  return directory === file ? [] : [directory, ...ancestors(directory)];
+}
+
+/**
+ * Adds a tsconfig.json, also an absent one, and the files of the project that it extends.
+ * @param {Set<string>} files
+ * @param {string} file
+ */
+function addSettings(files, file) {
+  if (files.has(file)) return;
+  files.add(file);
+  if (!fs.existsSync(file)) return;
+  const [, bases = ""] =
+    fs.readFileSync(file, "utf8").match(/"extends"\s*:\s*("[^"]*"|\[[^\]]*\])/) ?? [];
+  for (const [, base = ""] of bases.matchAll(/"(\.[^"]*)"/g)) {
+    const extended = path.resolve(path.dirname(file), base);
+    addSettings(files, extended.endsWith(".json") ? extended : `${extended}.json`);
+  }
 }
 
 /**
