@@ -126,6 +126,20 @@ describe("the live line", () => {
     expect(screen.lines).toEqual(["half a line", "the line"]);
   });
 
+  it("makes way for a warning of Node's, which is written past the streams", () => {
+    const screen = new Screen();
+    const live = liveOn([screen]);
+    const seen: string[][] = [];
+    const onWarning = () => seen.push(screen.lines);
+    process.on("warning", onWarning);
+    process.emit("warning", new Error("a warning"));
+    process.off("warning", onWarning);
+    expect(seen).toEqual([[""]]);
+    vi.advanceTimersByTime(100);
+    expect(screen.lines).toEqual(["the line"]);
+    live.close();
+  });
+
   it("is redrawn at most ten times a second", () => {
     const screen = new Screen();
     const live = liveOn([screen]);

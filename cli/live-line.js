@@ -19,6 +19,11 @@ class LiveLine {
   /** @type {(() => void)[]} */ #restore = [];
   #write;
   #clearAtExit = () => this.#clear();
+  // Node prints its warnings past `process.stderr.write`, in a listener that runs after this one.
+  #makeWay = () => {
+    this.#clear();
+    this.update();
+  };
 
   /**
    * @param {object} options
@@ -34,6 +39,7 @@ class LiveLine {
     this.#write = terminal.write.bind(terminal);
     for (const stream of streams) this.#wrap(stream);
     process.once("exit", this.#clearAtExit);
+    process.prependListener("warning", this.#makeWay);
   }
 
   /** @param {NodeJS.WriteStream} stream */
@@ -91,6 +97,7 @@ class LiveLine {
     this.#clear();
     for (const restore of this.#restore.splice(0)) restore();
     process.off("exit", this.#clearAtExit);
+    process.off("warning", this.#makeWay);
   }
 }
 

@@ -64,7 +64,8 @@ class Reporter {
       onEvent: (name, context, meta) => this.#onEvent(name, context, meta),
       onReconnect: ({ attempt, delayMs, error }) => {
         const seconds = (delayMs / 1000).toFixed(1);
-        this.say(`reconnecting in ${seconds} s (attempt ${attempt + 1}): ${describe(error)}`);
+        const reason = error === undefined ? "" : `: ${describe(error)}`;
+        this.say(`reconnecting in ${seconds} s (attempt ${attempt + 1})${reason}`);
       },
     };
   }
