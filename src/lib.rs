@@ -1,1 +1,28 @@
+//! The native engine of the `arkor` npm package: Rust reads and decides, JavaScript calls the
+//! user, and between them goes one batch of events at a time.
+//!
+//! `node` may use everything; nothing uses `node`.
 
+pub mod api;
+pub mod config;
+pub mod credentials;
+pub mod environment;
+pub mod error;
+pub mod event;
+pub mod files;
+pub mod inference;
+pub mod job;
+pub mod project;
+pub mod reconnect;
+pub mod run;
+pub mod session;
+pub mod sse;
+
+#[cfg_attr(
+    test,
+    allow(
+        dead_code,
+        reason = "napi registers what JavaScript calls outside of tests only"
+    )
+)]
+mod node;

@@ -1,0 +1,218 @@
+// A batch of events → the user's callbacks, one by one. The other half is `src/node/dispatch.rs`.
+//
+// Nothing is decided here: every outcome goes back to the loop in Rust with one `ack`. What a
+// callback throws stays on this side, so that `wait()` can reject with that very value.
+"use strict";
+
+const binding = require("../binding.js");
+const { toError, wordsOf } = require("./errors.js");
+
+/** Numbers for each event: flags, step, five metrics. */
+const COLUMNS = 7;
+const KIND = 7;
+const HAS_ID = 1 << 3;
+const FIRST_METRIC = 1 << 4;
+const CALLBACKS = /** @type {const} */ ([
+  "onLog",
+  "onStarted",
+  "onCheckpoint",
+  "onCompleted",
+  "onFailed",
+]);
+
+/** The answer to a batch. */
+const DONE = 0;
+const THREW = 1;
+const THREW_AFTER_ABORT = 2;
+const ABORTED = 3;
+
+/** @typedef {import("..").TrainingJob} Job */
+/** @typedef {typeof CALLBACKS[number]} CallbackName */
+/**
+ * @typedef {object} Observer
+ * @property {(name: CallbackName, context: any, metadata: unknown) => void} [onEvent]
+ * @property {(notice: import("..").ReconnectNotice) => void} [onReconnect]
+ */
+
+/** What the dispatcher knows of its trainer, and what comes of the events. */
+class Dispatcher {
+  /** @type {Job} */
+  job;
+  /** @type {import("..").TrainingResult | undefined} */
+  result;
+  /** What a callback threw last. @type {unknown} */
+  thrown;
+  /** @type {Set<Observer>} */
+  observers = new Set();
+
+  /**
+   * @param {object} trainer
+   * @param {Job} trainer.job
+   * @param {{ ack(code: number, index: number): void }} trainer.native
+   * @param {import("..").TrainerInput} trainer.input
+   * @param {(step: number) => import("..").CheckpointContext["infer"]} trainer.inferAt
+   * @param {((notice: import("..").ReconnectNotice) => void) | undefined} trainer.onReconnect
+   */
+  constructor({ job, native, input, inferAt, onReconnect }) {
+    this.job = job;
+    this.native = native;
+    this.callbacks = input.callbacks;
+    this.signal = input.abortSignal;
+    this.rejects = input.callbackErrors === "reject";
+    this.inferAt = inferAt;
+    this.onReconnect = onReconnect;
+    /** Called by Rust; a throw here would be an uncaught exception. */
+    this.receive = this.receive.bind(this);
+  }
+
+  /**
+   * @param {Float64Array | null | undefined} columns
+   * @param {string[] | null | undefined} texts
+   * @param {string | null | undefined} notice
+   */
+  receive(columns, texts, notice) {
+    if (columns) void this.#dispatch(columns, texts ?? []);
+    else if (notice) this.#reconnecting(notice);
+  }
+
+  /**
+   * @param {Float64Array} columns
+   * @param {string[]} texts
+   */
+  async #dispatch(columns, texts) {
+    const { callbacks, signal, native } = this;
+    let text = 0;
+    let index = 0;
+    for (let at = 0; at < columns.length; at += COLUMNS, index++) {
+      if (signal?.aborted) return native.ack(ABORTED, index);
+      const kind = columns[at] & KIND;
+      const name = CALLBACKS[kind];
+      try {
+        const detail = kind === 0 ? undefined : parse(texts[text++]);
+        if (detail?.job) this.#change(detail.job);
+        if (detail?.job && (name === "onCompleted" || name === "onFailed")) {
+          this.result = { job: this.job, artifacts: detail.artifacts ?? [] };
+        }
+        const callback = callbacks?.[name];
+        if (callback == null && this.observers.size === 0) continue;
+        const context = this.#context(name, columns, at, detail);
+        for (const { onEvent } of this.observers) onEvent?.(name, context, detail?.metadata);
+        if (callback == null) continue;
+        if (typeof callback !== "function") {
+          throw new TypeError(`callbacks.${name} must be a function, not ${typeof callback}`);
+        }
+        await callback.call(callbacks, context);
+      } catch (error) {
+        this.thrown = error;
+        if (signal?.aborted) return native.ack(THREW_AFTER_ABORT, index);
+        if (!this.rejects) warn(name, columns[at + 1], error, (columns[at] & HAS_ID) !== 0);
+        return native.ack(THREW, index);
+      }
+    }
+    native.ack(signal?.aborted ? ABORTED : DONE, index);
+  }
+
+  /**
+   * T11: one object until a status change makes a new one.
+   * @param {Partial<Job>} patch
+   */
+  #change(patch) {
+    const changed = Object.entries(patch).some(([name, value]) => Reflect.get(this.job, name) !== value);
+    if (changed) this.job = { ...this.job, ...patch };
+  }
+
+  /**
+   * @param {CallbackName} name
+   * @param {Float64Array} columns
+   * @param {number} at
+   * @param {any} detail
+   * @returns {any}
+   */
+  #context(name, columns, at, detail) {
+    const { job } = this;
+    switch (name) {
+      case "onLog": {
+        const flags = columns[at];
+        return {
+          step: columns[at + 1],
+          loss: metric(flags, columns, at, 0),
+          evalLoss: metric(flags, columns, at, 1),
+          learningRate: metric(flags, columns, at, 2),
+          epoch: metric(flags, columns, at, 3),
+          samplesPerSecond: metric(flags, columns, at, 4),
+          job,
+        };
+      }
+      case "onCheckpoint": {
+        const step = columns[at + 1];
+        const adapter = { kind: "checkpoint", jobId: job.id, step };
+        return { step, adapter, job, infer: this.inferAt(step), artifacts: detail.artifacts };
+      }
+      case "onCompleted":
+        return { job, artifacts: detail.artifacts ?? [] };
+      case "onFailed":
+        return { job, error: job.error };
+      default:
+        return { job };
+    }
+  }
+
+  /** @param {string} text */
+  #reconnecting(text) {
+    try {
+      const { attempt, delayMs, lastEventId, byCallback, error } = JSON.parse(text);
+      const notice = {
+        attempt,
+        delayMs,
+        error: byCallback ? this.thrown : error ? toError(error) : undefined,
+        lastEventId: lastEventId ?? undefined,
+      };
+      this.onReconnect?.(notice);
+      for (const observer of this.observers) observer.onReconnect?.(notice);
+    } catch {
+      // Told for information: what a listener makes of it must not change the run.
+    }
+    this.native.ack(DONE, 0);
+  }
+}
+
+/**
+ * @param {number} flags
+ * @param {Float64Array} columns
+ * @param {number} at
+ * @param {number} index
+ */
+function metric(flags, columns, at, index) {
+  return (flags & (FIRST_METRIC << index)) === 0 ? null : columns[at + 2 + index];
+}
+
+/** @type {string | undefined} */
+let nan;
+
+/**
+ * JSON as the backend sent it, with a marker where Python wrote a bare NaN (T9).
+ * @param {string} text
+ * @returns {any}
+ */
+function parse(text) {
+  nan ??= binding.nanMarker();
+  if (!text.includes(nan)) return JSON.parse(text);
+  return JSON.parse(text, (_, value) => (value === nan ? Number.NaN : value));
+}
+
+/**
+ * T19: a routed error is seen.
+ * @param {string} name
+ * @param {number} step
+ * @param {unknown} error
+ * @param {boolean} skipped
+ */
+function warn(name, step, error, skipped) {
+  const where = Number.isNaN(step) ? name : `${name} at step ${step}`;
+  const next = skipped
+    ? "the stream is opened again after this event, which is skipped"
+    : "the stream is opened again, and this event, which has no id, comes again";
+  process.emitWarning(`${where} threw: ${wordsOf(error)}; ${next}`, "ArkorCallbackWarning");
+}
+
+module.exports = { Dispatcher };

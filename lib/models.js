@@ -1,0 +1,7 @@
+// The models that the editor completes. The backend is the judge of any other name.
+"use strict";
+
+/** @type {readonly ["unsloth/gemma-4-E4B-it"]} */
+const SUPPORTED_MODELS = Object.freeze(["unsloth/gemma-4-E4B-it"]);
+
+module.exports = { SUPPORTED_MODELS };

@@ -1,0 +1,245 @@
+// `createTrainer`: the face of a native trainer. It keeps what belongs to JavaScript (the user's
+// callbacks, the abort signal, what was thrown) and leaves every decision to Rust.
+"use strict";
+
+const binding = require("../binding.js");
+const { Dispatcher } = require("./dispatch.js");
+const { readEnvironment } = require("./environment.js");
+const { native } = require("./errors.js");
+const { request } = require("./response.js");
+
+/** How the command, which may be another copy of this package, talks to a trainer. */
+const INTERNALS = Symbol.for("arkor.internals");
+
+const RECONNECT_DELAY_MS = 1000;
+const MAX_RECONNECT_DELAY_MS = 60_000;
+const IDLE_TIMEOUT_MS = 60_000;
+
+/** @implements {import("..").Trainer} */
+class Trainer {
+  /** @type {import("..").TrainerInput} */
+  #input;
+  /** @type {import("..").TrainerContext} */
+  #context;
+  #native;
+  /** @type {boolean | undefined} */
+  #dryRun;
+  /** @type {Promise<{ jobId: string }> | undefined} */
+  #starting;
+  /** @type {Promise<import("..").TrainingResult> | undefined} */
+  #waiting;
+  /** @type {Dispatcher | undefined} */
+  #dispatcher;
+  /** @type {Set<import("./dispatch.js").Observer>} */
+  #observers = new Set();
+
+  /**
+   * @param {import("..").TrainerInput} input
+   * @param {import("..").TrainerContext} context
+   */
+  constructor(input, context) {
+    /** @readonly */
+    this.name = input.name;
+    this.#input = input;
+    this.#context = context;
+    this.#native = new binding.NativeTrainer(nativeOptions(input, context));
+    Object.defineProperty(this, INTERNALS, {
+      value: {
+        setDryRun: (/** @type {boolean} */ value) => {
+          this.#dryRun = value;
+        },
+        observe: (/** @type {import("./dispatch.js").Observer} */ observer) => {
+          this.#observers.add(observer);
+          return () => this.#observers.delete(observer);
+        },
+      },
+    });
+    // So that `const { start } = trainer` works, as it does with a plain object.
+    this.start = this.start.bind(this);
+    this.wait = this.wait.bind(this);
+    this.cancel = this.cancel.bind(this);
+  }
+
+  /** T1: one submission, whoever asks; a failed one can be tried again. */
+  start() {
+    if (this.#starting === undefined) {
+      const starting = this.#submit();
+      this.#starting = starting;
+      starting.catch(() => {
+        this.#starting = undefined;
+      });
+    }
+    return this.#starting;
+  }
+
+  /** T4: one run, whoever waits; after a rejection the next call resumes. */
+  wait() {
+    if (this.#waiting === undefined) {
+      const waiting = this.#follow();
+      this.#waiting = waiting;
+      waiting.catch(() => {
+        this.#waiting = undefined;
+      });
+    }
+    return this.#waiting;
+  }
+
+  /** T5 */
+  async cancel() {
+    if (this.#starting === undefined) return;
+    try {
+      await this.#starting;
+    } catch {
+      return; // Nothing was submitted; `start()` has told why.
+    }
+    await native(() => this.#native.cancel());
+  }
+
+  async #submit() {
+    const { baseUrl, credentials, cwd, onReconnect } = this.#context;
+    const { name } = this.#input;
+    const submission = JSON.stringify({
+      name,
+      input: configText(this.#input, this.#dryRun),
+      environment: readEnvironment(),
+      baseUrl,
+      credentials: credentials ?? undefined,
+      directory: cwd ?? process.cwd(),
+    });
+    const job = JSON.parse(await native(async () => this.#native.start(submission)));
+    this.#dispatcher = new Dispatcher({
+      job,
+      native: this.#native,
+      input: this.#input,
+      inferAt: (step) => (args) => this.#infer(args, step),
+      onReconnect,
+    });
+    this.#dispatcher.observers = this.#observers;
+    return { jobId: job.id };
+  }
+
+  async #follow() {
+    const signal = this.#input.abortSignal;
+    if (signal?.aborted) throw signal.reason; // T30
+    await unlessAborted(this.start(), signal);
+    const dispatcher = /** @type {Dispatcher} */ (this.#dispatcher);
+    const onAbort = () => this.#native.abort();
+    try {
+      const waiting = native(
+        async () => this.#native.wait(dispatcher.receive),
+        () => dispatcher.thrown,
+      );
+      signal?.addEventListener("abort", onAbort, { once: true });
+      const end = await waiting;
+      switch (end.kind) {
+        case "threw":
+          throw dispatcher.thrown;
+        case "aborted":
+          throw signal?.reason;
+        case "ended":
+          if (end.job != null) dispatcher.job = JSON.parse(end.job);
+          return { job: dispatcher.job, artifacts: [] };
+        default:
+          return /** @type {import("..").TrainingResult} */ (dispatcher.result);
+      }
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /**
+   * @param {import("..").InferArgs} args
+   * @param {number} step
+   */
+  async #infer(args, step) {
+    const { signal, ...rest } = args;
+    const text = JSON.stringify(rest);
+    return request(signal, async (abort) => this.#native.chat(text, step, abort));
+  }
+}
+
+/**
+ * T28, T29: the abort ends the wait, not the submission.
+ * @template T
+ * @param {Promise<T>} promise
+ * @param {AbortSignal | undefined} signal
+ * @returns {Promise<T>}
+ */
+async function unlessAborted(promise, signal) {
+  if (!signal) return promise;
+  /** @type {() => void} */
+  let onAbort = () => {};
+  const aborted = new Promise((_, reject) => {
+    onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    if (signal.aborted) promise.catch(() => {});
+  }
+}
+
+/**
+ * @param {import("..").TrainerInput} input
+ * @param {import("..").TrainerContext} context
+ */
+function nativeOptions(input, context) {
+  const mode = input.callbackErrors ?? "reconnect";
+  if (mode !== "reconnect" && mode !== "reject") {
+    throw new TypeError(
+      `createTrainer: \`callbackErrors\` must be "reconnect" or "reject", not ${JSON.stringify(mode)}`,
+    );
+  }
+  const attempts = context.maxReconnectAttempts;
+  const idle = context.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
+  return {
+    reconnectDelayMs: span("reconnectDelayMs", context.reconnectDelayMs ?? RECONNECT_DELAY_MS),
+    maxReconnectDelayMs: span(
+      "maxReconnectDelayMs",
+      context.maxReconnectDelayMs ?? MAX_RECONNECT_DELAY_MS,
+    ),
+    maxReconnectAttempts:
+      attempts == null || attempts === Number.POSITIVE_INFINITY
+        ? undefined
+        : span("maxReconnectAttempts", attempts),
+    // T26: 0 and Infinity are off.
+    idleTimeoutMs:
+      idle === 0 || idle === Number.POSITIVE_INFINITY ? undefined : span("idleTimeoutMs", idle),
+    rejectCallbackErrors: mode === "reject",
+  };
+}
+
+/**
+ * @param {string} name
+ * @param {unknown} value
+ */
+function span(name, value) {
+  if (typeof value === "number" && value >= 0) return value;
+  throw new TypeError(`createTrainer: context.${name} must be a number from 0, not ${String(value)}`);
+}
+
+/**
+ * The input without what is not part of the job's config; the fields are picked in Rust.
+ * @param {import("..").TrainerInput} input
+ * @param {boolean | undefined} dryRun
+ */
+function configText(input, dryRun) {
+  const { callbacks, abortSignal, callbackErrors, name, ...fields } = input;
+  return JSON.stringify(dryRun === undefined ? fields : { ...fields, dryRun });
+}
+
+/**
+ * @param {import("..").TrainerInput} input
+ * @param {import("..").TrainerContext} [context]
+ * @returns {import("..").Trainer}
+ */
+function createTrainer(input, context = {}) {
+  if (typeof input !== "object" || input === null) {
+    throw new TypeError("createTrainer: the first argument must be an object");
+  }
+  return new Trainer(input, context);
+}
+
+module.exports = { createTrainer };

@@ -1,0 +1,170 @@
+//! The backend's HTTP API: requests out, answers or typed errors back.
+
+pub mod calls;
+pub mod http;
+mod refusal;
+mod retry_after;
+mod upgrade;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream::BoxStream};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use tokio::time::timeout;
+
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::run::Refusal;
+pub use calls::Request;
+use http::network_error;
+pub use refusal::message as refusal_message;
+
+/// `start()`, `cancel()` and the last look at a job give up after this long (T1).
+pub const CALL_LIMIT: Duration = Duration::from_secs(60);
+
+/// What every request says about its sender, with the package's version.
+pub const CLIENT_HEADER: &str = concat!("arkor/", env!("CARGO_PKG_VERSION"));
+
+/// One backend as one identity sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    http: reqwest::Client,
+    base_url: String,
+    token: Option<String>,
+    package_manager: Option<String>,
+}
+
+impl Api {
+    /// A client for this backend; all that share the network's settings share one connection
+    /// pool (T35). Without a token only the auth calls can be made.
+    ///
+    /// # Errors
+    /// When `NODE_EXTRA_CA_CERTS` or a proxy setting can't be used.
+    pub fn new(env: &Environment, base_url: &str, token: Option<String>) -> Result<Self> {
+        Ok(Self {
+            http: http::client(&env.network)?,
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            token,
+            package_manager: env.package_manager.clone(),
+        })
+    }
+
+    /// The same backend with another token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self {
+            token: Some(token.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// Sends a request and hands back whatever the backend answers.
+    ///
+    /// # Errors
+    /// [`Error::Network`].
+    pub async fn send(&self, request: &Request) -> Result<reqwest::Response> {
+        let url = format!("{}{}", self.base_url, request.target());
+        let mut builder = self
+            .http
+            .request(request.method.clone(), &url)
+            .header(HeaderName::from_static("x-arkor-client"), CLIENT_HEADER);
+        if let Some(token) = &self.token {
+            let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+                Error::plain("The credentials' token has characters that HTTP can't carry")
+            })?;
+            value.set_sensitive(true);
+            builder = builder.header(AUTHORIZATION, value);
+        }
+        if let Some(accept) = request.accept {
+            builder = builder.header(ACCEPT, accept);
+        }
+        // An id that HTTP can't carry is left out: the backend then starts from the beginning.
+        let last_event_id = request.last_event_id.as_deref().map(str::as_bytes);
+        if let Some(Ok(id)) = last_event_id.map(HeaderValue::from_bytes) {
+            builder = builder.header(HeaderName::from_static("last-event-id"), id);
+        }
+        if let Some(body) = &request.body {
+            builder = builder
+                .header(CONTENT_TYPE, "application/json")
+                .body(body.clone());
+        }
+        builder.send().await.map_err(|error| network_error(&error))
+    }
+
+    /// Sends a request; an answer that is not 2xx is an error (T33).
+    ///
+    /// # Errors
+    /// [`Error::Network`], [`Error::Api`].
+    pub async fn open(&self, request: &Request) -> Result<reqwest::Response> {
+        let response = self.send(request).await?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(self.refused(response).await)
+    }
+
+    /// Sends a request and reads its whole answer, all within [`CALL_LIMIT`].
+    ///
+    /// # Errors
+    /// [`Error::Network`], [`Error::Api`].
+    pub async fn call(&self, request: &Request) -> Result<String> {
+        let exchange = async {
+            let response = self.open(request).await?;
+            response.text().await.map_err(|error| network_error(&error))
+        };
+        timeout(CALL_LIMIT, exchange).await.unwrap_or_else(|_| {
+            let seconds = CALL_LIMIT.as_secs();
+            Err(Error::Network {
+                code: Some("ETIMEDOUT".to_owned()),
+                message: format!("no answer to {request} within {seconds} s"),
+            })
+        })
+    }
+
+    /// Opens a job's event stream after the last event id, if there is one.
+    ///
+    /// # Errors
+    /// A [`Refusal`] that says whether another try makes sense (T23).
+    pub async fn stream(
+        &self,
+        request: &Request,
+    ) -> std::result::Result<BoxStream<'static, Result<Bytes>>, Refusal> {
+        let transient = |error| Refusal {
+            error,
+            permanent: false,
+            retry_after: None,
+        };
+        let response = self.send(request).await.map_err(transient)?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(body(response).boxed());
+        }
+        let permanent = matches!(status.as_u16(), 401 | 403 | 410 | 426);
+        let retry_after = retry_after::of(&response);
+        Err(Refusal {
+            error: self.refused(response).await,
+            permanent,
+            retry_after,
+        })
+    }
+
+    async fn refused(&self, response: reqwest::Response) -> Error {
+        let status = response.status().as_u16();
+        let location = response.headers().get(reqwest::header::LOCATION).cloned();
+        let text = response.text().await.unwrap_or_default();
+        let manager = self.package_manager.as_deref();
+        let location = location.as_ref().and_then(|value| value.to_str().ok());
+        Error::Api {
+            status,
+            message: refusal::message(status, &text, location, manager),
+        }
+    }
+}
+
+/// The body of an answer, as it arrives.
+pub fn body(response: reqwest::Response) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+    response
+        .bytes_stream()
+        .map(|read| read.map_err(|error| network_error(&error)))
+}

@@ -1,0 +1,167 @@
+//! The requests, one function each: method, path, query, body. Nothing is sent here.
+
+use std::fmt;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+
+/// What `encodeURIComponent` leaves as it is.
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
+
+/// One request to the backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The HTTP method.
+    pub method: Method,
+    /// The path, its parts percent-encoded.
+    pub path: String,
+    /// The query, not encoded.
+    pub query: Vec<(&'static str, String)>,
+    /// The body, JSON text.
+    pub body: Option<String>,
+    /// The `Accept` header.
+    pub accept: Option<&'static str>,
+    /// The `Last-Event-ID` header (T24).
+    pub last_event_id: Option<String>,
+}
+
+/// Whose jobs: the query of every call about one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scope {
+    /// The organisation.
+    pub org_slug: String,
+    /// The project in it.
+    pub project_slug: String,
+}
+
+impl Request {
+    fn new(method: Method, path: String) -> Self {
+        Self {
+            method,
+            path,
+            query: Vec::new(),
+            body: None,
+            accept: None,
+            last_event_id: None,
+        }
+    }
+
+    fn scope(mut self, scope: &Scope) -> Self {
+        self.query.push(("orgSlug", scope.org_slug.clone()));
+        self.query.push(("projectSlug", scope.project_slug.clone()));
+        self
+    }
+
+    fn json(mut self, body: &impl Serialize) -> Self {
+        // Maps of strings and raw JSON: this can't fail.
+        self.body = Some(serde_json::to_string(body).unwrap_or_default());
+        self
+    }
+
+    /// Path and query, as they go into the URL.
+    #[must_use]
+    pub fn target(&self) -> String {
+        let mut out = self.path.clone();
+        for (index, (name, value)) in self.query.iter().enumerate() {
+            out.push(if index == 0 { '?' } else { '&' });
+            out.push_str(name);
+            out.push('=');
+            out.push_str(&component(value));
+        }
+        out
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
+}
+
+fn component(value: &str) -> String {
+    utf8_percent_encode(value, COMPONENT).to_string()
+}
+
+/// A new anonymous identity.
+#[must_use]
+pub fn anonymous(kind: &str) -> Request {
+    Request::new(Method::POST, "/v1/auth/anonymous".to_owned())
+        .json(&serde_json::json!({ "kind": kind }))
+}
+
+/// The organisation's projects.
+#[must_use]
+pub fn list_projects(org_slug: &str) -> Request {
+    let mut request = Request::new(Method::GET, "/v1/projects".to_owned());
+    request.query.push(("orgSlug", org_slug.to_owned()));
+    request
+}
+
+/// A new project; 409 when the slug exists.
+#[must_use]
+pub fn create_project(org_slug: &str, name: &str, slug: &str) -> Request {
+    let mut request = Request::new(Method::POST, "/v1/projects".to_owned());
+    request.query.push(("orgSlug", org_slug.to_owned()));
+    request.json(&serde_json::json!({ "name": name, "slug": slug }))
+}
+
+/// Submits a job; `config` is JSON text.
+#[must_use]
+pub fn create_job(scope: &Scope, name: &str, config: &serde_json::value::RawValue) -> Request {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        name: &'a str,
+        config: &'a serde_json::value::RawValue,
+    }
+    Request::new(Method::POST, "/v1/jobs".to_owned())
+        .scope(scope)
+        .json(&Body { name, config })
+}
+
+/// One job as it is now.
+#[must_use]
+pub fn get_job(scope: &Scope, id: &str) -> Request {
+    Request::new(Method::GET, job_path(id, "")).scope(scope)
+}
+
+/// Stops a job.
+#[must_use]
+pub fn cancel_job(scope: &Scope, id: &str) -> Request {
+    Request::new(Method::POST, job_path(id, "/cancel")).scope(scope)
+}
+
+/// A job's event stream after `last_event_id`.
+#[must_use]
+pub fn stream_events(scope: &Scope, id: &str, last_event_id: Option<&str>) -> Request {
+    let request = Request::new(Method::GET, job_path(id, "/events/stream")).scope(scope);
+    Request {
+        accept: Some("text/event-stream"),
+        last_event_id: last_event_id.map(str::to_owned),
+        ..request
+    }
+}
+
+/// Asks a model; `body` is JSON text.
+#[must_use]
+pub fn chat(scope: &Scope, body: String) -> Request {
+    let request = Request::new(Method::POST, "/v1/inference/chat".to_owned()).scope(scope);
+    Request {
+        body: Some(body),
+        ..request
+    }
+}
+
+fn job_path(id: &str, rest: &str) -> String {
+    format!("/v1/jobs/{}{rest}", component(id))
+}

@@ -1,0 +1,173 @@
+//! The HTTP clients: one for each set of network settings, shared by the whole process (T35).
+
+use std::collections::HashMap;
+use std::error::Error as _;
+use std::path::Path;
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::{Certificate, Client, NoProxy, Proxy, redirect};
+
+use crate::environment::Network;
+use crate::error::{Error, Result};
+
+/// A dead peer behind a silent network shows after this long without an acknowledgement.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+/// As many as `fetch` follows.
+const MOST_REDIRECTS: usize = 20;
+/// Never through a proxy, whatever `NO_PROXY` says (T36).
+const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
+
+static CLIENTS: LazyLock<Mutex<HashMap<Network, Client>>> = LazyLock::new(Mutex::default);
+
+/// The process's client for these settings.
+///
+/// # Errors
+/// When a setting can't be used; the message names it.
+pub fn client(network: &Network) -> Result<Client> {
+    let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(client) = clients.get(network) {
+        return Ok(client.clone());
+    }
+    let client = build(network)?;
+    clients.insert(network.clone(), client.clone());
+    Ok(client)
+}
+
+fn build(network: &Network) -> Result<Client> {
+    // Fails only when there is one already, which serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = Client::builder()
+        .no_proxy()
+        .redirect(redirect::Policy::custom(|attempt| {
+            // Within one origin only: another one must not even learn that there is a token.
+            let same = attempt
+                .previous()
+                .last()
+                .is_some_and(|from| from.origin() == attempt.url().origin());
+            if same && attempt.previous().len() <= MOST_REDIRECTS {
+                attempt.follow()
+            } else {
+                attempt.stop()
+            }
+        }))
+        .tcp_keepalive(TCP_KEEPALIVE);
+    let exceptions = format!(
+        "{LOOPBACK},{}",
+        network.no_proxy.as_deref().unwrap_or_default()
+    );
+    if let Some(url) = setting(network.http_proxy.as_deref()) {
+        builder = builder.proxy(proxy("HTTP_PROXY", Proxy::http(url), &exceptions)?);
+    }
+    if let Some(url) = setting(network.https_proxy.as_deref()) {
+        builder = builder.proxy(proxy("HTTPS_PROXY", Proxy::https(url), &exceptions)?);
+    }
+    if let Some(path) = network
+        .extra_ca_certs
+        .as_ref()
+        .filter(|path| !path.as_os_str().is_empty())
+    {
+        match roots(path) {
+            Ok(roots) => builder = builder.tls_certs_merge(roots),
+            // As Node does: a stale setting must not stop what does not need it.
+            Err(error) => eprintln!("arkor: NODE_EXTRA_CA_CERTS is ignored: {error}"),
+        }
+    }
+    builder
+        .build()
+        .map_err(|error| Error::plain(format!("Can't set up the HTTP client: {}", words(&error))))
+}
+
+fn roots(path: &Path) -> std::result::Result<Vec<Certificate>, String> {
+    let pem = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Certificate::from_pem_bundle(&pem)
+        .map_err(|error| format!("{}: {}", path.display(), words(&error)))
+}
+
+fn setting(value: Option<&str>) -> Option<&str> {
+    value.filter(|value| !value.is_empty())
+}
+
+fn proxy(name: &str, proxy: reqwest::Result<Proxy>, exceptions: &str) -> Result<Proxy> {
+    // The value may hold a password: the message only names the variable.
+    proxy
+        .map(|proxy| proxy.no_proxy(NoProxy::from_string(exceptions)))
+        .map_err(|_| Error::plain(format!("{name} is no URL that a proxy could have")))
+}
+
+/// A network failure as `fetch` reports it: the system's code, and the innermost words (T33).
+pub fn network_error(error: &reqwest::Error) -> Error {
+    if error.is_builder() {
+        let message = "the backend's URL can't be parsed (ARKOR_CLOUD_API_URL?)".to_owned();
+        return Error::Network {
+            code: Some("ERR_INVALID_URL".to_owned()),
+            message,
+        };
+    }
+    let mut code = None;
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+            code = io
+                .raw_os_error()
+                .and_then(system_code)
+                .or_else(|| kind_code(io.kind()))
+                .or(code);
+        }
+        source = inner.source();
+    }
+    if code.is_none() {
+        code = if error.is_dns() {
+            Some("ENOTFOUND")
+        } else if error.is_timeout() {
+            Some("ETIMEDOUT")
+        } else {
+            None
+        };
+    }
+    Error::Network {
+        code: code.map(str::to_owned),
+        message: words(error),
+    }
+}
+
+/// The whole chain of an error in one line, without its URL: a proxy's may hold a password.
+fn words(error: &reqwest::Error) -> String {
+    let mut words = Vec::new();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let text = inner.to_string();
+        if words.last() != Some(&text) {
+            words.push(text);
+        }
+        source = inner.source();
+    }
+    if words.is_empty() {
+        "request failed".to_owned()
+    } else {
+        words.join(": ")
+    }
+}
+
+/// Node's names for what the system said. The numbers differ between systems, the names do not.
+fn system_code(errno: i32) -> Option<&'static str> {
+    let kind = std::io::Error::from_raw_os_error(errno).kind();
+    kind_code(kind)
+}
+
+fn kind_code(kind: std::io::ErrorKind) -> Option<&'static str> {
+    use std::io::ErrorKind as Kind;
+    Some(match kind {
+        Kind::ConnectionRefused => "ECONNREFUSED",
+        Kind::ConnectionReset | Kind::UnexpectedEof => "ECONNRESET",
+        Kind::ConnectionAborted => "ECONNABORTED",
+        Kind::BrokenPipe => "EPIPE",
+        Kind::TimedOut => "ETIMEDOUT",
+        Kind::HostUnreachable => "EHOSTUNREACH",
+        Kind::NetworkUnreachable => "ENETUNREACH",
+        Kind::NetworkDown => "ENETDOWN",
+        Kind::AddrNotAvailable => "EADDRNOTAVAIL",
+        Kind::PermissionDenied => "EACCES",
+        _ => return None,
+    })
+}

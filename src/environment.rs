@@ -1,0 +1,49 @@
+//! What a call needs to know of the process it was made from.
+//!
+//! Read in JavaScript, from `process.env` and `os.homedir()`, at the time of the call (T36): a
+//! worker thread has an environment of its own, which Rust's `std::env` does not see.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// The backend that is used when nothing says otherwise.
+pub const DEFAULT_BASE_URL: &str = "https://api.arkor.ai";
+
+/// A snapshot of the process's surroundings.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Environment {
+    /// `os.homedir()`.
+    pub home: PathBuf,
+    /// `ARKOR_CLOUD_API_URL`; an empty value is used as it is, so that a bad setting shows.
+    pub cloud_api_url: Option<String>,
+    /// `ARKOR_LOCAL_TOKEN`, set by `arkor start --local`.
+    pub local_token: Option<String>,
+    /// What the HTTP client depends on.
+    pub network: Network,
+    /// The package manager that runs us: `npm`, `pnpm`, `yarn` or `bun`.
+    pub package_manager: Option<String>,
+}
+
+/// The settings that make one HTTP client differ from another.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Network {
+    /// `http_proxy` or `HTTP_PROXY`.
+    pub http_proxy: Option<String>,
+    /// `https_proxy` or `HTTPS_PROXY`.
+    pub https_proxy: Option<String>,
+    /// `no_proxy` or `NO_PROXY`.
+    pub no_proxy: Option<String>,
+    /// `NODE_EXTRA_CA_CERTS`: a PEM file, in addition to the system's roots.
+    pub extra_ca_certs: Option<PathBuf>,
+}
+
+/// The backend's base URL, without trailing slashes: an explicit one, the environment's, the
+/// credentials', the default.
+#[must_use]
+pub fn base_url(explicit: Option<&str>, env: Option<&str>, credentials: Option<&str>) -> String {
+    let url = explicit.or(env).or(credentials).unwrap_or(DEFAULT_BASE_URL);
+    url.trim_end_matches('/').to_owned()
+}

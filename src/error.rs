@@ -1,0 +1,116 @@
+//! Everything that can go wrong, and which JavaScript error it becomes.
+
+use serde::Serialize;
+
+/// A failure on its way to JavaScript. Each variant says what the user sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// `CloudApiError(status, message)`: the backend's answer was not 2xx (T33).
+    Api {
+        /// The HTTP status.
+        status: u16,
+        /// The backend's message.
+        message: String,
+    },
+    /// `TypeError("fetch failed")` with `cause: Error(message)` and `cause.code` (T33).
+    Network {
+        /// The system's code, `ECONNREFUSED` say.
+        code: Option<String>,
+        /// What happened, in words.
+        message: String,
+    },
+    /// `Error(message)` with this `name`, for what users' code matches by name.
+    Named {
+        /// The error's `name`.
+        name: &'static str,
+        /// The message.
+        message: String,
+        /// The HTTP status, where one was the reason.
+        status: Option<u16>,
+    },
+    /// `Error("Trainer SSE stream failed N consecutive times; giving up.")` (T14.2).
+    Exhausted {
+        /// Failures in a row.
+        failures: u32,
+        /// The last of them; `None` is the value that the callback threw, which JavaScript kept.
+        cause: Option<Box<Error>>,
+    },
+    /// `Error(message)`.
+    Plain(String),
+}
+
+/// The result of anything that can fail towards JavaScript.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An `Error` with this message.
+    pub fn plain(message: impl Into<String>) -> Self {
+        Self::Plain(message.into())
+    }
+
+    /// An error of reading or writing a file, with its path and the system's words.
+    #[must_use]
+    pub fn file(what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
+        Self::Plain(format!("{what} {}: {error}", path.display()))
+    }
+
+    /// The form in which it crosses to `lib/errors.js`.
+    #[must_use]
+    pub fn describe(&self) -> Description {
+        let mut out = Description::default();
+        match self {
+            Self::Api { status, message } => {
+                out.kind = "api";
+                out.status = Some(*status);
+                out.message.clone_from(message);
+            }
+            Self::Network { code, message } => {
+                out.kind = "network";
+                out.code.clone_from(code);
+                out.message.clone_from(message);
+            }
+            Self::Named {
+                name,
+                message,
+                status,
+            } => {
+                out.kind = "named";
+                out.name = Some(name);
+                out.status = *status;
+                out.message.clone_from(message);
+            }
+            Self::Exhausted { failures, cause } => {
+                out.kind = "exhausted";
+                out.message =
+                    format!("Trainer SSE stream failed {failures} consecutive times; giving up.");
+                out.cause = cause.as_ref().map(|cause| Box::new(cause.describe()));
+            }
+            Self::Plain(message) => {
+                out.kind = "plain";
+                out.message.clone_from(message);
+            }
+        }
+        out
+    }
+}
+
+/// An [`Error`] as plain data: JSON on its way to JavaScript.
+#[derive(Debug, Default, Serialize, PartialEq, Eq)]
+pub struct Description {
+    /// Which JavaScript error to make of it: the variant's name in lower case.
+    pub kind: &'static str,
+    /// The message.
+    pub message: String,
+    /// The HTTP status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The system's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The error's `name`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'static str>,
+    /// The cause; absent on `exhausted` where it is the value that the callback threw.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Box<Description>>,
+}

@@ -1,0 +1,208 @@
+//! Frame → typed event: the only place that knows the events' names and fields.
+//!
+//! JSON is read here once, field by field, and only as far as dispatch needs it. What the user
+//! gets as an object (artifacts, metadata) goes on as JSON text: JavaScript parses it itself, so
+//! key order, numbers and lone surrogates are those of `JSON.parse` (T9).
+
+mod lenient;
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::sse::Frame;
+pub use lenient::nan_marker;
+use lenient::{Fields, normalise};
+
+/// What a frame means to the run loop.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Meaning {
+    /// A data event (T12): a JSON object with a `type`.
+    Data(Event),
+    /// `event: end`: the backend has no more to say about this job.
+    End,
+    /// Keep-alive, or data that is no data event: passed over.
+    Nothing,
+}
+
+/// A data event, typed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// `training.started`; the text is a [`Detail`].
+    Started(String),
+    /// `training.log`.
+    Log(Box<Log>),
+    /// `checkpoint.saved`.
+    Checkpoint {
+        /// Optimiser step of the checkpoint; NaN if the event had none.
+        step: f64,
+        /// A [`Detail`].
+        detail: String,
+    },
+    /// `training.completed`; the text is a [`Detail`].
+    Completed(String),
+    /// `training.failed`; the text is a [`Detail`].
+    Failed(String),
+    /// A type of a newer backend: no callback, but a data event all the same.
+    Unknown,
+}
+
+/// The numbers of a `training.log` event, in the order of the columns.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Log {
+    /// Optimiser step; NaN if the event had none.
+    pub step: f64,
+    /// `loss`, `evalLoss`, `learningRate`, `epoch`, `samplesPerSecond`; `None` is JavaScript's
+    /// `null` (T9).
+    pub metrics: [Option<f64>; 5],
+}
+
+impl Event {
+    /// Whether the run is over after this event.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Self::Completed(_) | Self::Failed(_))
+    }
+
+    /// Roughly what the event holds in memory besides itself, in bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Started(text) | Self::Completed(text) | Self::Failed(text) => text.len(),
+            Self::Checkpoint { detail, .. } => detail.len(),
+            Self::Log(_) => size_of::<Log>(),
+            Self::Unknown => 0,
+        }
+    }
+}
+
+/// What JavaScript needs of an event besides numbers, as JSON text.
+#[derive(Serialize, Default)]
+struct Detail<'a> {
+    /// Fields to set on the job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<JobPatch<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifacts: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a RawValue>,
+}
+
+#[derive(Serialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct JobPatch<'a> {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Cow<'a, RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completed_at: Option<&'a RawValue>,
+}
+
+/// Reads a frame (T9, T12). Never fails: what can't be read is [`Meaning::Nothing`].
+#[must_use]
+pub fn read(frame: &Frame) -> Meaning {
+    match frame.event.as_str() {
+        "end" => Meaning::End,
+        "ping" => Meaning::Nothing,
+        _ => read_data(&frame.data).map_or(Meaning::Nothing, Meaning::Data),
+    }
+}
+
+fn read_data(data: &str) -> Option<Event> {
+    if let Ok(fields) = Fields::read(data) {
+        return typed(&fields);
+    }
+    // Bare NaN and Infinity, which Python writes and JSON does not have.
+    let normal = normalise(data)?;
+    Fields::read(&normal).ok().and_then(|fields| typed(&fields))
+}
+
+fn typed(fields: &Fields<'_>) -> Option<Event> {
+    let kind = fields.kind()?;
+    let timestamp = fields.timestamp.filter(|text| is_string(text));
+    Some(match kind.as_ref() {
+        "training.log" => {
+            let metrics = fields.metrics.map(|raw| raw.and_then(lenient::number));
+            Event::Log(Box::new(Log {
+                step: fields.step(),
+                metrics,
+            }))
+        }
+        "training.started" => {
+            let job = JobPatch {
+                status: "running",
+                started_at: timestamp,
+                ..JobPatch::default()
+            };
+            let metadata = fields.metadata.filter(|raw| raw.get().starts_with('{'));
+            Event::Started(text(&Detail {
+                job: Some(job),
+                metadata,
+                ..Detail::default()
+            }))
+        }
+        "checkpoint.saved" => {
+            let detail = text(&Detail {
+                artifacts: fields.artifacts,
+                ..Detail::default()
+            });
+            Event::Checkpoint {
+                step: fields.step(),
+                detail,
+            }
+        }
+        "training.completed" => {
+            let job = JobPatch {
+                status: "completed",
+                completed_at: timestamp,
+                ..JobPatch::default()
+            };
+            let artifacts = fields.artifacts.filter(|raw| raw.get().starts_with('['));
+            Event::Completed(text(&Detail {
+                job: Some(job),
+                artifacts,
+                ..Detail::default()
+            }))
+        }
+        "training.failed" => {
+            let job = JobPatch {
+                status: "failed",
+                error: Some(failure(fields.error)),
+                completed_at: timestamp,
+                ..JobPatch::default()
+            };
+            Event::Failed(text(&Detail {
+                job: Some(job),
+                ..Detail::default()
+            }))
+        }
+        _ => Event::Unknown,
+    })
+}
+
+/// The failure's message, always a JSON string: `onFailed` promises one.
+fn failure(error: Option<&RawValue>) -> Cow<'_, RawValue> {
+    let message = match error {
+        Some(raw) if is_string(raw) => return Cow::Borrowed(raw),
+        None => "The backend gave no reason".to_owned(),
+        Some(raw) if raw.get() == "null" => "The backend gave no reason".to_owned(),
+        Some(raw) => raw.get().to_owned(),
+    };
+    Cow::Owned(serde_json::value::to_raw_value(&message).unwrap_or_default())
+}
+
+fn is_string(raw: &RawValue) -> bool {
+    raw.get().starts_with('"') && !lenient::is_nan_marker(raw)
+}
+
+fn text(detail: &Detail<'_>) -> String {
+    // Only raw JSON and constants are in there, so this can't fail.
+    serde_json::to_string(detail).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[path = "event/tests.rs"]
+mod tests;

@@ -1,0 +1,190 @@
+//! JSON as `JSON.parse` reads it, and as Python writes it (T9).
+//!
+//! Fields are taken as raw text and typed one by one, so that a field of a wrong type never
+//! costs the event, numbers are rounded as JavaScript rounds them, and `1e400` is infinite.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::LazyLock;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Stands for NaN in JSON text, which has no number for it. Random, so that no event contains it
+/// by chance or on purpose.
+static NAN_MARKER: LazyLock<String> =
+    LazyLock::new(|| format!("\"arkor:nan:{:016x}\"", fastrand::u64(..)));
+
+/// The string that stands for NaN in the text of an event, without its quotes.
+#[must_use]
+pub fn nan_marker() -> &'static str {
+    NAN_MARKER.trim_matches('"')
+}
+
+pub fn is_nan_marker(raw: &RawValue) -> bool {
+    raw.get() == *NAN_MARKER
+}
+
+/// The fields of an event that anything depends on, unread.
+#[derive(Default)]
+pub struct Fields<'a> {
+    kind: Option<&'a RawValue>,
+    step: Option<&'a RawValue>,
+    /// In the order of [`super::Log::metrics`].
+    pub metrics: [Option<&'a RawValue>; 5],
+    pub artifacts: Option<&'a RawValue>,
+    pub metadata: Option<&'a RawValue>,
+    pub error: Option<&'a RawValue>,
+    pub timestamp: Option<&'a RawValue>,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads one JSON object.
+    ///
+    /// # Errors
+    /// When the text is no JSON object.
+    pub fn read(text: &'a str) -> serde_json::Result<Self> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let fields = json.deserialize_map(FieldsVisitor)?;
+        json.end()?;
+        Ok(fields)
+    }
+
+    /// The event's type; `None` if there is none, or it is no string.
+    pub fn kind(&self) -> Option<Cow<'a, str>> {
+        let text = self.kind?.get();
+        let inner = text.strip_prefix('"')?.strip_suffix('"')?;
+        if inner.contains('\\') {
+            // A lone surrogate in it can't be any type that is known.
+            return Some(serde_json::from_str::<String>(text).map_or("".into(), Cow::Owned));
+        }
+        Some(Cow::Borrowed(inner))
+    }
+
+    /// The event's step; NaN if there is none, or it is no number.
+    pub fn step(&self) -> f64 {
+        self.step.and_then(number).unwrap_or(f64::NAN)
+    }
+
+    fn slot(&mut self, key: &[u8]) -> Option<&mut Option<&'a RawValue>> {
+        Some(match key {
+            b"type" => &mut self.kind,
+            b"step" => &mut self.step,
+            b"loss" => &mut self.metrics[0],
+            b"evalLoss" => &mut self.metrics[1],
+            b"learningRate" => &mut self.metrics[2],
+            b"epoch" => &mut self.metrics[3],
+            b"samplesPerSecond" => &mut self.metrics[4],
+            b"artifacts" => &mut self.artifacts,
+            b"metadata" => &mut self.metadata,
+            b"error" => &mut self.error,
+            b"timestamp" => &mut self.timestamp,
+            _ => return None,
+        })
+    }
+}
+
+/// A number as JavaScript reads it: rounded to the nearest double, infinite past the largest.
+pub fn number(raw: &RawValue) -> Option<f64> {
+    let text = raw.get();
+    match text.as_bytes().first()? {
+        b'-' | b'0'..=b'9' => text.parse().ok(),
+        _ => is_nan_marker(raw).then_some(f64::NAN),
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Fields::default();
+        while let Some(Key(key)) = map.next_key()? {
+            match fields.slot(&key) {
+                // The last of several wins, as in `JSON.parse`.
+                Some(slot) => *slot = Some(map.next_value()?),
+                None => drop(map.next_value::<de::IgnoredAny>()?),
+            }
+        }
+        Ok(fields)
+    }
+}
+
+/// An object key as bytes: a lone surrogate in one is no error that way.
+struct Key<'a>(Cow<'a, [u8]>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = Key<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+            fn visit_borrowed_bytes<E>(self, key: &'de [u8]) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Borrowed(key)))
+            }
+            fn visit_bytes<E>(self, key: &[u8]) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Owned(key.to_vec())))
+            }
+            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Borrowed(key.as_bytes())))
+            }
+            fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Owned(key.as_bytes().to_vec())))
+            }
+        }
+        deserializer.deserialize_bytes(KeyVisitor)
+    }
+}
+
+/// Rewrites Python's bare `NaN`, `Infinity` and `-Infinity` into JSON that means the same to
+/// [`number`] and, with the marker, to JavaScript. `None` if there is none of them.
+pub fn normalise(text: &str) -> Option<String> {
+    let mut out = String::with_capacity(text.len() + 64);
+    let mut copied = 0;
+    let mut at = 0;
+    let bytes = text.as_bytes();
+    while at < bytes.len() {
+        let (token, stands_for): (&str, &str) = match bytes[at] {
+            b'"' => {
+                at = end_of_string(bytes, at);
+                continue;
+            }
+            b'N' => ("NaN", &NAN_MARKER),
+            b'I' => ("Infinity", "1e999"),
+            _ => {
+                at += 1;
+                continue;
+            }
+        };
+        if text[at..].starts_with(token) {
+            out.push_str(&text[copied..at]);
+            out.push_str(stands_for);
+            at += token.len();
+            copied = at;
+        } else {
+            at += 1;
+        }
+    }
+    out.push_str(&text[copied..]);
+    (copied > 0).then_some(out)
+}
+
+/// The position after the string that opens at `open`.
+fn end_of_string(bytes: &[u8], open: usize) -> usize {
+    let mut at = open + 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}

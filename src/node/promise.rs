@@ -1,0 +1,60 @@
+//! A future → a promise. Errors cross as a description, of which `lib/errors.js` makes the
+//! error that the user sees.
+
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
+use napi::bindgen_prelude::{Object, ToNapiValue};
+use napi::{Env, Status};
+use serde::de::DeserializeOwned;
+
+use super::environment::{lifetime, runtime};
+use crate::error::Error;
+
+/// Runs a future on the runtime and hands JavaScript a promise of its result. The promise keeps
+/// the process alive while it is pending, and nothing after (T6).
+pub fn promise<T, F>(env: &Env, future: F) -> napi::Result<Object<'_>>
+where
+    T: ToNapiValue + Send + 'static,
+    F: Future<Output = Result<T, Error>> + Send + 'static,
+{
+    let (deferred, promise) = env.create_deferred()?;
+    let lifetime = lifetime();
+    runtime()?.spawn(async move {
+        let result = tokio::select! {
+            biased;
+            // Nobody is there to hear it.
+            () = lifetime.cancelled() => return,
+            result = AssertUnwindSafe(future).catch_unwind() => result,
+        };
+        match result {
+            Ok(Ok(value)) => deferred.resolve(move |_| Ok(value)),
+            Ok(Err(error)) => deferred.reject(crossing(&error)),
+            Err(panic) => {
+                let error = Error::plain(format!("arkor: internal error: {}", words(&*panic)));
+                deferred.reject(crossing(&error));
+            }
+        }
+    });
+    Ok(promise)
+}
+
+/// An error in the form in which it crosses: its description as the message.
+pub fn crossing(error: &Error) -> napi::Error {
+    let text = serde_json::to_string(&error.describe()).unwrap_or_default();
+    napi::Error::new(Status::GenericFailure, text)
+}
+
+/// Reads an argument that crossed as JSON text.
+pub fn argument<T: DeserializeOwned>(text: &str) -> napi::Result<T> {
+    serde_json::from_str(text)
+        .map_err(|error| crossing(&Error::plain(format!("arkor: unusable argument: {error}"))))
+}
+
+fn words(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without words")
+}

@@ -1,0 +1,282 @@
+//! The native half of `createTrainer`: one job, followed by at most one loop at a time.
+
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "napi hands arguments over by value"
+)]
+
+use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::time::Duration;
+
+use napi::Env;
+use napi::bindgen_prelude::{Function, Object};
+use napi_derive::napi;
+use serde::Deserialize;
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::dispatch::{Arguments, JsCallbacks, dispatcher};
+use super::promise::{argument, crossing, promise};
+use super::response::{NativeAbort, NativeResponse, aborted};
+use crate::api::calls;
+use crate::config;
+use crate::credentials::Credentials;
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::inference::{self, Checkpoint};
+use crate::reconnect::Policy;
+use crate::run::{self, Ack, Outcome, Resume};
+use crate::session::{self, JobEvents, Session};
+
+/// The options of a trainer that the loop depends on.
+#[napi(object)]
+pub struct TrainerOptions {
+    /// `reconnectDelayMs`.
+    pub reconnect_delay_ms: f64,
+    /// `maxReconnectDelayMs`.
+    pub max_reconnect_delay_ms: f64,
+    /// `maxReconnectAttempts`; absent is no limit.
+    pub max_reconnect_attempts: Option<u32>,
+    /// `idleTimeoutMs`; absent is never.
+    pub idle_timeout_ms: Option<f64>,
+    /// `callbackErrors: "reject"`.
+    pub reject_callback_errors: bool,
+}
+
+/// What `start` submits, and as whom; crosses as JSON text.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Submission {
+    name: String,
+    /// The input without what is not part of the config, JSON text.
+    input: String,
+    environment: Environment,
+    base_url: Option<String>,
+    credentials: Option<Credentials>,
+    directory: std::path::PathBuf,
+}
+
+/// How `wait` ended, when it did not fail.
+#[napi(object)]
+pub struct WaitEnd {
+    /// `completed`, `ended`, `threw`, `aborted` or `gone`.
+    pub kind: String,
+    /// After `ended`: the job as the backend has it, JSON text.
+    pub job: Option<String>,
+}
+
+/// A job that was submitted.
+struct Started {
+    session: Session,
+    job: String,
+}
+
+#[derive(Default)]
+struct State {
+    started: SyncMutex<Option<Arc<Started>>>,
+    resume: Mutex<Resume>,
+    /// Of the loop that runs now.
+    abort: SyncMutex<CancellationToken>,
+    acks: SyncMutex<Option<mpsc::UnboundedSender<Ack>>>,
+}
+
+impl State {
+    fn started(&self) -> Result<Arc<Started>> {
+        let started = self
+            .started
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        started.ok_or_else(|| Error::plain("The trainer has not been started"))
+    }
+}
+
+/// One trainer.
+#[napi]
+pub struct NativeTrainer {
+    options: run::Options,
+    state: Arc<State>,
+}
+
+#[napi]
+impl NativeTrainer {
+    /// A trainer that has not been started.
+    #[napi(constructor)]
+    pub fn new(options: TrainerOptions) -> Self {
+        let options = run::Options {
+            policy: Policy {
+                base: milliseconds(options.reconnect_delay_ms),
+                cap: milliseconds(options.max_reconnect_delay_ms),
+                max_attempts: options.max_reconnect_attempts,
+            },
+            idle_timeout: options.idle_timeout_ms.map(milliseconds),
+            reject_callback_errors: options.reject_callback_errors,
+        };
+        Self {
+            options,
+            state: Arc::default(),
+        }
+    }
+
+    /// Submits the job; resolves with it, as JSON text (T1).
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn start<'env>(&self, env: &'env Env, submission: String) -> napi::Result<Object<'env>> {
+        let Submission {
+            name,
+            input,
+            environment,
+            base_url,
+            credentials,
+            directory,
+        } = argument(&submission)?;
+        let state = self.state.clone();
+        promise(env, async move {
+            let config = config::from_input(&input)?;
+            let options = session::Options {
+                env: environment,
+                base_url,
+                credentials,
+                directory,
+            };
+            let session = Session::open(options).await?;
+            let job = session.submit(&name, &config).await?;
+            let started = Started {
+                session,
+                job: job.id,
+            };
+            *state.started.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(started));
+            Ok(job.text)
+        })
+    }
+
+    /// Follows the job; every batch goes to `dispatch`, which answers with `ack` (T3).
+    #[napi(ts_return_type = "Promise<WaitEnd>")]
+    pub fn wait<'env>(
+        &self,
+        env: &'env Env,
+        #[napi(
+            ts_arg_type = "(columns: Float64Array | null, texts: string[] | null, notice: string | null) => void"
+        )]
+        dispatch: Function<'_, Arguments, ()>,
+    ) -> napi::Result<Object<'env>> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let abort = CancellationToken::new();
+        let mut callbacks = JsCallbacks::new(Arc::new(dispatcher(&dispatch)?), receiver);
+        *self
+            .state
+            .acks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        *self
+            .state
+            .abort
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = abort.clone();
+        let (state, options) = (self.state.clone(), self.options);
+        promise(env, async move {
+            let started = state.started()?;
+            let events = JobEvents {
+                session: &started.session,
+                job: &started.job,
+            };
+            let mut resume = state.resume.lock().await;
+            let end = run::run(&events, &mut callbacks, &options, &mut resume, &abort).await;
+            let (kind, job) = match end {
+                Outcome::Completed => ("completed", None),
+                Outcome::Ended(job) => ("ended", job),
+                Outcome::Threw => ("threw", None),
+                Outcome::Aborted => ("aborted", None),
+                Outcome::Gone => ("gone", None),
+                Outcome::Failed(error) => return Err(error),
+            };
+            Ok(WaitEnd {
+                kind: kind.to_owned(),
+                job,
+            })
+        })
+    }
+
+    /// The answer to a batch: 0 all done, 1 the callback at `index` threw, 2 it threw after the
+    /// abort, 3 aborted.
+    #[napi(catch_unwind)]
+    pub fn ack(&self, code: u32, index: u32) {
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        let ack = match code {
+            0 => Ack::Done,
+            1 | 2 => Ack::Threw {
+                index,
+                aborted: code == 2,
+            },
+            _ => Ack::Aborted,
+        };
+        let acks = self
+            .state
+            .acks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(acks) = acks.as_ref() {
+            // The loop may be gone: then nobody needs the answer.
+            let _ = acks.send(ack);
+        }
+    }
+
+    /// The abort signal of `wait` (T29).
+    #[napi(catch_unwind)]
+    pub fn abort(&self) {
+        self.state
+            .abort
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .cancel();
+    }
+
+    /// Cancels the job on the backend (T5).
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn cancel<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
+        let started = self.state.started().map_err(|error| crossing(&error))?;
+        promise(env, async move {
+            let Started { session, job } = &*started;
+            session
+                .api()
+                .await?
+                .call(&calls::cancel_job(session.scope(), job))
+                .await
+                .map(drop)
+        })
+    }
+
+    /// Asks the checkpoint of a step; `arguments` is JSON text (T31).
+    #[napi(ts_return_type = "Promise<NativeResponse>")]
+    pub fn chat<'env>(
+        &self,
+        env: &'env Env,
+        arguments: String,
+        step: f64,
+        abort: &NativeAbort,
+    ) -> napi::Result<Object<'env>> {
+        let started = self.state.started().map_err(|error| crossing(&error))?;
+        let token = abort.token();
+        promise(env, async move {
+            let Started { session, job } = &*started;
+            let body = inference::body(&arguments, Checkpoint { job, step })?;
+            let answered = async {
+                session
+                    .api()
+                    .await?
+                    .open(&calls::chat(session.scope(), body))
+                    .await
+            };
+            let response = tokio::select! {
+                biased;
+                () = token.cancelled() => return Err(aborted()),
+                answered = answered => answered?,
+            };
+            Ok(NativeResponse::new(response, token.clone()))
+        })
+    }
+}
+
+/// A span that JavaScript gave in milliseconds. What is too long for a clock is for ever.
+fn milliseconds(span: f64) -> Duration {
+    Duration::try_from_secs_f64(span / 1000.0).unwrap_or(Duration::MAX)
+}

@@ -1,0 +1,218 @@
+//! Which project a trainer's jobs belong to: `.arkor/state.json`, read, written, resolved.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::api::Api;
+use crate::api::calls::{self, Scope};
+use crate::credentials::Credentials;
+use crate::error::{Error, Result};
+use crate::files::{self, Access};
+
+/// The content of `.arkor/state.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State {
+    /// The organisation.
+    pub org_slug: String,
+    /// The project in it.
+    pub project_slug: String,
+    /// The project's id.
+    pub project_id: String,
+}
+
+impl State {
+    /// The query of every call about this project's jobs.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        Scope {
+            org_slug: self.org_slug.clone(),
+            project_slug: self.project_slug.clone(),
+        }
+    }
+}
+
+/// Where the state is.
+#[must_use]
+pub fn path(directory: &Path) -> PathBuf {
+    directory.join(".arkor").join("state.json")
+}
+
+/// Reads the state; `None` if there is none, or nothing usable.
+///
+/// # Errors
+/// When the file is there but can't be read.
+pub fn read(directory: &Path) -> Result<Option<State>> {
+    let path = path(directory);
+    let content = files::read_if_present(&path)
+        .map_err(|error| Error::file("Can't read the project's state at", &path, &error))?;
+    Ok(content.and_then(|content| serde_json::from_slice(&content).ok()))
+}
+
+/// Writes the state as a whole.
+///
+/// # Errors
+/// Those of the file system.
+pub fn write(directory: &Path, state: &State) -> Result<()> {
+    let path = path(directory);
+    let text = serde_json::to_string_pretty(state)
+        .map_err(|error| Error::plain(format!("Can't write the project's state: {error}")))?;
+    files::write_atomically(&path, format!("{text}\n").as_bytes(), Access::Everyone)
+        .map_err(|error| Error::file("Can't write the project's state to", &path, &error))
+}
+
+/// The project of a directory, created if need be.
+///
+/// # Errors
+/// `ProjectStateMismatchError`, a missing state under OAuth, or what the backend says.
+pub async fn resolve(api: &Api, credentials: &Credentials, directory: &Path) -> Result<State> {
+    let found = read(directory)?;
+    match (credentials, found) {
+        (Credentials::OAuth { .. }, Some(state)) => Ok(state),
+        (Credentials::OAuth { .. }, None) => Err(Error::plain(format!(
+            "No .arkor/state.json found in {}. Create it for the project that the jobs belong \
+             to: {{ \"orgSlug\": \"...\", \"projectSlug\": \"...\", \"projectId\": \"...\" }}",
+            directory.display()
+        ))),
+        (Credentials::Anonymous { org_slug, .. }, Some(state)) if state.org_slug == *org_slug => {
+            Ok(state)
+        }
+        (Credentials::Anonymous { .. }, Some(state)) => Err(Error::Named {
+            name: "ProjectStateMismatchError",
+            message: format!(
+                "{} is scoped to a different organization ({}) than the anonymous identity of \
+                 this machine. Delete the file to start a new project, or log in with the \
+                 account that owns it.",
+                path(directory).display(),
+                state.org_slug
+            ),
+            status: None,
+        }),
+        (Credentials::Anonymous { org_slug, .. }, None) => {
+            let state = create(api, org_slug, directory).await?;
+            write(directory, &state)?;
+            Ok(state)
+        }
+    }
+}
+
+/// The project of the local backend: named after the directory, nothing read or written.
+#[must_use]
+pub fn local(directory: &Path) -> State {
+    let slug = slug(directory);
+    State {
+        org_slug: "local".to_owned(),
+        project_id: slug.clone(),
+        project_slug: slug,
+    }
+}
+
+#[derive(Deserialize)]
+struct Created<'a> {
+    #[serde(borrow)]
+    project: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    projects: Vec<Project>,
+}
+
+#[derive(Deserialize)]
+struct Project {
+    id: String,
+    slug: String,
+}
+
+async fn create(api: &Api, org_slug: &str, directory: &Path) -> Result<State> {
+    let slug = slug(directory);
+    let name = directory
+        .file_name()
+        .map_or_else(|| slug.clone(), |name| name.to_string_lossy().into_owned());
+    let project =
+        match api
+            .call(&calls::create_project(org_slug, &name, &slug))
+            .await
+        {
+            Ok(text) => created(&text)?,
+            Err(Error::Api { status: 409, .. }) => {
+                let text = api.call(&calls::list_projects(org_slug)).await?;
+                let listed: Listed = serde_json::from_str(&text).map_err(|error| {
+                    Error::plain(format!("The backend's answer to GET /v1/projects: {error}"))
+                })?;
+                listed.projects.into_iter().find(|project| project.slug == slug).ok_or_else(|| {
+                Error::plain(format!(
+                    "The project {slug:?} exists already but is not among those of {org_slug:?}"
+                ))
+            })?
+            }
+            Err(error) => return Err(error),
+        };
+    Ok(State {
+        org_slug: org_slug.to_owned(),
+        project_slug: project.slug,
+        project_id: project.id,
+    })
+}
+
+fn created(text: &str) -> Result<Project> {
+    let shape = |error: serde_json::Error| {
+        Error::plain(format!(
+            "The backend's answer to POST /v1/projects: {error}"
+        ))
+    };
+    let created: Created<'_> = serde_json::from_str(text).map_err(shape)?;
+    serde_json::from_str(created.project.get()).map_err(shape)
+}
+
+/// A slug from the directory's name: lower case, anything but `[a-z0-9-]` is a dash, no dashes at
+/// the ends, 40 characters at most.
+fn slug(directory: &Path) -> String {
+    let name = directory
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase();
+    let dashed: String = name
+        .chars()
+        .map(|char| {
+            if char.is_ascii_alphanumeric() {
+                char
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    let slug: String = dashed.trim_matches('-').chars().take(40).collect();
+    let slug = slug.trim_end_matches('-');
+    if slug.is_empty() {
+        "project".to_owned()
+    } else {
+        slug.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slug_is_made_of_the_directorys_name() {
+        let cases = [
+            ("/a/My Project!", "my-project"),
+            ("/a/--x--", "x"),
+            ("/a/日本", "project"),
+            ("/", "project"),
+            ("/a/Ünder_Score.v2", "nder-score-v2"),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(slug(Path::new(path)), expected, "{path}");
+        }
+        assert_eq!(
+            slug(Path::new(&format!("/{}", "ab-".repeat(20)))),
+            "ab-".repeat(13) + "a"
+        );
+    }
+}

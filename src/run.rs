@@ -1,0 +1,289 @@
+//! The loop: open the stream, read, batch, dispatch, decide.
+//!
+//! Bytes of a [`Backend`] flow in, batches of events flow out to [`Callbacks`], and every outcome
+//! goes through [`Backoff`]. It knows neither Node nor HTTP, so the rules T3 to T30 are tested
+//! here with a fake of both and a paused clock.
+
+mod connection;
+
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::Stream;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Error;
+use crate::event::Event;
+use crate::reconnect::{Backoff, Decision, Policy};
+use connection::{Connection, End};
+
+/// A batch ends at this many events, so that the process's timers and sockets get their turn
+/// between batches also in a flood (T8).
+pub const BATCH_EVENTS: usize = 256;
+/// Or at this many bytes of text.
+pub const BATCH_BYTES: usize = 64 * 1024;
+/// The queue holds back the socket at about this size, in bytes (T27).
+pub const QUEUE_BYTES: usize = 512 * 1024;
+
+/// Where the events come from.
+pub trait Backend {
+    /// The bytes of one open stream.
+    type Body: Stream<Item = Result<Bytes, Error>> + Send + Unpin;
+
+    /// Opens the event stream after the event with this id (T24).
+    fn open(
+        &self,
+        last_event_id: Option<&str>,
+    ) -> impl Future<Output = Result<Self::Body, Refusal>> + Send;
+
+    /// The job as it is now, as JSON text; `None` if that can't be had (T13).
+    fn job(&self) -> impl Future<Output = Option<String>> + Send;
+}
+
+/// Why a stream did not open.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// What the user would see.
+    pub error: Error,
+    /// 401, 403, 410 and 426 end `wait()` at once (T23).
+    pub permanent: bool,
+    /// The answer's lower bound for the delay (T25).
+    pub retry_after: Option<Duration>,
+}
+
+/// Who the events go to.
+pub trait Callbacks {
+    /// Hands over a batch. False: nobody will ever answer, the environment is gone.
+    fn submit(&mut self, batch: Vec<Dispatch>) -> bool;
+
+    /// The answer to the batch that was handed over last, when every callback that ran for it
+    /// has settled. Cancel-safe: the answer is not lost when the future is dropped.
+    fn settled(&mut self) -> impl Future<Output = Ack> + Send;
+
+    /// Tells that the stream will be opened again after a delay; resolves when that was heard.
+    fn reconnecting(&mut self, notice: Notice) -> impl Future<Output = ()> + Send;
+}
+
+/// One event on its way to a callback.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dispatch {
+    /// The event.
+    pub event: Event,
+    /// Whether it has an id: if its callback throws, the backend will not send it again (T15).
+    pub has_id: bool,
+}
+
+/// How a batch went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ack {
+    /// Every callback settled.
+    Done,
+    /// A callback threw, or its promise rejected.
+    Threw {
+        /// The event's place in the batch.
+        index: usize,
+        /// Whether the abort signal is aborted: then the error goes to `wait()` (T14.1).
+        aborted: bool,
+    },
+    /// The signal was aborted; no further callback started (T29).
+    Aborted,
+    /// The environment is gone.
+    Gone,
+}
+
+/// What `onReconnect` is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Failures in a row before this one, from 0.
+    pub attempt: u32,
+    /// The delay that follows.
+    pub delay: Duration,
+    /// Why; a clean end of the stream is no failure.
+    pub reason: Reason,
+    /// The id that the stream will be opened with.
+    pub last_event_id: Option<String>,
+}
+
+/// Why the stream is opened again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// The backend closed it after at least one data event.
+    CleanEnd,
+    /// A callback's error, which JavaScript kept.
+    Callback,
+    /// Anything else.
+    Failure(Error),
+}
+
+/// What the trainer's options mean to the loop.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Delays and attempts.
+    pub policy: Policy,
+    /// Without one byte for this long the connection counts as dead; `None` is never (T26).
+    pub idle_timeout: Option<Duration>,
+    /// `callbackErrors: "reject"` (T20).
+    pub reject_callback_errors: bool,
+}
+
+/// What a later `wait()` goes on from (T4).
+#[derive(Debug, Clone, Default)]
+pub struct Resume {
+    /// The id of the last block passed; an empty one sends no header (T24).
+    pub last_event_id: Option<String>,
+    /// The stream's reconnection time.
+    pub retry: Option<Duration>,
+    /// A terminal event was dispatched, and its callback threw (T18).
+    pub terminal: bool,
+}
+
+/// How `wait()` ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// A terminal event was dispatched; JavaScript holds the result.
+    Completed,
+    /// `end` without one; the job as the backend has it, as JSON text (T13).
+    Ended(Option<String>),
+    /// Rejects with the value that the callback threw (T14.1, T20).
+    Threw,
+    /// Rejects with the signal's reason (T29).
+    Aborted,
+    /// The environment is gone, nobody waits.
+    Gone,
+    /// Rejects with this.
+    Failed(Error),
+}
+
+/// Follows one run to its end.
+pub async fn run<B: Backend + Sync, C: Callbacks + Send>(
+    backend: &B,
+    callbacks: &mut C,
+    options: &Options,
+    resume: &mut Resume,
+    abort: &CancellationToken,
+) -> Outcome {
+    if resume.terminal {
+        return Outcome::Completed;
+    }
+    let mut backoff = Backoff::new(options.policy, resume.retry);
+    loop {
+        let opened = tokio::select! {
+            biased;
+            () = abort.cancelled() => return Outcome::Aborted,
+            opened = open(backend, options.idle_timeout, resume) => opened,
+        };
+        let end = match opened {
+            Ok(body) => {
+                Connection::new(body, callbacks, options, resume, &mut backoff)
+                    .follow(abort)
+                    .await
+            }
+            Err(refusal) => End::Refused(refusal),
+        };
+        let (decision, reason) = match end {
+            End::Terminal => return Outcome::Completed,
+            End::Aborted => return Outcome::Aborted,
+            End::Gone => return Outcome::Gone,
+            End::Threw { aborted } if aborted || options.reject_callback_errors => {
+                return Outcome::Threw;
+            }
+            // T18: nothing more is to come, and the terminal event was seen.
+            End::Done | End::Eof { data: false } if resume.terminal => return Outcome::Completed,
+            End::Refused(refusal) if refusal.permanent => {
+                return if resume.terminal {
+                    Outcome::Completed
+                } else {
+                    Outcome::Failed(refusal.error)
+                };
+            }
+            End::Done => {
+                return tokio::select! {
+                    biased;
+                    () = abort.cancelled() => Outcome::Aborted,
+                    job = backend.job() => Outcome::Ended(job),
+                };
+            }
+            End::Eof { data: true } => {
+                let delay = backoff.pause(fastrand::f64());
+                (Decision::Retry { attempt: 0, delay }, Reason::CleanEnd)
+            }
+            End::Eof { data: false } => {
+                let error = Error::plain("SSE stream closed without emitting any frame");
+                (
+                    backoff.failed(None, fastrand::f64()),
+                    Reason::Failure(error),
+                )
+            }
+            End::Refused(refusal) => (
+                backoff.failed(refusal.retry_after, fastrand::f64()),
+                Reason::Failure(refusal.error),
+            ),
+            End::Failed(error) => (
+                backoff.failed(None, fastrand::f64()),
+                Reason::Failure(error),
+            ),
+            End::Threw { .. } => (backoff.failed(None, fastrand::f64()), Reason::Callback),
+        };
+        let (attempt, delay) = match decision {
+            Decision::Retry { attempt, delay } => (attempt, delay),
+            Decision::GiveUp { failures } => {
+                let cause = match reason {
+                    Reason::Failure(error) => Some(Box::new(error)),
+                    Reason::Callback | Reason::CleanEnd => None,
+                };
+                return Outcome::Failed(Error::Exhausted { failures, cause });
+            }
+        };
+        let last_event_id = resume.last_event_id.clone().filter(|id| !id.is_empty());
+        callbacks
+            .reconnecting(Notice {
+                attempt,
+                delay,
+                reason,
+                last_event_id,
+            })
+            .await;
+        tokio::select! {
+            biased;
+            () = abort.cancelled() => return Outcome::Aborted,
+            () = sleep(delay) => {}
+        }
+    }
+}
+
+/// Opens the stream, the answer's headers within the idle timeout (T26).
+async fn open<B: Backend>(
+    backend: &B,
+    idle_timeout: Option<Duration>,
+    resume: &Resume,
+) -> Result<B::Body, Refusal> {
+    let id = resume.last_event_id.as_deref().filter(|id| !id.is_empty());
+    let opening = backend.open(id);
+    match idle_timeout {
+        None => opening.await,
+        Some(limit) => timeout(limit, opening).await.unwrap_or_else(|_| {
+            Err(Refusal {
+                error: idle(limit),
+                permanent: false,
+                retry_after: None,
+            })
+        }),
+    }
+}
+
+fn idle(limit: Duration) -> Error {
+    Error::plain(format!(
+        "SSE stream idle: not one byte from the backend for {} ms (idleTimeoutMs)",
+        limit.as_millis()
+    ))
+}
+
+fn idle_deadline(limit: Option<Duration>) -> Option<Instant> {
+    limit.and_then(|limit| Instant::now().checked_add(limit))
+}
+
+#[cfg(test)]
+#[path = "run/tests.rs"]
+mod tests;

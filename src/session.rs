@@ -1,0 +1,145 @@
+//! One trainer's identity and project, resolved once and kept together (`start()`).
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use tokio::sync::Mutex;
+
+use crate::api::{Api, calls, calls::Scope};
+use crate::credentials::{self, Credentials};
+use crate::environment::{Environment, base_url};
+use crate::error::{Error, Result};
+use crate::job::{self, Job};
+use crate::project;
+use crate::run::{Backend, Refusal};
+
+/// What `createTrainer`'s second argument says about the identity.
+#[derive(Default)]
+pub struct Options {
+    /// The process's surroundings at the time of the call.
+    pub env: Environment,
+    /// `context.baseUrl`.
+    pub base_url: Option<String>,
+    /// `context.credentials`.
+    pub credentials: Option<Credentials>,
+    /// The project's directory: `context.cwd`, else the working directory.
+    pub directory: PathBuf,
+}
+
+/// An identity, its project, and the backend that both belong to.
+pub struct Session {
+    env: Environment,
+    api: Api,
+    credentials: Mutex<Credentials>,
+    scope: Scope,
+}
+
+impl Session {
+    /// Finds out who and where: the local identity of `arkor start --local`, the given
+    /// credentials, those of the home directory, or a fresh anonymous identity.
+    ///
+    /// # Errors
+    /// When credentials or project can't be had; nothing was submitted then.
+    pub async fn open(options: Options) -> Result<Self> {
+        let Options {
+            env,
+            base_url: explicit_url,
+            credentials,
+            directory,
+        } = options;
+        // An explicit URL is not the local backend's, and must not get its token.
+        let local = env
+            .local_token
+            .as_deref()
+            .filter(|_| explicit_url.is_none());
+        let credentials = match (local, credentials) {
+            (Some(token), _) => Credentials::local(token),
+            (None, Some(given)) => given,
+            (None, None) => credentials::ensure(&env).await?,
+        };
+        let url = base_url(
+            explicit_url.as_deref(),
+            env.cloud_api_url.as_deref(),
+            credentials.cloud_api_url(),
+        );
+        let is_local = local.is_some();
+        let credentials = credentials::fresh(&env, &credentials).await?;
+        let api = Api::new(&env, &url, Some(credentials.token().to_owned()))?;
+        let project = if is_local {
+            project::local(&directory)
+        } else {
+            project::resolve(&api, &credentials, &directory).await?
+        };
+        Ok(Self {
+            env,
+            api,
+            scope: project.scope(),
+            credentials: Mutex::new(credentials),
+        })
+    }
+
+    /// The backend, with a token that has not expired.
+    ///
+    /// # Errors
+    /// When the login has expired and can't be renewed.
+    pub async fn api(&self) -> Result<Api> {
+        let mut credentials = self.credentials.lock().await;
+        let fresh = credentials::fresh(&self.env, &credentials).await?;
+        let api = self.api.with_token(fresh.token());
+        *credentials = fresh;
+        Ok(api)
+    }
+
+    /// The project that the jobs belong to.
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Submits a job.
+    ///
+    /// # Errors
+    /// What the backend or the network says.
+    pub async fn submit(&self, name: &str, config: &serde_json::value::RawValue) -> Result<Job> {
+        let request = calls::create_job(&self.scope, name, config);
+        let text = self.api().await?.call(&request).await?;
+        job::read(&text, &request.to_string())
+    }
+}
+
+/// One job's event stream.
+pub struct JobEvents<'a> {
+    /// Who asks.
+    pub session: &'a Session,
+    /// The job's id.
+    pub job: &'a str,
+}
+
+impl Backend for JobEvents<'_> {
+    type Body = BoxStream<'static, Result<Bytes>>;
+
+    async fn open(&self, last_event_id: Option<&str>) -> std::result::Result<Self::Body, Refusal> {
+        let api = self.session.api().await.map_err(|error| {
+            // A network failure passes; a login that can't be renewed stays so.
+            let permanent = !matches!(error, Error::Network { .. });
+            Refusal {
+                error,
+                permanent,
+                retry_after: None,
+            }
+        })?;
+        api.stream(&calls::stream_events(
+            &self.session.scope,
+            self.job,
+            last_event_id,
+        ))
+        .await
+    }
+
+    async fn job(&self) -> Option<String> {
+        let request = calls::get_job(&self.session.scope, self.job);
+        let text = self.session.api().await.ok()?.call(&request).await.ok()?;
+        Some(job::read(&text, &request.to_string()).ok()?.text)
+    }
+}
