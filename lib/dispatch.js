@@ -117,7 +117,9 @@ class Dispatcher {
    * @param {Partial<Job>} patch
    */
   #change(patch) {
-    const changed = Object.entries(patch).some(([name, value]) => Reflect.get(this.job, name) !== value);
+    const changed = Object.entries(patch).some(
+      ([name, value]) => Reflect.get(this.job, name) !== value,
+    );
     if (changed) this.job = { ...this.job, ...patch };
   }
 

@@ -27,7 +27,9 @@ function packageManager() {
   const known = ["npm", "pnpm", "yarn", "bun"];
   if (agent !== undefined && known.includes(agent)) return agent;
   const script = process.argv[1] ?? "";
-  return ["pnpm", "yarn", "bun"].find((name) => script.includes(`/.${name}/`) || script.includes(`/${name}/`));
+  return ["pnpm", "yarn", "bun"].find(
+    (name) => script.includes(`/.${name}/`) || script.includes(`/${name}/`),
+  );
 }
 
 module.exports = { readEnvironment };

@@ -76,7 +76,7 @@ function toStream(answer, signal, release) {
         try {
           const bytes = await native(() => answer.next(CHUNK));
           if (bytes) {
-            controller.enqueue(bytes);
+            controller.enqueue(/** @type {Uint8Array<ArrayBuffer>} */ (bytes));
             return;
           }
           end();

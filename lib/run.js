@@ -32,7 +32,13 @@ async function loadTrainer(file) {
  */
 function pickTrainer(exports) {
   const fallback = /** @type {any} */ (exports.default);
-  for (const candidate of [exports.arkor, exports.trainer, fallback, fallback?.arkor, fallback?.trainer]) {
+  for (const candidate of [
+    exports.arkor,
+    exports.trainer,
+    fallback,
+    fallback?.arkor,
+    fallback?.trainer,
+  ]) {
     if (isArkor(candidate) && isTrainer(candidate.trainer)) return candidate.trainer;
     if (isTrainer(candidate)) return candidate;
   }

@@ -15,7 +15,7 @@ const RECONNECT_DELAY_MS = 1000;
 const MAX_RECONNECT_DELAY_MS = 60_000;
 const IDLE_TIMEOUT_MS = 60_000;
 
-/** @implements {import("..").Trainer} */
+/** What `createTrainer` makes: see `Trainer` in `index.d.ts`. */
 class Trainer {
   /** @type {import("..").TrainerInput} */
   #input;
@@ -217,7 +217,9 @@ function nativeOptions(input, context) {
  */
 function span(name, value) {
   if (typeof value === "number" && value >= 0) return value;
-  throw new TypeError(`createTrainer: context.${name} must be a number from 0, not ${String(value)}`);
+  throw new TypeError(
+    `createTrainer: context.${name} must be a number from 0, not ${String(value)}`,
+  );
 }
 
 /**
