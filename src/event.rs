@@ -204,5 +204,4 @@ fn text(detail: &Detail<'_>) -> String {
 }
 
 #[cfg(test)]
-#[path = "event/tests.rs"]
 mod tests;

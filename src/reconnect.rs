@@ -111,5 +111,4 @@ impl Backoff {
 }
 
 #[cfg(test)]
-#[path = "reconnect/tests.rs"]
 mod tests;

@@ -285,5 +285,6 @@ fn idle_deadline(limit: Option<Duration>) -> Option<Instant> {
 }
 
 #[cfg(test)]
-#[path = "run/tests.rs"]
+mod fake;
+#[cfg(test)]
 mod tests;

@@ -157,5 +157,4 @@ impl Stream for Pieces {
 }
 
 #[cfg(test)]
-#[path = "sse/tests.rs"]
 mod tests;

@@ -1,1 +1,188 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
+use super::*;
+
+fn data(text: &str) -> Meaning {
+    read(&Frame {
+        event: "message".to_owned(),
+        data: text.to_owned(),
+        has_data: true,
+        id: None,
+    })
+}
+
+fn log(text: &str) -> Log {
+    match data(text) {
+        Meaning::Data(Event::Log(log)) => *log,
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+fn detail(text: &str) -> serde_json::Value {
+    let detail = match data(text) {
+        Meaning::Data(
+            Event::Started(detail)
+            | Event::Checkpoint { detail, .. }
+            | Event::Completed(detail)
+            | Event::Failed(detail),
+        ) => detail,
+        other => panic!("{text}: {other:?}"),
+    };
+    serde_json::from_str(&detail).unwrap()
+}
+
+#[test]
+fn t9_a_metric_that_is_absent_null_or_no_number_is_null() {
+    let found = log(
+        r#"{"type":"training.log","step":7,"loss":1.25,"evalLoss":null,"learningRate":"x","epoch":{"a":[1]}}"#,
+    );
+    assert_eq!(
+        found,
+        Log {
+            step: 7.0,
+            metrics: [Some(1.25), None, None, None, None]
+        }
+    );
+    for text in [
+        r#"{"type":"training.log"}"#,
+        r#"{"type":"training.log","step":"7"}"#,
+    ] {
+        assert!(log(text).step.is_nan(), "{text}");
+    }
+}
+
+#[test]
+fn t9_bare_nan_and_infinity_arrive_as_those_numbers() {
+    let found = log(
+        r#"{"type":"training.log","step":1,"loss":NaN,"evalLoss":Infinity,"learningRate":-Infinity,"x":[NaN,"NaN"],"epoch":2}"#,
+    );
+    assert!(found.metrics[0].is_some_and(f64::is_nan));
+    assert_eq!(
+        found.metrics[1..],
+        [
+            Some(f64::INFINITY),
+            Some(f64::NEG_INFINITY),
+            Some(2.0),
+            None
+        ]
+    );
+    let text = r#"{"type":"checkpoint.saved","artifacts":[{"loss":NaN,"why":"a \"NaN\" \\"}]}"#;
+    let artifacts = detail(text)["artifacts"].clone();
+    assert_eq!(
+        artifacts,
+        serde_json::json!([{ "loss": nan_marker(), "why": "a \"NaN\" \\" }])
+    );
+}
+
+#[test]
+fn t9_numbers_are_read_as_json_parse_reads_them() {
+    let cases = [
+        ("12345678901234567890", 12_345_678_901_234_567_000.0),
+        ("1e400", f64::INFINITY),
+        ("-1e400", f64::NEG_INFINITY),
+        ("5e-324", 5e-324),
+        ("0.1", 0.1),
+        ("-0", -0.0),
+        ("9007199254740993", 9_007_199_254_740_992.0),
+    ];
+    for (text, expected) in cases {
+        let found = log(&format!(r#"{{"type":"training.log","loss":{text}}}"#));
+        assert_eq!(
+            found.metrics[0].map(f64::to_bits),
+            Some(f64::to_bits(expected)),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn t9_a_lone_surrogate_an_escaped_key_and_a_repeated_one_are_never_fatal() {
+    log(r#"{"type":"training.log","\ud800":"\udfff","note":"\ud800x"}"#);
+    assert_eq!(log(r#"{"\u0074ype":"training.log","step":3}"#).step, 3.0);
+    assert_eq!(
+        log(r#"{"type":"x","step":1,"type":"training.log","step":2}"#).step,
+        2.0
+    );
+    match data(r#"{"type":"training.failed","error":"bad \ud800"}"#) {
+        Meaning::Data(Event::Failed(text)) => assert!(text.contains(r"bad \ud800")),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn t9_deep_nesting_is_never_fatal() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    log(&format!(r#"{{"type":"training.log","x":{deep}}}"#));
+}
+
+#[test]
+fn t12_only_an_object_with_a_type_is_a_data_event() {
+    for text in [
+        "",
+        "x",
+        "[]",
+        "null",
+        "1",
+        "\"s\"",
+        "{}",
+        r#"{"type":1}"#,
+        r#"{"type":"a"} x"#,
+    ] {
+        assert_eq!(data(text), Meaning::Nothing, "{text}");
+    }
+    assert_eq!(
+        data(r#" {"type":"training.news"} "#),
+        Meaning::Data(Event::Unknown)
+    );
+    assert_eq!(data(r#"{"type":"\ud800"}"#), Meaning::Data(Event::Unknown));
+}
+
+#[test]
+fn t12_end_and_ping_are_told_by_the_event_line_whatever_the_data() {
+    let frame = |event: &str, data: &str| {
+        read(&Frame {
+            event: event.to_owned(),
+            data: data.to_owned(),
+            has_data: true,
+            id: None,
+        })
+    };
+    let log = r#"{"type":"training.log"}"#;
+    assert_eq!(frame("end", ""), Meaning::End);
+    assert_eq!(frame("end", log), Meaning::End);
+    assert_eq!(frame("ping", log), Meaning::Nothing);
+    assert!(matches!(
+        frame("anything", log),
+        Meaning::Data(Event::Log(_))
+    ));
+}
+
+#[test]
+fn a_status_change_carries_the_events_timestamp() {
+    let cases = [
+        (
+            "training.started",
+            r#"{"status":"running","startedAt":"t"}"#,
+        ),
+        (
+            "training.completed",
+            r#"{"status":"completed","completedAt":"t"}"#,
+        ),
+        (
+            "training.failed",
+            r#"{"status":"failed","error":"The backend gave no reason","completedAt":"t"}"#,
+        ),
+    ];
+    for (kind, expected) in cases {
+        let job = detail(&format!(r#"{{"type":"{kind}","timestamp":"t"}}"#))["job"].clone();
+        assert_eq!(job.to_string(), expected);
+    }
+    let job = detail(r#"{"type":"training.started","timestamp":5}"#)["job"].clone();
+    assert_eq!(job.to_string(), r#"{"status":"running"}"#);
+    let job = detail(r#"{"type":"training.failed","error":{"code":7}}"#)["job"].clone();
+    assert_eq!(job["error"], r#"{"code":7}"#);
+}

@@ -1,0 +1,222 @@
+//! The two sides of the loop, scripted.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+
+use crate::run::*;
+
+/// What happens on one connection, in order.
+#[derive(Clone)]
+pub enum Step {
+    /// Bytes arrive.
+    Read(String),
+    /// Nothing arrives for this long.
+    Silence(Duration),
+    /// The connection breaks.
+    Break,
+    /// Nothing arrives any more, and it does not end either.
+    Hang,
+}
+
+/// What the backend does with one request for the stream.
+pub enum Answer {
+    Stream(Vec<Step>),
+    Refuse {
+        status: u16,
+        retry_after: Option<Duration>,
+    },
+    /// No headers, ever.
+    NoHeaders,
+}
+
+#[derive(Default)]
+pub struct FakeBackend {
+    pub answers: Mutex<VecDeque<Answer>>,
+    /// The `Last-Event-ID` of each request.
+    pub opened: Mutex<Vec<Option<String>>>,
+    pub job: Option<String>,
+}
+
+impl Backend for FakeBackend {
+    type Body = BoxStream<'static, Result<Bytes, Error>>;
+
+    async fn open(&self, last_event_id: Option<&str>) -> Result<Self::Body, Refusal> {
+        self.opened
+            .lock()
+            .unwrap()
+            .push(last_event_id.map(str::to_owned));
+        let answer = self.answers.lock().unwrap().pop_front();
+        match answer {
+            Some(Answer::Stream(steps)) => Ok(futures::stream::iter(steps)
+                .filter_map(|step| async {
+                    match step {
+                        Step::Read(text) => Some(Ok(Bytes::from(text))),
+                        Step::Silence(time) => {
+                            sleep(time).await;
+                            None
+                        }
+                        Step::Break => Some(Err(Error::plain("broken"))),
+                        Step::Hang => std::future::pending().await,
+                    }
+                })
+                .boxed()),
+            Some(Answer::Refuse {
+                status,
+                retry_after,
+            }) => Err(Refusal {
+                error: Error::Api {
+                    status,
+                    message: String::new(),
+                },
+                permanent: matches!(status, 401 | 403 | 410 | 426),
+                retry_after,
+            }),
+            Some(Answer::NoHeaders) => std::future::pending().await,
+            None => panic!("one request more than the script has answers"),
+        }
+    }
+
+    async fn job(&self) -> Option<String> {
+        self.job.clone()
+    }
+}
+
+/// What a callback does, by the step of its log event.
+pub type Script = Box<dyn FnMut(f64) -> Reaction + Send>;
+
+pub enum Reaction {
+    Ok,
+    Slow(Duration),
+    Throw,
+}
+
+pub struct FakeCallbacks {
+    pub script: Script,
+    /// The steps that were dispatched; terminal events count as 1000.
+    pub seen: Arc<Mutex<Vec<f64>>>,
+    pub notices: Arc<Mutex<Vec<Notice>>>,
+    pub abort: CancellationToken,
+    answer: Option<(Ack, Instant)>,
+}
+
+impl Callbacks for FakeCallbacks {
+    fn submit(&mut self, batch: Vec<Dispatch>) -> bool {
+        assert!(self.answer.is_none(), "T7: two batches at once");
+        assert!(
+            batch.len() <= BATCH_EVENTS,
+            "T8: a batch of {}",
+            batch.len()
+        );
+        let mut time = Duration::ZERO;
+        let mut ack = Ack::Done;
+        for (index, dispatch) in batch.iter().enumerate() {
+            if self.abort.is_cancelled() {
+                ack = Ack::Aborted;
+                break;
+            }
+            let step = match &dispatch.event {
+                Event::Log(log) => log.step,
+                event if event.is_terminal() => 1000.0,
+                _ => -1.0,
+            };
+            self.seen.lock().unwrap().push(step);
+            match (self.script)(step) {
+                Reaction::Ok => {}
+                Reaction::Slow(slow) => time += slow,
+                Reaction::Throw => {
+                    ack = Ack::Threw {
+                        index,
+                        aborted: self.abort.is_cancelled(),
+                    };
+                    break;
+                }
+            }
+        }
+        self.answer = Some((ack, Instant::now() + time));
+        true
+    }
+
+    async fn settled(&mut self) -> Ack {
+        let (ack, at) = self.answer.unwrap();
+        tokio::time::sleep_until(at).await;
+        self.answer = None;
+        ack
+    }
+
+    async fn reconnecting(&mut self, notice: Notice) {
+        self.notices.lock().unwrap().push(notice);
+    }
+}
+
+pub struct Run {
+    pub backend: FakeBackend,
+    pub callbacks: FakeCallbacks,
+    pub options: Options,
+    pub resume: Resume,
+    pub abort: CancellationToken,
+}
+
+impl Run {
+    pub fn new(
+        answers: impl IntoIterator<Item = Answer>,
+        script: impl FnMut(f64) -> Reaction + Send + 'static,
+    ) -> Self {
+        let abort = CancellationToken::new();
+        Self {
+            backend: FakeBackend {
+                answers: Mutex::new(answers.into_iter().collect()),
+                ..FakeBackend::default()
+            },
+            callbacks: FakeCallbacks {
+                script: Box::new(script),
+                seen: Arc::default(),
+                notices: Arc::default(),
+                abort: abort.clone(),
+                answer: None,
+            },
+            options: Options {
+                policy: Policy {
+                    base: Duration::from_secs(1),
+                    cap: Duration::from_secs(60),
+                    max_attempts: None,
+                },
+                idle_timeout: Some(Duration::from_secs(60)),
+                reject_callback_errors: false,
+            },
+            resume: Resume::default(),
+            abort,
+        }
+    }
+
+    pub async fn follow(&mut self) -> Outcome {
+        run(
+            &self.backend,
+            &mut self.callbacks,
+            &self.options,
+            &mut self.resume,
+            &self.abort,
+        )
+        .await
+    }
+
+    pub fn seen(&self) -> Vec<f64> {
+        self.callbacks.seen.lock().unwrap().clone()
+    }
+
+    pub fn notices(&self) -> Vec<Notice> {
+        self.callbacks.notices.lock().unwrap().clone()
+    }
+
+    pub fn opened(&self) -> Vec<Option<String>> {
+        self.backend.opened.lock().unwrap().clone()
+    }
+}
