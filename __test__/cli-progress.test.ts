@@ -223,6 +223,8 @@ describe("the reporter", () => {
     expect(stderr.lines[0]).toBe(
       "reconnecting in 1.0 s (attempt 1): fetch failed (connect ECONNREFUSED)",
     );
+    onReconnect({ attempt: 0, delayMs: 1000, error: undefined });
+    expect(stderr.lines[1]).toBe("reconnecting in 1.0 s: the stream has ended");
   });
 
   it("colours the live line only where the terminal has colours", () => {

@@ -64,8 +64,12 @@ class Reporter {
       onEvent: (name, context, meta) => this.#onEvent(name, context, meta),
       onReconnect: ({ attempt, delayMs, error }) => {
         const seconds = (delayMs / 1000).toFixed(1);
-        const reason = error === undefined ? "" : `: ${describe(error)}`;
-        this.say(`reconnecting in ${seconds} s (attempt ${attempt + 1})${reason}`);
+        // Without an error the stream has ended cleanly, which is no failure and no attempt.
+        const why =
+          error === undefined
+            ? ": the stream has ended"
+            : ` (attempt ${attempt + 1}): ${describe(error)}`;
+        this.say(`reconnecting in ${seconds} s${why}`);
       },
     };
   }
