@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["__test__/**/*.test.ts"],
+    // A test here may start processes or train a model; none of them is about time.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    // The addon and what it prints are those of a plain Node process.
+    pool: "forks",
+  },
+});
