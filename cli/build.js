@@ -111,6 +111,9 @@ async function bundle(source, outfile, cwd) {
     });
   } catch (error) {
     throw new CliError(firstBuildError(error), { cause: error });
+  } finally {
+    // Its service is a process of its own, which would idle beside the whole training.
+    await esbuild.stop();
   }
 }
 
