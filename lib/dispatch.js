@@ -44,6 +44,8 @@ class Dispatcher {
   thrown;
   /** @type {Set<Observer>} */
   observers = new Set();
+  /** Whether the event loop has turned since the last batch. */
+  #turned = true;
 
   /**
    * @param {object} trainer
@@ -71,8 +73,25 @@ class Dispatcher {
    * @param {string | null | undefined} notice
    */
   receive(columns, texts, notice) {
-    if (columns) void this.#dispatch(columns, texts ?? []);
+    if (columns) this.#onceATurn(() => void this.#dispatch(columns, texts ?? []));
     else if (notice) this.#reconnecting(notice);
+  }
+
+  /**
+   * T8: timers and sockets get their turn between two batches. Node calls a threadsafe function
+   * again and again within one turn when the next call is there in time, and Rust is fast.
+   * @param {() => void} dispatch
+   */
+  #onceATurn(dispatch) {
+    if (!this.#turned) {
+      setImmediate(() => this.#onceATurn(dispatch));
+      return;
+    }
+    this.#turned = false;
+    setImmediate(() => {
+      this.#turned = true;
+    });
+    dispatch();
   }
 
   /**

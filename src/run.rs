@@ -288,3 +288,5 @@ fn idle_deadline(limit: Option<Duration>) -> Option<Instant> {
 mod fake;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod time_tests;

@@ -24,13 +24,13 @@ export const JOB = {
   createdAt: "2026-01-01T00:00:00.000Z",
 } satisfies TrainingJob;
 
-export const CREDENTIALS: Credentials = {
+export const CREDENTIALS = {
   mode: "anon",
   token: "the-token",
   anonymousId: "anonymous-1",
   arkorCloudApiUrl: "http://127.0.0.1:1",
   orgSlug: "the org",
-};
+} satisfies Credentials;
 
 /** A request as it came in, with its whole body. */
 export interface Received {
@@ -41,9 +41,9 @@ export interface Received {
   body: string;
 }
 
-export type Handler = (request: Received, response: ServerResponse) => void | Promise<void>;
+export type Handler = (request: Received, response: ServerResponse) => unknown;
 /** What happens on one opening of the event stream. */
-export type StreamScript = (stream: EventStream) => void | Promise<void>;
+export type StreamScript = (stream: EventStream) => unknown;
 
 /** One open event stream, from the backend's side. */
 export class EventStream {

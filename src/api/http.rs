@@ -114,6 +114,13 @@ pub fn network_error(error: &reqwest::Error) -> Error {
                 .or_else(|| kind_code(io.kind()))
                 .or(code);
         }
+        // The peer closed before it had answered.
+        if inner
+            .downcast_ref::<hyper::Error>()
+            .is_some_and(hyper::Error::is_incomplete_message)
+        {
+            code = code.or(Some("ECONNRESET"));
+        }
         source = inner.source();
     }
     if code.is_none() {

@@ -1,7 +1,9 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test fails by panicking"
+    clippy::float_cmp,
+    clippy::unnecessary_wraps,
+    reason = "a test fails by panicking, its numbers are exact, its helpers are short"
 )]
 
 use super::*;

@@ -3,7 +3,9 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test fails by panicking"
+    clippy::float_cmp,
+    clippy::unnecessary_wraps,
+    reason = "a test fails by panicking, its numbers are exact, its helpers are short"
 )]
 
 use std::collections::VecDeque;
@@ -219,4 +221,32 @@ impl Run {
     pub fn opened(&self) -> Vec<Option<String>> {
         self.backend.opened.lock().unwrap().clone()
     }
+}
+
+pub fn fine(_: f64) -> Reaction {
+    Reaction::Ok
+}
+
+pub fn log(id: u32) -> String {
+    format!("id: {id}\ndata: {{\"type\":\"training.log\",\"step\":{id}}}\n\n")
+}
+
+pub fn log_without_id(step: u32) -> String {
+    format!("data: {{\"type\":\"training.log\",\"step\":{step}}}\n\n")
+}
+
+pub fn logs(ids: impl IntoIterator<Item = u32>) -> Step {
+    Step::Read(ids.into_iter().map(log).collect())
+}
+
+pub fn completed() -> Step {
+    Step::Read("id: 1000\ndata: {\"type\":\"training.completed\"}\n\n".to_owned())
+}
+
+pub fn stream(steps: impl Into<Vec<Step>>) -> Answer {
+    Answer::Stream(steps.into())
+}
+
+pub fn id(id: &str) -> Option<String> {
+    Some(id.to_owned())
 }

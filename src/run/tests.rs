@@ -4,44 +4,13 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test fails by panicking"
+    clippy::float_cmp,
+    clippy::unnecessary_wraps,
+    reason = "a test fails by panicking, its numbers are exact, its helpers are short"
 )]
 
-use std::sync::{Arc, Mutex};
-
-use futures::StreamExt;
-use futures::stream::BoxStream;
-
-use super::fake::{Answer, Reaction, Run, Step};
+use super::fake::*;
 use super::*;
-
-fn fine(_: f64) -> Reaction {
-    Reaction::Ok
-}
-
-fn log(id: u32) -> String {
-    format!("id: {id}\ndata: {{\"type\":\"training.log\",\"step\":{id}}}\n\n")
-}
-
-fn log_without_id(step: u32) -> String {
-    format!("data: {{\"type\":\"training.log\",\"step\":{step}}}\n\n")
-}
-
-fn logs(ids: impl IntoIterator<Item = u32>) -> Step {
-    Step::Read(ids.into_iter().map(log).collect())
-}
-
-fn completed() -> Step {
-    Step::Read("id: 1000\ndata: {\"type\":\"training.completed\"}\n\n".to_owned())
-}
-
-fn stream(steps: impl Into<Vec<Step>>) -> Answer {
-    Answer::Stream(steps.into())
-}
-
-fn id(id: &str) -> Option<String> {
-    Some(id.to_owned())
-}
 
 #[tokio::test(start_paused = true)]
 async fn t8_events_are_dispatched_in_order_in_batches_that_end_at_256() {
@@ -282,125 +251,6 @@ async fn t24_the_last_id_passed_is_sent_also_of_blocks_without_a_callback() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn t25_the_streams_retry_field_replaces_the_base_delay_and_is_remembered() {
-    let answers = [
-        stream([Step::Read(format!("retry: 7000\n{}", log(1)))]),
-        stream([logs([2])]),
-        stream([completed()]),
-    ];
-    let mut run = Run::new(answers, fine);
-    assert_eq!(run.follow().await, Outcome::Completed);
-    for notice in run.notices() {
-        let seconds = notice.delay.as_secs_f64();
-        assert!((5.25..=8.75).contains(&seconds), "{seconds}");
-    }
-    assert_eq!(run.resume.retry, Some(Duration::from_secs(7)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn t26_silence_is_a_failure_and_so_are_headers_that_never_come() {
-    let answers = [
-        Answer::NoHeaders,
-        stream([
-            logs([1]),
-            Step::Silence(Duration::from_secs(59)),
-            logs([2]),
-            Step::Hang,
-        ]),
-        stream([completed()]),
-    ];
-    let mut run = Run::new(answers, fine);
-    let begin = Instant::now();
-    assert_eq!(run.follow().await, Outcome::Completed);
-    assert_eq!(run.seen(), [1.0, 2.0, 1000.0]);
-    assert_eq!(run.notices().len(), 2);
-    // 60 s without headers, 59 s + 60 s of silence, and two delays of about 1 s.
-    let took = begin.elapsed().as_secs_f64();
-    assert!((179.0..183.0).contains(&took), "{took}");
-    for notice in run.notices() {
-        let Reason::Failure(Error::Plain(message)) = notice.reason else {
-            panic!("{notice:?}")
-        };
-        assert!(message.contains("60000 ms (idleTimeoutMs)"), "{message}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn t26_the_time_of_a_callback_never_counts_and_reading_goes_on_meanwhile() {
-    let answers = [stream([
-        logs([1]),
-        Step::Silence(Duration::from_secs(200)),
-        logs([2]),
-        completed(),
-    ])];
-    let mut run = Run::new(answers, |step| {
-        if step == 1.0 {
-            Reaction::Slow(Duration::from_secs(180))
-        } else {
-            Reaction::Ok
-        }
-    });
-    let begin = Instant::now();
-    assert_eq!(run.follow().await, Outcome::Completed);
-    assert!(run.notices().is_empty(), "{:?}", run.notices());
-    assert_eq!(
-        begin.elapsed().as_secs(),
-        200,
-        "the silence ran while the callback did"
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn t26_without_a_timeout_silence_is_waited_out() {
-    let day = Duration::from_secs(86_400);
-    let mut run = Run::new([stream([Step::Silence(day), completed()])], fine);
-    run.options.idle_timeout = None;
-    assert_eq!(run.follow().await, Outcome::Completed);
-}
-
-#[tokio::test(start_paused = true)]
-async fn t29_an_abort_ends_reading_and_delays_at_once() {
-    let situations: [fn() -> Answer; 3] = [
-        || stream([logs([1]), Step::Hang]),
-        || Answer::NoHeaders,
-        || Answer::Refuse {
-            status: 503,
-            retry_after: Some(Duration::from_secs(50)),
-        },
-    ];
-    for situation in situations {
-        let mut run = Run::new([situation()], fine);
-        let abort = run.abort.clone();
-        let begin = Instant::now();
-        let aborting = async {
-            sleep(Duration::from_secs(10)).await;
-            abort.cancel();
-        };
-        let (end, ()) = tokio::join!(run.follow(), aborting);
-        assert_eq!(end, Outcome::Aborted);
-        assert_eq!(begin.elapsed().as_secs(), 10);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn t29_an_abort_in_a_callback_waits_for_it_and_starts_no_other() {
-    let mut run = Run::new([stream([logs(1..=3), Step::Hang])], |_| {
-        Reaction::Slow(Duration::from_secs(30))
-    });
-    run.callbacks.script = Box::new(move |_| Reaction::Slow(Duration::from_secs(30)));
-    let abort = run.abort.clone();
-    let aborting = async {
-        sleep(Duration::from_secs(10)).await;
-        abort.cancel();
-    };
-    let begin = Instant::now();
-    let (end, ()) = tokio::join!(run.follow(), aborting);
-    assert_eq!(end, Outcome::Aborted);
-    // The fake runs the whole batch at once: its answer comes when all three have settled.
-    assert_eq!(begin.elapsed().as_secs(), 90);
-}
-
-#[tokio::test(start_paused = true)]
 async fn t14_a_throw_after_the_abort_rejects_with_what_was_thrown() {
     let mut run = Run::new([stream([logs([1])])], fine);
     let abort = run.abort.clone();
@@ -420,61 +270,4 @@ async fn t13_an_end_without_a_terminal_event_asks_for_the_job_once() {
     assert_eq!(run.follow().await, Outcome::Ended(job));
     let mut run = Run::new([end()], fine);
     assert_eq!(run.follow().await, Outcome::Ended(None));
-}
-
-#[tokio::test(start_paused = true)]
-async fn t27_an_event_over_the_limit_is_a_failure_that_names_it() {
-    let endless = Step::Read("x".repeat(1024 * 1024));
-    let mut run = Run::new([stream(vec![endless; 17]), stream([completed()])], fine);
-    assert_eq!(run.follow().await, Outcome::Completed);
-    let Reason::Failure(Error::Plain(message)) = &run.notices()[0].reason else {
-        panic!()
-    };
-    assert!(message.contains("16 MiB"), "{message}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn t27_a_slow_callback_holds_back_the_socket() {
-    // Reads of 64 KiB; the backend counts how many were taken.
-    let read: String = (0..1000).map(log).collect();
-    let taken = Arc::new(Mutex::new(0));
-    let counter = taken.clone();
-    let reads = futures::stream::repeat_with(move || {
-        *counter.lock().unwrap() += 1;
-        Ok(Bytes::from(read.clone()))
-    });
-    struct Endless(Mutex<Option<BoxStream<'static, Result<Bytes, Error>>>>);
-    impl Backend for Endless {
-        type Body = BoxStream<'static, Result<Bytes, Error>>;
-        async fn open(&self, _: Option<&str>) -> Result<Self::Body, Refusal> {
-            Ok(self.0.lock().unwrap().take().unwrap())
-        }
-        async fn job(&self) -> Option<String> {
-            None
-        }
-    }
-    let backend = Endless(Mutex::new(Some(reads.boxed())));
-    let mut run = Run::new([], |_| Reaction::Slow(Duration::from_secs(1)));
-    let followed = run_for(&backend, &mut run, Duration::from_secs(200)).await;
-    assert!(followed.is_err(), "it goes on for ever");
-    let taken = *taken.lock().unwrap();
-    assert!(
-        taken < 20,
-        "{taken} reads were taken while one batch was with the callbacks"
-    );
-}
-
-async fn run_for<B: Backend + Sync>(
-    backend: &B,
-    run: &mut Run,
-    time: Duration,
-) -> Result<Outcome, tokio::time::error::Elapsed> {
-    let following = super::run(
-        backend,
-        &mut run.callbacks,
-        &run.options,
-        &mut run.resume,
-        &run.abort,
-    );
-    timeout(time, following).await
 }

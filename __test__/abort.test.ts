@@ -1,0 +1,140 @@
+import { getEventListeners } from "node:events";
+import { describe, expect, it } from "vitest";
+import { Backend, gate, JOB, json, rejection } from "./support/backend.ts";
+
+const REASON = { any: "value" };
+
+it("T28: an abort sends nothing to the backend and does not touch start()", async () => {
+  const backend = await Backend.start((stream) => void stream.log(1));
+  const controller = new AbortController();
+  const trainer = backend.trainer({
+    abortSignal: controller.signal,
+    callbacks: { onLog: () => controller.abort() },
+  });
+  await rejection(trainer.wait());
+  expect(await trainer.start()).toEqual({ jobId: JOB.id });
+  const calls = backend.requests.map(({ method, path }) => `${method} ${path}`);
+  expect(calls).toEqual([
+    "POST /v1/projects",
+    "POST /v1/jobs",
+    `GET /v1/jobs/${JOB.id}/events/stream`,
+  ]);
+});
+
+it("T28: wait() rejects while the submission goes on", async () => {
+  const backend = await Backend.start();
+  const submitted = gate();
+  backend.on("POST /v1/jobs", async (_, response) => {
+    await submitted.promise;
+    json(response, 201, { job: JOB });
+  });
+  const controller = new AbortController();
+  const trainer = backend.trainer({ abortSignal: controller.signal });
+  const waiting = trainer.wait();
+  await backend.until(() => backend.to("POST /v1/jobs").length === 1);
+  controller.abort(REASON);
+  expect(await rejection(waiting)).toBe(REASON);
+  submitted.open();
+  expect(await trainer.start()).toEqual({ jobId: JOB.id });
+});
+
+describe("T29: wait() rejects at once with signal.reason, that very value,", () => {
+  it("when it is connecting", async () => {
+    const backend = await Backend.start();
+    backend.on(`GET /v1/jobs/${JOB.id}/events/stream`, () => {});
+    const controller = new AbortController();
+    const waiting = backend.trainer({ abortSignal: controller.signal }).wait();
+    await backend.until(() => backend.opened.length === 1);
+    controller.abort(REASON);
+    expect(await rejection(waiting)).toBe(REASON);
+  });
+
+  it("when it is reading, and the connection is closed", async () => {
+    const closed = gate();
+    const logged = gate();
+    const backend = await Backend.start((stream) => void stream.log(1).closed.then(closed.open));
+    const controller = new AbortController();
+    const waiting = backend
+      .trainer({ abortSignal: controller.signal, callbacks: { onLog: () => logged.open() } })
+      .wait();
+    await logged.promise;
+    controller.abort(REASON);
+    expect(await rejection(waiting)).toBe(REASON);
+    await closed.promise;
+  });
+
+  it("when it is delaying", async () => {
+    const backend = await Backend.start((stream) => stream.end());
+    const controller = new AbortController();
+    const waiting = backend
+      .trainer(
+        { abortSignal: controller.signal },
+        {
+          reconnectDelayMs: 60_000,
+          onReconnect: () => setImmediate(() => controller.abort(REASON)),
+        },
+      )
+      .wait();
+    expect(await rejection(waiting)).toBe(REASON);
+    expect(backend.opened).toHaveLength(1);
+  });
+});
+
+it("T29: when a callback is running, as soon as it settles, and none starts after", async () => {
+  const backend = await Backend.start((stream) => {
+    for (let step = 1; step <= 100; step++) stream.log(step);
+    stream.completed();
+  });
+  const controller = new AbortController();
+  const settle = gate();
+  const called = gate();
+  const steps: number[] = [];
+  let rejected = false;
+  const waiting = backend
+    .trainer({
+      abortSignal: controller.signal,
+      callbacks: {
+        onLog: ({ step }) => {
+          steps.push(step);
+          if (step < 50) return;
+          called.open();
+          return settle.promise;
+        },
+      },
+    })
+    .wait();
+  waiting.catch(() => {
+    rejected = true;
+  });
+  await called.promise;
+  controller.abort(REASON);
+  await new Promise(setImmediate);
+  expect(rejected).toBe(false);
+  settle.open();
+  expect(await rejection(waiting)).toBe(REASON);
+  expect(steps).toHaveLength(50);
+});
+
+it("T29: also when it is the terminal event's callback that is running", async () => {
+  const backend = await Backend.start((stream) => stream.completed());
+  const controller = new AbortController();
+  const trainer = backend.trainer({
+    abortSignal: controller.signal,
+    callbacks: { onCompleted: () => controller.abort(REASON) },
+  });
+  expect(await rejection(trainer.wait())).toBe(REASON);
+});
+
+it("T29: the signal's listeners are removed", async () => {
+  const backend = await Backend.start((stream) => stream.log(1).completed());
+  const controller = new AbortController();
+  await backend.trainer({ abortSignal: controller.signal }).wait();
+  expect(getEventListeners(controller.signal, "abort")).toEqual([]);
+});
+
+it("T30: with a signal that is already aborted wait() submits nothing", async () => {
+  const backend = await Backend.start();
+  const trainer = backend.trainer({ abortSignal: AbortSignal.abort(REASON) });
+  expect(await rejection(trainer.wait())).toBe(REASON);
+  expect(backend.requests).toEqual([]);
+});
