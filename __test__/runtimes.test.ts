@@ -1,0 +1,218 @@
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import path from "node:path";
+import { Worker } from "node:worker_threads";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { CloudApiError } from "../index.js";
+import { Backend, CREDENTIALS, gate, JOB, json, rejection } from "./support/backend.ts";
+import { ROOT, runScript } from "./support/process.ts";
+
+const STREAM = `GET /v1/jobs/${JOB.id}/events/stream`;
+
+/** A worker that runs a trainer of this backend with this `onLog`. */
+function startWorker(backend: Backend, onLog: string): Worker {
+  const context = { baseUrl: backend.url, credentials: CREDENTIALS, cwd: backend.directory };
+  return new Worker(
+    `const { parentPort } = require("node:worker_threads");
+    const { createTrainer } = require(${JSON.stringify(ROOT)});
+    createTrainer(
+      { name: "run", model: "m", dataset: { type: "blob", url: "u" },
+        callbacks: { onLog: ${onLog} } },
+      ${JSON.stringify(context)},
+    ).wait().then(({ job }) => parentPort.postMessage(job.status));`,
+    { eval: true },
+  );
+}
+
+describe("worker threads", () => {
+  it("T35: a trainer runs in one", async () => {
+    const backend = await Backend.start((stream) => stream.log(1).completed());
+    const worker = startWorker(backend, "({ step }) => parentPort.postMessage(step)");
+    const messages: unknown[] = [];
+    worker.on("message", (message) => messages.push(message));
+    const [code] = await once(worker, "exit");
+    expect([code, messages]).toEqual([0, [1, "completed"]]);
+  });
+
+  it.each([
+    ["while a callback runs", "() => { parentPort.postMessage(0); return new Promise(() => {}); }"],
+    ["while it reads", "() => parentPort.postMessage(0)"],
+  ])("T35: terminating one %s leaks no connection and does not crash", async (_, onLog) => {
+    for (let round = 0; round < 10; round++) {
+      const closed = gate();
+      const backend = await Backend.start((stream) => void stream.log(1).closed.then(closed.open));
+      const worker = startWorker(backend, onLog);
+      await once(worker, "message");
+      await worker.terminate();
+      await closed.promise;
+    }
+  });
+});
+
+it("T35: 100 trainers in one process follow their runs at the same time", async () => {
+  const all = gate();
+  const backends = await Promise.all(
+    Array.from({ length: 100 }, () =>
+      Backend.start(async (stream) => {
+        stream.log(1);
+        await all.promise;
+        stream.completed();
+      }),
+    ),
+  );
+  let logs = 0;
+  const onLog = () => {
+    if (++logs === backends.length) all.open();
+  };
+  const results = await Promise.all(
+    backends.map((backend) => backend.trainer({ callbacks: { onLog } }).wait()),
+  );
+  expect(results.map(({ job }) => job.status)).toEqual(Array(100).fill("completed"));
+});
+
+describe("redirects", () => {
+  it("T36: one within the origin is followed", async () => {
+    const backend = await Backend.start();
+    backend.on(STREAM, (_, response) =>
+      response.writeHead(307, { location: "/moved?orgSlug=the%20org" }).end(),
+    );
+    backend.on("GET /moved", ({ headers }, response) => {
+      expect(headers.authorization).toBe(`Bearer ${CREDENTIALS.token}`);
+      response.writeHead(200).end('data: {"type":"training.completed"}\n\n');
+    });
+    expect((await backend.trainer().wait()).job.status).toBe("completed");
+  });
+
+  it("T36: one to another origin is not, and nothing reaches it", async () => {
+    const other = await Backend.start();
+    const backend = await Backend.start();
+    backend.on("POST /v1/jobs", (_, response) =>
+      response.writeHead(307, { location: `${other.url}/v1/jobs?secret=1` }).end(),
+    );
+    const error = await rejection(backend.trainer().start());
+    expect(error).toBeInstanceOf(CloudApiError);
+    expect(error).toMatchObject({ status: 307 });
+    expect((error as Error).message).toContain(`redirect to ${other.url}/v1/jobs not followed`);
+    expect(other.requests).toEqual([]);
+  });
+});
+
+describe("proxies", () => {
+  /** A proxy that notes what it is asked for and answers absolute-form requests itself. */
+  async function startProxy() {
+    const asked: string[] = [];
+    const proxy = createServer((request, response) => {
+      asked.push(`${request.method} ${request.url}`);
+      request.resume();
+      json(response, 201, { job: JOB });
+    });
+    proxy.on("connect", (request, socket) => {
+      asked.push(`CONNECT ${request.url}`);
+      socket.end("HTTP/1.1 502 No\r\n\r\n");
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => {
+      proxy.closeAllConnections();
+      proxy.close();
+    });
+    return { asked, url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}` };
+  }
+
+  const names = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
+  const none = Object.fromEntries(
+    names.flatMap((name) => [name, name.toLowerCase()]).map((name) => [name, undefined]),
+  );
+
+  function start(backend: Backend, baseUrl: string, env: NodeJS.ProcessEnv) {
+    return runScript(
+      `arkor.createTrainer(
+        { name: "run", model: "m", dataset: { type: "blob", url: "u" } },
+        ${JSON.stringify({ baseUrl, credentials: CREDENTIALS, cwd: backend.directory })},
+      ).start().then(({ jobId }) => console.log(jobId), ({ message }) => console.log(message));`,
+      { ...none, ...env },
+    );
+  }
+
+  /** So that no project has to be created first. */
+  async function withState() {
+    const backend = await Backend.start();
+    await backend.trainer().start();
+    return backend;
+  }
+
+  it("T36: HTTP_PROXY and HTTPS_PROXY are used, from the environment of the call", async () => {
+    const backend = await withState();
+    const proxy = await startProxy();
+    const plain = await start(backend, "http://api.made-up.test", { HTTP_PROXY: proxy.url });
+    expect(plain.stdout).toBe("job-1\n");
+    const secure = await start(backend, "https://api.made-up.test", { https_proxy: proxy.url });
+    expect(secure.stdout).toBe("fetch failed\n");
+    expect(proxy.asked.map((line) => line.split("?")[0])).toEqual([
+      "POST http://api.made-up.test/v1/jobs",
+      "CONNECT api.made-up.test:443",
+    ]);
+  });
+
+  it("T36: NO_PROXY and loopback addresses go without", async () => {
+    const backend = await withState();
+    const proxy = await startProxy();
+    const env = { HTTP_PROXY: proxy.url, NO_PROXY: ".made-up.test" };
+    const direct = await start(backend, "http://api.made-up.test", env);
+    expect(direct.stdout).toBe("fetch failed\n");
+    const loopback = await start(backend, backend.url, { HTTP_PROXY: proxy.url });
+    expect(loopback.stdout).toBe("job-1\n");
+    expect(proxy.asked).toEqual([]);
+  });
+});
+
+it("T36: a worker's own process.env counts", async () => {
+  const backend = await Backend.start();
+  const worker = new Worker(
+    `const { parentPort } = require("node:worker_threads");
+    process.env.ARKOR_CLOUD_API_URL = ${JSON.stringify(backend.url)};
+    process.env.ARKOR_LOCAL_TOKEN = "of the worker";
+    const { createTrainer } = require(${JSON.stringify(ROOT)});
+    createTrainer({ name: "run", model: "m", dataset: { type: "blob", url: "u" } }, { cwd: "/a/My App" })
+      .start().then(({ jobId }) => parentPort.postMessage(jobId));`,
+    { eval: true },
+  );
+  expect((await once(worker, "message"))[0]).toBe(JOB.id);
+  const [request] = backend.requests;
+  expect(request.headers.authorization).toBe("Bearer of the worker");
+  expect(request.query).toEqual({ orgSlug: "local", projectSlug: "my-app" });
+});
+
+it("T36: a refused certificate is told, and accepted with NODE_EXTRA_CA_CERTS", async () => {
+  const fixtures = path.join(__dirname, "fixtures");
+  const server = createTlsServer(
+    {
+      key: readFileSync(path.join(fixtures, "localhost.key.pem")),
+      cert: readFileSync(path.join(fixtures, "localhost.cert.pem")),
+    },
+    (request, response) => {
+      request.resume();
+      json(response, 201, { job: JOB });
+    },
+  );
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const backend = await Backend.start();
+  await backend.trainer().start();
+  const baseUrl = `https://localhost:${(server.address() as AddressInfo).port}`;
+  const code = `arkor.createTrainer(
+      { name: "run", model: "m", dataset: { type: "blob", url: "u" } },
+      ${JSON.stringify({ baseUrl, credentials: CREDENTIALS, cwd: backend.directory })},
+    ).start().then(({ jobId }) => console.log(jobId), (error) => console.log(error.message, error.cause.message));`;
+  const refused = await runScript(code, { NODE_EXTRA_CA_CERTS: undefined });
+  expect(refused.stdout).toMatch(/^fetch failed .*certificate/i);
+  const accepted = await runScript(code, {
+    NODE_EXTRA_CA_CERTS: path.join(fixtures, "authority.cert.pem"),
+  });
+  expect(accepted.stdout).toBe("job-1\n");
+});
