@@ -1,39 +1,11 @@
 // `npm run quickstart`: from a fresh clone to a trained adapter. Installs and builds what is missing,
 // then runs `arkor start --local` in examples/triage; further arguments go to it.
-import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
+import { installIfNeeded, root, say, step } from "./steps.mjs";
 
-const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
 const example = path.join(root, "examples/triage");
-
-/** @param {string} line */
-function say(line) {
-  process.stderr.write(`${line}\n`);
-}
-
-/**
- * Runs a step with its output shown, and ends with its exit code when it fails.
- * @param {string} program
- * @param {string[]} args
- */
-function step(program, args) {
-  // npm is a script on Windows, which only a shell can start; no argument here needs quoting.
-  const shell = process.platform === "win32" && program === "npm";
-  const { status, error } = spawnSync(program, args, { cwd: root, stdio: "inherit", shell });
-  if (error) say(`error: ${program} could not be started: ${error.message}`);
-  if (status !== 0) process.exit(status ?? 1);
-}
-
-function installIfNeeded() {
-  const lock = statSync(path.join(root, "package-lock.json"));
-  const marker = path.join(root, "node_modules/.package-lock.json");
-  const installed = statSync(marker, { throwIfNoEntry: false });
-  if (installed && installed.mtimeMs >= lock.mtimeMs) return;
-  say("Installing the dependencies.");
-  step("npm", ["ci"]);
-}
 
 /**
  * The example imports "arkor" as any project does. A link to this checkout takes the place of an

@@ -1,0 +1,76 @@
+// `npm test`: everything that has to hold, from a fresh clone. Installs, builds, checks format,
+// lints and types, runs the tests of both sides, and adds them up in its last line.
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { installIfNeeded, root, say, step } from "./steps.mjs";
+
+/** Built like `arkor-local`, so that the heavy crates are compiled once. */
+const PROFILE = ["--locked", "--profile", "local", "--workspace"];
+
+/** @typedef {{ passed: number, failed: number, code: number }} Tally */
+
+/**
+ * Runs a test runner with its output shown, and hands it back as well.
+ * @param {string} program
+ * @param {string[]} args
+ * @returns {Promise<{ output: string, code: number }>}
+ */
+function runner(program, args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
+    let output = "";
+    child.stdout.setEncoding("utf8").on("data", (text) => {
+      output += text;
+      process.stdout.write(text);
+    });
+    child.once("error", reject);
+    child.once("close", (code) => resolve({ output, code: code ?? 1 }));
+  });
+}
+
+/** @returns {Promise<Tally>} */
+async function rustTests() {
+  const { output, code } = await runner("cargo", ["test", ...PROFILE, "--no-fail-fast"]);
+  let passed = 0;
+  let failed = 0;
+  for (const [, ok, bad] of output.matchAll(/^test result: .*? (\d+) passed; (\d+) failed;/gm)) {
+    passed += Number(ok);
+    failed += Number(bad);
+  }
+  return { passed, failed, code };
+}
+
+/** @returns {Promise<Tally>} */
+async function javaScriptTests() {
+  const directory = mkdtempSync(path.join(tmpdir(), "arkor-vitest-"));
+  const report = path.join(directory, "report.json");
+  const vitest = path.join(root, "node_modules/vitest/vitest.mjs");
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+  try {
+    const { code } = await runner(process.execPath, [vitest, "run", ...reporters]);
+    const { numPassedTests, numFailedTests } = JSON.parse(readFileSync(report, "utf8"));
+    return { passed: numPassedTests, failed: numFailedTests, code };
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+installIfNeeded();
+say("Building.");
+step(process.execPath, [path.join(root, "scripts/build.mjs")]);
+say("Checking format, lints and types.");
+step(process.execPath, [path.join(root, "node_modules/@biomejs/biome/bin/biome"), "ci", "."]);
+step("cargo", ["fmt", "--all", "--check"]);
+step("cargo", ["clippy", ...PROFILE, "--all-targets", "--", "-D", "warnings"]);
+step(process.execPath, [path.join(root, "node_modules/typescript/bin/tsc"), "--noEmit"]);
+say("Testing.");
+const rust = await rustTests();
+const javaScript = await javaScriptTests();
+const passed = rust.passed + javaScript.passed;
+const failed = rust.failed + javaScript.failed;
+say(`Rust: ${rust.passed} passed, ${rust.failed} failed`);
+say(`JavaScript: ${javaScript.passed} passed, ${javaScript.failed} failed`);
+if (rust.code !== 0 || javaScript.code !== 0) process.exitCode = 1;
+process.stdout.write(`${passed} passed, ${failed} failed\n`);
