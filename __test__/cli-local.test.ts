@@ -157,7 +157,9 @@ describe("the end of the command", () => {
   });
 
   it("Ctrl-C cancels the run, says where its checkpoints are, ends the backend, and exits with 130", async () => {
-    const running = startLocal(new Project({ "src/arkor/index.ts": ENDLESS }));
+    const project = new Project({ "src/arkor/index.ts": ENDLESS });
+    project.write(".arkor/local/jobs/job-1/checkpoints/checkpoint-2/adapter_config.json", "{}");
+    const running = startLocal(project);
     await running.until("stdout", /waiting at/);
     const [, pid] = await running.until("stderr", IS_READY);
     running.kill("SIGINT");
@@ -177,7 +179,9 @@ describe("the end of the command", () => {
     running.kill("SIGINT");
     await running.until("stdout", /cancel was called/);
     running.kill("SIGINT");
-    expect((await running.exit).code).toBe(130);
+    const { code, stderr } = await running.exit;
+    expect(code).toBe(130);
+    expect(stderr).toContain("It had saved no checkpoint yet.\n");
     expect(isAlive(Number(pid))).toBe(false);
   });
 

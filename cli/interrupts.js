@@ -1,6 +1,7 @@
 // Ctrl-C while a run is watched. What it means differs: a cloud run goes on without us, a local run
 // lives in a child of this process and ends with it.
 
+const fs = require("node:fs");
 const { setTimeout: delay } = require("node:timers/promises");
 const { describe } = require("./errors.js");
 const { LocalBackend } = require("./local/backend.js");
@@ -96,7 +97,12 @@ async function cancelLocalRun(run, interrupts, say) {
   const cancelled = cancel(trainer, say).then(() => run.waiting?.catch(() => {}));
   await Promise.race([cancelled, interrupts.pressed(2)]);
   if (run.jobId === undefined) return;
-  say(`Its checkpoints are kept in ${LocalBackend.jobPath(run.jobId, "checkpoints")}`);
+  const checkpoints = LocalBackend.jobPath(run.jobId, "checkpoints");
+  say(
+    fs.existsSync(checkpoints)
+      ? `Its checkpoints are kept in ${checkpoints}`
+      : "It had saved no checkpoint yet.",
+  );
 }
 
 /**
