@@ -1,0 +1,100 @@
+// What a user would have without a native engine, written as well as it can be: Node's `fetch`,
+// `createParser` fed by hand (no stream pipeline), and an awaited callback for each event. The same
+// contexts, the same order, the same `Last-Event-ID` and backoff on a failure.
+import { createParser } from "eventsource-parser";
+
+const CALLBACKS = {
+  "training.started": "onStarted",
+  "training.log": "onLog",
+  "checkpoint.saved": "onCheckpoint",
+  "training.completed": "onCompleted",
+  "training.failed": "onFailed",
+};
+
+const number = (value) => (typeof value === "number" ? value : null);
+
+/** A trainer with `start` and `wait`, and what of the contract a plain loop keeps. */
+export function createPlainTrainer({ name, callbacks, baseUrl, token, maxAttempts = 5 }) {
+  const headers = { authorization: `Bearer ${token}` };
+  let job;
+  let lastEventId = "";
+
+  async function start() {
+    const response = await fetch(`${baseUrl}/v1/jobs`, {
+      method: "POST",
+      headers: { ...headers, "content-type": "application/json" },
+      body: JSON.stringify({ name, config: {} }),
+    });
+    ({ job } = await response.json());
+    return { jobId: job.id };
+  }
+
+  async function dispatch(event) {
+    const data = JSON.parse(event.data);
+    const callback = callbacks[CALLBACKS[data.type]];
+    switch (data.type) {
+      case "training.log":
+        if (callback) {
+          await callback.call(callbacks, {
+            step: data.step,
+            loss: number(data.loss),
+            evalLoss: number(data.evalLoss),
+            learningRate: number(data.learningRate),
+            epoch: number(data.epoch),
+            samplesPerSecond: number(data.samplesPerSecond),
+            job,
+          });
+        }
+        return undefined;
+      case "training.completed":
+        job = { ...job, status: "completed", completedAt: data.timestamp };
+        if (callback) await callback.call(callbacks, { job, artifacts: data.artifacts ?? [] });
+        return { job, artifacts: data.artifacts ?? [] };
+      case "training.failed":
+        job = { ...job, status: "failed", error: data.error, completedAt: data.timestamp };
+        if (callback) await callback.call(callbacks, { job, error: data.error });
+        return { job, artifacts: [] };
+      default:
+        if (callback) await callback.call(callbacks, { ...data, job });
+        return undefined;
+    }
+  }
+
+  async function follow() {
+    const response = await fetch(`${baseUrl}/v1/jobs/${job.id}/events/stream`, {
+      headers: {
+        ...headers,
+        accept: "text/event-stream",
+        ...(lastEventId && { "last-event-id": lastEventId }),
+      },
+    });
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    let events = [];
+    const parser = createParser({ onEvent: (event) => events.push(event) });
+    const decoder = new TextDecoder();
+    for await (const chunk of response.body) {
+      parser.feed(decoder.decode(chunk, { stream: true }));
+      const ready = events;
+      events = [];
+      for (const event of ready) {
+        if (event.id !== undefined) lastEventId = event.id;
+        const result = await dispatch(event);
+        if (result) return result;
+      }
+    }
+    throw new Error("the stream ended");
+  }
+
+  async function wait() {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await follow();
+      } catch (error) {
+        if (attempt >= maxAttempts) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 1000 * 2 ** attempt));
+      }
+    }
+  }
+
+  return { start, wait };
+}
