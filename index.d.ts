@@ -413,6 +413,216 @@ export interface OAuthCredentials {
 /** Who the user is. */
 export type Credentials = AnonymousCredentials | OAuthCredentials;
 
+/** Where the credentials are: `~/.arkor/credentials.json`. */
+export declare function credentialsPath(): string;
+
+/**
+ * The stored credentials, or `null` when there are none (or nothing that could be some).
+ * @throws {Error} the file is there but can't be read
+ */
+export declare function readCredentials(): Promise<Credentials | null>;
+
+/** Stores credentials: as a whole, in a file of mode 0600. */
+export declare function writeCredentials(credentials: Credentials): Promise<void>;
+
+/**
+ * The stored credentials, else a new anonymous identity, which is stored.
+ * @throws {Error} `AnonymousTokenRejectedError` (by `name`, with `status`): the backend refused
+ */
+export declare function ensureCredentials(): Promise<Credentials>;
+
+/** A new anonymous identity. */
+export interface AnonymousToken {
+  token: string;
+  anonymousId: string;
+  kind: "cli" | "web";
+  /** Its own organisation. */
+  orgSlug: string;
+}
+
+/**
+ * Asks a backend for an anonymous identity; nothing is stored.
+ * @throws {Error} `AnonymousTokenRejectedError` (by `name`, with `status`): the backend refused
+ */
+export declare function requestAnonymousToken(
+  baseUrl: string,
+  kind?: "cli" | "web",
+): Promise<AnonymousToken>;
+
+/** The backend's URL: `ARKOR_CLOUD_API_URL`, else the credentials', else `https://api.arkor.ai`. */
+export declare function defaultArkorCloudApiUrl(credentials?: Credentials | null): string;
+
+/** Which project a directory's jobs belong to. */
+export interface ArkorProjectState {
+  orgSlug: string;
+  projectSlug: string;
+  projectId: string;
+}
+
+/** Where a project's state is: `.arkor/state.json`. Default: of the working directory. */
+export declare function statePath(cwd?: string): string;
+
+/** A project's state, or `null` when there is none (or nothing usable). */
+export declare function readState(cwd?: string): Promise<ArkorProjectState | null>;
+
+/** Stores a project's state, as a whole. */
+export declare function writeState(state: ArkorProjectState, cwd?: string): Promise<void>;
+
+// ── The backend, call by call ──────────────────────────────────────────────────────────────
+
+/** What a {@link CloudApiClient} is made of. */
+export interface CloudApiClientOptions {
+  /** The backend's URL; a trailing slash is dropped. */
+  baseUrl: string;
+  /** Whose requests these are. */
+  credentials: Credentials;
+  /** All traffic of the client goes through this, called as `fetch(url, init)`. */
+  fetch?: typeof globalThis.fetch;
+  /** Told when the backend says that this version of the SDK is deprecated. */
+  onDeprecation?: (notice: { message: string; sunset: string | null }) => void;
+}
+
+/** Whose deployments, whose jobs. */
+export interface DeploymentScope {
+  orgSlug: string;
+  projectSlug: string;
+}
+
+/** A project, as the backend has it. */
+export interface Project {
+  id: string;
+  slug: string;
+  name: string;
+  orgId: string;
+}
+
+/** What a deployment serves. */
+export type DeploymentTarget =
+  | {
+      kind: "adapter";
+      adapter:
+        | { kind: "final"; jobId: string }
+        | { kind: "checkpoint"; jobId: string; step: number };
+    }
+  | { kind: "base_model"; baseModel: string };
+
+/** How a deployment's callers prove who they are. */
+export type DeploymentAuthMode = "none" | "fixed_api_key";
+
+/** How long a deployment keeps its runs; open to values of a newer backend. */
+export type DeploymentRunRetentionMode = "unlimited" | "disabled" | "days" | (string & {});
+
+/** A deployment, as the backend has it. */
+export interface DeploymentDto {
+  id: string;
+  slug: string;
+  orgId: string;
+  projectId: string;
+  target: DeploymentTarget;
+  authMode: DeploymentAuthMode;
+  urlFormat: "openai_compat";
+  enabled: boolean;
+  customDomain: string | null;
+  runRetentionMode?: DeploymentRunRetentionMode;
+  runRetentionDays?: number | null;
+  createdAt: string;
+  updatedAt: string;
+}
+
+/** `runRetentionDays` goes with `"days"` only. */
+type RunRetention =
+  | { runRetentionMode: "days"; runRetentionDays: number }
+  | { runRetentionMode?: "unlimited" | "disabled"; runRetentionDays?: never };
+
+/** A new deployment. */
+export type CreateDeploymentInput = {
+  slug: string;
+  target: DeploymentTarget;
+  authMode: DeploymentAuthMode;
+  urlFormat?: "openai_compat";
+  enabled?: boolean;
+} & RunRetention;
+
+/** What changes of a deployment. */
+export type UpdateDeploymentInput = {
+  slug?: string;
+  target?: DeploymentTarget;
+  authMode?: DeploymentAuthMode;
+  enabled?: boolean;
+  customDomain?: string | null;
+} & RunRetention;
+
+/** A deployment's key, without what is shown only once. */
+export interface DeploymentKeyDto {
+  id: string;
+  label: string;
+  prefix: string;
+  enabled: boolean;
+  createdAt: string;
+  lastUsedAt: string | null;
+}
+
+/** A new key. */
+export interface CreateDeploymentKeyInput {
+  label: string;
+}
+
+/** A new key, with the key itself, which is shown this once. */
+export interface CreateDeploymentKeyResult {
+  key: DeploymentKeyDto & { plaintext: string };
+}
+
+/**
+ * The backend's HTTP API. Every method rejects with {@link CloudApiError} when the answer is not
+ * 2xx, with `TypeError("fetch failed")` when there is none, and with an `Error` that names the
+ * field when the answer is not what the call promises. Nothing is tried twice.
+ */
+export declare class CloudApiClient {
+  constructor(options: CloudApiClientOptions);
+  listProjects(orgSlug: string): Promise<{ org: { slug: string }; projects: Project[] }>;
+  createProject(project: {
+    orgSlug: string;
+    name: string;
+    slug: string;
+  }): Promise<{ project: Project }>;
+  createJob(
+    job: DeploymentScope & { name: string; config: Record<string, unknown> },
+  ): Promise<{ job: TrainingJob }>;
+  getJob(jobId: string, scope: DeploymentScope): Promise<{ job: TrainingJob; events?: unknown[] }>;
+  cancelJob(jobId: string, scope: DeploymentScope): Promise<void>;
+  /** The job's events as they come, raw. */
+  openEventStream(
+    jobId: string,
+    scope: DeploymentScope,
+    options?: { lastEventId?: string; signal?: AbortSignal },
+  ): Promise<Response>;
+  /** Asks a model; the answer is raw. */
+  chat(question: {
+    scope: DeploymentScope;
+    body: Record<string, unknown>;
+    signal?: AbortSignal;
+  }): Promise<Response>;
+  listDeployments(scope: DeploymentScope): Promise<{ deployments: DeploymentDto[] }>;
+  getDeployment(id: string, scope: DeploymentScope): Promise<{ deployment: DeploymentDto }>;
+  createDeployment(
+    scope: DeploymentScope,
+    input: CreateDeploymentInput,
+  ): Promise<{ deployment: DeploymentDto }>;
+  updateDeployment(
+    id: string,
+    scope: DeploymentScope,
+    input: UpdateDeploymentInput,
+  ): Promise<{ deployment: DeploymentDto }>;
+  deleteDeployment(id: string, scope: DeploymentScope): Promise<void>;
+  listDeploymentKeys(id: string, scope: DeploymentScope): Promise<{ keys: DeploymentKeyDto[] }>;
+  createDeploymentKey(
+    id: string,
+    scope: DeploymentScope,
+    input: CreateDeploymentKeyInput,
+  ): Promise<CreateDeploymentKeyResult>;
+  revokeDeploymentKey(id: string, keyId: string, scope: DeploymentScope): Promise<void>;
+}
+
 // ── Errors ─────────────────────────────────────────────────────────────────────────────────
 
 /** The backend's answer was not 2xx. */

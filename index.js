@@ -2,16 +2,38 @@
 "use strict";
 
 const { createArkor, isArkor } = require("./lib/arkor.js");
+const { CloudApiClient } = require("./lib/client.js");
 const { CloudApiError } = require("./lib/errors.js");
+const {
+  credentialsPath,
+  defaultArkorCloudApiUrl,
+  ensureCredentials,
+  readCredentials,
+  readState,
+  requestAnonymousToken,
+  statePath,
+  writeCredentials,
+  writeState,
+} = require("./lib/identity.js");
 const { SUPPORTED_MODELS } = require("./lib/models.js");
 const { runTrainer } = require("./lib/run.js");
 const { createTrainer } = require("./lib/trainer.js");
 
 module.exports = {
+  CloudApiClient,
   CloudApiError,
   SUPPORTED_MODELS,
   createArkor,
   createTrainer,
+  credentialsPath,
+  defaultArkorCloudApiUrl,
+  ensureCredentials,
   isArkor,
+  readCredentials,
+  readState,
+  requestAnonymousToken,
   runTrainer,
+  statePath,
+  writeCredentials,
+  writeState,
 };

@@ -4,7 +4,7 @@
 
 const { homedir } = require("node:os");
 
-/** @returns {object} `Environment` of `src/environment.rs` */
+/** `Environment` of `src/environment.rs`. */
 function readEnvironment() {
   const { env } = process;
   return {

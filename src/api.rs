@@ -1,6 +1,7 @@
 //! The backend's HTTP API: requests out, answers or typed errors back.
 
 pub mod calls;
+pub mod deprecation;
 pub mod http;
 mod refusal;
 mod retry_after;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream::BoxStream};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::header::{HeaderName, HeaderValue};
 use tokio::time::timeout;
 
 use crate::environment::Environment;
@@ -65,31 +66,32 @@ impl Api {
     /// [`Error::Network`].
     pub async fn send(&self, request: &Request) -> Result<reqwest::Response> {
         let url = format!("{}{}", self.base_url, request.target());
-        let mut builder = self
-            .http
-            .request(request.method.clone(), &url)
-            .header(HeaderName::from_static("x-arkor-client"), CLIENT_HEADER);
-        if let Some(token) = &self.token {
-            let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
-                Error::plain("The credentials' token has characters that HTTP can't carry")
-            })?;
-            value.set_sensitive(true);
-            builder = builder.header(AUTHORIZATION, value);
-        }
-        if let Some(accept) = request.accept {
-            builder = builder.header(ACCEPT, accept);
-        }
-        // An id that HTTP can't carry is left out: the backend then starts from the beginning.
-        let last_event_id = request.last_event_id.as_deref().map(str::as_bytes);
-        if let Some(Ok(id)) = last_event_id.map(HeaderValue::from_bytes) {
-            builder = builder.header(HeaderName::from_static("last-event-id"), id);
+        let mut builder = self.http.request(request.method.clone(), &url);
+        for (name, value) in headers(request, self.token.as_deref()) {
+            match HeaderValue::from_bytes(value.as_bytes()) {
+                Ok(mut value) => {
+                    value.set_sensitive(name == "authorization");
+                    builder = builder.header(HeaderName::from_static(name), value);
+                }
+                // An id that HTTP can't carry: the backend then starts from the beginning.
+                Err(_) if name == "last-event-id" => {}
+                Err(_) => {
+                    return Err(Error::plain(format!(
+                        "The {name} header has characters that HTTP can't carry; \
+                         are the credentials intact?"
+                    )));
+                }
+            }
         }
         if let Some(body) = &request.body {
-            builder = builder
-                .header(CONTENT_TYPE, "application/json")
-                .body(body.clone());
+            builder = builder.body(body.clone());
         }
-        builder.send().await.map_err(|error| network_error(&error))
+        let response = builder
+            .send()
+            .await
+            .map_err(|error| network_error(&error))?;
+        deprecation::note(&response);
+        Ok(response)
     }
 
     /// Sends a request; an answer that is not 2xx is an error (T33).
@@ -160,6 +162,25 @@ impl Api {
             message: refusal::message(status, &text, location, manager),
         }
     }
+}
+
+/// The headers of a request, names in lower case.
+#[must_use]
+pub fn headers(request: &Request, token: Option<&str>) -> Vec<(&'static str, String)> {
+    let mut headers = vec![("x-arkor-client", CLIENT_HEADER.to_owned())];
+    if let Some(token) = token {
+        headers.push(("authorization", format!("Bearer {token}")));
+    }
+    if let Some(accept) = request.accept {
+        headers.push(("accept", accept.to_owned()));
+    }
+    if let Some(id) = &request.last_event_id {
+        headers.push(("last-event-id", id.clone()));
+    }
+    if request.body.is_some() {
+        headers.push(("content-type", "application/json".to_owned()));
+    }
+    headers
 }
 
 /// The body of an answer, as it arrives.

@@ -3,8 +3,10 @@
 //! Work runs on a runtime of our own, which outlives every environment; each environment (the
 //! main thread, a worker) has a token that is cancelled when it dies (T35).
 
+mod client;
 mod dispatch;
 mod environment;
+mod files;
 mod promise;
 mod response;
 mod trainer;

@@ -36,6 +36,8 @@ export const CREDENTIALS = {
 export interface Received {
   method: string;
   path: string;
+  /** Path and query as they came. */
+  target: string;
   query: Record<string, string>;
   headers: IncomingMessage["headers"];
   body: string;
@@ -180,6 +182,7 @@ export class Backend {
     const request: Received = {
       method: incoming.method ?? "",
       path: url.pathname,
+      target: incoming.url ?? "",
       query: Object.fromEntries(url.searchParams),
       headers: incoming.headers,
       body,

@@ -63,7 +63,7 @@ impl Request {
         self
     }
 
-    fn json(mut self, body: &impl Serialize) -> Self {
+    fn json<T: Serialize + ?Sized>(mut self, body: &T) -> Self {
         // Maps of strings and raw JSON: this can't fail.
         self.body = Some(serde_json::to_string(body).unwrap_or_default());
         self
@@ -164,4 +164,67 @@ pub fn chat(scope: &Scope, body: String) -> Request {
 
 fn job_path(id: &str, rest: &str) -> String {
     format!("/v1/jobs/{}{rest}", component(id))
+}
+
+/// A project's deployments.
+#[must_use]
+pub fn list_deployments(scope: &Scope) -> Request {
+    Request::new(Method::GET, "/v1/endpoints".to_owned()).scope(scope)
+}
+
+/// One deployment.
+#[must_use]
+pub fn get_deployment(scope: &Scope, id: &str) -> Request {
+    Request::new(Method::GET, endpoint_path(id, "")).scope(scope)
+}
+
+/// A new deployment; `input` is JSON.
+#[must_use]
+pub fn create_deployment(scope: &Scope, input: &serde_json::value::RawValue) -> Request {
+    Request::new(Method::POST, "/v1/endpoints".to_owned())
+        .scope(scope)
+        .json(input)
+}
+
+/// Changes a deployment; `input` is JSON.
+#[must_use]
+pub fn update_deployment(scope: &Scope, id: &str, input: &serde_json::value::RawValue) -> Request {
+    Request::new(Method::PATCH, endpoint_path(id, ""))
+        .scope(scope)
+        .json(input)
+}
+
+/// Ends a deployment.
+#[must_use]
+pub fn delete_deployment(scope: &Scope, id: &str) -> Request {
+    Request::new(Method::DELETE, endpoint_path(id, "")).scope(scope)
+}
+
+/// A deployment's keys.
+#[must_use]
+pub fn list_deployment_keys(scope: &Scope, id: &str) -> Request {
+    Request::new(Method::GET, endpoint_path(id, "/keys")).scope(scope)
+}
+
+/// A new key of a deployment; `input` is JSON.
+#[must_use]
+pub fn create_deployment_key(
+    scope: &Scope,
+    id: &str,
+    input: &serde_json::value::RawValue,
+) -> Request {
+    Request::new(Method::POST, endpoint_path(id, "/keys"))
+        .scope(scope)
+        .json(input)
+}
+
+/// Ends a key of a deployment.
+#[must_use]
+pub fn revoke_deployment_key(scope: &Scope, id: &str, key: &str) -> Request {
+    let path = endpoint_path(id, &format!("/keys/{}", component(key)));
+    Request::new(Method::DELETE, path).scope(scope)
+}
+
+fn endpoint_path(id: &str, rest: &str) -> String {
+    format!("/v1/endpoints/{}{rest}", component(id))
 }

@@ -1,0 +1,241 @@
+import { describe, expect, it, vi } from "vitest";
+import { CloudApiClient, CloudApiError } from "../index.js";
+import { Backend, CREDENTIALS, JOB, json, rejection } from "./support/backend.ts";
+
+const SCOPE = { orgSlug: "the org", projectSlug: "a/b" };
+const QUERY = "?orgSlug=the%20org&projectSlug=a%2Fb";
+
+const DEPLOYMENT = { id: "d", slug: "s" };
+const KEY = { id: "k", label: "l", prefix: "p", enabled: true, createdAt: "c", lastUsedAt: null };
+
+/** Every call, what it sends and what it gives. */
+const CALLS: [
+  name: string,
+  call: (client: CloudApiClient) => Promise<unknown>,
+  request: string,
+  body: unknown,
+  answer: [status: number, body: unknown],
+  result: unknown,
+][] = [
+  [
+    "listProjects",
+    (client) => client.listProjects("the org"),
+    "GET /v1/projects?orgSlug=the%20org",
+    undefined,
+    [200, { org: { slug: "o" }, projects: [] }],
+    { org: { slug: "o" }, projects: [] },
+  ],
+  [
+    "createProject",
+    (client) => client.createProject({ orgSlug: "the org", name: "N", slug: "n" }),
+    "POST /v1/projects?orgSlug=the%20org",
+    { name: "N", slug: "n" },
+    [201, { project: { id: "p", slug: "n", name: "N", orgId: "o" } }],
+    { project: { id: "p", slug: "n", name: "N", orgId: "o" } },
+  ],
+  [
+    "createJob",
+    (client) => client.createJob({ ...SCOPE, name: "run", config: { a: [1.5, null] } }),
+    `POST /v1/jobs${QUERY}`,
+    { name: "run", config: { a: [1.5, null] } },
+    [201, { job: JOB }],
+    { job: JOB },
+  ],
+  [
+    "getJob",
+    (client) => client.getJob("a/b c", SCOPE),
+    `GET /v1/jobs/a%2Fb%20c${QUERY}`,
+    undefined,
+    [200, { job: { ...JOB, more: 1 }, events: [{ type: "x" }] }],
+    { job: { ...JOB, more: 1 }, events: [{ type: "x" }] },
+  ],
+  [
+    "cancelJob",
+    (client) => client.cancelJob("j", SCOPE),
+    `POST /v1/jobs/j/cancel${QUERY}`,
+    undefined,
+    [202, { any: 1 }],
+    undefined,
+  ],
+  [
+    "listDeployments",
+    (client) => client.listDeployments(SCOPE),
+    `GET /v1/endpoints${QUERY}`,
+    undefined,
+    [200, { deployments: [DEPLOYMENT] }],
+    { deployments: [DEPLOYMENT] },
+  ],
+  [
+    "getDeployment",
+    (client) => client.getDeployment("d", SCOPE),
+    `GET /v1/endpoints/d${QUERY}`,
+    undefined,
+    [200, { deployment: DEPLOYMENT }],
+    { deployment: DEPLOYMENT },
+  ],
+  [
+    "createDeployment",
+    (client) =>
+      client.createDeployment(SCOPE, {
+        slug: "s",
+        target: { kind: "base_model", baseModel: "m" },
+        authMode: "none",
+        runRetentionMode: "days",
+        runRetentionDays: 7,
+      }),
+    `POST /v1/endpoints${QUERY}`,
+    {
+      slug: "s",
+      target: { kind: "base_model", baseModel: "m" },
+      authMode: "none",
+      runRetentionMode: "days",
+      runRetentionDays: 7,
+    },
+    [201, { deployment: DEPLOYMENT }],
+    { deployment: DEPLOYMENT },
+  ],
+  [
+    "updateDeployment",
+    (client) => client.updateDeployment("d", SCOPE, { enabled: false }),
+    `PATCH /v1/endpoints/d${QUERY}`,
+    { enabled: false },
+    [200, { deployment: DEPLOYMENT }],
+    { deployment: DEPLOYMENT },
+  ],
+  [
+    "deleteDeployment",
+    (client) => client.deleteDeployment("d", SCOPE),
+    `DELETE /v1/endpoints/d${QUERY}`,
+    undefined,
+    [204, undefined],
+    undefined,
+  ],
+  [
+    "listDeploymentKeys",
+    (client) => client.listDeploymentKeys("d", SCOPE),
+    `GET /v1/endpoints/d/keys${QUERY}`,
+    undefined,
+    [200, { keys: [{ ...KEY, plaintext: "not for a list" }] }],
+    { keys: [KEY] },
+  ],
+  [
+    "createDeploymentKey",
+    (client) => client.createDeploymentKey("d", SCOPE, { label: "l" }),
+    `POST /v1/endpoints/d/keys${QUERY}`,
+    { label: "l" },
+    [201, { key: { ...KEY, plaintext: "shown once" } }],
+    { key: { ...KEY, plaintext: "shown once" } },
+  ],
+  [
+    "revokeDeploymentKey",
+    (client) => client.revokeDeploymentKey("d", "k/1", SCOPE),
+    `DELETE /v1/endpoints/d/keys/k%2F1${QUERY}`,
+    undefined,
+    [204, undefined],
+    undefined,
+  ],
+];
+
+describe.each(["the engine", "a fetch of the user's"])("through %s", (via) => {
+  function clientOf(backend: Backend, options = {}) {
+    const fetch = via === "the engine" ? undefined : globalThis.fetch;
+    return new CloudApiClient({
+      baseUrl: `${backend.url}/`,
+      credentials: CREDENTIALS,
+      fetch,
+      ...options,
+    });
+  }
+
+  it.each(CALLS)("%s", async (_, call, request, body, [status, answer], result) => {
+    const backend = await Backend.start();
+    const [method, target] = request.split(" ");
+    const path = new URL(target, backend.url).pathname;
+    backend.on(`${method} ${path}`, (_, response) =>
+      answer === undefined ? response.writeHead(status).end() : json(response, status, answer),
+    );
+    expect(await call(clientOf(backend))).toEqual(result);
+    const [received] = backend.requests;
+    expect(`${received.method} ${received.target}`).toBe(request);
+    expect(received.body === "" ? undefined : JSON.parse(received.body)).toEqual(body);
+    expect(received.headers.authorization).toBe(`Bearer ${CREDENTIALS.token}`);
+    expect(received.headers["x-arkor-client"]).toMatch(/^arkor\/\d/);
+  });
+
+  it("openEventStream resolves with the raw stream", async () => {
+    const backend = await Backend.start((stream) => stream.write("data: x\n\n").end());
+    const response = await clientOf(backend).openEventStream(JOB.id, SCOPE, { lastEventId: "7" });
+    expect(await response.text()).toBe("data: x\n\n");
+    expect(backend.opened[0].headers).toMatchObject({
+      accept: "text/event-stream",
+      "last-event-id": "7",
+    });
+  });
+
+  it("chat posts the body verbatim and resolves with the raw answer", async () => {
+    const backend = await Backend.start();
+    backend.on("POST /v1/inference/chat", ({ body }, response) =>
+      json(response, 200, { got: body }),
+    );
+    const body = { messages: [], any: { b: 1, a: 1e-7 } };
+    const response = await clientOf(backend).chat({ scope: SCOPE, body });
+    expect(await response.json()).toEqual({ got: JSON.stringify(body) });
+  });
+
+  it("T33: a non-2xx answer rejects with CloudApiError, of the raw calls, too", async () => {
+    const backend = await Backend.start();
+    const refuse = (_: unknown, response: import("node:http").ServerResponse) =>
+      json(response, 403, { error: "not yours" });
+    backend.on(`GET /v1/jobs/${JOB.id}`, refuse).on("POST /v1/inference/chat", refuse);
+    const client = clientOf(backend);
+    for (const call of [client.getJob(JOB.id, SCOPE), client.chat({ scope: SCOPE, body: {} })]) {
+      const error = await rejection(call);
+      expect(error).toBeInstanceOf(CloudApiError);
+      expect(error).toMatchObject({ status: 403, message: "not yours" });
+    }
+  });
+
+  it("an answer that is not what the call promises names the field", async () => {
+    const backend = await Backend.start();
+    backend.on("GET /v1/projects", (_, response) => json(response, 200, { org: {} }));
+    backend.on("GET /v1/endpoints", (_, response) => response.writeHead(200).end("<html>"));
+    const client = clientOf(backend);
+    await expect(client.listProjects("o")).rejects.toThrow(
+      /GET \/v1\/projects.*projects is missing/,
+    );
+    await expect(client.listDeployments(SCOPE)).rejects.toThrow(/no JSON object/);
+  });
+
+  it("a deprecation goes to onDeprecation, whose errors are ignored", async () => {
+    const backend = await Backend.start();
+    backend.on("GET /v1/projects", (_, response) => {
+      response.setHeader("Deprecation", "true");
+      response.setHeader("Warning", '299 - "use 2.x"');
+      response.setHeader("Sunset", "Sat, 31 Dec 2033 23:59:59 GMT");
+      json(response, 200, { org: {}, projects: [] });
+    });
+    const onDeprecation = vi.fn(() => {
+      throw new Error("ignored");
+    });
+    await clientOf(backend, { onDeprecation }).listProjects("o");
+    expect(onDeprecation.mock.calls).toEqual([
+      [{ message: "use 2.x", sunset: "Sat, 31 Dec 2033 23:59:59 GMT" }],
+    ]);
+  });
+});
+
+it("all traffic goes through a given fetch, called as fetch(url, init)", async () => {
+  const fetch = vi.fn(async (_url: unknown, _init?: RequestInit) => Response.json({ job: JOB }));
+  const client = new CloudApiClient({
+    baseUrl: "http://api.made-up.test",
+    credentials: CREDENTIALS,
+    fetch: fetch as typeof globalThis.fetch,
+  });
+  expect(await client.getJob("j", SCOPE)).toEqual({ job: JOB });
+  const [url, init] = fetch.mock.calls[0];
+  expect(url).toBe(`http://api.made-up.test/v1/jobs/j${QUERY}`);
+  expect(init).toMatchObject({
+    method: "GET",
+    headers: { authorization: `Bearer ${CREDENTIALS.token}` },
+  });
+});

@@ -1,0 +1,338 @@
+import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import {
+  type Credentials,
+  createTrainer,
+  credentialsPath,
+  defaultArkorCloudApiUrl,
+  ensureCredentials,
+  readCredentials,
+  readState,
+  requestAnonymousToken,
+  statePath,
+  writeCredentials,
+  writeState,
+} from "../index.js";
+import {
+  Backend,
+  CREDENTIALS,
+  JOB,
+  json,
+  rejection,
+  temporaryDirectory,
+} from "./support/backend.ts";
+import { runScript } from "./support/process.ts";
+
+const OAUTH = {
+  mode: "oauth",
+  accessToken: "access-1",
+  refreshToken: "refresh-1",
+  expiresAt: 4_000_000_000,
+  auth0Domain: "login.made-up.test",
+  audience: null,
+  clientId: "client",
+} satisfies Credentials;
+
+let home: string;
+
+beforeEach(() => {
+  home = temporaryDirectory();
+  vi.stubEnv("HOME", home);
+  vi.stubEnv("USERPROFILE", home);
+  vi.stubEnv("ARKOR_CLOUD_API_URL", undefined);
+  vi.stubEnv("ARKOR_LOCAL_TOKEN", undefined);
+});
+
+afterEach(() => void vi.unstubAllEnvs());
+
+function store(content: string) {
+  mkdirSync(path.dirname(credentialsPath()), { recursive: true });
+  writeFileSync(credentialsPath(), content);
+}
+
+/** A backend that issues anonymous identities, `token-1`, `token-2` and so on. */
+async function issuing() {
+  const backend = await Backend.start();
+  let issued = 0;
+  backend.on("POST /v1/auth/anonymous", ({ body }, response) => {
+    const n = ++issued;
+    const { kind } = JSON.parse(body);
+    const personalOrg = { id: "o", slug: `org-${n}`, name: "Org" };
+    json(response, 200, { token: `token-${n}`, anonymousId: `id-${n}`, kind, personalOrg });
+  });
+  vi.stubEnv("ARKOR_CLOUD_API_URL", backend.url);
+  return backend;
+}
+
+describe("the credentials file", () => {
+  it("is in the home directory of the moment", () => {
+    expect(credentialsPath()).toBe(path.join(home, ".arkor", "credentials.json"));
+  });
+
+  it.each([CREDENTIALS, OAUTH])(
+    "keeps what is written, for its owner only",
+    async (credentials) => {
+      expect(await readCredentials()).toBeNull();
+      await writeCredentials(credentials);
+      expect(await readCredentials()).toEqual(credentials);
+      expect(statSync(credentialsPath()).mode & 0o777).toBe(0o600);
+      expect(readdirSync(path.dirname(credentialsPath()))).toEqual(["credentials.json"]);
+    },
+  );
+
+  it("reads as null when it holds no credentials", async () => {
+    for (const content of ["", "{", "[]", '{"mode":"anon"}', '{"mode":"other","token":"x"}']) {
+      store(content);
+      expect(await readCredentials()).toBeNull();
+    }
+  });
+
+  it("throws when it is there but can't be read, and nothing is overwritten", async () => {
+    mkdirSync(credentialsPath(), { recursive: true });
+    await expect(readCredentials()).rejects.toThrow(
+      /Can't read the credentials at .*credentials\.json/,
+    );
+    await expect(ensureCredentials()).rejects.toThrow(/Can't read the credentials/);
+    expect(statSync(credentialsPath()).isDirectory()).toBe(true);
+  });
+
+  it("is not written with a field missing or wrong, and no value shows in the error", async () => {
+    const { token: _, ...lacking } = CREDENTIALS;
+    // biome-ignore lint/suspicious/noExplicitAny: not what the types allow
+    await expect(writeCredentials(lacking as any)).rejects.toThrow(/missing field `token`/);
+    const wrong = { ...OAUTH, expiresAt: "a-secret" };
+    // biome-ignore lint/suspicious/noExplicitAny: not what the types allow
+    const error = await rejection(writeCredentials(wrong as any));
+    expect((error as Error).message).not.toContain("a-secret");
+    expect(existsSync(credentialsPath())).toBe(false);
+  });
+});
+
+describe("ensureCredentials", () => {
+  it("gives what is there, without a request", async () => {
+    await writeCredentials(OAUTH);
+    expect(await ensureCredentials()).toEqual(OAUTH);
+  });
+
+  it("gets and stores an anonymous identity, one for all who ask at once", async () => {
+    const backend = await issuing();
+    const expected = {
+      mode: "anon",
+      token: "token-1",
+      anonymousId: "id-1",
+      arkorCloudApiUrl: backend.url,
+      orgSlug: "org-1",
+    };
+    expect(await Promise.all([ensureCredentials(), ensureCredentials()])).toEqual([
+      expected,
+      expected,
+    ]);
+    expect(await readCredentials()).toEqual(expected);
+    expect(backend.requests).toHaveLength(1);
+    expect(JSON.parse(backend.requests[0].body)).toEqual({ kind: "cli" });
+    expect(backend.requests[0].headers.authorization).toBeUndefined();
+  });
+
+  it("replaces a corrupt file and says so once on stderr", async () => {
+    await issuing();
+    store("{ not json");
+    const { stdout, stderr } = await runScript(
+      "console.log((await arkor.ensureCredentials()).token); await arkor.ensureCredentials();",
+    );
+    expect(stdout).toBe("token-1\n");
+    expect(stderr.match(/was not readable as credentials and was replaced/g)).toHaveLength(1);
+    expect(stderr).not.toContain("token-1");
+  });
+});
+
+it("a refused anonymous token is told by name and status, with the body cut at 500", async () => {
+  const backend = await Backend.start();
+  backend.on("POST /v1/auth/anonymous", (_, response) =>
+    response.writeHead(429).end("x".repeat(600)),
+  );
+  const error = await rejection(requestAnonymousToken(backend.url, "web"));
+  expect(error).toMatchObject({
+    name: "AnonymousTokenRejectedError",
+    status: 429,
+    message: `Failed to acquire anonymous token (429): ${"x".repeat(500)}`,
+  });
+});
+
+it("requestAnonymousToken gives the identity and stores nothing", async () => {
+  const backend = await issuing();
+  expect(await requestAnonymousToken(`${backend.url}/`)).toEqual({
+    token: "token-1",
+    anonymousId: "id-1",
+    kind: "cli",
+    orgSlug: "org-1",
+  });
+  expect(existsSync(credentialsPath())).toBe(false);
+});
+
+it("the backend's URL: the environment, the credentials, the default", () => {
+  const own = { ...CREDENTIALS, arkorCloudApiUrl: "https://own.test//" };
+  expect(defaultArkorCloudApiUrl()).toBe("https://api.arkor.ai");
+  expect(defaultArkorCloudApiUrl(own)).toBe("https://own.test");
+  vi.stubEnv("ARKOR_CLOUD_API_URL", "https://env.test/");
+  expect(defaultArkorCloudApiUrl(own)).toBe("https://env.test");
+  vi.stubEnv("ARKOR_CLOUD_API_URL", "");
+  expect(defaultArkorCloudApiUrl(own)).toBe("");
+});
+
+describe("the project's state", () => {
+  const STATE = { orgSlug: "o", projectSlug: "p", projectId: "i" };
+
+  it("keeps what is written, and unusable content reads as null", async () => {
+    const cwd = temporaryDirectory();
+    expect(statePath(cwd)).toBe(path.join(cwd, ".arkor", "state.json"));
+    expect(await readState(cwd)).toBeNull();
+    await writeState(STATE, cwd);
+    expect(await readState(cwd)).toEqual(STATE);
+    writeFileSync(statePath(cwd), '{"orgSlug":"o"}');
+    expect(await readState(cwd)).toBeNull();
+  });
+
+  it("is created for an anonymous identity, named after the directory", async () => {
+    const backend = await Backend.start();
+    const cwd = path.join(temporaryDirectory(), "My Project!");
+    mkdirSync(cwd);
+    await backend.trainer({}, { cwd }).start();
+    expect(JSON.parse(backend.to("POST /v1/projects")[0].body)).toEqual({
+      name: "My Project!",
+      slug: "my-project",
+    });
+    expect(await readState(cwd)).toEqual({
+      orgSlug: CREDENTIALS.orgSlug,
+      projectSlug: "my-project",
+      projectId: "p",
+    });
+  });
+
+  it("is looked up when the slug exists already", async () => {
+    const backend = await Backend.start();
+    const cwd = path.join(temporaryDirectory(), "taken");
+    mkdirSync(cwd);
+    backend.on("POST /v1/projects", (_, response) => json(response, 409, { error: "exists" }));
+    backend.on("GET /v1/projects", (_, response) =>
+      json(response, 200, {
+        org: { slug: "o" },
+        projects: [
+          { id: "1", slug: "other" },
+          { id: "2", slug: "taken" },
+        ],
+      }),
+    );
+    await backend.trainer({}, { cwd }).start();
+    expect(await readState(cwd)).toMatchObject({ projectSlug: "taken", projectId: "2" });
+  });
+
+  it("of another organisation is an anonymous identity's error, and is not overwritten", async () => {
+    const backend = await Backend.start();
+    await writeState(STATE, backend.directory);
+    const error = await rejection(backend.trainer().start());
+    expect(error).toMatchObject({ name: "ProjectStateMismatchError" });
+    expect((error as Error).message).toMatch(
+      /scoped to a different organization.*Delete the file.*log in/,
+    );
+    expect(await readState(backend.directory)).toEqual(STATE);
+    expect(backend.requests).toEqual([]);
+  });
+
+  it("is required under OAuth, and the error shows its fields", async () => {
+    const backend = await Backend.start();
+    const trainer = backend.trainer({}, { credentials: OAUTH });
+    await expect(trainer.start()).rejects.toThrow(
+      /No \.arkor\/state\.json found.*orgSlug.*projectSlug.*projectId/,
+    );
+    await writeState(STATE, backend.directory);
+    await trainer.start();
+    expect(backend.to("POST /v1/jobs")[0].query).toEqual({ orgSlug: "o", projectSlug: "p" });
+  });
+});
+
+describe("an OAuth token that has expired", () => {
+  /** An identity server that rotates the refresh token and refuses one it has seen. */
+  async function identityServer() {
+    const server = await Backend.start();
+    let n = 1;
+    server.on("POST /oauth/token", ({ body }, response) => {
+      const { refresh_token, grant_type, client_id } = JSON.parse(body);
+      expect([grant_type, client_id]).toEqual(["refresh_token", "client"]);
+      if (refresh_token !== `refresh-${n}`) {
+        return json(response, 403, { error_description: `seen ${refresh_token}` });
+      }
+      n++;
+      json(response, 200, {
+        access_token: `access-${n}`,
+        refresh_token: `refresh-${n}`,
+        expires_in: 3600,
+      });
+    });
+    const auth0Domain = server.url.replace("http://", "");
+    return { server, expired: { ...OAUTH, auth0Domain, expiresAt: 1 } };
+  }
+
+  it("is refreshed before a request, once for all, and the rotated token is stored", async () => {
+    const { server, expired } = await identityServer();
+    await writeCredentials(expired);
+    const backends = await Promise.all([Backend.start(), Backend.start(), Backend.start()]);
+    await Promise.all(
+      backends.map(async (backend) => {
+        await writeState({ orgSlug: "o", projectSlug: "p", projectId: "i" }, backend.directory);
+        await backend.trainer({}, { credentials: expired }).start();
+        expect(backend.requests[0].headers.authorization).toBe("Bearer access-2");
+      }),
+    );
+    expect(server.requests).toHaveLength(1);
+    const now = Date.now() / 1000;
+    const stored = (await readCredentials()) as typeof OAUTH;
+    expect(stored).toMatchObject({ accessToken: "access-2", refreshToken: "refresh-2" });
+    expect(stored.expiresAt).toBeGreaterThan(now + 3500);
+  });
+
+  it("two processes at once do not lose the rotated token", async () => {
+    const { server, expired } = await identityServer();
+    await writeCredentials(expired);
+    const backend = await Backend.start();
+    await writeState({ orgSlug: "o", projectSlug: "p", projectId: "i" }, backend.directory);
+    const code = `await arkor.createTrainer(
+      { name: "run", model: "m", dataset: { type: "blob", url: "u" } },
+      ${JSON.stringify({ baseUrl: backend.url, cwd: backend.directory })},
+    ).start();`;
+    const ends = await Promise.all([runScript(code), runScript(code), runScript(code)]);
+    expect(ends.map(({ stderr }) => stderr)).toEqual(["", "", ""]);
+    expect(server.requests).toHaveLength(1);
+    expect(await readCredentials()).toMatchObject({ refreshToken: "refresh-2" });
+  });
+
+  it("and can't be refreshed says so without showing a token", async () => {
+    const { expired } = await identityServer();
+    const backend = await Backend.start();
+    await writeState({ orgSlug: "o", projectSlug: "p", projectId: "i" }, backend.directory);
+    const credentials = { ...expired, refreshToken: "a-used-one" };
+    const error = await rejection(backend.trainer({}, { credentials }).start());
+    expect((error as Error).message).toMatch(/login has expired.*HTTP 403.*Log in again/);
+    expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain("a-used-one");
+    expect(backend.requests).toEqual([]);
+  });
+});
+
+it("ARKOR_LOCAL_TOKEN is the local identity: nothing is read or written, no cloud token sent", async () => {
+  const backend = await Backend.start((stream) => stream.completed());
+  await writeCredentials({ ...CREDENTIALS, token: "of-the-cloud" });
+  chmodSync(credentialsPath(), 0o000);
+  vi.stubEnv("ARKOR_LOCAL_TOKEN", "of-the-local-backend");
+  vi.stubEnv("ARKOR_CLOUD_API_URL", backend.url);
+  const cwd = path.join(temporaryDirectory(), "Demo");
+  mkdirSync(cwd);
+  const input = { name: "run", model: "m", dataset: { type: "blob", url: "u" } } as const;
+  await createTrainer(input, { cwd, credentials: CREDENTIALS }).wait();
+  for (const { headers, query } of backend.requests) {
+    expect(headers.authorization).toBe("Bearer of-the-local-backend");
+    expect(query).toEqual({ orgSlug: "local", projectSlug: "demo" });
+  }
+  expect(backend.to("POST /v1/jobs")).toHaveLength(1);
+  expect(backend.opened[0].path).toContain(JOB.id);
+  expect(readdirSync(cwd)).toEqual([]);
+});

@@ -1,0 +1,88 @@
+// Credentials and project state, as the package exports them. Files and requests are Rust's.
+"use strict";
+
+const { homedir } = require("node:os");
+const binding = require("../binding.js");
+const { readEnvironment } = require("./environment.js");
+const { native } = require("./errors.js");
+
+/** @returns {string} */
+function credentialsPath() {
+  return binding.credentialsPath(homedir());
+}
+
+/** @returns {Promise<import("..").Credentials | null>} */
+async function readCredentials() {
+  return parsed(await native(async () => binding.readCredentials(homedir())));
+}
+
+/** @param {import("..").Credentials} credentials */
+async function writeCredentials(credentials) {
+  await native(async () => binding.writeCredentials(homedir(), JSON.stringify(credentials)));
+}
+
+/** @returns {Promise<import("..").Credentials>} */
+async function ensureCredentials() {
+  const environment = JSON.stringify(readEnvironment());
+  return JSON.parse(await native(async () => binding.ensureCredentials(environment)));
+}
+
+/**
+ * @param {string} baseUrl
+ * @param {"cli" | "web"} [kind]
+ * @returns {Promise<import("..").AnonymousToken>}
+ */
+async function requestAnonymousToken(baseUrl, kind = "cli") {
+  const environment = JSON.stringify(readEnvironment());
+  const text = await native(async () => binding.requestAnonymousToken(environment, baseUrl, kind));
+  return JSON.parse(text);
+}
+
+/**
+ * @param {import("..").Credentials | null} [credentials]
+ * @returns {string}
+ */
+function defaultArkorCloudApiUrl(credentials) {
+  return binding.defaultBaseUrl(process.env.ARKOR_CLOUD_API_URL, credentials?.arkorCloudApiUrl);
+}
+
+/**
+ * @param {string} [cwd]
+ * @returns {string}
+ */
+function statePath(cwd = process.cwd()) {
+  return binding.statePath(cwd);
+}
+
+/**
+ * @param {string} [cwd]
+ * @returns {Promise<import("..").ArkorProjectState | null>}
+ */
+async function readState(cwd = process.cwd()) {
+  return parsed(await native(async () => binding.readState(cwd)));
+}
+
+/**
+ * @param {import("..").ArkorProjectState} state
+ * @param {string} [cwd]
+ */
+async function writeState(state, cwd = process.cwd()) {
+  await native(async () => binding.writeState(cwd, JSON.stringify(state)));
+}
+
+/** @param {string | null | undefined} text */
+function parsed(text) {
+  return text == null ? null : JSON.parse(text);
+}
+
+module.exports = {
+  credentialsPath,
+  defaultArkorCloudApiUrl,
+  ensureCredentials,
+  readCredentials,
+  readState,
+  requestAnonymousToken,
+  statePath,
+  writeCredentials,
+  writeState,
+};

@@ -1,0 +1,91 @@
+//! What answers say about the age of this SDK; the latest is kept for the command to tell.
+
+use std::sync::{Mutex, PoisonError};
+
+static LATEST: Mutex<Option<Deprecation>> = Mutex::new(None);
+
+/// Takes the latest deprecation that any answer has told of: it is told once.
+#[must_use]
+pub fn take() -> Option<Deprecation> {
+    LATEST.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// Keeps what this answer says, if it says anything.
+pub fn note(response: &reqwest::Response) {
+    let header = |name: &str| {
+        response
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    if let Some(found) = read(header("deprecation"), header("warning"), header("sunset")) {
+        *LATEST.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+    }
+}
+
+/// What the backend says about the age of this SDK: `Deprecation: true` on an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deprecation {
+    /// The backend's words, else our own.
+    pub message: String,
+    /// When it ends, as the `Sunset` header has it.
+    pub sunset: Option<String>,
+}
+
+/// Reads the headers of an answer.
+#[must_use]
+pub fn read(
+    deprecation: Option<&str>,
+    warning: Option<&str>,
+    sunset: Option<&str>,
+) -> Option<Deprecation> {
+    deprecation.filter(|value| value.trim().eq_ignore_ascii_case("true"))?;
+    let message = warning
+        .and_then(warning_text)
+        .unwrap_or_else(|| format!("Arkor SDK {} is deprecated", env!("CARGO_PKG_VERSION")));
+    Some(Deprecation {
+        message,
+        sunset: sunset.map(str::to_owned),
+    })
+}
+
+/// The text of `299 - "text"`, its quoted pairs resolved.
+fn warning_text(value: &str) -> Option<String> {
+    let quoted = value.trim().strip_prefix("299")?.split_once('"')?.1;
+    let mut text = String::new();
+    let mut chars = quoted.chars();
+    loop {
+        match chars.next()? {
+            '"' => break,
+            '\\' => text.push(chars.next()?),
+            char => text.push(char),
+        }
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deprecation_has_the_backends_words_or_our_own() {
+        let found = read(
+            Some("true"),
+            Some(r#"299 - "use \"2.x\" soon""#),
+            Some("then"),
+        );
+        assert_eq!(
+            found.as_ref().map(|it| it.message.as_str()),
+            Some(r#"use "2.x" soon"#)
+        );
+        assert_eq!(found.and_then(|it| it.sunset).as_deref(), Some("then"));
+        for warning in [None, Some(""), Some("299 - \"\""), Some("110 - \"stale\"")] {
+            let found = read(Some("true"), warning, None).map(|it| it.message);
+            let own = format!("Arkor SDK {} is deprecated", env!("CARGO_PKG_VERSION"));
+            assert_eq!(found, Some(own), "{warning:?}");
+        }
+        assert_eq!(read(Some("false"), None, None), None);
+        assert_eq!(read(None, Some("299 - \"x\""), None), None);
+    }
+}

@@ -1,0 +1,175 @@
+//! The native half of `CloudApiClient`, and of its calls that go through a `fetch` of the user's.
+
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "napi hands arguments over by value"
+)]
+
+use napi::Env;
+use napi::bindgen_prelude::Object;
+use napi_derive::napi;
+
+use super::promise::{argument, crossing, promise};
+use super::response::{NativeAbort, NativeResponse, aborted};
+use crate::api::deprecation::{self, Deprecation};
+use crate::api::{self, Api};
+use crate::client;
+use crate::credentials::{self, Credentials};
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+
+/// One backend as one identity sees it.
+#[napi]
+pub struct NativeClient {
+    environment: Environment,
+    credentials: std::sync::Arc<tokio::sync::Mutex<Credentials>>,
+    base_url: String,
+}
+
+/// A request that JavaScript makes itself.
+#[napi(object)]
+pub struct PreparedRequest {
+    /// The whole URL.
+    pub url: String,
+    /// The HTTP method.
+    pub method: String,
+    /// Names and values in turn.
+    pub headers: Vec<String>,
+    /// The body, if there is one.
+    pub body: Option<String>,
+}
+
+/// A deprecation as it was read from an answer.
+#[napi(object)]
+pub struct DeprecationNotice {
+    /// The backend's words, else our own.
+    pub message: String,
+    /// When it ends.
+    pub sunset: Option<String>,
+}
+
+impl From<Deprecation> for DeprecationNotice {
+    fn from(Deprecation { message, sunset }: Deprecation) -> Self {
+        Self { message, sunset }
+    }
+}
+
+#[napi]
+impl NativeClient {
+    /// A client; both arguments but the URL are JSON text.
+    #[napi(constructor)]
+    pub fn new(environment: String, base_url: String, credentials: String) -> napi::Result<Self> {
+        let credentials: Credentials = argument(&credentials)?;
+        Ok(Self {
+            environment: argument(&environment)?,
+            credentials: std::sync::Arc::new(tokio::sync::Mutex::new(credentials)),
+            base_url: base_url.trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// Makes a request; resolves with the answer, its body unread, whatever its status.
+    #[napi(ts_return_type = "Promise<NativeResponse>")]
+    pub fn send<'env>(
+        &self,
+        env: &'env Env,
+        call: String,
+        arguments: String,
+        abort: &NativeAbort,
+    ) -> napi::Result<Object<'env>> {
+        let request = client::request(&call, &arguments).map_err(|error| crossing(&error))?;
+        let (environment, base_url) = (self.environment.clone(), self.base_url.clone());
+        let (credentials, token) = (self.credentials.clone(), abort.token());
+        promise(env, async move {
+            let sending = async {
+                let access = access_token(&environment, &credentials).await?;
+                Api::new(&environment, &base_url, Some(access))?
+                    .send(&request)
+                    .await
+            };
+            let response = tokio::select! {
+                biased;
+                () = token.cancelled() => return Err(aborted()),
+                response = sending => response?,
+            };
+            Ok(NativeResponse::new(response, token.clone()))
+        })
+    }
+
+    /// The same request for a `fetch` of the user's.
+    #[napi(ts_return_type = "Promise<PreparedRequest>")]
+    pub fn prepare<'env>(
+        &self,
+        env: &'env Env,
+        call: String,
+        arguments: String,
+    ) -> napi::Result<Object<'env>> {
+        let request = client::request(&call, &arguments).map_err(|error| crossing(&error))?;
+        let (environment, base_url) = (self.environment.clone(), self.base_url.clone());
+        let credentials = self.credentials.clone();
+        promise(env, async move {
+            let access = access_token(&environment, &credentials).await?;
+            let url = format!("{base_url}{}", request.target());
+            let headers = api::headers(&request, Some(&access));
+            Ok(PreparedRequest {
+                url,
+                method: request.method.to_string(),
+                headers: headers
+                    .into_iter()
+                    .flat_map(|(name, value)| [name.to_owned(), value])
+                    .collect(),
+                body: request.body,
+            })
+        })
+    }
+}
+
+/// The token of a request: a fresh one where the stored one has expired.
+async fn access_token(
+    environment: &Environment,
+    credentials: &tokio::sync::Mutex<Credentials>,
+) -> Result<String> {
+    let mut credentials = credentials.lock().await;
+    *credentials = credentials::fresh(environment, &credentials).await?;
+    Ok(credentials.token().to_owned())
+}
+
+/// What the caller of a `CloudApiClient` call gets of a 2xx answer: JSON text, or null.
+#[napi(catch_unwind)]
+pub fn client_answer(
+    call: String,
+    arguments: String,
+    text: String,
+) -> napi::Result<Option<String>> {
+    let answer = client::request(&call, &arguments)
+        .and_then(|request| client::answer(&call, &request, &text));
+    answer.map_err(|error| crossing(&error))
+}
+
+/// The error of an answer that is not 2xx; always throws.
+#[napi(catch_unwind)]
+pub fn client_refusal(
+    status: u16,
+    text: String,
+    location: Option<String>,
+    manager: Option<String>,
+) -> napi::Result<()> {
+    let message = api::refusal_message(status, &text, location.as_deref(), manager.as_deref());
+    Err(crossing(&Error::Api { status, message }))
+}
+
+/// What the headers of an answer say about the age of this SDK.
+#[napi(catch_unwind)]
+pub fn read_deprecation(
+    header: Option<String>,
+    warning: Option<String>,
+    sunset: Option<String>,
+) -> Option<DeprecationNotice> {
+    deprecation::read(header.as_deref(), warning.as_deref(), sunset.as_deref())
+        .map(DeprecationNotice::from)
+}
+
+/// The last deprecation that the trainers of this process were told of, once.
+#[napi(catch_unwind)]
+pub fn take_deprecation() -> Option<DeprecationNotice> {
+    deprecation::take().map(DeprecationNotice::from)
+}

@@ -1,0 +1,147 @@
+//! Credentials and project state for the functions that the package exports. What crosses is
+//! JSON text.
+
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "napi hands arguments over by value"
+)]
+
+use std::path::{Path, PathBuf};
+
+use napi::Env;
+use napi::bindgen_prelude::Object;
+use napi_derive::napi;
+use serde::Serialize;
+
+use super::promise::{crossing, promise};
+use crate::credentials::{self, Credentials, Stored};
+use crate::environment::{self, Environment};
+use crate::error::{Error, Result};
+use crate::project;
+
+/// `~/.arkor/credentials.json`.
+#[napi(catch_unwind)]
+pub fn credentials_path(home: String) -> String {
+    credentials::path(Path::new(&home))
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// `.arkor/state.json` of a project.
+#[napi(catch_unwind)]
+pub fn state_path(directory: String) -> String {
+    project::path(Path::new(&directory))
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// The backend's base URL, by the environment, else the credentials, else the default.
+#[napi(catch_unwind)]
+pub fn default_base_url(
+    from_environment: Option<String>,
+    of_credentials: Option<String>,
+) -> String {
+    let of_credentials = of_credentials.filter(|url| !url.is_empty());
+    environment::base_url(None, from_environment.as_deref(), of_credentials.as_deref())
+}
+
+/// The stored credentials, or null.
+#[napi(ts_return_type = "Promise<string | null>")]
+pub fn read_credentials(env: &Env, home: String) -> napi::Result<Object<'_>> {
+    promise(env, async move {
+        match credentials::read(Path::new(&home))? {
+            Stored::Present(credentials) => text(&credentials).map(Some),
+            Stored::Absent | Stored::Corrupt => Ok(None),
+        }
+    })
+}
+
+/// Stores credentials.
+#[napi(ts_return_type = "Promise<void>")]
+pub fn write_credentials(env: &Env, home: String, credentials: String) -> napi::Result<Object<'_>> {
+    promise(env, async move {
+        let credentials: Credentials = checked("writeCredentials", &credentials)?;
+        credentials::write(Path::new(&home), &credentials)
+    })
+}
+
+/// The stored credentials, else a new anonymous identity, stored.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn ensure_credentials(env: &Env, environment: String) -> napi::Result<Object<'_>> {
+    let environment: Environment = super::promise::argument(&environment)?;
+    promise(env, async move {
+        text(&credentials::ensure(&environment).await?)
+    })
+}
+
+/// A new anonymous identity, not stored.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn request_anonymous_token(
+    env: &Env,
+    environment: String,
+    base_url: String,
+    kind: String,
+) -> napi::Result<Object<'_>> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Crossing {
+        token: String,
+        anonymous_id: String,
+        kind: String,
+        org_slug: String,
+    }
+    let environment: Environment = super::promise::argument(&environment)?;
+    if kind != "cli" && kind != "web" {
+        let message =
+            format!("requestAnonymousToken: kind must be \"cli\" or \"web\", not {kind:?}");
+        return Err(crossing(&Error::plain(message)));
+    }
+    promise(env, async move {
+        let issued = credentials::anonymous(&environment, &base_url, &kind).await?;
+        text(&Crossing {
+            token: issued.token,
+            anonymous_id: issued.anonymous_id,
+            kind: issued.kind,
+            org_slug: issued.personal_org.slug,
+        })
+    })
+}
+
+/// The project's state, or null.
+#[napi(ts_return_type = "Promise<string | null>")]
+pub fn read_state(env: &Env, directory: String) -> napi::Result<Object<'_>> {
+    promise(env, async move {
+        project::read(Path::new(&directory))?
+            .as_ref()
+            .map(text)
+            .transpose()
+    })
+}
+
+/// Stores the project's state.
+#[napi(ts_return_type = "Promise<void>")]
+pub fn write_state(env: &Env, directory: String, state: String) -> napi::Result<Object<'_>> {
+    promise(env, async move {
+        let state: project::State = checked("writeState", &state)?;
+        project::write(&PathBuf::from(directory), &state)
+    })
+}
+
+fn text(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| Error::plain(error.to_string()))
+}
+
+/// Reads what a user gave; the error names the field, never a value.
+fn checked<T: serde::de::DeserializeOwned>(function: &str, text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| {
+        let words = error.to_string();
+        let words = words.split(" at line ").next().unwrap_or_default();
+        // "invalid type: string \"secret\", expected …" would show a value.
+        let words = if words.starts_with("invalid") {
+            "a field has the wrong type"
+        } else {
+            words
+        };
+        Error::plain(format!("{function}: {words}"))
+    })
+}
