@@ -1,0 +1,11 @@
+import { defineConfig } from "vitest/config";
+
+// `npm run test:fire`: what takes longer than half a minute. One file at a time, since they measure.
+export default defineConfig({
+  test: {
+    include: ["__test__/fire/*.fire.ts"],
+    testTimeout: 600_000,
+    pool: "forks",
+    fileParallelism: false,
+  },
+});
