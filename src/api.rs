@@ -189,3 +189,29 @@ pub fn body(response: reqwest::Response) -> impl Stream<Item = Result<Bytes>> + 
         .bytes_stream()
         .map(|read| read.map_err(|error| network_error(&error)))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn t1_a_call_without_an_answer_is_given_up_after_a_minute() {
+        // It accepts, by the system's backlog, and says nothing.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let api = Api::new(&Environment::default(), &url, None).unwrap();
+        let begin = Instant::now();
+        let error = api.call(&calls::list_projects("o")).await.unwrap_err();
+        let Error::Network { code, message } = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(code.as_deref(), Some("ETIMEDOUT"));
+        assert_eq!(message, "no answer to GET /v1/projects within 60 s");
+        assert_eq!(begin.elapsed(), CALL_LIMIT);
+    }
+}
