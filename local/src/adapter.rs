@@ -1,0 +1,222 @@
+//! Adapters on disk, in PEFT's format. Flow in: an adapter, or a directory. Flow out: files with
+//! their checksums, or an adapter. A module because `peft.PeftModel.from_pretrained` must load what
+//! is written here, name by name.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use safetensors::tensor::{Dtype, TensorView};
+use serde::Serialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result, refused};
+use crate::lora::{Lora, LoraPair};
+use crate::model::Target;
+use crate::model::layers::as_f64;
+
+const CONFIG: &str = "adapter_config.json";
+const WEIGHTS: &str = "adapter_model.safetensors";
+
+/// What PEFT puts before a module's name.
+const PREFIX: &str = "base_model.model.";
+
+/// A file of an adapter, as events name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Artifact {
+    /// The file's name.
+    pub name: String,
+    /// Its absolute path.
+    pub path: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The SHA-256 of its content, in hexadecimal.
+    pub sha256: String,
+}
+
+/// Writes an adapter into the directory `dir`, which appears complete or not at all.
+pub fn save(dir: &Path, lora: &Lora, base: &str) -> Result<Vec<Artifact>> {
+    let unfinished = dir.with_extension("tmp");
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished)
+            .map_err(|source| Error::io("can't remove", &unfinished, source))?;
+    }
+    fs::create_dir_all(&unfinished)
+        .map_err(|source| Error::io("can't create", &unfinished, source))?;
+    let config = format!(
+        "{}\n",
+        serde_json::to_string_pretty(&config_json(lora, base))?
+    );
+    write(&unfinished.join(CONFIG), config.as_bytes())?;
+    write(&unfinished.join(WEIGHTS), &serialize(lora)?)?;
+    fs::rename(&unfinished, dir).map_err(|source| Error::io("can't write", dir, source))?;
+    [CONFIG, WEIGHTS]
+        .iter()
+        .map(|name| artifact(dir, name))
+        .collect()
+}
+
+/// An adapter that was read, and the base that it names.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The adapter.
+    pub lora: Lora,
+    /// `base_model_name_or_path`.
+    pub base: String,
+}
+
+/// Reads the adapter in `dir`.
+pub fn load(dir: &Path) -> Result<Loaded> {
+    let path = dir.join(CONFIG);
+    let text =
+        fs::read_to_string(&path).map_err(|source| Error::io("can't read", &path, source))?;
+    let config: Value = serde_json::from_str(&text)?;
+    let rank = config
+        .get("r")
+        .and_then(Value::as_u64)
+        .and_then(|r| usize::try_from(r).ok());
+    let (Some(r @ 1..), Some(alpha)) = (rank, config.get("lora_alpha").and_then(Value::as_f64))
+    else {
+        return refused(format!("adapter: {} lacks r or lora_alpha", path.display()));
+    };
+    let base = config
+        .get("base_model_name_or_path")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let path = dir.join(WEIGHTS);
+    let tensors = candle_core::safetensors::load(&path, &Device::Cpu)?;
+    let pairs = pairs(&tensors, alpha / as_f64(r))?;
+    Ok(Loaded {
+        lora: Lora { r, alpha, pairs },
+        base: base.to_owned(),
+    })
+}
+
+fn pairs(tensors: &HashMap<String, Tensor>, scale: f64) -> Result<BTreeMap<String, LoraPair>> {
+    let mut pairs = BTreeMap::new();
+    for (name, a) in tensors {
+        let module = name
+            .strip_prefix(PREFIX)
+            .and_then(|name| name.strip_suffix(".lora_A.weight"));
+        let Some(module) = module else { continue };
+        let Some(b) = tensors.get(&format!("{PREFIX}{module}.lora_B.weight")) else {
+            return refused(format!("adapter: lora_B of {module} is missing"));
+        };
+        let pair = LoraPair {
+            a: a.to_dtype(DType::F32)?,
+            b: b.to_dtype(DType::F32)?,
+            scale,
+        };
+        pairs.insert(module.to_owned(), pair);
+    }
+    Ok(pairs)
+}
+
+fn config_json(lora: &Lora, base: &str) -> Value {
+    let modules: BTreeSet<&str> = Target::ALL.into_iter().map(Target::name).collect();
+    json!({
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base,
+        "r": lora.r,
+        "lora_alpha": lora.alpha,
+        "lora_dropout": 0.0,
+        "target_modules": modules,
+        "bias": "none",
+        "fan_in_fan_out": false,
+        "inference_mode": true,
+        "init_lora_weights": true,
+        "modules_to_save": null,
+        "use_dora": false,
+        "use_rslora": false,
+    })
+}
+
+fn serialize(lora: &Lora) -> Result<Vec<u8>> {
+    let mut data: BTreeMap<String, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
+    for (module, pair) in &lora.pairs {
+        for (part, tensor) in [("lora_A", &pair.a), ("lora_B", &pair.b)] {
+            let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+            let bytes = values.into_iter().flat_map(f32::to_le_bytes).collect();
+            data.insert(
+                format!("{PREFIX}{module}.{part}.weight"),
+                (tensor.dims().to_vec(), bytes),
+            );
+        }
+    }
+    let mut views = Vec::new();
+    for (name, (shape, bytes)) in &data {
+        views.push((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?));
+    }
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    Ok(safetensors::serialize(views, Some(metadata))?)
+}
+
+/// Writes a file and waits until it is on disk: a checkpoint that was announced must be there.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let written = fs::File::create(path).and_then(|mut file| {
+        std::io::Write::write_all(&mut file, bytes)?;
+        file.sync_all()
+    });
+    written.map_err(|source| Error::io("can't write", path, source))
+}
+
+fn artifact(dir: &Path, name: &str) -> Result<Artifact> {
+    let path = dir.join(name);
+    let bytes = fs::read(&path).map_err(|source| Error::io("can't read", &path, source))?;
+    let sha256 = Sha256::digest(&bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Ok(Artifact {
+        name: name.to_owned(),
+        path: path.display().to_string(),
+        size: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+        sha256,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+    use crate::base::{Base, Source};
+
+    #[test]
+    fn an_adapter_has_pefts_names_and_comes_back_the_same() {
+        let base = Base::load(&Source::BuiltIn).unwrap();
+        let (lora, _) = Lora::fresh(&base.config, 4, 8.0, 1).unwrap();
+        let store = tempfile::tempdir().unwrap();
+        let dir = store.path().join("checkpoint-1");
+        let artifacts = save(&dir, &lora, &base.name).unwrap();
+        assert_eq!(
+            artifacts
+                .iter()
+                .map(|file| file.name.as_str())
+                .collect::<Vec<_>>(),
+            [CONFIG, WEIGHTS]
+        );
+        assert_eq!(
+            artifacts[1].size,
+            fs::metadata(dir.join(WEIGHTS)).unwrap().len()
+        );
+        assert_eq!(artifacts[1].sha256.len(), 64);
+
+        let tensors = candle_core::safetensors::load(dir.join(WEIGHTS), &Device::Cpu).unwrap();
+        assert_eq!(tensors.len(), base.config.layers * Target::ALL.len() * 2);
+        let a = &tensors["base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"];
+        assert_eq!(a.dims(), [4, base.config.hidden_size]);
+        let b = &tensors["base_model.model.model.layers.0.mlp.down_proj.lora_B.weight"];
+        assert_eq!(b.dims(), [base.config.hidden_size, 4]);
+
+        let loaded = load(&dir).unwrap();
+        assert_eq!((loaded.base.as_str(), loaded.lora.r), ("arkor-tiny", 4));
+        let module = "model.layers.1.mlp.up_proj";
+        let values = |lora: &Lora| lora.pairs[module].a.to_vec2::<f32>().unwrap();
+        assert_eq!(values(&loaded.lora), values(&lora));
+        assert!((loaded.lora.pairs[module].scale - 2.0).abs() < f64::EPSILON);
+    }
+}

@@ -1,0 +1,108 @@
+//! Training data. Flow in: a `datasetSource`. Flow out: rows, then token ids with a mark on every
+//! token that is trained, split into a part to train on and a part held out.
+
+pub mod encode;
+pub mod rows;
+pub mod source;
+
+pub use rows::{Format, Row};
+pub use source::DatasetSource;
+
+/// A row as the model sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Example {
+    /// Token ids.
+    pub ids: Vec<u32>,
+    /// For each token, whether the model learns to predict it. As long as `ids`.
+    pub trained: Vec<bool>,
+}
+
+impl Example {
+    /// Number of predictions that count towards the loss. The first token is never predicted.
+    #[must_use]
+    pub fn targets(&self) -> usize {
+        self.trained
+            .iter()
+            .skip(1)
+            .filter(|trained| **trained)
+            .count()
+    }
+}
+
+/// Rows to train on, and rows that only measure.
+#[derive(Debug, Clone)]
+pub struct Split {
+    /// What the model learns from.
+    pub train: Vec<Example>,
+    /// What the eval loss is measured on.
+    pub eval: Vec<Example>,
+    /// Whether `eval` is not part of `train`.
+    pub held_out: bool,
+}
+
+/// At most this many rows measure: an evaluation must stay cheap next to the steps between two.
+const MAX_EVAL_ROWS: usize = 32;
+
+/// Below this many rows none is taken away from training, and the eval loss is measured on them.
+const MIN_ROWS_TO_HOLD_OUT: usize = 4;
+
+/// Holds out every tenth of the rows, at least one and at most 32, chosen by the seed.
+#[must_use]
+pub fn split(examples: Vec<Example>, seed: u64) -> Split {
+    if examples.len() < MIN_ROWS_TO_HOLD_OUT {
+        return Split {
+            eval: examples.clone(),
+            train: examples,
+            held_out: false,
+        };
+    }
+    let count = (examples.len() / 10).clamp(1, MAX_EVAL_ROWS);
+    let mut order: Vec<usize> = (0..examples.len()).collect();
+    fastrand::Rng::with_seed(seed).shuffle(&mut order);
+    let held_out: std::collections::BTreeSet<usize> = order.into_iter().take(count).collect();
+    let (mut train, mut eval) = (Vec::new(), Vec::new());
+    for (index, example) in examples.into_iter().enumerate() {
+        if held_out.contains(&index) {
+            eval.push(example)
+        } else {
+            train.push(example)
+        }
+    }
+    Split {
+        train,
+        eval,
+        held_out: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn examples(count: u32) -> Vec<Example> {
+        (0..count)
+            .map(|id| Example {
+                ids: vec![id, id],
+                trained: vec![true, true],
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_tenth_is_held_out_and_the_same_one_for_the_same_seed() {
+        let first = split(examples(50), 7);
+        assert_eq!((first.train.len(), first.eval.len()), (45, 5));
+        assert!(first.eval.iter().all(|row| !first.train.contains(row)));
+        assert_eq!(first.eval, split(examples(50), 7).eval);
+        assert_eq!(split(examples(1000), 7).eval.len(), 32);
+    }
+
+    #[test]
+    fn very_few_rows_are_all_trained() {
+        let split = split(examples(3), 7);
+        assert_eq!(
+            (split.train.len(), split.eval.len(), split.held_out),
+            (3, 3, false)
+        );
+    }
+}

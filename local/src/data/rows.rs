@@ -1,0 +1,241 @@
+//! Rows of a dataset. Flow in: the bytes of a JSONL file, compressed or not. Flow out: rows of one
+//! of three kinds. A module because every mistake in a file is reported here, with its line.
+
+use std::io::Read;
+
+use flate2::read::MultiGzDecoder;
+use serde_json::{Map, Value};
+
+use crate::error::{Result, refused};
+
+/// A decompressed file may be at most this large, in bytes: a small archive must not fill the memory.
+const MAX_TEXT_BYTES: u64 = 512 * 1024 * 1024;
+
+/// The kinds of rows, as `datasetFormat` names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `{ "messages": [{ "role", "content" }] }`
+    Messages,
+    /// `{ "prompt", "completion" }`
+    PromptCompletion,
+    /// `{ "text" }`
+    Text,
+}
+
+impl Format {
+    /// Its name in `datasetFormat`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+            Self::PromptCompletion => "prompt_completion",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// One row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Row {
+    /// A chat.
+    Messages(Vec<Value>),
+    /// A text and how it goes on.
+    PromptCompletion(String, String),
+    /// A plain text.
+    Text(String),
+}
+
+impl Row {
+    fn format(&self) -> Format {
+        match self {
+            Self::Messages(_) => Format::Messages,
+            Self::PromptCompletion(..) => Format::PromptCompletion,
+            Self::Text(_) => Format::Text,
+        }
+    }
+}
+
+/// Reads all rows. `only` refuses rows of another kind; `responses_only` refuses rows without a
+/// response. An error names the line.
+pub fn parse(bytes: &[u8], only: Option<Format>, responses_only: bool) -> Result<Vec<Row>> {
+    let text = decompress(bytes)?;
+    let mut rows = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let row = row(line, only, responses_only);
+        match row {
+            Ok(row) => rows.push(row),
+            Err(reason) => return refused(format!("datasetSource: line {}: {reason}", index + 1)),
+        }
+    }
+    if rows.is_empty() {
+        return refused(
+            "datasetSource: the dataset has no rows. Give a JSONL file with one JSON object per line.",
+        );
+    }
+    Ok(rows)
+}
+
+fn decompress(bytes: &[u8]) -> Result<String> {
+    let mut text = Vec::new();
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        let decoder = MultiGzDecoder::new(bytes);
+        if let Err(error) = decoder.take(MAX_TEXT_BYTES + 1).read_to_end(&mut text) {
+            return refused(format!("datasetSource: the gzip data is broken: {error}"));
+        }
+        if u64::try_from(text.len()).unwrap_or(u64::MAX) > MAX_TEXT_BYTES {
+            return refused(format!(
+                "datasetSource: more than {MAX_TEXT_BYTES} bytes when decompressed"
+            ));
+        }
+    } else {
+        text.extend_from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
+    }
+    String::from_utf8(text).or_else(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let line = 1 + error.as_bytes()[..good]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count();
+        refused(format!("datasetSource: line {line}: not UTF-8"))
+    })
+}
+
+fn row(line: &str, only: Option<Format>, responses_only: bool) -> Result<Row, String> {
+    let value: Value = serde_json::from_str(line).map_err(|error| format!("not JSON: {error}"))?;
+    let Value::Object(fields) = value else {
+        return Err("expected a JSON object".to_owned());
+    };
+    let row = if let Some(messages) = fields.get("messages") {
+        Row::Messages(check_messages(messages, responses_only)?)
+    } else if fields.contains_key("prompt") || fields.contains_key("completion") {
+        Row::PromptCompletion(string(&fields, "prompt")?, string(&fields, "completion")?)
+    } else if fields.contains_key("text") {
+        Row::Text(string(&fields, "text")?)
+    } else {
+        return Err("expected `messages`, or `prompt` and `completion`, or `text`".to_owned());
+    };
+    match only {
+        Some(only) if only != row.format() => Err(format!(
+            "is a {:?} row, but datasetFormat is {:?}",
+            row.format().name(),
+            only.name()
+        )),
+        _ if responses_only && row.format() == Format::Text => {
+            Err("a `text` row has no response, but trainOnResponsesOnly is true".to_owned())
+        }
+        _ => Ok(row),
+    }
+}
+
+fn string(fields: &Map<String, Value>, name: &str) -> Result<String, String> {
+    match fields.get(name) {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(other) => Err(format!("`{name}` must be a string, it is {}", kind(other))),
+        None => Err(format!("`{name}` is missing")),
+    }
+}
+
+fn check_messages(messages: &Value, responses_only: bool) -> Result<Vec<Value>, String> {
+    let Some(list) = messages.as_array().filter(|list| !list.is_empty()) else {
+        return Err("`messages` must be a list with at least one message".to_owned());
+    };
+    for (index, message) in list.iter().enumerate() {
+        let Some(role) = message.get("role").and_then(Value::as_str) else {
+            return Err(format!("`messages[{index}].role` must be a string"));
+        };
+        let calls = role == "assistant" && message.get("tool_calls").is_some_and(Value::is_array);
+        if !calls && !message.get("content").is_some_and(Value::is_string) {
+            return Err(format!("`messages[{index}].content` must be a string"));
+        }
+    }
+    let assistant =
+        |message: &Value| message.get("role").and_then(Value::as_str) == Some("assistant");
+    if responses_only && !list.iter().any(assistant) {
+        return Err(
+            "no message of the role assistant, but trainOnResponsesOnly is true".to_owned(),
+        );
+    }
+    Ok(list.clone())
+}
+
+/// What a value is, in words.
+pub(crate) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use std::io::Write;
+
+    use super::*;
+
+    fn message(result: Result<Vec<Row>>) -> String {
+        let error = result.unwrap_err();
+        assert!(error.is_refusal());
+        error.to_string()
+    }
+
+    #[test]
+    fn the_three_kinds_of_rows_are_read() {
+        let text = concat!(
+            r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}"#,
+            "\n\n",
+            r#"{"prompt":"p","completion":"c"}"#,
+            "\r\n",
+            r#"{"text":"t"}"#
+        );
+        let rows = parse(text.as_bytes(), None, false).unwrap();
+        assert_eq!(rows.len(), 3);
+        assert_eq!(
+            rows[1],
+            Row::PromptCompletion("p".to_owned(), "c".to_owned())
+        );
+        assert_eq!(rows[2], Row::Text("t".to_owned()));
+    }
+
+    #[test]
+    fn a_bad_row_is_named_by_its_line() {
+        let text = "{\"text\":\"a\"}\n\n{\"text\":1}\n";
+        let error = message(parse(text.as_bytes(), None, false));
+        assert_eq!(
+            error,
+            "datasetSource: line 3: `text` must be a string, it is a number"
+        );
+        let error = message(parse(b"{\"text\":\"a\"}\n{\"te", None, false));
+        assert!(
+            error.starts_with("datasetSource: line 2: not JSON"),
+            "{error}"
+        );
+        let error = message(parse(b"{\"text\":\"a\"}\n\xff\n", None, false));
+        assert_eq!(error, "datasetSource: line 2: not UTF-8");
+        let error = message(parse(br#"{"messages":[{"role":"user"}]}"#, None, false));
+        assert!(error.contains("messages[0].content"), "{error}");
+    }
+
+    #[test]
+    fn a_compressed_file_reads_like_a_plain_one() {
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gz.write_all(b"{\"text\":\"a\"}\n").unwrap();
+        assert_eq!(parse(&gz.finish().unwrap(), None, false).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn rows_must_fit_the_format_and_the_loss_that_is_asked_for() {
+        let text = br#"{"text":"a"}"#;
+        assert!(message(parse(text, Some(Format::Messages), false)).contains("datasetFormat"));
+        assert!(message(parse(text, None, true)).contains("trainOnResponsesOnly"));
+        assert!(message(parse(b"\n", None, false)).contains("no rows"));
+    }
+}

@@ -1,0 +1,72 @@
+//! What can go wrong, in one enum. Flows in: errors of files, tensors, tokenizers and of what the
+//! client asked for. Flows out: one sentence that says what to do, and whose fault it is. A module
+//! because the server turns exactly one variant (`Refused`) into a 400.
+
+use std::io;
+use std::path::Path;
+
+/// The result of everything in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of the local backend.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What the client asked for can't be done: HTTP 400. The text names the field.
+    #[error("{0}")]
+    Refused(String),
+    /// A file or a directory could not be used.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried, with the path.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The tensor library failed.
+    #[error("tensor error: {0}")]
+    Tensor(#[from] candle_core::Error),
+    /// The tokenizer failed.
+    #[error("tokenizer error: {0}")]
+    Tokenizer(#[source] tokenizers::Error),
+    /// The chat template failed.
+    #[error("chat template error: {0:#}")]
+    Template(#[from] minijinja::Error),
+    /// An adapter or a weight file could not be written.
+    #[error("safetensors error: {0}")]
+    Safetensors(#[from] safetensors::SafeTensorError),
+    /// A value could not be written as JSON, or a file of ours is no JSON.
+    #[error("JSON error: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The loss left the range of numbers.
+    #[error("the loss is {loss} at step {step}: the run diverged. Use a smaller learningRate.")]
+    Diverged {
+        /// The step at which it was seen.
+        step: usize,
+        /// The value: not a number, or infinite.
+        loss: f64,
+    },
+    /// The run was cancelled, or the server is stopping. Not a failure of the run.
+    #[error("the run was stopped")]
+    Stopped,
+}
+
+impl Error {
+    /// An I/O error with what was tried on which path.
+    pub fn io(what: &str, path: &Path, source: io::Error) -> Self {
+        Self::Io {
+            what: format!("{what} {}", path.display()),
+            source,
+        }
+    }
+
+    /// Whether the client is at fault (400), not the server (500).
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+}
+
+/// `Error::Refused` from a message that names the field and what to do.
+pub fn refused<T>(message: impl Into<String>) -> Result<T> {
+    Err(Error::Refused(message.into()))
+}

@@ -1,0 +1,270 @@
+//! One job while the server runs. Flow in: what its run does, and requests to cancel it. Flow out:
+//! its record and its events, on disk and to readers. A module because the record and the events
+//! must agree at every moment, also at the one at which the server dies.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result};
+use crate::store::{EventLog, Job, Status};
+use crate::time;
+
+/// A job, its directory and its events.
+#[derive(Debug)]
+pub struct JobHandle {
+    dir: PathBuf,
+    job: Mutex<Job>,
+    /// What the event stream reads from.
+    pub log: EventLog,
+}
+
+impl JobHandle {
+    /// Creates a job's directory and its record.
+    pub fn create(jobs: &Path, job: Job) -> Result<Self> {
+        let dir = jobs.join(&job.id);
+        fs::create_dir_all(&dir).map_err(|source| Error::io("can't create", &dir, source))?;
+        job.save(&dir)?;
+        let log = EventLog::open(&dir.join("events.jsonl"))?;
+        Ok(Self {
+            dir,
+            job: Mutex::new(job),
+            log,
+        })
+    }
+
+    /// Reads a job that an earlier server left. One that was not over is over now.
+    pub fn reopen(dir: &Path) -> Result<Self> {
+        let job = Job::load(dir)?;
+        let log = EventLog::open(&dir.join("events.jsonl"))?;
+        let handle = Self {
+            dir: dir.to_owned(),
+            job: Mutex::new(job),
+            log,
+        };
+        handle.recover()?;
+        Ok(handle)
+    }
+
+    /// Its record.
+    #[must_use]
+    pub fn job(&self) -> Job {
+        self.lock().clone()
+    }
+
+    /// Whether nothing more will happen to it.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.lock().status.is_final()
+    }
+
+    /// Where the checkpoint of a step is, or will be.
+    #[must_use]
+    pub fn checkpoint_dir(&self, step: u64) -> PathBuf {
+        self.dir
+            .join("checkpoints")
+            .join(format!("checkpoint-{step}"))
+    }
+
+    /// Where the final adapter is, or will be.
+    #[must_use]
+    pub fn adapter_dir(&self) -> PathBuf {
+        self.dir.join("adapter")
+    }
+
+    /// The run begins. Answers `false`, and does nothing, when the job is over already.
+    pub fn start(&self, metadata: &Value) -> Result<bool> {
+        let mut job = self.lock();
+        if job.status.is_final() {
+            return Ok(false);
+        }
+        let event = self.event(&job, "training.started", &json!({ "metadata": metadata }));
+        job.status = Status::Running;
+        job.started_at = event["timestamp"].as_str().map(str::to_owned);
+        job.save(&self.dir)?;
+        self.log.append(&event)?;
+        Ok(true)
+    }
+
+    /// Something happens in the run. `kind` is the event's type, `fields` are the rest.
+    pub fn emit(&self, kind: &str, fields: &Value) -> Result<()> {
+        let event = self.event(&self.lock(), kind, fields);
+        self.log.append(&event)
+    }
+
+    /// The run has its adapter. `fields` are those of `training.completed`.
+    pub fn complete(&self, fields: &Value) -> Result<()> {
+        self.finish(
+            Status::Completed,
+            Some(("training.completed", fields)),
+            None,
+        )
+    }
+
+    /// The run can't go on. `step` is the last one that was done, when there was one.
+    pub fn fail(&self, error: &str, step: Option<usize>) -> Result<()> {
+        let mut fields = json!({ "error": error });
+        if let Some(step) = step {
+            fields["step"] = json!(step);
+        }
+        self.finish(
+            Status::Failed,
+            Some(("training.failed", &fields)),
+            Some(error.to_owned()),
+        )
+    }
+
+    /// Ends the job, as the cloud does it: no event, the stream just ends. A job that is over stays
+    /// as it is.
+    pub fn cancel(&self) -> Result<Job> {
+        self.finish(Status::Cancelled, None, None)?;
+        Ok(self.job())
+    }
+
+    fn finish(
+        &self,
+        status: Status,
+        event: Option<(&str, &Value)>,
+        error: Option<String>,
+    ) -> Result<()> {
+        // Held over both writes: who reads the terminal event and then asks for the job gets the
+        // final status.
+        let mut job = self.lock();
+        if job.status.is_final() {
+            return Ok(());
+        }
+        let event = event.map(|(kind, fields)| self.event(&job, kind, fields));
+        if let Some(event) = &event {
+            self.log.append(event)?;
+        }
+        job.status = status;
+        job.error = error;
+        job.completed_at = Some(time::now());
+        let saved = job.save(&self.dir);
+        self.log.end();
+        saved
+    }
+
+    /// What an earlier server could not write any more. The events go first in `finish`, so that
+    /// they are right when the record is not.
+    fn recover(&self) -> Result<()> {
+        if self.is_over() {
+            self.log.end();
+            return Ok(());
+        }
+        let last = self.log.last().unwrap_or_default();
+        let (status, error) = match last["type"].as_str() {
+            Some("training.completed") => (Status::Completed, None),
+            Some("training.failed") => (
+                Status::Failed,
+                Some(last["error"].as_str().unwrap_or_default().to_owned()),
+            ),
+            _ => {
+                let running = self.lock().status == Status::Running;
+                let state = if running { "running" } else { "queued" };
+                let error = format!(
+                    "the local backend stopped while the job was {state}. Its checkpoints are kept; start the job again."
+                );
+                let step = last["step"]
+                    .as_u64()
+                    .and_then(|step| usize::try_from(step).ok());
+                return self.fail(&error, step);
+            }
+        };
+        self.finish(status, None, error)
+    }
+
+    fn event(&self, job: &Job, kind: &str, fields: &Value) -> Value {
+        let mut event = json!({ "type": kind, "jobId": job.id, "timestamp": time::now() });
+        if let (Some(event), Some(fields)) = (event.as_object_mut(), fields.as_object()) {
+            event.extend(fields.clone());
+        }
+        event
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Job> {
+        self.job.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+
+    fn handle(jobs: &Path) -> JobHandle {
+        let job = Job {
+            id: "job-1".to_owned(),
+            org_id: "local".to_owned(),
+            project_id: "p".to_owned(),
+            name: "n".to_owned(),
+            status: Status::Queued,
+            config: json!({}),
+            error: None,
+            created_at: time::now(),
+            started_at: None,
+            completed_at: None,
+        };
+        JobHandle::create(jobs, job).unwrap()
+    }
+
+    #[test]
+    fn a_job_that_was_running_is_failed_at_the_next_start_with_the_reason_as_an_event() {
+        let jobs = tempfile::tempdir().unwrap();
+        let first = handle(jobs.path());
+        first.start(&json!({})).unwrap();
+        first.emit("training.log", &json!({ "step": 3 })).unwrap();
+        drop(first);
+        let second = JobHandle::reopen(&jobs.path().join("job-1")).unwrap();
+        assert_eq!(second.job().status, Status::Failed);
+        assert!(
+            second
+                .job()
+                .error
+                .unwrap()
+                .contains("stopped while the job was running")
+        );
+        let last = second.log.last().unwrap();
+        assert_eq!(
+            (last["type"].as_str(), last["step"].as_u64()),
+            (Some("training.failed"), Some(3))
+        );
+        let events = second.log.read(0).next;
+        drop(second);
+        let third = JobHandle::reopen(&jobs.path().join("job-1")).unwrap();
+        assert_eq!(third.log.read(0).next, events, "said once");
+    }
+
+    #[test]
+    fn a_completed_run_stays_completed_when_its_record_was_not_written_any_more() {
+        let jobs = tempfile::tempdir().unwrap();
+        let first = handle(jobs.path());
+        first.start(&json!({})).unwrap();
+        let before = first.job();
+        first.complete(&json!({ "artifacts": [] })).unwrap();
+        before.save(&jobs.path().join("job-1")).unwrap();
+        drop(first);
+        let second = JobHandle::reopen(&jobs.path().join("job-1")).unwrap();
+        assert_eq!(
+            (second.job().status, second.log.read(0).next),
+            (Status::Completed, 2)
+        );
+    }
+
+    #[test]
+    fn a_cancelled_job_has_no_terminal_event_and_nothing_follows() {
+        let jobs = tempfile::tempdir().unwrap();
+        let handle = handle(jobs.path());
+        handle.start(&json!({})).unwrap();
+        assert_eq!(handle.cancel().unwrap().status, Status::Cancelled);
+        handle.emit("training.log", &json!({ "step": 1 })).unwrap();
+        handle.fail("late", None).unwrap();
+        assert_eq!(handle.job().status, Status::Cancelled);
+        let read = handle.log.read(0);
+        assert_eq!((read.next, read.ended), (1, true));
+        assert!(!handle.start(&json!({})).unwrap());
+    }
+}

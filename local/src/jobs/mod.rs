@@ -1,0 +1,213 @@
+//! All jobs of a store. Flow in: submitted configs and requests to cancel. Flow out: jobs by id,
+//! and one run at a time. A module because the order of runs, and what a stop does to each of them,
+//! is decided here.
+
+pub mod config;
+pub mod handle;
+pub mod worker;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
+
+use serde_json::Value;
+
+use crate::base::{Bases, resolve};
+use crate::data::rows;
+use crate::error::{Error, Result, refused};
+use crate::store::{Job, Status, Store};
+use crate::{time, train};
+use config::RunConfig;
+pub use handle::JobHandle;
+use worker::Run;
+
+/// The jobs of a store, and the thread that runs them.
+#[derive(Debug)]
+pub struct Jobs {
+    store: Store,
+    base_model: Option<PathBuf>,
+    bases: Arc<Bases>,
+    /// Ids sort by the time of their making.
+    jobs: RwLock<BTreeMap<String, Arc<JobHandle>>>,
+    queue: Mutex<Option<Sender<Run>>>,
+    stopping: Arc<AtomicBool>,
+    worker: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Jobs {
+    /// Reads the jobs of a store and starts the thread that runs new ones. A job whose files can't
+    /// be read is left out, and said so on stderr.
+    pub fn open(store: Store, base_model: Option<PathBuf>) -> Result<Self> {
+        let mut jobs = BTreeMap::new();
+        let dir = store.jobs_dir();
+        let entries = fs::read_dir(&dir).map_err(|source| Error::io("can't read", &dir, source))?;
+        for entry in entries.flatten().filter(|entry| entry.path().is_dir()) {
+            match JobHandle::reopen(&entry.path()) {
+                Ok(handle) => {
+                    jobs.insert(handle.job().id, Arc::new(handle));
+                }
+                Err(error) => {
+                    eprintln!(
+                        "arkor-local: {} is left out: {error}",
+                        entry.path().display()
+                    );
+                }
+            }
+        }
+        let (sender, receiver) = channel();
+        let bases = Arc::new(Bases::default());
+        let stopping = Arc::new(AtomicBool::new(false));
+        let worker = spawn_worker(receiver, Arc::clone(&bases), Arc::clone(&stopping))?;
+        Ok(Self {
+            store,
+            base_model,
+            bases,
+            jobs: RwLock::new(jobs),
+            queue: Mutex::new(Some(sender)),
+            stopping,
+            worker: Mutex::new(Some(worker)),
+        })
+    }
+
+    /// The store that they are in.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The bases that are in memory, and `--base-model`.
+    #[must_use]
+    pub fn bases(&self) -> (&Arc<Bases>, Option<&PathBuf>) {
+        (&self.bases, self.base_model.as_ref())
+    }
+
+    /// A job by its id.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<Arc<JobHandle>> {
+        self.jobs
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(id)
+            .cloned()
+    }
+
+    /// The jobs of a project, or all, the newest first.
+    #[must_use]
+    pub fn list(&self, project: Option<&str>) -> Vec<Job> {
+        let jobs = self.jobs.read().unwrap_or_else(PoisonError::into_inner);
+        jobs.values()
+            .rev()
+            .map(|handle| handle.job())
+            .filter(|job| project.is_none_or(|project| job.project_id == project))
+            .collect()
+    }
+
+    /// Checks a config and its rows, and queues the job. Refuses what can't be done.
+    pub async fn submit(&self, project: &str, name: &str, config: &Value) -> Result<Job> {
+        let parsed = RunConfig::from_json(config)?;
+        let base = resolve::resolve(&parsed.model, self.base_model.as_deref())?;
+        let bytes = parsed.dataset.fetch().await?;
+        let (format, responses_only) = (parsed.format, parsed.responses_only);
+        let parse = move || rows::parse(&bytes, format, responses_only);
+        let rows = tokio::task::spawn_blocking(parse)
+            .await
+            .map_err(|_| Error::Stopped)??;
+        let job = Job {
+            id: new_id()?,
+            org_id: "local".to_owned(),
+            project_id: project.to_owned(),
+            name: name.to_owned(),
+            status: Status::Queued,
+            config: without_token(config),
+            error: None,
+            created_at: time::now(),
+            started_at: None,
+            completed_at: None,
+        };
+        let handle = Arc::new(JobHandle::create(&self.store.jobs_dir(), job)?);
+        let job = handle.job();
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(queue) = queue.as_ref() else {
+            handle.fail("the local backend is stopping", None)?;
+            return refused("the local backend is stopping: start it again");
+        };
+        let run = Run {
+            handle: Arc::clone(&handle),
+            config: parsed,
+            base,
+            rows,
+        };
+        self.jobs
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(job.id.clone(), handle);
+        queue.send(run).map_err(|_| Error::Stopped)?;
+        eprintln!("arkor-local: job {} is queued", job.id);
+        Ok(job)
+    }
+
+    /// Ends the running job as failed, and the queued ones too; waits until that is stored.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let worker = self
+            .worker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(worker) = worker {
+            // A panic in it has been reported by itself.
+            let _ = worker.join();
+        }
+    }
+}
+
+/// One thread for all runs: one at a time, on all cores.
+fn spawn_worker(
+    queue: Receiver<Run>,
+    bases: Arc<Bases>,
+    stopping: Arc<AtomicBool>,
+) -> Result<JoinHandle<()>> {
+    let work = move || {
+        train::with_all_cores(|| {
+            for run in queue {
+                run.run(&bases, &stopping);
+            }
+        });
+    };
+    thread::Builder::new()
+        .name("training".to_owned())
+        .spawn(work)
+        .map_err(|source| Error::Io {
+            what: "can't start the training thread".to_owned(),
+            source,
+        })
+}
+
+/// `job_`, the time in milliseconds, and random letters.
+fn new_id() -> Result<String> {
+    Ok(format!(
+        "job_{:012x}{}",
+        time::unix_millis(),
+        &crate::random_hex()?[..8]
+    ))
+}
+
+/// A dataset's token is a secret: it is used once and never stored.
+fn without_token(config: &Value) -> Value {
+    let mut config = config.clone();
+    if let Some(source) = config
+        .get_mut("datasetSource")
+        .and_then(Value::as_object_mut)
+    {
+        source.remove("token");
+    }
+    config
+}

@@ -1,0 +1,95 @@
+//! Low-rank adapters. Flow in: rank, alpha and a seed, or tensors read from a file. Flow out: pairs
+//! of small matrices by module name, trainable or not. A module because the base never changes:
+//! an adapter is all that a run learns.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Device, Result, Tensor, Var};
+
+use crate::model::layers::as_f64;
+use crate::model::{LlamaConfig, Target};
+
+/// What an adapter adds to one linear layer: `scale * B (A x)`.
+#[derive(Debug, Clone)]
+pub struct LoraPair {
+    /// `[r, in]`.
+    pub a: Tensor,
+    /// `[out, r]`.
+    pub b: Tensor,
+    /// `alpha / r`.
+    pub scale: f64,
+}
+
+impl LoraPair {
+    /// `[rows, in]` → `[rows, out]`.
+    pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let low = (input.matmul(&self.a.t()?)? * self.scale)?;
+        low.matmul(&self.b.t()?)
+    }
+}
+
+/// An adapter for a whole model.
+#[derive(Debug, Clone)]
+pub struct Lora {
+    /// The rank.
+    pub r: usize,
+    /// The numerator of the scale.
+    pub alpha: f64,
+    /// By module name, for example `model.layers.0.self_attn.q_proj`.
+    pub pairs: BTreeMap<String, LoraPair>,
+}
+
+impl Lora {
+    /// A new adapter and what is trained in it. As PEFT does, A is drawn from Kaiming's uniform
+    /// distribution with a = √5 (bound 1/√in) and B is zero, so that it changes nothing yet. The
+    /// same seed gives the same adapter.
+    pub fn fresh(
+        config: &LlamaConfig,
+        r: usize,
+        alpha: f64,
+        seed: u64,
+    ) -> Result<(Self, Vec<Var>)> {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut pairs = BTreeMap::new();
+        let mut vars = Vec::new();
+        for layer in 0..config.layers {
+            for target in Target::ALL {
+                let (out, input) = target.shape(config);
+                let bound = 1.0 / as_f64(input).sqrt();
+                let values: Vec<f32> = (0..r * input).map(|_| uniform(&mut rng, bound)).collect();
+                let a = Var::from_vec(values, (r, input), &Device::Cpu)?;
+                let b = Var::zeros((out, r), candle_core::DType::F32, &Device::Cpu)?;
+                let pair = LoraPair {
+                    a: a.as_tensor().clone(),
+                    b: b.as_tensor().clone(),
+                    scale: alpha / as_f64(r),
+                };
+                pairs.insert(target.module(layer), pair);
+                vars.extend([a, b]);
+            }
+        }
+        Ok((Self { r, alpha, pairs }, vars))
+    }
+
+    /// The pair of a module, if the adapter has one.
+    #[must_use]
+    pub fn pair(&self, module: &str) -> Option<LoraPair> {
+        self.pairs.get(module).cloned()
+    }
+
+    /// Number of values that an adapter of rank `r` has.
+    #[must_use]
+    pub fn parameters_for(config: &LlamaConfig, r: usize) -> usize {
+        let pair = |target: Target| {
+            let (out, input) = target.shape(config);
+            r * (out + input)
+        };
+        config.layers * Target::ALL.into_iter().map(pair).sum::<usize>()
+    }
+}
+
+/// Uniform in ±`bound`.
+#[allow(clippy::cast_possible_truncation, reason = "the model computes in f32")]
+fn uniform(rng: &mut fastrand::Rng, bound: f64) -> f32 {
+    ((rng.f64() * 2.0 - 1.0) * bound) as f32
+}

@@ -1,0 +1,14 @@
+//! The one decoder architecture: Llama's. Flow in: a config and weights with Hugging Face names.
+//! Flow out: logits.
+
+pub mod cache;
+pub mod config;
+mod frozen;
+pub mod layers;
+pub mod llama;
+pub mod weights;
+
+pub use cache::KvCache;
+pub use config::LlamaConfig;
+pub use llama::{Llama, Target};
+pub use weights::Weights;

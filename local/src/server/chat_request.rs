@@ -1,0 +1,224 @@
+//! A chat request. Flows in: the body of `POST /v1/inference/chat`. Flows out: which weights, which
+//! messages, and how to sample. A module because what can't be honoured is refused here, by name.
+
+use axum::http::StatusCode;
+use serde_json::Value;
+
+use super::App;
+use super::error::ApiError;
+use crate::base::resolve::{self, Resolved, Source};
+use crate::data::rows::kind;
+use crate::error::{Error, Result, refused};
+use crate::generate::Sampling;
+
+/// Tokens of an answer when the request does not say.
+const DEFAULT_MAX_TOKENS: usize = 256;
+
+const FIELDS: [&str; 12] = [
+    "messages",
+    "adapter",
+    "baseModel",
+    "temperature",
+    "topP",
+    "maxTokens",
+    "stream",
+    "seed",
+    "tools",
+    "toolChoice",
+    "responseFormat",
+    "structuredOutputs",
+];
+
+/// What answers.
+#[derive(Debug)]
+pub enum Weights {
+    /// An adapter in a directory.
+    Adapter(std::path::PathBuf),
+    /// A base as it is.
+    Base(Source),
+}
+
+/// A checked request.
+#[derive(Debug)]
+pub struct ChatRequest {
+    /// What answers.
+    pub weights: Weights,
+    /// As `model` names it in the answer.
+    pub model: String,
+    /// The conversation.
+    pub messages: Vec<Value>,
+    /// How to sample.
+    pub sampling: Sampling,
+    /// Whether the answer comes in pieces. Yes by default, as in the SDK.
+    pub stream: bool,
+}
+
+impl ChatRequest {
+    /// Checks a request.
+    pub fn from_json(body: &Value, app: &App) -> Result<Self, ApiError> {
+        check_fields(body)?;
+        let (weights, model) = weights(body, app)?;
+        Ok(Self {
+            weights,
+            model,
+            messages: messages(body)?,
+            sampling: Sampling {
+                temperature: number(body, "temperature", 0.0, 10.0)?.unwrap_or(1.0),
+                top_p: number(body, "topP", f64::MIN_POSITIVE, 1.0)?.unwrap_or(1.0),
+                max_tokens: count(body, "maxTokens")?.unwrap_or(DEFAULT_MAX_TOKENS),
+                seed: match present(body, "seed") {
+                    None => fastrand::u64(..),
+                    Some(value) => match value.as_u64() {
+                        Some(seed) => seed,
+                        None => refused(format!(
+                            "seed must be a whole number of 0 or more, it is {value}"
+                        ))?,
+                    },
+                },
+            },
+            stream: match present(body, "stream") {
+                None => true,
+                Some(Value::Bool(stream)) => *stream,
+                Some(other) => refused(format!(
+                    "stream must be true or false, it is {}",
+                    kind(other)
+                ))?,
+            },
+        })
+    }
+}
+
+fn present<'a>(body: &'a Value, name: &str) -> Option<&'a Value> {
+    body.get(name).filter(|value| !value.is_null())
+}
+
+fn check_fields(body: &Value) -> Result<()> {
+    let Some(map) = body.as_object() else {
+        return refused(format!("the body must be an object, it is {}", kind(body)));
+    };
+    if let Some(unknown) = map.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+        return refused(format!(
+            "{unknown} is not known to the local backend. Remove it."
+        ));
+    }
+    for name in ["tools", "toolChoice", "structuredOutputs"] {
+        if present(body, name).is_some() {
+            return not_yet(name);
+        }
+    }
+    match present(body, "responseFormat") {
+        Some(format) if format["type"].as_str() != Some("text") => not_yet("responseFormat"),
+        _ => Ok(()),
+    }
+}
+
+fn not_yet<T>(name: &str) -> Result<T> {
+    refused(format!(
+        "{name} is not supported by this version of the local backend. Remove it."
+    ))
+}
+
+fn weights(body: &Value, app: &App) -> Result<(Weights, String), ApiError> {
+    match (present(body, "adapter"), present(body, "baseModel")) {
+        (Some(adapter), None) => adapter_dir(adapter, app),
+        (None, Some(Value::String(name))) => {
+            let (_, base_model) = app.jobs.bases();
+            let resolved = resolve::resolve(name, base_model.map(std::path::PathBuf::as_path))?;
+            let used = said_stand_in(&resolved);
+            Ok((Weights::Base(resolved.source), used))
+        }
+        (None, Some(other)) => {
+            Err(Error::Refused(format!("baseModel must be a string, it is {}", kind(other))).into())
+        }
+        _ => Err(Error::Refused("give either adapter or baseModel".to_owned()).into()),
+    }
+}
+
+/// A stand-in is named on stderr; the answer's `model` names what was used.
+fn said_stand_in(resolved: &Resolved) -> String {
+    let used = resolved.used();
+    if let Some(reason) = &resolved.stand_in {
+        eprintln!("arkor-local: chat: {used} stands in: {reason}");
+    }
+    used
+}
+
+fn adapter_dir(adapter: &Value, app: &App) -> Result<(Weights, String), ApiError> {
+    let id = adapter["jobId"].as_str().unwrap_or_default();
+    let Some(handle) = app.jobs.get(id) else {
+        return Err(ApiError::no_such_job());
+    };
+    let (dir, what) = match adapter["kind"].as_str() {
+        Some("final") => (handle.adapter_dir(), "final adapter".to_owned()),
+        Some("checkpoint") => match adapter["step"].as_u64() {
+            Some(step) => (
+                handle.checkpoint_dir(step),
+                format!("checkpoint of step {step}"),
+            ),
+            None => refused("adapter.step must be a whole number")?,
+        },
+        _ => refused("adapter.kind must be \"checkpoint\" or \"final\"")?,
+    };
+    if !dir.is_dir() {
+        let message = format!("adapter: the job {id} has no {what} (yet)");
+        return Err(ApiError::new(StatusCode::NOT_FOUND, message));
+    }
+    let name = dir
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    Ok((Weights::Adapter(dir), format!("{id}/{name}")))
+}
+
+fn messages(body: &Value) -> Result<Vec<Value>> {
+    let Some(list) = body["messages"].as_array().filter(|list| !list.is_empty()) else {
+        return refused("messages must be a list with at least one message");
+    };
+    for (index, message) in list.iter().enumerate() {
+        let role = message["role"].as_str().unwrap_or_default();
+        if !matches!(role, "system" | "user" | "assistant" | "tool") {
+            return refused(format!(
+                "messages[{index}].role must be system, user, assistant or tool"
+            ));
+        }
+        let calls = role == "assistant" && message["tool_calls"].is_array();
+        if !message["content"].is_string() && !calls {
+            return refused(format!("messages[{index}].content must be a string"));
+        }
+    }
+    Ok(list.clone())
+}
+
+fn number(body: &Value, name: &str, least: f64, most: f64) -> Result<Option<f64>> {
+    let Some(value) = present(body, name) else {
+        return Ok(None);
+    };
+    match value
+        .as_f64()
+        .filter(|number| (least..=most).contains(number))
+    {
+        Some(number) => Ok(Some(number)),
+        None if least > 0.0 => refused(format!(
+            "{name} must be a number above 0, up to {most}, it is {value}"
+        )),
+        None => refused(format!(
+            "{name} must be a number from {least} to {most}, it is {value}"
+        )),
+    }
+}
+
+fn count(body: &Value, name: &str) -> Result<Option<usize>> {
+    let Some(value) = present(body, name) else {
+        return Ok(None);
+    };
+    match value
+        .as_u64()
+        .and_then(|count| usize::try_from(count).ok())
+        .filter(|count| *count > 0)
+    {
+        Some(count) => Ok(Some(count)),
+        None => refused(format!(
+            "{name} must be a whole number above 0, it is {value}"
+        )),
+    }
+}

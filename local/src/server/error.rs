@@ -1,0 +1,52 @@
+//! Errors as answers. Flows in: an error, or a status with a sentence. Flows out: JSON
+//! `{ "error": "..." }`. A module because the SDK shows that sentence to its user as it is.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::error::Error;
+
+/// An answer other than success.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    message: String,
+}
+
+impl ApiError {
+    /// A status and a sentence that says what to do.
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+        }
+    }
+
+    /// 404 for a job that is not there.
+    pub fn no_such_job() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "no such job on this local backend: list them with GET /v1/jobs, and check --store",
+        )
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        let status = if error.is_refusal() {
+            StatusCode::BAD_REQUEST
+        } else {
+            eprintln!("arkor-local: {error}");
+            StatusCode::INTERNAL_SERVER_ERROR
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({ "error": self.message }))).into_response()
+    }
+}

@@ -1,0 +1,109 @@
+//! Who may ask. Flow in: requests. Flow out: those from this machine, to this server, with its
+//! token. A module because a page in a browser can reach any port of its own machine.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+use subtle::ConstantTimeEq;
+
+use super::App;
+use super::error::ApiError;
+
+/// A request's body may be at most this large, in bytes.
+pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+
+/// Lets a request through whose `Host` is this server (a rebound DNS name is not) and whose bearer
+/// token is the right one, compared in constant time.
+pub async fn check(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    match verify(request.headers(), &app) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+fn verify(headers: &HeaderMap, app: &App) -> Result<(), ApiError> {
+    let text = |name: header::HeaderName| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
+    if !is_own_host(text(header::HOST), app.port) {
+        let message = format!(
+            "the Host header must be 127.0.0.1:{0}, localhost:{0} or [::1]:{0}",
+            app.port
+        );
+        return Err(ApiError::new(StatusCode::FORBIDDEN, message));
+    }
+    let given = bearer(text(header::AUTHORIZATION)).unwrap_or_default();
+    if bool::from(given.as_bytes().ct_eq(app.token.as_bytes())) {
+        return Ok(());
+    }
+    let message = "the bearer token is missing or wrong: use the one that arkor-local printed";
+    Err(ApiError::new(StatusCode::UNAUTHORIZED, message))
+}
+
+fn is_own_host(host: &str, port: u16) -> bool {
+    ["127.0.0.1", "localhost", "[::1]"]
+        .iter()
+        .any(|name| host.eq_ignore_ascii_case(&format!("{name}:{port}")))
+}
+
+fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// A JSON body. Errors are answers of this API: 413 over the limit, 400 when it is no JSON.
+pub struct JsonBody(pub Value);
+
+impl<S: Send + Sync> FromRequest<S> for JsonBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let Ok(bytes) = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES).await else {
+            let message = format!("the body is larger than {MAX_BODY_BYTES} bytes, or was cut off");
+            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+        };
+        match serde_json::from_slice(&bytes) {
+            Ok(value) => Ok(Self(value)),
+            Err(error) => Err(ApiError::new(
+                StatusCode::BAD_REQUEST,
+                format!("the body is no JSON: {error}"),
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_servers_names_are_its_host() {
+        for host in ["127.0.0.1:80", "LOCALHOST:80", "[::1]:80"] {
+            assert!(is_own_host(host, 80), "{host}");
+        }
+        for host in [
+            "",
+            "127.0.0.1",
+            "127.0.0.1:81",
+            "evil.example:80",
+            "localhost.evil.example:80",
+        ] {
+            assert!(!is_own_host(host, 80), "{host}");
+        }
+    }
+
+    #[test]
+    fn the_scheme_of_a_token_is_bearer_in_any_case() {
+        assert_eq!(bearer("Bearer abc"), Some("abc"));
+        assert_eq!(bearer("bearer abc"), Some("abc"));
+        assert_eq!(bearer("Basic abc"), None);
+        assert_eq!(bearer("abc"), None);
+    }
+}

@@ -1,0 +1,127 @@
+//! The HTTP server. Flow in: requests of the SDK, or of any other client. Flow out: what the
+//! cloud's API would answer. A module because this is all that the outside sees.
+
+mod chat;
+mod chat_request;
+mod error;
+mod guard;
+mod projects;
+mod routes;
+mod stream;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::http::StatusCode;
+use axum::routing::{any, get, post};
+use axum::{Router, middleware};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::error::{Error, Result};
+use crate::jobs::Jobs;
+use error::ApiError;
+
+/// What every request can see.
+#[derive(Debug)]
+pub struct App {
+    /// The jobs.
+    pub jobs: Jobs,
+    /// The bearer token.
+    pub token: String,
+    /// The port that is listened on.
+    pub port: u16,
+    /// Slugs of the projects that were made since the start, or have jobs.
+    projects: Mutex<BTreeSet<String>>,
+    /// True once the server is ending: streams then end too.
+    ending: watch::Sender<bool>,
+}
+
+impl App {
+    /// An app around the jobs of a store.
+    #[must_use]
+    pub fn new(jobs: Jobs, token: String, port: u16) -> Arc<Self> {
+        let projects = jobs
+            .list(None)
+            .into_iter()
+            .map(|job| job.project_id)
+            .collect();
+        let (projects, ending) = (Mutex::new(projects), watch::Sender::new(false));
+        Arc::new(Self {
+            jobs,
+            token,
+            port,
+            projects,
+            ending,
+        })
+    }
+
+    fn projects(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.projects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Serves until `shutdown` resolves; then ends the runs, and the streams after their last event.
+pub async fn serve(
+    app: Arc<App>,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
+    let router = router(&app);
+    let graceful = async move {
+        shutdown.await;
+        eprintln!("arkor-local: stopping");
+        let jobs = Arc::clone(&app);
+        // The store is written when this is done, whatever becomes of the connections.
+        let _ = tokio::task::spawn_blocking(move || jobs.jobs.stop()).await;
+        app.ending.send_replace(true);
+    };
+    axum::serve(listener, router)
+        .with_graceful_shutdown(graceful)
+        .await
+        .map_err(|source| Error::Io {
+            what: "the server ended".to_owned(),
+            source,
+        })
+}
+
+fn router(app: &Arc<App>) -> Router {
+    Router::new()
+        .route("/v1/me", get(projects::me))
+        .route("/v1/projects", get(projects::list).post(projects::create))
+        .route("/v1/jobs", get(routes::list).post(routes::create))
+        .route("/v1/jobs/{id}", get(routes::show))
+        .route("/v1/jobs/{id}/cancel", post(routes::cancel))
+        .route("/v1/jobs/{id}/events/stream", get(stream::events))
+        .route("/v1/inference/chat", post(chat::chat))
+        .route("/v1/endpoints", any(no_deployments))
+        .route("/v1/endpoints/{*rest}", any(no_deployments))
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(app),
+            guard::check,
+        ))
+        .with_state(Arc::clone(app))
+}
+
+async fn no_deployments() -> ApiError {
+    ApiError::new(
+        StatusCode::NOT_IMPLEMENTED,
+        "deployments are not supported by the local backend: talk to an adapter with POST /v1/inference/chat",
+    )
+}
+
+async fn not_found() -> ApiError {
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        "no such address on the local backend",
+    )
+}
+
+async fn wrong_method() -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this address does not know this method",
+    )
+}

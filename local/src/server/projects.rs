@@ -1,0 +1,58 @@
+//! Identity and projects. Flow in: requests for them. Flow out: the one local user, the one local
+//! organisation, and the projects that jobs were submitted under. A module because on one machine
+//! these are names and nothing more.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::App;
+use super::error::ApiError;
+use super::guard::JsonBody;
+
+/// `GET /v1/me`
+pub async fn me() -> Json<Value> {
+    Json(json!({
+        "user": { "id": "local", "name": "local" },
+        "orgs": [{ "id": "local", "slug": "local", "name": "This machine" }],
+    }))
+}
+
+/// `GET /v1/projects`
+pub async fn list(State(app): State<Arc<App>>) -> Json<Value> {
+    let projects: Vec<Value> = app
+        .projects()
+        .iter()
+        .map(|slug| project(slug, slug))
+        .collect();
+    Json(json!({ "org": { "slug": "local" }, "projects": projects }))
+}
+
+/// `POST /v1/projects`
+pub async fn create(
+    State(app): State<Arc<App>>,
+    JsonBody(body): JsonBody,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let Some(slug) = body["slug"].as_str().filter(|slug| !slug.is_empty()) else {
+        return Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "slug must be a string that is not empty",
+        ));
+    };
+    if !app.projects().insert(slug.to_owned()) {
+        let message = format!("slug: there is a project {slug} already");
+        return Err(ApiError::new(StatusCode::CONFLICT, message));
+    }
+    let name = body["name"].as_str().unwrap_or(slug);
+    Ok((
+        StatusCode::CREATED,
+        Json(json!({ "project": project(slug, name) })),
+    ))
+}
+
+fn project(slug: &str, name: &str) -> Value {
+    json!({ "id": slug, "slug": slug, "name": name, "orgId": "local" })
+}

@@ -1,0 +1,91 @@
+//! The event stream of a job. Flow in: a job, and where the reader was. Flow out: frames from
+//! there on: the history, then live events, a ping while there are none, and `end`. A module
+//! because every reader goes at its own pace and none can slow the training down.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::stream;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::App;
+use super::error::ApiError;
+use crate::jobs::JobHandle;
+
+/// A reader hears at least this often: clients take a silent connection for a dead one.
+const PING_EVERY: Duration = Duration::from_secs(15);
+
+const PING: &[u8] = b"event: ping\ndata: {}\n\n";
+const END: &[u8] = b"event: end\ndata: {}\n\n";
+
+/// `GET /v1/jobs/{id}/events/stream`
+pub async fn events(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let handle = app.jobs.get(&id).ok_or_else(ApiError::no_such_job)?;
+    let last = headers
+        .get("last-event-id")
+        .and_then(|value| value.to_str().ok());
+    let reader = Reader {
+        position: handle.log.position(last),
+        changed: handle.log.subscribe(),
+        ending: app.ending.subscribe(),
+        handle,
+        over: false,
+    };
+    let frames = stream::unfold(reader, |mut reader| async move {
+        let bytes = reader.next().await?;
+        Some((Ok::<Bytes, std::convert::Infallible>(bytes), reader))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    Ok((headers, Body::from_stream(frames)).into_response())
+}
+
+struct Reader {
+    handle: Arc<JobHandle>,
+    position: usize,
+    changed: watch::Receiver<()>,
+    ending: watch::Receiver<bool>,
+    over: bool,
+}
+
+impl Reader {
+    /// The next frames, a ping, or `None` after the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        while !self.over {
+            // Before reading: what is appended after that wakes the wait below.
+            self.changed.mark_unchanged();
+            let read = self.handle.log.read(self.position);
+            self.position = read.next;
+            if !read.bytes.is_empty() {
+                return Some(read.bytes);
+            }
+            if read.ended {
+                self.over = true;
+                return Some(Bytes::from_static(END));
+            }
+            let wait = async {
+                tokio::select! {
+                    _ = self.changed.changed() => {}
+                    // A server that ends without a last event for this job: just close.
+                    _ = self.ending.wait_for(|ending| *ending) => self.over = true,
+                }
+            };
+            if timeout(PING_EVERY, wait).await.is_err() {
+                return Some(Bytes::from_static(PING));
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,264 @@
+//! The events of a job. Flow in: events, in order. Flow out: the same, to any number of readers,
+//! from any place, also after a restart. A module because a reader must never hold up training: it
+//! reads from memory at its own pace, and is only told that there is more.
+
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::error::{Error, Result};
+
+/// A reader gets at most this many bytes at a time: a long history must not be copied at once.
+const MAX_READ_BYTES: usize = 64 * 1024;
+
+/// An append-only log of events, in a file and in memory.
+#[derive(Debug)]
+pub struct EventLog {
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+}
+
+#[derive(Debug)]
+struct State {
+    file: File,
+    /// Whole frames of the event stream. The event at index n has the id n + 1.
+    frames: Vec<Bytes>,
+    last_event: Option<Value>,
+    ended: bool,
+}
+
+/// What a reader gets.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Read {
+    /// Frames, whole ones.
+    pub bytes: Bytes,
+    /// Where to read on.
+    pub next: usize,
+    /// Whether nothing comes after `next`, now or later.
+    pub ended: bool,
+}
+
+impl EventLog {
+    /// Opens a log, and creates it if needed. A last line that was not written completely is cut
+    /// off.
+    pub fn open(path: &Path) -> Result<Self> {
+        let failed = |source| Error::io("can't open", path, source);
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(failed(error)),
+        };
+        let (events, whole) = parse(&bytes);
+        let mut file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)
+            .map_err(failed)?;
+        file.set_len(u64::try_from(whole).unwrap_or(u64::MAX))
+            .map_err(failed)?;
+        file.seek(SeekFrom::End(0)).map_err(failed)?;
+        let frames = events
+            .iter()
+            .enumerate()
+            .map(|(index, event)| frame(index + 1, event))
+            .collect();
+        let state = State {
+            file,
+            frames,
+            last_event: events.into_iter().last(),
+            ended: false,
+        };
+        Ok(Self {
+            state: Mutex::new(state),
+            changed: watch::Sender::new(()),
+        })
+    }
+
+    /// Appends an event. Refuses silently once the log has ended: a run that was cancelled may still
+    /// have something to say.
+    pub fn append(&self, event: &Value) -> Result<()> {
+        let mut state = self.lock();
+        if state.ended {
+            return Ok(());
+        }
+        let id = state.frames.len() + 1;
+        let line = format!("{}\n", json!({ "id": id.to_string(), "data": event }));
+        state
+            .file
+            .write_all(line.as_bytes())
+            .map_err(|source| Error::Io {
+                what: "can't write events.jsonl".to_owned(),
+                source,
+            })?;
+        state.frames.push(frame(id, event));
+        state.last_event = Some(event.clone());
+        drop(state);
+        self.changed.send_replace(());
+        Ok(())
+    }
+
+    /// Nothing comes any more.
+    pub fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        // Best effort: the events are already with the system, this is against a power cut.
+        let _ = state.file.sync_data();
+        drop(state);
+        self.changed.send_replace(());
+    }
+
+    /// The index to read from for a `Last-Event-ID`; 0, the start, for one that is not from here.
+    #[must_use]
+    pub fn position(&self, last_event_id: Option<&str>) -> usize {
+        let known = self.lock().frames.len();
+        last_event_id
+            .and_then(|id| {
+                id.parse::<usize>()
+                    .ok()
+                    .filter(|index| index.to_string() == id)
+            })
+            .filter(|index| *index <= known)
+            .unwrap_or(0)
+    }
+
+    /// Frames from an index on.
+    #[must_use]
+    pub fn read(&self, from: usize) -> Read {
+        let state = self.lock();
+        let mut bytes = BytesMut::new();
+        let mut next = from;
+        while let Some(frame) = state.frames.get(next) {
+            if !bytes.is_empty() && bytes.len() + frame.len() > MAX_READ_BYTES {
+                break;
+            }
+            bytes.extend_from_slice(frame);
+            next += 1;
+        }
+        Read {
+            bytes: bytes.freeze(),
+            next,
+            ended: state.ended && next >= state.frames.len(),
+        }
+    }
+
+    /// Tells when there is more to read.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// The last event, as it was appended.
+    #[must_use]
+    pub fn last(&self) -> Option<Value> {
+        self.lock().last_event.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The events of a file, and how many of its bytes are whole lines with the ids 1, 2, 3, …
+fn parse(bytes: &[u8]) -> (Vec<Value>, usize) {
+    let mut events = Vec::new();
+    let mut whole = 0;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let Some(line_data) = line.strip_suffix(b"\n") else {
+            break;
+        };
+        let Ok(mut entry) = serde_json::from_slice::<Value>(line_data) else {
+            break;
+        };
+        let id = (events.len() + 1).to_string();
+        if entry["id"].as_str() != Some(&id) {
+            break;
+        }
+        events.push(entry["data"].take());
+        whole += line.len();
+    }
+    (events, whole)
+}
+
+fn frame(id: usize, event: &Value) -> Bytes {
+    let kind = event["type"].as_str().unwrap_or("message");
+    Bytes::from(format!("id: {id}\nevent: {kind}\ndata: {event}\n\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+
+    fn event(step: u32) -> Value {
+        json!({ "type": "training.log", "step": step })
+    }
+
+    #[test]
+    fn a_reader_gets_the_rest_from_any_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EventLog::open(&dir.path().join("events.jsonl")).unwrap();
+        log.append(&event(1)).unwrap();
+        log.append(&event(2)).unwrap();
+        assert_eq!(log.position(None), 0);
+        assert_eq!(log.position(Some("1")), 1);
+        for unknown in ["", "3", "01", "+1", "-1", "abc"] {
+            assert_eq!(log.position(Some(unknown)), 0, "{unknown:?}");
+        }
+        let read = log.read(1);
+        let text = "id: 2\nevent: training.log\ndata: {\"type\":\"training.log\",\"step\":2}\n\n";
+        assert_eq!(
+            read,
+            Read {
+                bytes: Bytes::from(text),
+                next: 2,
+                ended: false
+            }
+        );
+        log.end();
+        assert!(log.read(2).ended);
+        log.append(&event(3)).unwrap();
+        assert_eq!(log.read(2).bytes.len(), 0, "nothing comes after the end");
+    }
+
+    #[test]
+    fn a_torn_last_line_is_cut_off_and_ids_go_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        let log = EventLog::open(&path).unwrap();
+        log.append(&event(1)).unwrap();
+        drop(log);
+        let whole = fs::read(&path).unwrap();
+        for torn in [
+            "{\"id\":\"2\",\"da",
+            "{\"id\":\"2\",\"da\n",
+            "{\"id\":\"2\",\"data\":{}}",
+        ] {
+            fs::write(&path, [whole.as_slice(), torn.as_bytes()].concat()).unwrap();
+            let log = EventLog::open(&path).unwrap();
+            assert_eq!(log.last(), Some(event(1)));
+            assert_eq!(fs::read(&path).unwrap(), whole, "{torn}");
+            log.append(&event(2)).unwrap();
+            assert_eq!(EventLog::open(&path).unwrap().read(0).next, 2);
+        }
+    }
+
+    #[test]
+    fn a_long_history_comes_in_pieces_of_whole_frames() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EventLog::open(&dir.path().join("events.jsonl")).unwrap();
+        let long = json!({ "type": "x", "text": "a".repeat(40_000) });
+        for _ in 0..3 {
+            log.append(&long).unwrap();
+        }
+        let first = log.read(0);
+        assert_eq!(first.next, 1);
+        assert!(first.bytes.ends_with(b"\n\n"));
+    }
+}

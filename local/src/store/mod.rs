@@ -1,0 +1,118 @@
+//! The store on disk. Flows in: a directory. Flow out: jobs and their events, and the certainty
+//! that no other server writes there. A module because a job must survive its server.
+//!
+//! ```text
+//! <store>/lock                      held as long as a server runs: the system frees it when it dies
+//! <store>/server.json               who holds it
+//! <store>/jobs/<id>/job.json        replaced as a whole
+//! <store>/jobs/<id>/events.jsonl    appended to, one event per line
+//! <store>/jobs/<id>/checkpoints/checkpoint-<step>/
+//! <store>/jobs/<id>/adapter/        the final adapter
+//! ```
+
+pub mod job;
+pub mod log;
+
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result, refused};
+pub use job::{Job, Status};
+pub use log::EventLog;
+
+/// A store that this process owns.
+#[derive(Debug)]
+pub struct Store {
+    dir: PathBuf,
+    /// Released when the process ends, however it ends.
+    _lock: File,
+}
+
+impl Store {
+    /// Opens a store, and creates it if needed. Errors when it can't be written, or another server
+    /// holds it.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let jobs = dir.join("jobs");
+        fs::create_dir_all(&jobs)
+            .map_err(|source| Error::io("--store: can't create", &jobs, source))?;
+        let dir = fs::canonicalize(dir)
+            .map_err(|source| Error::io("--store: can't open", dir, source))?;
+        let path = dir.join("lock");
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|source| Error::io("--store: can't write", &path, source))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { dir, _lock: lock }),
+            Err(TryLockError::Error(source)) => {
+                Err(Error::io("--store: can't lock", &path, source))
+            }
+            Err(TryLockError::WouldBlock) => refused(format!(
+                "--store: {} is in use by {}. Stop that server, or give another --store.",
+                dir.display(),
+                holder(&dir)
+            )),
+        }
+    }
+
+    /// Notes who holds the store, for the message that another server then prints.
+    pub fn announce(&self, url: &str) -> Result<()> {
+        let holder = json!({ "pid": std::process::id(), "url": url });
+        write_atomically(&self.dir.join("server.json"), holder.to_string().as_bytes())
+    }
+
+    /// Where the jobs are.
+    #[must_use]
+    pub fn jobs_dir(&self) -> PathBuf {
+        self.dir.join("jobs")
+    }
+}
+
+fn holder(dir: &Path) -> String {
+    let text = fs::read_to_string(dir.join("server.json")).unwrap_or_default();
+    match serde_json::from_str::<Value>(&text) {
+        Ok(json) => format!(
+            "another local backend (process {}, {})",
+            json["pid"],
+            json["url"].as_str().unwrap_or("starting")
+        ),
+        Err(_) => "another local backend".to_owned(),
+    }
+}
+
+/// Replaces a file as a whole: a reader, and a restart after a crash, sees the old content or the
+/// new one.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let unfinished = path.with_extension("tmp");
+    let written = File::create(&unfinished).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written
+        .and_then(|()| fs::rename(&unfinished, path))
+        .map_err(|source| Error::io("can't write", path, source))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+
+    #[test]
+    fn a_store_has_one_owner_and_says_who() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.announce("http://127.0.0.1:1").unwrap();
+        let error = Store::open(dir.path()).unwrap_err().to_string();
+        assert!(error.contains(&std::process::id().to_string()), "{error}");
+        assert!(error.contains("http://127.0.0.1:1"), "{error}");
+        drop(store);
+        Store::open(dir.path()).unwrap();
+    }
+}

@@ -1,0 +1,22 @@
+//! Training. Flow in: a base, encoded rows, and the numbers of a job's config. Flow out: logs,
+//! checkpoints and a final adapter, handed to an observer as they come.
+
+pub mod run;
+pub mod schedule;
+pub mod step;
+
+use std::num::NonZero;
+use std::thread;
+
+pub use run::{Log, Observer, Plan, Trained, run};
+
+/// Runs `work` in a pool of its own with one thread per core, so that training neither waits for
+/// other users of the global pool nor makes them wait.
+pub fn with_all_cores<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    match rayon::ThreadPoolBuilder::new().num_threads(cores).build() {
+        Ok(pool) => pool.install(work),
+        // No threads to be had: slower, but the same result.
+        Err(_) => work(),
+    }
+}

@@ -1,0 +1,162 @@
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use candle_core::Tensor;
+
+use super::*;
+use crate::base::Source;
+use crate::data::{Row, encode, split};
+use crate::lora::Lora;
+use crate::train::with_all_cores;
+
+#[derive(Default)]
+struct Seen {
+    logs: Vec<Log>,
+    checkpoints: Vec<usize>,
+}
+
+impl Observer for Seen {
+    fn log(&mut self, log: &Log) -> Result<()> {
+        self.logs.push(log.clone());
+        Ok(())
+    }
+
+    fn checkpoint(&mut self, step: usize, _: &Lora) -> Result<()> {
+        self.checkpoints.push(step);
+        Ok(())
+    }
+}
+
+fn plan(total_steps: usize) -> Plan {
+    Plan {
+        total_steps,
+        batch_size: 4,
+        learning_rate: 5e-3,
+        schedule: Schedule::Linear,
+        warmup_steps: 0,
+        weight_decay: 0.0,
+        logging_steps: 1,
+        save_steps: 3,
+        eval_steps: 4,
+        lora_r: 4,
+        lora_alpha: 8.0,
+        seed: 3,
+    }
+}
+
+fn rows(base: &Base) -> Split {
+    let examples = (0..20)
+        .map(|number| Row::Text(format!("row {number}: qzx vkj wpf")))
+        .map(|row| encode::encode(&row, &base.text, 64, false).unwrap())
+        .collect();
+    split(examples, 1)
+}
+
+fn train(plan: &Plan, stop: &dyn Stop) -> (Result<Trained>, Seen) {
+    let base = Base::load(&Source::BuiltIn).unwrap();
+    let mut seen = Seen::default();
+    let trained = with_all_cores(|| run(&base, &rows(&base), plan, stop, &mut seen));
+    (trained, seen)
+}
+
+fn losses(seen: &Seen) -> Vec<(f64, Option<f64>)> {
+    seen.logs
+        .iter()
+        .map(|log| (log.loss, log.eval_loss))
+        .collect()
+}
+
+#[test]
+fn a_run_learns_and_logs_evaluates_and_saves_when_it_is_due() {
+    let (trained, seen) = train(&plan(8), &|| false);
+    let trained = trained.unwrap();
+    assert_eq!(
+        seen.logs.iter().map(|log| log.step).collect::<Vec<_>>(),
+        (1..=8).collect::<Vec<_>>()
+    );
+    let evaluated: Vec<usize> = seen
+        .logs
+        .iter()
+        .filter(|log| log.eval_loss.is_some())
+        .map(|log| log.step)
+        .collect();
+    assert_eq!(evaluated, [1, 4, 8]);
+    assert_eq!(seen.checkpoints, [3, 6, 8]);
+    assert!(
+        trained.eval_loss < seen.logs[0].eval_loss.unwrap(),
+        "{:?}",
+        seen.logs
+    );
+    assert!(seen.logs[7].loss < seen.logs[0].loss, "{:?}", seen.logs);
+    assert!((seen.logs[0].learning_rate - 5e-3).abs() < 1e-12);
+    assert!((seen.logs[7].learning_rate - 5e-3 / 8.0).abs() < 1e-12);
+    assert!((seen.logs[0].epoch - 4.0 / 18.0).abs() < 1e-12);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_losses_and_another_seed_does_not() {
+    let (_, first) = train(&plan(3), &|| false);
+    let (_, second) = train(&plan(3), &|| false);
+    assert_eq!(losses(&first), losses(&second));
+    let (_, other) = train(&Plan { seed: 4, ..plan(3) }, &|| false);
+    assert_ne!(losses(&first), losses(&other));
+}
+
+#[test]
+fn a_stopped_run_ends_with_stopped_and_not_as_a_failure() {
+    let asked = AtomicUsize::new(0);
+    let (result, seen) = train(&plan(50), &|| asked.fetch_add(1, Ordering::SeqCst) > 30);
+    assert!(matches!(result, Err(Error::Stopped)));
+    assert!(seen.logs.len() < 50);
+}
+
+#[test]
+fn a_diverging_run_says_at_which_step() {
+    let (result, _) = train(
+        &Plan {
+            learning_rate: 1e30,
+            ..plan(8)
+        },
+        &|| false,
+    );
+    assert!(
+        matches!(result, Err(Error::Diverged { step: 2..=8, .. })),
+        "{result:?}"
+    );
+}
+
+#[test]
+fn only_the_adapter_gets_gradients_and_a_new_adapter_changes_nothing() {
+    let base = Base::load(&Source::BuiltIn).unwrap();
+    let (lora, vars) = Lora::fresh(&base.config, 4, 8.0, 1).unwrap();
+    let plain = Llama::new(&base.config, &base.weights, None).unwrap();
+    let adapted = Llama::new(&base.config, &base.weights, Some(&lora)).unwrap();
+    let rows = rows(&base);
+    let batch: Vec<&Example> = rows.train.iter().take(2).collect();
+    let before = step::loss(&plain, &batch, &|| false).unwrap();
+    let (after, mut grads) = step::gradients(&adapted, &batch, &|| false).unwrap();
+    assert!((before - after).abs() < 1e-6, "{before} {after}");
+
+    // B is zero at first, so that A's gradient is zero and B's is not.
+    let size = |grad: &Tensor| {
+        grad.abs()
+            .unwrap()
+            .sum_all()
+            .unwrap()
+            .to_scalar::<f32>()
+            .unwrap()
+    };
+    for pair in vars.chunks(2) {
+        assert!(size(grads.get(&pair[0]).unwrap()) == 0.0);
+        assert!(size(grads.get(&pair[1]).unwrap()) > 0.0);
+    }
+    let embedding = base
+        .weights
+        .get("model.embed_tokens.weight", &[260, 128])
+        .unwrap();
+    assert!(grads.get(&embedding).is_none());
+    let norm = step::clip(&mut grads, &vars, 1e-3).unwrap();
+    assert!(norm > 1e-3);
+    assert!((step::clip(&mut grads, &vars, 1.0).unwrap() - 1e-3).abs() < 1e-6);
+}

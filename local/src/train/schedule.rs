@@ -1,0 +1,94 @@
+//! The learning rate over a run, with the formulas of Hugging Face's schedulers. Flow in: the
+//! number of updates done. Flows out: a factor of the configured learning rate. A module because it
+//! is pure, and checked against values computed by hand.
+
+use crate::model::layers::as_f64;
+
+/// The schedules that a job can name in `lrSchedulerType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schedule {
+    /// Down to zero in a straight line.
+    Linear,
+    /// Down to zero along half a cosine.
+    Cosine,
+    /// No change after the warm-up.
+    Constant,
+}
+
+impl Schedule {
+    /// The schedule of a `lrSchedulerType`. `constant_with_warmup` is `constant`, which warms up
+    /// here whenever `warmupSteps` says so.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "linear" => Some(Self::Linear),
+            "cosine" => Some(Self::Cosine),
+            "constant" | "constant_with_warmup" => Some(Self::Constant),
+            _ => None,
+        }
+    }
+
+    /// The factor for the update that comes after `done` updates, of `total`.
+    #[must_use]
+    pub fn factor(self, done: usize, warmup: usize, total: usize) -> f64 {
+        if done < warmup {
+            return as_f64(done) / as_f64(warmup);
+        }
+        let rest = as_f64(total.saturating_sub(warmup).max(1));
+        let progress = (as_f64(done - warmup) / rest).min(1.0);
+        match self {
+            Self::Linear => 1.0 - progress,
+            Self::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
+            Self::Constant => 1.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Schedule::{Constant, Cosine, Linear};
+    use super::*;
+
+    fn near(left: f64, right: f64) {
+        assert!((left - right).abs() < 1e-12, "{left} is not {right}");
+    }
+
+    #[test]
+    fn every_schedule_warms_up_in_a_straight_line() {
+        for schedule in [Linear, Cosine, Constant] {
+            near(schedule.factor(0, 4, 12), 0.0);
+            near(schedule.factor(1, 4, 12), 0.25);
+            near(schedule.factor(4, 4, 12), 1.0);
+        }
+    }
+
+    #[test]
+    fn linear_falls_to_zero_at_the_end() {
+        near(Linear.factor(6, 4, 12), 0.75);
+        near(Linear.factor(8, 4, 12), 0.5);
+        near(Linear.factor(11, 4, 12), 0.125);
+        near(Linear.factor(12, 4, 12), 0.0);
+    }
+
+    #[test]
+    fn cosine_is_half_way_at_half_time() {
+        near(Cosine.factor(8, 4, 12), 0.5);
+        near(
+            Cosine.factor(6, 4, 12),
+            0.5 * (1.0 + std::f64::consts::FRAC_1_SQRT_2),
+        );
+        near(Cosine.factor(12, 4, 12), 0.0);
+    }
+
+    #[test]
+    fn constant_stays() {
+        near(Constant.factor(11, 4, 12), 1.0);
+        near(Constant.factor(0, 0, 12), 1.0);
+    }
+
+    #[test]
+    fn names_are_those_of_hugging_face() {
+        assert_eq!(Schedule::from_name("constant_with_warmup"), Some(Constant));
+        assert_eq!(Schedule::from_name("polynomial"), None);
+    }
+}
