@@ -9,7 +9,8 @@ use crate::words;
 
 /// A source of documents.
 pub struct Corpus {
-    rng: Rng,
+    pub(crate) rng: Rng,
+    drills: u8,
     lists: Lists,
 }
 
@@ -33,8 +34,8 @@ fn list(words: &'static str) -> Vec<&'static str> {
 }
 
 impl Corpus {
-    /// The same seed gives the same documents.
-    pub fn new(seed: u64) -> Self {
+    /// The same seed gives the same documents. `drills` is the percentage of exercises among them.
+    pub fn new(seed: u64, drills: u8) -> Self {
         let lists = Lists {
             names: list(words::NAMES),
             cities: list(words::CITIES),
@@ -51,12 +52,16 @@ impl Corpus {
         };
         Self {
             rng: Rng::with_seed(seed),
+            drills,
             lists,
         }
     }
 
     /// The next document.
     pub fn document(&mut self) -> String {
+        if self.drills > 0 && self.rng.u8(..100) < self.drills {
+            return self.drill();
+        }
         if self.rng.u8(..10) < 3 {
             let sentences = 2 + self.rng.usize(..3);
             let text: Vec<String> = (0..sentences).map(|_| self.sentence()).collect();
@@ -80,7 +85,7 @@ impl Corpus {
         list[self.rng.usize(..list.len())]
     }
 
-    fn one<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+    pub(crate) fn one<'a>(&mut self, choices: &[&'a str]) -> &'a str {
         choices[self.rng.usize(..choices.len())]
     }
 
@@ -88,7 +93,7 @@ impl Corpus {
         words::VERBS[self.rng.usize(..words::VERBS.len())]
     }
 
-    fn name(&mut self) -> &'static str {
+    pub(crate) fn name(&mut self) -> &'static str {
         self.pick(|lists| &lists.names)
     }
 
@@ -96,7 +101,7 @@ impl Corpus {
         self.pick(|lists| &lists.things)
     }
 
-    fn adjective(&mut self) -> &'static str {
+    pub(crate) fn adjective(&mut self) -> &'static str {
         self.pick(|lists| &lists.adjectives)
     }
 
@@ -372,18 +377,39 @@ impl Corpus {
     }
 
     fn category(&mut self) -> (String, String, String) {
-        let (label, word) = match self.rng.u8(..5) {
-            0 => ("animal", self.pick(|lists| &lists.animals)),
-            1 => ("food", self.pick(|lists| &lists.foods)),
-            2 => ("city", self.pick(|lists| &lists.cities)),
-            3 => ("place", self.pick(|lists| &lists.places)),
-            _ => ("thing", self.thing()),
-        };
+        let (label, word) = self.grouped();
         (
             "You sort words into groups.".to_owned(),
             format!("What is {word}?"),
             label.to_owned(),
         )
+    }
+
+    /// A word and the group that it is in.
+    pub(crate) fn grouped(&mut self) -> (&'static str, &'static str) {
+        match self.rng.u8(..5) {
+            0 => ("animal", self.pick(|lists| &lists.animals)),
+            1 => ("food", self.pick(|lists| &lists.foods)),
+            2 => ("city", self.pick(|lists| &lists.cities)),
+            3 => ("place", self.pick(|lists| &lists.places)),
+            _ => ("thing", self.thing()),
+        }
+    }
+
+    /// Any word that has a group.
+    pub(crate) fn any_word(&mut self) -> &'static str {
+        self.grouped().1
+    }
+
+    /// A task whose answer is in the question.
+    pub(crate) fn reading(&mut self) -> (String, String, String) {
+        match self.rng.u8(..5) {
+            0 => self.extraction(),
+            1 => self.repetition(),
+            2 => self.summary(),
+            3 => self.greeting(),
+            _ => self.who_did_what(),
+        }
     }
 
     fn correction(&mut self) -> (String, String, String) {
@@ -407,7 +433,8 @@ impl Corpus {
     }
 }
 
-fn turn_of(role: &str, content: &str) -> String {
+/// One turn in the chat template.
+pub(crate) fn turn_of(role: &str, content: &str) -> String {
     format!("<|im_start|>{role}\n{content}<|im_end|>\n")
 }
 

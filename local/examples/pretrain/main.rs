@@ -7,6 +7,7 @@
 //! ```
 
 mod corpus;
+mod drills;
 mod files;
 mod words;
 
@@ -37,6 +38,12 @@ struct Args {
     /// Of the weights and of the corpus.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Weights to go on from, instead of fresh ones: a directory that an earlier run made.
+    #[arg(long)]
+    from: Option<PathBuf>,
+    /// Percentage of exercises in looking back among the documents.
+    #[arg(long, default_value_t = 0)]
+    drills: u8,
     /// Documents per update.
     #[arg(long, default_value_t = 12)]
     batch: usize,
@@ -62,6 +69,12 @@ fn run(args: &Args) -> Result<()> {
         Tokenizer::from_file(args.out.join("tokenizer.json")).map_err(Error::Tokenizer)?;
     let config = LlamaConfig::from_json(&files::config().to_string())?;
     let vars = fresh(&config, args.seed)?;
+    if let Some(dir) = &args.from {
+        let earlier = Weights::from_dir(dir)?;
+        for (name, var) in &vars {
+            var.set(&earlier.get(name, var.dims())?)?;
+        }
+    }
     let tensors = vars
         .iter()
         .map(|(name, var)| (name.clone(), var.as_tensor().clone()))
@@ -77,7 +90,7 @@ fn run(args: &Args) -> Result<()> {
         ..ParamsAdamW::default()
     };
     let mut optimizer = AdamW::new(trained.clone(), params)?;
-    let mut corpus = Corpus::new(args.seed);
+    let mut corpus = Corpus::new(args.seed, args.drills);
     let started = Instant::now();
     let (mut tokens, mut window, mut counted) = (0, 0.0, 0.0);
     for done in 0..args.steps {

@@ -1,0 +1,10 @@
+//! The contract of the program, seen from outside: the real binary, real HTTP, real training on the
+//! built-in base. Waits are on lines and events, never on time.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod chat;
+mod http;
+mod lifecycle;
+mod run;
+mod support;
