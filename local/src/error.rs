@@ -52,6 +52,7 @@ pub enum Error {
 
 impl Error {
     /// An I/O error with what was tried on which path.
+    #[must_use]
     pub fn io(what: &str, path: &Path, source: io::Error) -> Self {
         Self::Io {
             what: format!("{what} {}", path.display()),

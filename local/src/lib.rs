@@ -9,6 +9,11 @@
 //! ```
 
 #![warn(missing_docs)]
+#![allow(clippy::doc_markdown, reason = "LoRA and OpenAI are names, not code")]
+#![allow(
+    clippy::missing_errors_doc,
+    reason = "there is one error type, and what it says is documented there; a function's own sentence tells when"
+)]
 
 pub mod adapter;
 pub mod base;
@@ -31,5 +36,15 @@ pub fn random_hex() -> error::Result<String> {
         what: "the system has no random numbers".to_owned(),
         source: std::io::Error::other(source),
     })?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
+}
+
+/// Bytes in hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }

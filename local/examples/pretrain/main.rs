@@ -9,6 +9,7 @@
 mod corpus;
 mod drills;
 mod files;
+mod tasks;
 mod words;
 
 use std::collections::HashMap;

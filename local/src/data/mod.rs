@@ -63,9 +63,9 @@ pub fn split(examples: Vec<Example>, seed: u64) -> Split {
     let (mut train, mut eval) = (Vec::new(), Vec::new());
     for (index, example) in examples.into_iter().enumerate() {
         if held_out.contains(&index) {
-            eval.push(example)
+            eval.push(example);
         } else {
-            train.push(example)
+            train.push(example);
         }
     }
     Split {

@@ -95,9 +95,8 @@ fn decompress(bytes: &[u8]) -> Result<String> {
     }
     String::from_utf8(text).or_else(|error| {
         let good = error.utf8_error().valid_up_to();
-        let line = 1 + error.as_bytes()[..good]
-            .iter()
-            .filter(|byte| **byte == b'\n')
+        let line = error.as_bytes()[..good]
+            .split(|byte| *byte == b'\n')
             .count();
         refused(format!("datasetSource: line {line}: not UTF-8"))
     })

@@ -241,20 +241,18 @@ impl<'a> Fields<'a> {
             Bound::Above => *number > 0.0,
             Bound::From => *number >= 0.0,
         };
-        match value
+        let number = value
             .as_f64()
-            .filter(|number| number.is_finite() && fits(number))
-        {
-            Some(number) => Ok(Some(number)),
-            None => {
-                let least = if matches!(bound, Bound::Above) {
-                    "above 0"
-                } else {
-                    "of 0 or more"
-                };
-                refused(format!("{name} must be a number {least}, it is {value}"))
-            }
+            .filter(|number| number.is_finite() && fits(number));
+        if number.is_some() {
+            return Ok(number);
         }
+        let least = if matches!(bound, Bound::Above) {
+            "above 0"
+        } else {
+            "of 0 or more"
+        };
+        refused(format!("{name} must be a number {least}, it is {value}"))
     }
 
     fn seed(&self) -> Result<u64> {

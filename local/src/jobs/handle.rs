@@ -80,7 +80,7 @@ impl JobHandle {
         if job.status.is_final() {
             return Ok(false);
         }
-        let event = self.event(&job, "training.started", &json!({ "metadata": metadata }));
+        let event = event_of(&job, "training.started", &json!({ "metadata": metadata }));
         job.status = Status::Running;
         job.started_at = event["timestamp"].as_str().map(str::to_owned);
         job.save(&self.dir)?;
@@ -90,7 +90,7 @@ impl JobHandle {
 
     /// Something happens in the run. `kind` is the event's type, `fields` are the rest.
     pub fn emit(&self, kind: &str, fields: &Value) -> Result<()> {
-        let event = self.event(&self.lock(), kind, fields);
+        let event = event_of(&self.lock(), kind, fields);
         self.log.append(&event)
     }
 
@@ -135,7 +135,7 @@ impl JobHandle {
         if job.status.is_final() {
             return Ok(());
         }
-        let event = event.map(|(kind, fields)| self.event(&job, kind, fields));
+        let event = event.map(|(kind, fields)| event_of(&job, kind, fields));
         if let Some(event) = &event {
             self.log.append(event)?;
         }
@@ -176,17 +176,18 @@ impl JobHandle {
         self.finish(status, None, error)
     }
 
-    fn event(&self, job: &Job, kind: &str, fields: &Value) -> Value {
-        let mut event = json!({ "type": kind, "jobId": job.id, "timestamp": time::now() });
-        if let (Some(event), Some(fields)) = (event.as_object_mut(), fields.as_object()) {
-            event.extend(fields.clone());
-        }
-        event
-    }
-
     fn lock(&self) -> MutexGuard<'_, Job> {
         self.job.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A wire event: its type, its job, the time, and the rest.
+fn event_of(job: &Job, kind: &str, fields: &Value) -> Value {
+    let mut event = json!({ "type": kind, "jobId": job.id, "timestamp": time::now() });
+    if let (Some(event), Some(fields)) = (event.as_object_mut(), fields.as_object()) {
+        event.extend(fields.clone());
+    }
+    event
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub struct Jobs {
     base_model: Option<PathBuf>,
     bases: Arc<Bases>,
     /// Ids sort by the time of their making.
-    jobs: RwLock<BTreeMap<String, Arc<JobHandle>>>,
+    by_id: RwLock<BTreeMap<String, Arc<JobHandle>>>,
     queue: Mutex<Option<Sender<Run>>>,
     stopping: Arc<AtomicBool>,
     worker: Mutex<Option<JoinHandle<()>>>,
@@ -66,7 +66,7 @@ impl Jobs {
             store,
             base_model,
             bases,
-            jobs: RwLock::new(jobs),
+            by_id: RwLock::new(jobs),
             queue: Mutex::new(Some(sender)),
             stopping,
             worker: Mutex::new(Some(worker)),
@@ -88,7 +88,7 @@ impl Jobs {
     /// A job by its id.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<Arc<JobHandle>> {
-        self.jobs
+        self.by_id
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .get(id)
@@ -98,7 +98,7 @@ impl Jobs {
     /// The jobs of a project, or all, the newest first.
     #[must_use]
     pub fn list(&self, project: Option<&str>) -> Vec<Job> {
-        let jobs = self.jobs.read().unwrap_or_else(PoisonError::into_inner);
+        let jobs = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
         jobs.values()
             .rev()
             .map(|handle| handle.job())
@@ -141,7 +141,7 @@ impl Jobs {
             base,
             rows,
         };
-        self.jobs
+        self.by_id
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(job.id.clone(), handle);

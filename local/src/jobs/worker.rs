@@ -109,9 +109,9 @@ impl Run {
         for row in self.rows.iter().take(limit) {
             let example = encode::encode(row, &base.text, max_length, config.responses_only)?;
             if example.targets() > 0 {
-                examples.push(example)
+                examples.push(example);
             } else {
-                without_target += 1
+                without_target += 1;
             }
         }
         if examples.is_empty() {

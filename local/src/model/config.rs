@@ -161,6 +161,7 @@ fn rope_scaling(json: &Value) -> Result<RopeScaling> {
 }
 
 /// `eos_token_id`: absent, one id, or a list.
+#[must_use]
 pub fn token_ids(value: Option<&Value>) -> Vec<u32> {
     let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
     match value {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream;
@@ -55,16 +55,14 @@ pub async fn chat(
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T, ApiError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => Ok(result?),
-        Err(_) => {
-            let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
-            Err(ApiError::new(
-                status,
-                "the local backend has a bug: see its log",
-            ))
-        }
-    }
+    let Ok(result) = tokio::task::spawn_blocking(work).await else {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        return Err(ApiError::new(
+            status,
+            "the local backend has a bug: see its log",
+        ));
+    };
+    Ok(result?)
 }
 
 /// A model and a prompt, ready to generate.

@@ -253,9 +253,9 @@ mod tests {
     fn a_long_history_comes_in_pieces_of_whole_frames() {
         let dir = tempfile::tempdir().unwrap();
         let log = EventLog::open(&dir.path().join("events.jsonl")).unwrap();
-        let long = json!({ "type": "x", "text": "a".repeat(40_000) });
+        let large = json!({ "type": "x", "text": "a".repeat(40_000) });
         for _ in 0..3 {
-            log.append(&long).unwrap();
+            log.append(&large).unwrap();
         }
         let first = log.read(0);
         assert_eq!(first.next, 1);

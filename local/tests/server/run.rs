@@ -1,12 +1,13 @@
 //! Runs: their events, their files, and how they end.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::{Event, Project, Server, kinds};
+use crate::support::{Event, Project, Server, command, kinds};
 
 fn losses(events: &[Event]) -> Vec<(Value, Value)> {
     let logs = events.iter().filter(|event| event.kind == "training.log");
@@ -62,10 +63,7 @@ async fn a_dry_run_goes_all_the_way_from_started_to_the_final_adapter() {
     for artifact in completed["artifacts"].as_array().unwrap() {
         let bytes = fs::read(artifact["path"].as_str().unwrap()).unwrap();
         assert_eq!(artifact["size"], bytes.len());
-        let sha256: String = Sha256::digest(&bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let sha256 = arkor_local::hex(&Sha256::digest(&bytes));
         assert_eq!(artifact["sha256"], sha256);
     }
     let (_, body) = server.get(&format!("/v1/jobs/{id}")).await;
@@ -239,4 +237,65 @@ async fn a_diverging_run_fails_and_says_what_to_change() {
         (&body["job"]["status"], &body["job"]["error"]),
         (&json!("failed"), &json!(error))
     );
+}
+
+/// The built-in base as a Hugging Face directory, its weights in one file behind an index.
+fn directory() -> tempfile::TempDir {
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/arkor-tiny");
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
+        fs::copy(assets.join(name), dir.path().join(name)).unwrap();
+    }
+    let weights = "model-00001-of-00001.safetensors";
+    fs::copy(assets.join("model.safetensors"), dir.path().join(weights)).unwrap();
+    let names = candle_core::safetensors::load(dir.path().join(weights), &candle_core::Device::Cpu);
+    let map: serde_json::Map<String, Value> = names
+        .unwrap()
+        .into_keys()
+        .map(|name| (name, json!(weights)))
+        .collect();
+    let index = json!({ "metadata": {}, "weight_map": map }).to_string();
+    fs::write(dir.path().join("model.safetensors.index.json"), index).unwrap();
+    dir
+}
+
+#[tokio::test]
+async fn a_hugging_face_directory_trains_like_the_same_model_built_in() {
+    let project = Project::new();
+    let model = directory();
+    let server = Server::start(&project.store());
+    let (_, built_in) = server.complete(&project.config(&json!({}))).await;
+    let config = project.config(&json!({ "model": model.path() }));
+    let (id, from_files) = server.complete(&config).await;
+    assert_eq!(losses(&built_in), losses(&from_files));
+    let base = &from_files[0].data["metadata"]["baseModel"];
+    assert_eq!(
+        (&base["standIn"], &base["requested"]),
+        (&json!(false), &json!(model.path()))
+    );
+    let chat = json!({
+        "adapter": { "kind": "final", "jobId": id }, "stream": false, "maxTokens": 4,
+        "messages": [{ "role": "user", "content": "Question 1?" }],
+    });
+    assert_eq!(server.post("/v1/inference/chat", &chat).await.0, 200);
+}
+
+#[tokio::test]
+async fn with_base_model_every_job_trains_on_it_and_says_so() {
+    let project = Project::new();
+    let model = directory();
+    let server = Server::from_command(
+        command(&project.store())
+            .arg("--base-model")
+            .arg(model.path()),
+    );
+    let config = project.config(&json!({ "model": "acme/huge-70b", "dryRun": true }));
+    let (_, events) = server.complete(&config).await;
+    let base = &events[0].data["metadata"]["baseModel"];
+    assert_eq!(base["standIn"], true);
+    assert!(
+        base["reason"].as_str().unwrap().contains("--base-model"),
+        "{base}"
+    );
+    assert_eq!(base["used"], json!(model.path().canonicalize().unwrap()));
 }

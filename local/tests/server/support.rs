@@ -56,7 +56,7 @@ impl Server {
         BufReader::new(child.stdout.as_mut().unwrap())
             .read_line(&mut line)
             .unwrap();
-        let ready: Value = serde_json::from_str(&line).expect("a line of JSON on stdout");
+        let ready: Value = serde_json::from_str(&line).unwrap();
         let text = |name: &str| ready[name].as_str().unwrap().to_owned();
         // Nobody reads stderr during the test; it is short.
         Self {
@@ -210,16 +210,16 @@ pub struct Project {
 impl Project {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let rows: String = (0..24)
+        let rows: Vec<String> = (0..24)
             .map(|number| {
                 let messages = json!([
                     { "role": "user", "content": format!("Question {number}?") },
                     { "role": "assistant", "content": if number % 2 == 0 { "even" } else { "odd" } },
                 ]);
-                format!("{}\n", json!({ "messages": messages }))
+                json!({ "messages": messages }).to_string()
             })
             .collect();
-        std::fs::write(dir.path().join("rows.jsonl"), rows).unwrap();
+        std::fs::write(dir.path().join("rows.jsonl"), rows.join("\n")).unwrap();
         Self { dir }
     }
 
