@@ -14,8 +14,8 @@ const heldOut = readFileSync("data/triage.heldout.jsonl", "utf8")
   .split("\n")
   .map((line) => JSON.parse(line) as HeldOut);
 
-/** How many of the held-out tickets each checkpoint is asked. */
-const QUESTIONS = 3;
+/** What each checkpoint is asked: one ticket for each label. */
+const questions = [...new Map(heldOut.map((row) => [row.messages[1].content, row])).values()];
 
 const LOG_EVERY = 10;
 
@@ -40,14 +40,14 @@ export const trainer = createTrainer({
     },
 
     onLog({ step, loss, evalLoss }) {
-      if (step % LOG_EVERY !== 0) return;
+      if (step % LOG_EVERY !== 0 && evalLoss === null) return;
       const held = evalLoss === null ? "" : `, on held-out rows ${evalLoss.toFixed(3)}`;
       console.log(`Step ${step}: loss ${loss?.toFixed(3) ?? "unknown"}${held}`);
     },
 
     async onCheckpoint({ step, infer }) {
       console.log(`Checkpoint at step ${step}:`);
-      for (const { messages } of heldOut.slice(0, QUESTIONS)) {
+      for (const { messages } of questions) {
         const [question, expected] = messages;
         const response = await infer({
           messages: [question],
