@@ -121,7 +121,7 @@ fn config_json(lora: &Lora, base: &str) -> Value {
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": base,
         "r": lora.r,
-        "lora_alpha": lora.alpha,
+        "lora_alpha": whole_or_not(lora.alpha),
         "lora_dropout": 0.0,
         "target_modules": modules,
         "bias": "none",
@@ -132,6 +132,19 @@ fn config_json(lora: &Lora, base: &str) -> Value {
         "use_dora": false,
         "use_rslora": false,
     })
+}
+
+/// PEFT's own files have a whole number here.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "checked to be a whole number in range"
+)]
+fn whole_or_not(alpha: f64) -> Value {
+    if alpha.fract() == 0.0 && alpha < 1e15 {
+        json!(alpha as i64)
+    } else {
+        json!(alpha)
+    }
 }
 
 fn serialize(lora: &Lora) -> Result<Vec<u8>> {

@@ -29,14 +29,23 @@ pub mod store;
 pub mod time;
 pub mod train;
 
+use std::fmt::Display;
+use std::io::{self, Write};
+
 /// 128 random bits in hexadecimal, from the system: good enough for a secret.
 pub fn random_hex() -> error::Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|source| error::Error::Io {
         what: "the system has no random numbers".to_owned(),
-        source: std::io::Error::other(source),
+        source: io::Error::other(source),
     })?;
     Ok(hex(&bytes))
+}
+
+/// A line on stderr. Unlike `eprintln!` it does not panic when nobody reads stderr any more: when the
+/// program that started this one dies, the run must still be stored.
+pub fn log(message: impl Display) {
+    let _ = writeln!(io::stderr(), "arkor-local: {message}");
 }
 
 /// Bytes in hexadecimal.

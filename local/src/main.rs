@@ -2,10 +2,12 @@
 //! ready, and an exit code. Everything else is in the library.
 
 use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arkor_local::base::resolve;
 use arkor_local::cli::Args;
 use arkor_local::error::{Error, Result, refused};
 use arkor_local::jobs::Jobs;
@@ -25,7 +27,7 @@ fn main() -> ExitCode {
     match start(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("arkor-local: {error}");
+            arkor_local::log(format_args!("{error}"));
             ExitCode::FAILURE
         }
     }
@@ -50,6 +52,11 @@ async fn start(args: Args) -> Result<()> {
         Some(token) => token,
         None => arkor_local::random_hex()?,
     };
+    let base_model = args
+        .base_model
+        .as_deref()
+        .map(checked_base_model)
+        .transpose()?;
     let store = Store::open(&args.store)?;
     let listener = TcpListener::bind(("127.0.0.1", args.port))
         .await
@@ -66,14 +73,6 @@ async fn start(args: Args) -> Result<()> {
     })?;
     let url = format!("http://{address}");
     store.announce(&url)?;
-    let base_model = args
-        .base_model
-        .map(std::fs::canonicalize)
-        .transpose()
-        .map_err(|source| Error::Io {
-            what: "--base-model: no such directory".to_owned(),
-            source,
-        })?;
     let app = App::new(
         Jobs::open(store, base_model)?,
         token.clone(),
@@ -96,6 +95,16 @@ async fn start(args: Args) -> Result<()> {
     tokio::select! {
         result = server => result.unwrap_or(Err(Error::Stopped)),
         () = limit => Ok(()),
+    }
+}
+
+/// Absolute, and a model that can be trained: better said now than with the first job.
+fn checked_base_model(dir: &Path) -> Result<PathBuf> {
+    let dir = std::fs::canonicalize(dir)
+        .map_err(|source| Error::io("--base-model: can't open", dir, source))?;
+    match resolve::check(&dir) {
+        Ok(()) => Ok(dir),
+        Err(error) => refused(format!("--base-model: {error}")),
     }
 }
 

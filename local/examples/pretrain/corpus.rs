@@ -58,11 +58,16 @@ impl Corpus {
         }
     }
 
-    /// The next document.
-    pub fn document(&mut self) -> String {
+    /// The next document: its text, and where the part begins that is worth learning. Of an exercise
+    /// only the answer is: its question is made up and can't be foreseen.
+    pub fn document(&mut self) -> (String, usize) {
         if self.drills > 0 && self.rng.u8(..100) < self.drills {
             return self.drill();
         }
+        (self.plain(), 0)
+    }
+
+    fn plain(&mut self) -> String {
         if self.rng.u8(..10) < 3 {
             let sentences = 2 + self.rng.usize(..3);
             let text: Vec<String> = (0..sentences).map(|_| self.sentence()).collect();

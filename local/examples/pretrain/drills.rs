@@ -5,28 +5,37 @@
 use crate::corpus::{Corpus, turn_of};
 
 impl Corpus {
-    /// One exercise as a chat.
-    pub(crate) fn drill(&mut self) -> String {
-        let (question, answer) = match self.rng.u8(..4) {
-            0 => self.echo(),
-            1 => self.lookup(),
-            2 => self.topic(),
+    /// One exercise as a chat, and where its answer begins.
+    pub(crate) fn drill(&mut self) -> (String, usize) {
+        let (question, answer) = match self.rng.u8(..8) {
+            0..=3 => self.echo(),
+            4 => self.lookup(),
+            5 => self.topic(),
             _ => {
                 let (_, question, answer) = self.reading();
                 (question, answer)
             }
         };
-        format!(
-            "{}{}",
-            turn_of("user", &question),
-            turn_of("assistant", &answer)
+        let question = turn_of("user", &question);
+        let start = question.len();
+        (
+            format!("{question}{}", turn_of("assistant", &answer)),
+            start,
         )
     }
 
     /// Words that nobody has seen before, to be repeated.
     fn echo(&mut self) -> (String, String) {
-        let count = self.rng.usize(1..6);
-        let words: Vec<String> = (0..count).map(|_| self.invented()).collect();
+        let count = self.rng.usize(1..12);
+        let words: Vec<String> = (0..count)
+            .map(|_| {
+                if self.rng.bool() {
+                    self.invented()
+                } else {
+                    self.any_word().to_owned()
+                }
+            })
+            .collect();
         let text = words.join(" ");
         let order = self.one(&["Repeat", "Copy", "Say"]);
         (format!("{order}: {text}"), text)

@@ -28,6 +28,9 @@ use clap::Parser;
 use corpus::Corpus;
 use tokenizers::Tokenizer;
 
+/// Longer documents are cut off, in tokens.
+const MAX_LENGTH: usize = 320;
+
 #[derive(Parser)]
 struct Args {
     /// Where the files go.
@@ -171,19 +174,22 @@ fn normal(rng: &mut fastrand::Rng, deviation: f64) -> f32 {
     (radius * (std::f64::consts::TAU * rng.f64()).cos() * deviation) as f32
 }
 
-/// A document and its end, all of it trained.
-fn example(tokenizer: &Tokenizer, text: &str) -> Result<Example> {
-    let mut ids = tokenizer
-        .encode_fast(text, false)
-        .map_err(Error::Tokenizer)?
-        .get_ids()
-        .to_vec();
+/// A document and its end. What comes before its `start`, in bytes, is read but not learned.
+fn example(tokenizer: &Tokenizer, (text, start): &(String, usize)) -> Result<Example> {
+    let encoding = tokenizer
+        .encode(text.as_str(), false)
+        .map_err(Error::Tokenizer)?;
+    let mut ids = encoding.get_ids().to_vec();
+    let mut trained: Vec<bool> = encoding
+        .get_offsets()
+        .iter()
+        .map(|(_, end)| end > start)
+        .collect();
     ids.push(files::END_OF_TEXT);
-    ids.truncate(320);
-    Ok(Example {
-        trained: vec![true; ids.len()],
-        ids,
-    })
+    trained.push(true);
+    ids.truncate(MAX_LENGTH);
+    trained.truncate(MAX_LENGTH);
+    Ok(Example { ids, trained })
 }
 
 fn save(out: &Path, vars: &HashMap<String, Var>) -> Result<()> {

@@ -97,8 +97,9 @@ fn is_path(model: &str) -> bool {
     Path::new(model).is_absolute() || model.starts_with("./") || model.starts_with("../")
 }
 
-/// Only the config is read: cheap enough for a request.
-fn check(dir: &Path) -> Result<()> {
+/// Refuses a directory that does not hold a model of a supported shape. Only the config is read:
+/// cheap enough for a request.
+pub fn check(dir: &Path) -> Result<()> {
     LlamaConfig::from_json(&super::read_text(dir, "config.json")?).map(|_| ())
 }
 

@@ -14,8 +14,9 @@ use crate::error::{Error, Result, refused};
 /// A dataset may be at most this large, in bytes.
 const MAX_BYTES: usize = 256 * 1024 * 1024;
 
-/// A download may take at most this long.
-const DOWNLOAD_LIMIT: Duration = Duration::from_secs(120);
+/// A download may take at most this long: the SDK gives a submission up after 60 s, and should get
+/// the reason.
+const DOWNLOAD_LIMIT: Duration = Duration::from_secs(50);
 
 /// A dataset that can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]

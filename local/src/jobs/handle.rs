@@ -116,6 +116,20 @@ impl JobHandle {
         )
     }
 
+    /// The server that had the job is gone, or going. `how` says which.
+    pub fn interrupt(&self, how: &str, step: Option<usize>) -> Result<()> {
+        let queued = self.job().status == Status::Queued;
+        let (state, rest) = if queued {
+            ("queued", "Start the job again.")
+        } else {
+            ("running", "Its checkpoints are kept; start the job again.")
+        };
+        self.fail(
+            &format!("the local backend {how} while the job was {state}. {rest}"),
+            step,
+        )
+    }
+
     /// Ends the job, as the cloud does it: no event, the stream just ends. A job that is over stays
     /// as it is.
     pub fn cancel(&self) -> Result<Job> {
@@ -162,15 +176,10 @@ impl JobHandle {
                 Some(last["error"].as_str().unwrap_or_default().to_owned()),
             ),
             _ => {
-                let running = self.lock().status == Status::Running;
-                let state = if running { "running" } else { "queued" };
-                let error = format!(
-                    "the local backend stopped while the job was {state}. Its checkpoints are kept; start the job again."
-                );
                 let step = last["step"]
                     .as_u64()
                     .and_then(|step| usize::try_from(step).ok());
-                return self.fail(&error, step);
+                return self.interrupt("stopped", step);
             }
         };
         self.finish(status, None, error)

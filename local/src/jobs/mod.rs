@@ -51,10 +51,10 @@ impl Jobs {
                     jobs.insert(handle.job().id, Arc::new(handle));
                 }
                 Err(error) => {
-                    eprintln!(
-                        "arkor-local: {} is left out: {error}",
+                    crate::log(format_args!(
+                        "{} is left out: {error}",
                         entry.path().display()
-                    );
+                    ));
                 }
             }
         }
@@ -146,7 +146,7 @@ impl Jobs {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(job.id.clone(), handle);
         queue.send(run).map_err(|_| Error::Stopped)?;
-        eprintln!("arkor-local: job {} is queued", job.id);
+        crate::log(format_args!("job {} is queued", job.id));
         Ok(job)
     }
 

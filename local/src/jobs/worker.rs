@@ -31,9 +31,6 @@ pub struct Run {
     pub rows: Vec<Row>,
 }
 
-/// What stops every run: the server is ending.
-pub const STOPPED: &str = "the local backend was stopped while the job was running. Its checkpoints are kept; start the job again.";
-
 impl Run {
     /// Runs the job. It is over when this returns.
     pub fn run(self, bases: &Bases, stopping: &AtomicBool) {
@@ -49,7 +46,7 @@ impl Run {
         let ended = match result {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Error::Stopped)) if self.handle.is_over() => Ok(()),
-            Ok(Err(Error::Stopped)) => self.handle.fail(STOPPED, step),
+            Ok(Err(Error::Stopped)) => self.handle.interrupt("was stopped", step),
             Ok(Err(error)) => self.handle.fail(&error.to_string(), step),
             Err(_) => self.handle.fail(
                 "the local backend has a bug: the run panicked, see its log",
@@ -58,19 +55,19 @@ impl Run {
         };
         let job = self.handle.job();
         let status = serde_json::to_value(job.status).unwrap_or_default();
-        eprintln!(
-            "arkor-local: job {} is {}",
+        crate::log(format_args!(
+            "job {} is {}",
             job.id,
             status.as_str().unwrap_or_default()
-        );
+        ));
         if let Some(error) = job.error {
-            eprintln!("arkor-local: job {}: {error}", job.id);
+            crate::log(format_args!("job {}: {error}", job.id));
         }
         if let Err(error) = ended {
-            eprintln!(
-                "arkor-local: job {}: its end could not be stored: {error}",
+            crate::log(format_args!(
+                "job {}: its end could not be stored: {error}",
                 job.id
-            );
+            ));
         }
     }
 
@@ -170,10 +167,10 @@ impl Run {
     fn metadata(&self, base: &Base, prepared: &Prepared) -> Value {
         if let Some(reason) = &self.base.stand_in {
             let id = self.handle.job().id;
-            eprintln!(
-                "arkor-local: job {id}: {} stands in: {reason}",
+            crate::log(format_args!(
+                "job {id}: {} stands in: {reason}",
                 self.base.used()
-            );
+            ));
         }
         let rows = &prepared.rows;
         let tokens = |examples: &[crate::data::Example]| -> usize {

@@ -201,7 +201,7 @@ fn streamed(prepared: Prepared, head: Head) -> Response {
                 }
             }
             Err(error) => {
-                eprintln!("arkor-local: chat: {error}");
+                crate::log(format_args!("chat: {error}"));
                 send(&json!({ "error": { "message": error.to_string() } }));
             }
         }

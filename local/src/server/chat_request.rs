@@ -138,7 +138,7 @@ fn weights(body: &Value, app: &App) -> Result<(Weights, String), ApiError> {
 fn said_stand_in(resolved: &Resolved) -> String {
     let used = resolved.used();
     if let Some(reason) = &resolved.stand_in {
-        eprintln!("arkor-local: chat: {used} stands in: {reason}");
+        crate::log(format_args!("chat: {used} stands in: {reason}"));
     }
     used
 }

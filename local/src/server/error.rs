@@ -38,7 +38,7 @@ impl From<Error> for ApiError {
         let status = if error.is_refusal() {
             StatusCode::BAD_REQUEST
         } else {
-            eprintln!("arkor-local: {error}");
+            crate::log(format_args!("{error}"));
             StatusCode::INTERNAL_SERVER_ERROR
         };
         Self::new(status, error.to_string())

@@ -70,7 +70,7 @@ pub async fn serve(
     let router = router(&app);
     let graceful = async move {
         shutdown.await;
-        eprintln!("arkor-local: stopping");
+        crate::log(format_args!("stopping"));
         let jobs = Arc::clone(&app);
         // The store is written when this is done, whatever becomes of the connections.
         let _ = tokio::task::spawn_blocking(move || jobs.jobs.stop()).await;

@@ -10,11 +10,17 @@ use std::thread;
 
 pub use run::{Log, Observer, Plan, Trained, run};
 
+/// Stack of a training thread. The way back through the operations of a deep model is recursive.
+const STACK_BYTES: usize = 64 * 1024 * 1024;
+
 /// Runs `work` in a pool of its own with one thread per core, so that training neither waits for
 /// other users of the global pool nor makes them wait.
 pub fn with_all_cores<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    match rayon::ThreadPoolBuilder::new().num_threads(cores).build() {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(cores)
+        .stack_size(STACK_BYTES);
+    match pool.build() {
         Ok(pool) => pool.install(work),
         // No threads to be had: slower, but the same result.
         Err(_) => work(),

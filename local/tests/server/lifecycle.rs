@@ -45,7 +45,7 @@ fn a_second_server_on_the_same_store_says_who_holds_it() {
 }
 
 #[test]
-fn a_port_in_use_and_a_store_that_can_not_be_written_are_one_line_each() {
+fn what_keeps_it_from_starting_is_one_line_that_names_the_flag() {
     let project = Project::new();
     let server = Server::start(&project.store());
     let port = server.url.rsplit_once(':').unwrap().1;
@@ -56,6 +56,9 @@ fn a_port_in_use_and_a_store_that_can_not_be_written_are_one_line_each() {
     fs::write(&file, "").unwrap();
     let text = refused(&mut command(&file));
     assert!(text.contains("--store"), "{text}");
+    let no_model = other.store().with_extension("none");
+    let text = refused(command(&other.store()).arg("--base-model").arg(no_model));
+    assert!(text.contains("--base-model"), "{text}");
 }
 
 #[test]
@@ -80,6 +83,28 @@ fn with_its_parent_gone_it_ends() {
     let server = Server::from_command(with_parent.arg("--with-parent"));
     let (status, stderr) = server.wait();
     assert!(status.success(), "{stderr}");
+}
+
+#[tokio::test]
+async fn with_its_parent_killed_the_run_is_stored_although_nobody_reads_stderr() {
+    let project = Project::new();
+    let mut server = Server::from_command(command(&project.store()).arg("--with-parent"));
+    let id = server.submit(&project.endless()).await;
+    let waiting = server.submit(&project.endless()).await;
+    server.events(&id, None).await.until("training.log").await;
+    drop(server.child.stderr.take());
+    drop(server.child.stdin.take());
+    assert!(server.child.wait().unwrap().success());
+
+    let server = Server::start(&project.store());
+    for (id, state) in [(id, "running"), (waiting, "queued")] {
+        let (_, body) = server.get(&format!("/v1/jobs/{id}")).await;
+        let error = body["job"]["error"].as_str().unwrap();
+        assert!(
+            error.contains(&format!("was stopped while the job was {state}")),
+            "{error}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -148,7 +173,10 @@ async fn a_signal_ends_the_run_as_failed_tells_its_readers_and_exits_with_0() {
     let rest = events.rest().await;
     assert_eq!(kinds(&rest)[rest.len() - 2..], ["training.failed", "end"]);
     let error = rest[rest.len() - 2].data["error"].as_str().unwrap();
-    assert!(error.contains("the local backend was stopped"), "{error}");
+    assert!(
+        error.contains("the local backend was stopped while the job was running"),
+        "{error}"
+    );
     let mut stderr = String::new();
     server
         .child
