@@ -120,7 +120,10 @@ class BackendChild {
 
   /** @returns {string} the last words of a backend that did not get ready, for an error message */
   #said() {
-    const lines = this.#held.filter((line) => line.trim() !== "").slice(-KEPT_LINES);
+    const lines = this.#held
+      .map((line) => line.replace(/^arkor-local: /, "").trim())
+      .filter((line) => line !== "")
+      .slice(-KEPT_LINES);
     return lines.length > 0 ? `. It said: ${lines.join(" | ")}` : "";
   }
 
