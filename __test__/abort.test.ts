@@ -38,6 +38,15 @@ it("T28: wait() rejects while the submission goes on", async () => {
   expect(await trainer.start()).toEqual({ jobId: JOB.id });
 });
 
+it("T29: an abort in the moment between start and stream is not lost", async () => {
+  const backend = await Backend.start((stream) => void stream.log(1));
+  const controller = new AbortController();
+  const trainer = backend.trainer({ abortSignal: controller.signal });
+  const waiting = trainer.wait();
+  void trainer.start().then(() => controller.abort(REASON));
+  expect(await rejection(waiting)).toBe(REASON);
+});
+
 describe("T29: wait() rejects at once with signal.reason, that very value,", () => {
   it("when it is connecting", async () => {
     const backend = await Backend.start();

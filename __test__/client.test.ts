@@ -1,11 +1,24 @@
 import { describe, expect, it, vi } from "vitest";
 import { CloudApiClient, CloudApiError } from "../index.js";
-import { Backend, CREDENTIALS, JOB, json, rejection } from "./support/backend.ts";
+import { Backend, CREDENTIALS, gate, JOB, json, rejection } from "./support/backend.ts";
 
 const SCOPE = { orgSlug: "the org", projectSlug: "a/b" };
 const QUERY = "?orgSlug=the%20org&projectSlug=a%2Fb";
 
-const DEPLOYMENT = { id: "d", slug: "s" };
+const DEPLOYMENT = {
+  id: "d",
+  slug: "s",
+  orgId: "o",
+  projectId: "p",
+  target: { kind: "base_model", baseModel: "m" },
+  authMode: "none",
+  urlFormat: "openai_compat",
+  enabled: true,
+  customDomain: null,
+  runRetentionMode: "a newer one",
+  createdAt: "c",
+  updatedAt: "u",
+};
 const KEY = { id: "k", label: "l", prefix: "p", enabled: true, createdAt: "c", lastUsedAt: null };
 
 /** Every call, what it sends and what it gives. */
@@ -197,13 +210,54 @@ describe.each(["the engine", "a fetch of the user's"])("through %s", (via) => {
 
   it("an answer that is not what the call promises names the field", async () => {
     const backend = await Backend.start();
-    backend.on("GET /v1/projects", (_, response) => json(response, 200, { org: {} }));
-    backend.on("GET /v1/endpoints", (_, response) => response.writeHead(200).end("<html>"));
+    const { authMode: _, ...lacking } = DEPLOYMENT;
+    backend
+      .on("GET /v1/projects", (_, response) => json(response, 200, { org: { slug: "o" } }))
+      .on("GET /v1/endpoints/d", (_, response) => json(response, 200, { deployment: 5 }))
+      .on("GET /v1/endpoints/d/keys", (_, response) => json(response, 200, { keys: {} }))
+      .on("GET /v1/endpoints", (_, response) => json(response, 200, { deployments: [lacking] }))
+      .on("POST /v1/projects", (_, response) => response.writeHead(201).end("<html>"));
     const client = clientOf(backend);
-    await expect(client.listProjects("o")).rejects.toThrow(
-      /GET \/v1\/projects.*projects is missing/,
+    await expect(client.listProjects("o")).rejects.toThrow(/listProjects.*projects is missing/);
+    await expect(client.getDeployment("d", SCOPE)).rejects.toThrow(/deployment is no object/);
+    await expect(client.listDeploymentKeys("d", SCOPE)).rejects.toThrow(/keys is no array/);
+    await expect(client.listDeployments(SCOPE)).rejects.toThrow(
+      /deployments\[0\]\.authMode is missing/,
     );
-    await expect(client.listDeployments(SCOPE)).rejects.toThrow(/no JSON object/);
+    const project = { orgSlug: "o", name: "n", slug: "s" };
+    await expect(client.createProject(project)).rejects.toThrow(/no JSON object/);
+  });
+
+  it("a JSON that only JSON.parse reads is an answer like any other", async () => {
+    const backend = await Backend.start();
+    const text = `{"job":${JSON.stringify(JOB).replace("{}", '{"a":1e400,"\\ud800":"\\udfff"}')}}`;
+    backend.on(`GET /v1/jobs/${JOB.id}`, (_, response) => response.writeHead(200).end(text));
+    const { job } = await clientOf(backend).getJob(JOB.id, SCOPE);
+    expect(job.config).toEqual({ a: Number.POSITIVE_INFINITY, "\ud800": "\udfff" });
+  });
+
+  it("T24: openEventStream sends the id as its UTF-8 bytes", async () => {
+    const backend = await Backend.start((stream) => stream.end());
+    await clientOf(backend).openEventStream(JOB.id, SCOPE, { lastEventId: "é日" });
+    const id = backend.opened[0].headers["last-event-id"] as string;
+    expect(Buffer.from(id, "latin1").toString()).toBe("é日");
+  });
+
+  it("the body of a refusal is read only as far as a message can use it", async () => {
+    const backend = await Backend.start();
+    const closed = gate();
+    backend.on("GET /v1/projects", (_, response) => {
+      response.once("close", closed.open).writeHead(500);
+      const pour = () => {
+        while (response.write("x".repeat(65_536)));
+        response.once("drain", pour);
+      };
+      pour();
+    });
+    const error = (await rejection(clientOf(backend).listProjects("o"))) as Error;
+    expect(error).toMatchObject({ status: 500 });
+    expect(error.message).toBe("x".repeat(65_536));
+    await closed.promise;
   });
 
   it("a deprecation goes to onDeprecation, whose errors are ignored", async () => {
@@ -214,13 +268,13 @@ describe.each(["the engine", "a fetch of the user's"])("through %s", (via) => {
       response.setHeader("Sunset", "Sat, 31 Dec 2033 23:59:59 GMT");
       json(response, 200, { org: {}, projects: [] });
     });
-    const onDeprecation = vi.fn(() => {
-      throw new Error("ignored");
-    });
-    await clientOf(backend, { onDeprecation }).listProjects("o");
-    expect(onDeprecation.mock.calls).toEqual([
-      [{ message: "use 2.x", sunset: "Sat, 31 Dec 2033 23:59:59 GMT" }],
-    ]);
+    for (const ignored of [() => Promise.reject(new Error("later")), () => JSON.parse("{")]) {
+      const onDeprecation = vi.fn(ignored);
+      await clientOf(backend, { onDeprecation }).listProjects("o");
+      expect(onDeprecation.mock.calls).toEqual([
+        [{ message: "use 2.x", sunset: "Sat, 31 Dec 2033 23:59:59 GMT" }],
+      ]);
+    }
   });
 });
 
@@ -238,4 +292,21 @@ it("all traffic goes through a given fetch, called as fetch(url, init)", async (
     method: "GET",
     headers: { authorization: `Bearer ${CREDENTIALS.token}` },
   });
+});
+
+it("credentials that can't be used are refused by name, and no value shows", () => {
+  const options = { baseUrl: "http://127.0.0.1:1", credentials: "sk-secret" };
+  // biome-ignore lint/suspicious/noExplicitAny: not what the types allow
+  expect(() => new CloudApiClient(options as any)).toThrow(
+    /^CloudApiClient: credentials: a field has the wrong type/,
+  );
+});
+
+it("T33: a status that Response does not take is a CloudApiError", async () => {
+  const backend = await Backend.start();
+  backend.on("POST /v1/inference/chat", (_, response) => response.writeHead(999).end());
+  const client = new CloudApiClient({ baseUrl: backend.url, credentials: CREDENTIALS });
+  const error = await rejection(client.chat({ scope: SCOPE, body: {} }));
+  expect(error).toBeInstanceOf(CloudApiError);
+  expect(error).toMatchObject({ status: 999 });
 });

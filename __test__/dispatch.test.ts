@@ -165,6 +165,34 @@ it("T9: a failure without a message, or with one that is no string, gets a strin
   }
 });
 
+it("T9: a failure whose message holds NaN shows it as Python wrote it", async () => {
+  const backend = await Backend.start((stream) =>
+    stream.write('data: {"type":"training.failed","error":{"loss":NaN,"max":-Infinity}}\n\n'),
+  );
+  const { job } = await backend.trainer().wait();
+  expect(job.error).toBe('{"loss":NaN,"max":-Infinity}');
+});
+
+it("T8: any number of blocks without a callback stalls nothing", async () => {
+  for (const block of [
+    "event: ping\n\n",
+    "data\n\n",
+    'data: {"type":"training.news"}\n\n',
+    "id: 1\n\n",
+  ]) {
+    const backend = await Backend.start((stream) =>
+      stream.log(1).write(block.repeat(20_000)).log(2).completed(),
+    );
+    const steps: number[] = [];
+    const onLog = async ({ step }: { step: number }) => {
+      steps.push(step);
+      await turn();
+    };
+    await backend.trainer({ callbacks: { onLog } }, { idleTimeoutMs: 0 }).wait();
+    expect(steps).toEqual([1, 2]);
+  }
+});
+
 it("T10: the callback is looked up at dispatch, and called with the object as this", async () => {
   const backend = await Backend.start((stream) => stream.log(1).log(2).log(3).completed());
   const calls: string[] = [];

@@ -2,6 +2,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync 
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import {
+  CloudApiError,
   type Credentials,
   createTrainer,
   credentialsPath,
@@ -306,13 +307,35 @@ describe("an OAuth token that has expired", () => {
     expect(await readCredentials()).toMatchObject({ refreshToken: "refresh-2" });
   });
 
+  it("of another user is not taken from the file", async () => {
+    const { server, expired } = await identityServer();
+    const token = (sub: string) =>
+      `h.${Buffer.from(JSON.stringify({ sub })).toString("base64url")}.s`;
+    await writeCredentials({
+      ...expired,
+      accessToken: token("B"),
+      refreshToken: "of-B",
+      expiresAt: OAUTH.expiresAt,
+    });
+    const backend = await Backend.start();
+    await writeState({ orgSlug: "o", projectSlug: "p", projectId: "i" }, backend.directory);
+    await backend.trainer({}, { credentials: { ...expired, accessToken: token("A") } }).start();
+    expect(backend.requests[0].headers.authorization).toBe("Bearer access-2");
+    expect(server.requests).toHaveLength(1);
+    expect(await readCredentials()).toMatchObject({ refreshToken: "of-B" });
+  });
+
   it("and can't be refreshed says so without showing a token", async () => {
     const { expired } = await identityServer();
     const backend = await Backend.start();
     await writeState({ orgSlug: "o", projectSlug: "p", projectId: "i" }, backend.directory);
     const credentials = { ...expired, refreshToken: "a-used-one" };
     const error = await rejection(backend.trainer({}, { credentials }).start());
-    expect((error as Error).message).toMatch(/login has expired.*HTTP 403.*Log in again/);
+    expect(error).toBeInstanceOf(CloudApiError);
+    expect(error).toMatchObject({
+      status: 401,
+      message: expect.stringMatching(/login has expired.*HTTP 403.*Log in again/),
+    });
     expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain("a-used-one");
     expect(backend.requests).toEqual([]);
   });
@@ -326,6 +349,8 @@ it("ARKOR_LOCAL_TOKEN is the local identity: nothing is read or written, no clou
   vi.stubEnv("ARKOR_CLOUD_API_URL", backend.url);
   const cwd = path.join(temporaryDirectory(), "Demo");
   mkdirSync(cwd);
+  expect(await ensureCredentials()).toMatchObject({ token: "of-the-local-backend" });
+  expect(await readCredentials()).toMatchObject({ token: "of-the-local-backend" });
   const input = { name: "run", model: "m", dataset: { type: "blob", url: "u" } } as const;
   await createTrainer(input, { cwd, credentials: CREDENTIALS }).wait();
   for (const { headers, query } of backend.requests) {

@@ -50,6 +50,27 @@ describe("start", () => {
     await expect(backend.trainer().start()).rejects.toThrow(/POST \/v1\/jobs.*job\.createdAt/);
   });
 
+  it("T1: a field of any name in the input, and any job that JSON.parse reads, are no error", async () => {
+    const backend = await Backend.start();
+    const text = JSON.stringify({ job: JOB }).replace("{}", '{"a":1e400,"b":"\\ud800"}');
+    backend.on("POST /v1/jobs", (_, response) => response.writeHead(201).end(text));
+    // biome-ignore lint/suspicious/noExplicitAny: not what the types allow
+    const odd = { 'we"ird': 1, lora: null, name: "\ud800" } as any;
+    expect(await backend.trainer(odd).start()).toEqual({ jobId: JOB.id });
+    expect(backend.to("POST /v1/jobs")[0].body).toContain('"name":"\\ud800"');
+  });
+
+  it("T1, T33: a failure that nobody waits for is an unhandled rejection, as with any promise", async () => {
+    const { stdout } = await runScript(`
+      process.on("unhandledRejection", ({ message }) => console.log(message));
+      const context = { baseUrl: "http://127.0.0.1:1", cwd: "/", credentials: { mode: "oauth" } };
+      const input = { name: "run", model: "m", dataset: { type: "blob", url: "u" } };
+      const trainer = arkor.createTrainer(input, context);
+      trainer.start();
+    `);
+    expect(stdout).toBe("createTrainer: missing field `accessToken`\n");
+  });
+
   it("T2: opens no stream and runs no callback", async () => {
     const backend = await Backend.start((stream) => stream.log(1).completed().end());
     let called = 0;

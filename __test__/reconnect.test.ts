@@ -255,10 +255,27 @@ it("createTrainer names an option that it can't use", async () => {
     [{}, { reconnectDelayMs: -1 }, "context.reconnectDelayMs"],
     [{}, { idleTimeoutMs: Number.NaN }, "context.idleTimeoutMs"],
     [{}, { maxReconnectAttempts: "3" }, "context.maxReconnectAttempts"],
+    [{}, { maxReconnectAttempts: 1.5 }, "context.maxReconnectAttempts"],
     [{ callbackErrors: "ignore" }, {}, "`callbackErrors`"],
   ] as const;
   for (const [input, context, named] of wrong) {
     // biome-ignore lint/suspicious/noExplicitAny: not what the types allow
     expect(() => backend.trainer(input as any, context as any)).toThrow(named);
+  }
+});
+
+it("a listener that throws, now or later, changes nothing", async () => {
+  for (const onReconnect of [
+    () => Promise.reject(new Error("later")),
+    () => {
+      throw new Error("now");
+    },
+  ]) {
+    const backend = await Backend.start(
+      (stream) => stream.end(),
+      (stream) => stream.completed(),
+    );
+    const context = { onReconnect, maxReconnectAttempts: 2 ** 40 };
+    expect((await backend.trainer({}, context).wait()).job.status).toBe("completed");
   }
 });

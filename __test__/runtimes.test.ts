@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { createServer as createTlsServer } from "node:https";
+import { createSecureServer } from "node:http2";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { Worker } from "node:worker_threads";
@@ -187,21 +187,22 @@ it("T36: a worker's own process.env counts", async () => {
 
 it("T36: a refused certificate is told, and accepted with NODE_EXTRA_CA_CERTS", async () => {
   const fixtures = path.join(__dirname, "fixtures");
-  const server = createTlsServer(
+  const versions: string[] = [];
+  const server = createSecureServer(
     {
       key: readFileSync(path.join(fixtures, "localhost.key.pem")),
       cert: readFileSync(path.join(fixtures, "localhost.cert.pem")),
+      allowHTTP1: true,
     },
     (request, response) => {
+      versions.push(request.httpVersion);
       request.resume();
-      json(response, 201, { job: JOB });
+      response.writeHead(201, { "content-type": "application/json" });
+      response.end(JSON.stringify({ job: JOB }));
     },
   );
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
+  onTestFinished(() => void server.close());
   const backend = await Backend.start();
   await backend.trainer().start();
   const baseUrl = `https://localhost:${(server.address() as AddressInfo).port}`;
@@ -215,4 +216,6 @@ it("T36: a refused certificate is told, and accepted with NODE_EXTRA_CA_CERTS", 
     NODE_EXTRA_CA_CERTS: path.join(fixtures, "authority.cert.pem"),
   });
   expect(accepted.stdout).toBe("job-1\n");
+  // T7: trainers must not share HTTP/2's window of one connection.
+  expect(versions).toEqual(["1.1"]);
 });

@@ -4,7 +4,7 @@
 
 const binding = require("../binding.js");
 const { readEnvironment } = require("./environment.js");
-const { native } = require("./errors.js");
+const { native, nativeSync, tell } = require("./errors.js");
 const { request } = require("./response.js");
 
 /** @typedef {import("..").DeploymentScope} Scope */
@@ -16,8 +16,8 @@ class CloudApiClient {
 
   /** @param {import("..").CloudApiClientOptions} options */
   constructor({ baseUrl, credentials, fetch, onDeprecation }) {
-    const environment = JSON.stringify(readEnvironment());
-    this.#native = new binding.NativeClient(environment, baseUrl, JSON.stringify(credentials));
+    const identity = JSON.stringify(credentials);
+    this.#native = nativeSync(() => new binding.NativeClient(baseUrl, identity));
     this.#fetch = fetch;
     this.#onDeprecation = onDeprecation;
   }
@@ -139,7 +139,7 @@ class CloudApiClient {
   async #call(name, args) {
     const response = await this.#open(name, args);
     const text = await response.text();
-    const answer = await native(async () => binding.clientAnswer(name, JSON.stringify(args), text));
+    const answer = nativeSync(() => binding.clientAnswer(name, text));
     return answer == null ? undefined : JSON.parse(answer);
   }
 
@@ -152,39 +152,43 @@ class CloudApiClient {
    */
   async #open(name, args, signal) {
     const text = JSON.stringify(args);
+    const environment = readEnvironment();
+    const surroundings = JSON.stringify(environment);
     const response = this.#fetch
-      ? await this.#viaFetch(this.#fetch, name, text, signal)
-      : await request(signal, async (abort) => this.#native.send(name, text, abort));
+      ? await this.#viaFetch(this.#fetch, surroundings, name, text, signal)
+      : await request(signal, async (abort) => this.#native.send(surroundings, name, text, abort));
     this.#tellDeprecation(response.headers);
     if (response.ok) return response;
-    const words = await response.text();
+    const words = await beginning(response);
     const location = response.headers.get("location") ?? undefined;
-    const { packageManager } = readEnvironment();
-    await native(async () =>
-      binding.clientRefusal(response.status, words, location, packageManager),
+    nativeSync(() =>
+      binding.clientRefusal(response.status, words, location, environment.packageManager),
     );
     throw new Error("unreachable: a refusal always throws");
   }
 
   /**
    * @param {typeof globalThis.fetch} fetch
+   * @param {string} surroundings
    * @param {string} name
    * @param {string} text
    * @param {AbortSignal | undefined} signal
    */
-  async #viaFetch(fetch, name, text, signal) {
+  async #viaFetch(fetch, surroundings, name, text, signal) {
     const { url, method, headers, body } = await native(async () =>
-      this.#native.prepare(name, text),
+      this.#native.prepare(surroundings, name, text),
     );
     /** @type {Record<string, string>} */
     const fields = {};
-    for (let at = 0; at < headers.length; at += 2) fields[headers[at]] = headers[at + 1];
+    for (let at = 0; at < headers.length; at += 2) {
+      // `fetch` takes header values as Latin-1; the bytes on the wire are UTF-8 (T24).
+      fields[headers[at]] = Buffer.from(headers[at + 1], "utf8").toString("latin1");
+    }
     return fetch(url, { method, headers: fields, body: body ?? undefined, signal });
   }
 
   /** @param {Headers} headers */
   #tellDeprecation(headers) {
-    if (!this.#onDeprecation) return;
     const header = (/** @type {string} */ name) => headers.get(name) ?? undefined;
     const notice = binding.readDeprecation(
       header("deprecation"),
@@ -192,12 +196,31 @@ class CloudApiClient {
       header("sunset"),
     );
     if (!notice) return;
-    try {
-      this.#onDeprecation({ message: notice.message, sunset: notice.sunset ?? null });
-    } catch {
-      // Told for information; an error in there is ignored.
-    }
+    if (!this.#onDeprecation) binding.noteDeprecation(notice);
+    else tell(this.#onDeprecation, { message: notice.message, sunset: notice.sunset ?? null });
   }
+}
+
+/** This much of the body of a refusal is read, in bytes. */
+const REFUSAL_LIMIT = 64 * 1024;
+
+/**
+ * As much of a refusal's body as a message can use; the rest may be without end.
+ * @param {Response} response
+ */
+async function beginning(response) {
+  const reader = response.body?.getReader();
+  if (!reader) return "";
+  const parts = [];
+  let length = 0;
+  while (length < REFUSAL_LIMIT) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    parts.push(value);
+    length += value.length;
+  }
+  await reader.cancel();
+  return Buffer.concat(parts).subarray(0, REFUSAL_LIMIT).toString();
 }
 
 module.exports = { CloudApiClient };

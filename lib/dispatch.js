@@ -5,7 +5,7 @@
 "use strict";
 
 const binding = require("../binding.js");
-const { toError, wordsOf } = require("./errors.js");
+const { tell, toError, wordsOf } = require("./errors.js");
 
 /** Numbers for each event: flags, step, five metrics. */
 const COLUMNS = 7;
@@ -180,19 +180,15 @@ class Dispatcher {
 
   /** @param {string} text */
   #reconnecting(text) {
-    try {
-      const { attempt, delayMs, lastEventId, byCallback, error } = JSON.parse(text);
-      const notice = {
-        attempt,
-        delayMs,
-        error: byCallback ? this.thrown : error ? toError(error) : undefined,
-        lastEventId: lastEventId ?? undefined,
-      };
-      this.onReconnect?.(notice);
-      for (const observer of this.observers) observer.onReconnect?.(notice);
-    } catch {
-      // Told for information: what a listener makes of it must not change the run.
-    }
+    const { attempt, delayMs, lastEventId, byCallback, error } = JSON.parse(text);
+    const notice = {
+      attempt,
+      delayMs,
+      error: byCallback ? this.thrown : error ? toError(error) : undefined,
+      lastEventId: lastEventId ?? undefined,
+    };
+    tell(this.onReconnect, notice);
+    for (const { onReconnect } of this.observers) tell(onReconnect, notice);
     this.native.ack(DONE, 0);
   }
 }
@@ -231,8 +227,8 @@ function parse(text) {
 function warn(name, step, error, skipped) {
   const where = Number.isNaN(step) ? name : `${name} at step ${step}`;
   const next = skipped
-    ? "the stream is opened again after this event, which is skipped"
-    : "the stream is opened again, and this event, which has no id, comes again";
+    ? "its id counts as seen, so the event is skipped when the stream is opened again"
+    : "it has no id, so the event comes again when the stream is opened again";
   process.emitWarning(`${where} threw: ${wordsOf(error)}; ${next}`, "ArkorCallbackWarning");
 }
 

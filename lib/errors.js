@@ -58,18 +58,35 @@ function withFields(error, { name, code, status }) {
   return error;
 }
 
+const KINDS = new Set(["api", "network", "named", "exhausted", "plain"]);
+
 /**
- * What a native call rejected with, or threw.
- * @param {unknown} crossing
+ * What a native call rejected with, or threw. Not told by `instanceof`: the error may be of
+ * another realm (Jest, `node:vm`).
+ * @param {any} crossing
  * @param {unknown} [thrown]
  * @returns {unknown}
  */
 function fromNative(crossing, thrown) {
-  if (!(crossing instanceof Error)) return crossing;
   try {
-    return toError(JSON.parse(crossing.message), thrown);
+    const description = JSON.parse(crossing.message);
+    return KINDS.has(description.kind) ? toError(description, thrown) : crossing;
   } catch {
     return crossing;
+  }
+}
+
+/**
+ * Runs a synchronous native call; what it throws is the error that the user sees.
+ * @template T
+ * @param {() => T} call
+ * @returns {T}
+ */
+function nativeSync(call) {
+  try {
+    return call();
+  } catch (crossing) {
+    throw fromNative(crossing);
   }
 }
 
@@ -95,10 +112,25 @@ async function native(call, thrown) {
  */
 function wordsOf(thrown) {
   try {
-    return thrown instanceof Error ? thrown.message : String(thrown);
+    return String(thrown instanceof Error ? thrown.message : thrown);
   } catch {
     return "a value without words";
   }
 }
 
-module.exports = { CloudApiError, native, toError, wordsOf };
+/**
+ * Tells a listener something for its information: what it makes of it, now or later, must not
+ * change what goes on here.
+ * @template T
+ * @param {((value: T) => unknown) | undefined} listener
+ * @param {T} value
+ */
+function tell(listener, value) {
+  try {
+    Promise.resolve(listener?.(value)).catch(() => {});
+  } catch {
+    // As above.
+  }
+}
+
+module.exports = { CloudApiError, native, nativeSync, tell, toError, wordsOf };

@@ -13,7 +13,8 @@ function credentialsPath() {
 
 /** @returns {Promise<import("..").Credentials | null>} */
 async function readCredentials() {
-  return parsed(await native(async () => binding.readCredentials(homedir())));
+  const environment = JSON.stringify(readEnvironment());
+  return parsed(await native(async () => binding.readCredentials(environment)));
 }
 
 /** @param {import("..").Credentials} credentials */

@@ -2,7 +2,7 @@
 "use strict";
 
 const binding = require("../binding.js");
-const { native } = require("./errors.js");
+const { CloudApiError, native } = require("./errors.js");
 
 /** Bytes asked for at once. */
 const CHUNK = 64 * 1024;
@@ -18,12 +18,16 @@ const NULL_BODY = new Set([101, 204, 205, 304]);
 async function request(signal, send) {
   signal?.throwIfAborted();
   const abort = new binding.NativeAbort();
-  const onAbort = () => abort.abort();
-  signal?.addEventListener("abort", onAbort, { once: true });
-  const release = () => signal?.removeEventListener("abort", onAbort);
+  /** @type {() => void} */
+  let onAbort = () => abort.abort();
+  const listener = () => onAbort();
+  signal?.addEventListener("abort", listener, { once: true });
+  const release = () => signal?.removeEventListener("abort", listener);
   try {
     const answer = await native(() => send(abort));
-    return toResponse(answer, signal, release);
+    const body = toStream(answer, signal, release);
+    onAbort = body.abort;
+    return toResponse(answer, body.stream, release);
   } catch (error) {
     release();
     throw signal?.aborted ? signal.reason : error;
@@ -32,68 +36,75 @@ async function request(signal, send) {
 
 /**
  * @param {import("../binding.js").NativeResponse} answer
- * @param {AbortSignal | null | undefined} signal
+ * @param {ReadableStream} stream
  * @param {() => void} release
  * @returns {Response}
  */
-function toResponse(answer, signal, release) {
-  const { status } = answer;
-  /** @type {ReadableStream | null} */
-  let body = null;
-  if (NULL_BODY.has(status)) {
+function toResponse(answer, stream, release) {
+  const { status, statusText, headers, url } = answer;
+  const hasBody = !NULL_BODY.has(status);
+  if (!hasBody) {
     answer.close();
     release();
-  } else {
-    body = toStream(answer, signal, release);
   }
-  const response = new Response(body, { status, headers: pairs(answer.headers) });
-  Object.defineProperty(response, "url", { value: answer.url });
-  return response;
+  try {
+    const response = new Response(hasBody ? stream : null, {
+      status,
+      statusText,
+      headers: pairs(headers),
+    });
+    Object.defineProperty(response, "url", { value: url });
+    return response;
+  } catch {
+    // `Response` takes 200 to 599 only.
+    answer.close();
+    throw new CloudApiError(status, `cloud-api ${status}`);
+  }
 }
 
 /**
+ * The body as a stream, and what an abort does to it, whether it is being read or not.
  * @param {import("../binding.js").NativeResponse} answer
  * @param {AbortSignal | null | undefined} signal
  * @param {() => void} release
- * @returns {ReadableStream}
+ * @returns {{ stream: ReadableStream, abort: () => void }}
  */
 function toStream(answer, signal, release) {
-  /** @type {(() => void) | undefined} */
-  let onAbort;
-  const end = () => {
-    release();
-    if (onAbort) signal?.removeEventListener("abort", onAbort);
-  };
-  return new ReadableStream(
+  /** @type {ReadableByteStreamController} */
+  let controller;
+  const stream = new ReadableStream(
     {
       type: "bytes",
-      start(controller) {
-        // Also a body that nobody reads at the moment is at an end.
-        onAbort = () => controller.error(signal?.reason);
-        signal?.addEventListener("abort", onAbort, { once: true });
+      start(started) {
+        controller = started;
       },
-      async pull(controller) {
+      async pull() {
         try {
           const bytes = await native(() => answer.next(CHUNK));
           if (bytes) {
             controller.enqueue(/** @type {Uint8Array<ArrayBuffer>} */ (bytes));
             return;
           }
-          end();
+          release();
           controller.close();
           controller.byobRequest?.respond(0);
         } catch (error) {
-          end();
+          release();
           throw signal?.aborted ? signal.reason : error;
         }
       },
       cancel() {
-        end();
+        release();
         answer.close();
       },
     },
     { highWaterMark: 0 },
   );
+  const abort = () => {
+    controller.error(signal?.reason);
+    answer.close();
+  };
+  return { stream, abort };
 }
 
 /**

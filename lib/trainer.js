@@ -2,6 +2,7 @@
 // callbacks, the abort signal, what was thrown) and leaves every decision to Rust.
 "use strict";
 
+const path = require("node:path");
 const binding = require("../binding.js");
 const { Dispatcher } = require("./dispatch.js");
 const { readEnvironment } = require("./environment.js");
@@ -62,26 +63,32 @@ class Trainer {
 
   /** T1: one submission, whoever asks; a failed one can be tried again. */
   start() {
-    if (this.#starting === undefined) {
-      const starting = this.#submit();
-      this.#starting = starting;
-      starting.catch(() => {
-        this.#starting = undefined;
-      });
-    }
+    this.#starting ??= this.#submitOrForget();
     return this.#starting;
   }
 
   /** T4: one run, whoever waits; after a rejection the next call resumes. */
   wait() {
-    if (this.#waiting === undefined) {
-      const waiting = this.#follow();
-      this.#waiting = waiting;
-      waiting.catch(() => {
-        this.#waiting = undefined;
-      });
-    }
+    this.#waiting ??= this.#followOrForget();
     return this.#waiting;
+  }
+
+  async #submitOrForget() {
+    try {
+      return await this.#submit();
+    } catch (error) {
+      this.#starting = undefined;
+      throw error;
+    }
+  }
+
+  async #followOrForget() {
+    try {
+      return await this.#follow();
+    } catch (error) {
+      this.#waiting = undefined;
+      throw error;
+    }
   }
 
   /** T5 */
@@ -104,7 +111,7 @@ class Trainer {
       environment: readEnvironment(),
       baseUrl,
       credentials: credentials ?? undefined,
-      directory: cwd ?? process.cwd(),
+      directory: path.resolve(cwd ?? "."),
     });
     const job = JSON.parse(await native(async () => this.#native.start(submission)));
     this.#dispatcher = new Dispatcher({
@@ -130,6 +137,7 @@ class Trainer {
         () => dispatcher.thrown,
       );
       signal?.addEventListener("abort", onAbort, { once: true });
+      if (signal?.aborted) onAbort();
       const end = await waiting;
       switch (end.kind) {
         case "threw":
@@ -201,14 +209,21 @@ function nativeOptions(input, context) {
       context.maxReconnectDelayMs ?? MAX_RECONNECT_DELAY_MS,
     ),
     maxReconnectAttempts:
-      attempts == null || attempts === Number.POSITIVE_INFINITY
-        ? undefined
-        : span("maxReconnectAttempts", attempts),
+      attempts == null || attempts === Number.POSITIVE_INFINITY ? undefined : count(attempts),
     // T26: 0 and Infinity are off.
     idleTimeoutMs:
       idle === 0 || idle === Number.POSITIVE_INFINITY ? undefined : span("idleTimeoutMs", idle),
     rejectCallbackErrors: mode === "reject",
   };
+}
+
+/** @param {unknown} attempts */
+function count(attempts) {
+  const number = span("maxReconnectAttempts", attempts);
+  if (Number.isInteger(number)) return Math.min(number, 2 ** 32 - 1);
+  throw new TypeError(
+    `createTrainer: context.maxReconnectAttempts must be a whole number, not ${number}`,
+  );
 }
 
 /**

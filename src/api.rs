@@ -24,6 +24,9 @@ pub use refusal::message as refusal_message;
 /// `start()`, `cancel()` and the last look at a job give up after this long (T1).
 pub const CALL_LIMIT: Duration = Duration::from_secs(60);
 
+/// This much of the body of a refusal is read, in bytes.
+pub const REFUSAL_LIMIT: usize = 64 * 1024;
+
 /// What every request says about its sender, with the package's version.
 pub const CLIENT_HEADER: &str = concat!("arkor/", env!("CARGO_PKG_VERSION"));
 
@@ -60,11 +63,22 @@ impl Api {
         }
     }
 
-    /// Sends a request and hands back whatever the backend answers.
+    /// Sends a request and hands back whatever the backend answers; keeps what it says about the
+    /// age of this SDK.
     ///
     /// # Errors
     /// [`Error::Network`].
     pub async fn send(&self, request: &Request) -> Result<reqwest::Response> {
+        let response = self.exchange(request).await?;
+        deprecation::note(deprecation::of(&response));
+        Ok(response)
+    }
+
+    /// Sends a request and hands back whatever the backend answers.
+    ///
+    /// # Errors
+    /// [`Error::Network`].
+    pub async fn exchange(&self, request: &Request) -> Result<reqwest::Response> {
         let url = format!("{}{}", self.base_url, request.target());
         let mut builder = self.http.request(request.method.clone(), &url);
         for (name, value) in headers(request, self.token.as_deref()) {
@@ -90,7 +104,6 @@ impl Api {
             .send()
             .await
             .map_err(|error| network_error(&error))?;
-        deprecation::note(&response);
         Ok(response)
     }
 
@@ -111,17 +124,11 @@ impl Api {
     /// # Errors
     /// [`Error::Network`], [`Error::Api`].
     pub async fn call(&self, request: &Request) -> Result<String> {
-        let exchange = async {
+        within_limit(&request.to_string(), async {
             let response = self.open(request).await?;
             response.text().await.map_err(|error| network_error(&error))
-        };
-        timeout(CALL_LIMIT, exchange).await.unwrap_or_else(|_| {
-            let seconds = CALL_LIMIT.as_secs();
-            Err(Error::Network {
-                code: Some("ETIMEDOUT".to_owned()),
-                message: format!("no answer to {request} within {seconds} s"),
-            })
         })
+        .await
     }
 
     /// Opens a job's event stream after the last event id, if there is one.
@@ -154,7 +161,7 @@ impl Api {
     async fn refused(&self, response: reqwest::Response) -> Error {
         let status = response.status().as_u16();
         let location = response.headers().get(reqwest::header::LOCATION).cloned();
-        let text = response.text().await.unwrap_or_default();
+        let text = beginning(response).await;
         let manager = self.package_manager.as_deref();
         let location = location.as_ref().and_then(|value| value.to_str().ok());
         Error::Api {
@@ -162,6 +169,33 @@ impl Api {
             message: refusal::message(status, &text, location, manager),
         }
     }
+}
+
+/// Gives up on `what` after [`CALL_LIMIT`].
+///
+/// # Errors
+/// Those of the future, and [`Error::Network`] with `ETIMEDOUT`.
+pub async fn within_limit<T>(what: &str, future: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(CALL_LIMIT, future).await.unwrap_or_else(|_| {
+        let seconds = CALL_LIMIT.as_secs();
+        Err(Error::Network {
+            code: Some("ETIMEDOUT".to_owned()),
+            message: format!("no answer to {what} within {seconds} s"),
+        })
+    })
+}
+
+/// As much of a refusal's body as a message can use; the rest may be without end.
+async fn beginning(mut response: reqwest::Response) -> String {
+    let mut text = Vec::new();
+    while text.len() < REFUSAL_LIMIT {
+        match response.chunk().await {
+            Ok(Some(chunk)) => text.extend_from_slice(&chunk),
+            _ => break,
+        }
+    }
+    text.truncate(REFUSAL_LIMIT);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// The headers of a request, names in lower case.

@@ -4,48 +4,64 @@
 //! requests and gets the same answers as one that goes through [`crate::api`].
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::api::calls::{self, Request, Scope};
 use crate::error::{Error, Result};
 use crate::job;
+use crate::json::fields;
 
-/// What the answer to a call holds, besides being 2xx.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    /// Nothing that anybody reads.
-    Nothing,
-    /// `{ job }`, perhaps with more.
-    Job,
-    /// An object with these fields.
-    Fields(&'static [&'static str]),
-    /// `{ keys }` whose entries must not hold a `plaintext`: it is shown once, at creation.
-    Keys,
+/// What a field of an answer holds.
+#[derive(Debug, Clone, Copy)]
+enum Content {
+    /// An object with these fields at least.
+    Object(&'static [&'static str]),
+    /// An array of such objects.
+    Array(&'static [&'static str]),
 }
+
+/// The fields of the answer to a call; none where nobody reads it.
+type Shape = &'static [(&'static str, Content)];
+
+const PROJECT: &[&str] = &["id", "slug", "name", "orgId"];
+const DEPLOYMENT: &[&str] = &[
+    "id",
+    "slug",
+    "orgId",
+    "projectId",
+    "target",
+    "authMode",
+    "enabled",
+    "createdAt",
+    "updatedAt",
+];
+const KEY: &[&str] = &["id", "label", "prefix", "enabled", "createdAt"];
+const NEW_KEY: &[&str] = &["id", "label", "prefix", "enabled", "createdAt", "plaintext"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ProjectArguments {
     org_slug: String,
-    #[serde(default)]
     name: String,
-    #[serde(default)]
     slug: String,
 }
 
 #[derive(Deserialize)]
-struct JobArguments {
-    #[serde(flatten)]
-    scope: Scope,
-    name: String,
+#[serde(rename_all = "camelCase")]
+struct OrgArguments {
+    org_slug: String,
 }
 
 #[derive(Deserialize)]
-struct ConfigArgument<'a> {
+#[serde(rename_all = "camelCase")]
+struct JobArguments<'a> {
+    org_slug: String,
+    project_slug: String,
     #[serde(borrow)]
-    config: Option<&'a RawValue>,
+    name: &'a RawValue,
+    #[serde(borrow)]
+    config: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -72,22 +88,30 @@ struct InScope<'a> {
 pub fn request(call: &str, arguments: &str) -> Result<Request> {
     let in_scope = || read::<InScope<'_>>(call, arguments);
     Ok(match call {
-        "listProjects" => {
-            calls::list_projects(&owned::<ProjectArguments>(call, arguments)?.org_slug)
-        }
+        "listProjects" => calls::list_projects(&read::<OrgArguments>(call, arguments)?.org_slug),
         "createProject" => {
             let ProjectArguments {
                 org_slug,
                 name,
                 slug,
-            } = owned(call, arguments)?;
+            } = read(call, arguments)?;
             calls::create_project(&org_slug, &name, &slug)
         }
         "createJob" => {
-            let JobArguments { scope, name } = owned(call, arguments)?;
-            let config = read::<ConfigArgument<'_>>(call, arguments)?.config;
-            let config = config.ok_or_else(|| lacks(call, "config"))?;
-            calls::create_job(&scope, &name, config)
+            let JobArguments {
+                org_slug,
+                project_slug,
+                name,
+                config,
+            } = read(call, arguments)?;
+            calls::create_job(
+                &Scope {
+                    org_slug,
+                    project_slug,
+                },
+                name,
+                config,
+            )
         }
         "getJob" => by_id(call, arguments, calls::get_job)?,
         "cancelJob" => by_id(call, arguments, calls::cancel_job)?,
@@ -97,7 +121,7 @@ pub fn request(call: &str, arguments: &str) -> Result<Request> {
                 scope,
                 last_event_id,
                 ..
-            } = owned(call, arguments)?;
+            } = read(call, arguments)?;
             let last = last_event_id.as_deref().filter(|id| !id.is_empty());
             calls::stream_events(&scope, &id, last)
         }
@@ -129,7 +153,7 @@ pub fn request(call: &str, arguments: &str) -> Result<Request> {
         "revokeDeploymentKey" => {
             let ById {
                 id, scope, key_id, ..
-            } = owned(call, arguments)?;
+            } = read(call, arguments)?;
             let key = key_id.ok_or_else(|| lacks(call, "keyId"))?;
             calls::revoke_deployment_key(&scope, &id, &key)
         }
@@ -141,64 +165,88 @@ pub fn request(call: &str, arguments: &str) -> Result<Request> {
 ///
 /// # Errors
 /// When the answer lacks what the call promises; the message names the field.
-pub fn answer(call: &str, request: &Request, text: &str) -> Result<Option<String>> {
-    let from = request.to_string();
-    match shape(call) {
-        Shape::Nothing => Ok(None),
-        Shape::Job => job::read(text, &from).map(|_| Some(text.to_owned())),
-        Shape::Fields(fields) => {
-            object(text, &from, fields)?;
-            Ok(Some(text.to_owned()))
-        }
-        Shape::Keys => {
-            let mut answer = object(text, &from, &["keys"])?;
-            if let Some(Value::Array(keys)) = answer.get_mut("keys") {
-                for key in keys.iter_mut().filter_map(Value::as_object_mut) {
-                    key.remove("plaintext");
-                }
-            }
-            Ok(Some(Value::Object(answer).to_string()))
-        }
+pub fn answer(call: &str, text: &str) -> Result<Option<String>> {
+    let from = format!("CloudApiClient.{call}");
+    let Some(shape) = shape(call) else {
+        return Ok(None);
+    };
+    if matches!(call, "createJob" | "getJob") {
+        job::read(text, &from)?;
     }
-}
-
-fn shape(call: &str) -> Shape {
-    match call {
-        "listProjects" => Shape::Fields(&["org", "projects"]),
-        "createProject" => Shape::Fields(&["project"]),
-        "createJob" | "getJob" => Shape::Job,
-        "listDeployments" => Shape::Fields(&["deployments"]),
-        "getDeployment" | "createDeployment" | "updateDeployment" => Shape::Fields(&["deployment"]),
-        "listDeploymentKeys" => Shape::Keys,
-        "createDeploymentKey" => Shape::Fields(&["key"]),
-        _ => Shape::Nothing,
-    }
-}
-
-fn object(text: &str, from: &str, fields: &[&str]) -> Result<Map<String, Value>> {
-    let unusable = |what: &str| {
+    let unusable = |what: String| {
         Error::plain(format!(
             "The backend's answer to {from} is not usable: {what}"
         ))
     };
-    let answer: Map<String, Value> =
-        serde_json::from_str(text).map_err(|_| unusable("it is no JSON object"))?;
-    match fields
-        .iter()
-        .find(|field| answer.get(**field).is_none_or(Value::is_null))
-    {
-        Some(missing) => Err(unusable(&format!("{missing} is missing"))),
-        None => Ok(answer),
+    let answer = fields(text).map_err(|_| unusable("it is no JSON object".to_owned()))?;
+    for (name, content) in shape {
+        let raw = answer
+            .get(name.as_bytes())
+            .ok_or_else(|| unusable(format!("{name} is missing")))?;
+        check(name, raw, *content).map_err(unusable)?;
+    }
+    if call == "listDeploymentKeys" {
+        return without_plaintext(text).map(Some);
+    }
+    Ok(Some(text.to_owned()))
+}
+
+fn shape(call: &str) -> Option<Shape> {
+    use Content::{Array, Object};
+    Some(match call {
+        "listProjects" => &[("org", Object(&["slug"])), ("projects", Array(PROJECT))],
+        "createProject" => &[("project", Object(PROJECT))],
+        "createJob" | "getJob" => &[],
+        "listDeployments" => &[("deployments", Array(DEPLOYMENT))],
+        "getDeployment" | "createDeployment" | "updateDeployment" => {
+            &[("deployment", Object(DEPLOYMENT))]
+        }
+        "listDeploymentKeys" => &[("keys", Array(KEY))],
+        "createDeploymentKey" => &[("key", Object(NEW_KEY))],
+        _ => return None,
+    })
+}
+
+/// Whether a field holds what it should; the error names what is missing.
+fn check(name: &str, raw: &RawValue, content: Content) -> std::result::Result<(), String> {
+    match content {
+        Content::Object(required) => {
+            let object = fields(raw.get()).map_err(|_| format!("{name} is no object"))?;
+            match required
+                .iter()
+                .find(|field| !object.contains_key(field.as_bytes()))
+            {
+                Some(missing) => Err(format!("{name}.{missing} is missing")),
+                None => Ok(()),
+            }
+        }
+        Content::Array(required) => {
+            let items: Vec<&RawValue> =
+                serde_json::from_str(raw.get()).map_err(|_| format!("{name} is no array"))?;
+            items.iter().enumerate().try_for_each(|(index, item)| {
+                check(&format!("{name}[{index}]"), item, Content::Object(required))
+            })
+        }
     }
 }
 
-fn by_id(call: &str, arguments: &str, make: fn(&Scope, &str) -> Request) -> Result<Request> {
-    let ById { id, scope, .. } = owned(call, arguments)?;
-    Ok(make(&scope, &id))
+/// A key is shown once, when it is made; a list must not hold it.
+fn without_plaintext(text: &str) -> Result<String> {
+    let unusable = |error: serde_json::Error| {
+        Error::plain(format!("CloudApiClient.listDeploymentKeys: {error}"))
+    };
+    let mut answer: Map<String, Value> = serde_json::from_str(text).map_err(unusable)?;
+    if let Some(Value::Array(keys)) = answer.get_mut("keys") {
+        for key in keys.iter_mut().filter_map(Value::as_object_mut) {
+            key.remove("plaintext");
+        }
+    }
+    serde_json::to_string(&answer).map_err(unusable)
 }
 
-fn owned<T: DeserializeOwned>(call: &str, arguments: &str) -> Result<T> {
-    read(call, arguments)
+fn by_id(call: &str, arguments: &str, make: fn(&Scope, &str) -> Request) -> Result<Request> {
+    let ById { id, scope, .. } = read(call, arguments)?;
+    Ok(make(&scope, &id))
 }
 
 fn read<'a, T: Deserialize<'a>>(call: &str, arguments: &'a str) -> Result<T> {

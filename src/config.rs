@@ -1,12 +1,11 @@
 //! `TrainerInput` → the job's config: field by field. Values go through verbatim,
 //! the backend is the judge of them.
 
-use std::collections::HashMap;
-
 use serde::ser::SerializeMap;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::error::{Error, Result};
+use crate::json::{Fields, fields};
 
 /// The input's field, its name in the config. Fields of `lora` are written `lora.…`.
 const FIELDS: [(&str, &str); 21] = [
@@ -33,25 +32,23 @@ const FIELDS: [(&str, &str); 21] = [
     ("dryRun", "dryRun"),
 ];
 
-type Fields<'a> = HashMap<&'a str, &'a RawValue>;
-
 /// The config of an input, both JSON text.
 ///
 /// # Errors
 /// When the input or its `lora` is no object.
 pub fn from_input(input: &str) -> Result<Box<RawValue>> {
-    let input: Fields<'_> = serde_json::from_str(input)
-        .map_err(|_| Error::plain("createTrainer: the input must be an object"))?;
-    let lora: Fields<'_> = match input.get("lora") {
-        None => Fields::new(),
-        Some(raw) => serde_json::from_str(raw.get()).map_err(|_| {
+    let input =
+        fields(input).map_err(|_| Error::plain("createTrainer: the input must be an object"))?;
+    let lora = match input.get(b"lora".as_slice()).map(|raw| raw.get()) {
+        None | Some("null") => Fields::new(),
+        Some(lora) => fields(lora).map_err(|_| {
             Error::plain("createTrainer: `lora` must be an object such as { r: 16, alpha: 32 }")
         })?,
     };
     let entries = FIELDS.iter().filter_map(|(from, to)| {
         let value = match from.strip_prefix("lora.") {
-            Some(field) => lora.get(field),
-            None => input.get(from),
+            Some(field) => lora.get(field.as_bytes()),
+            None => input.get(from.as_bytes()),
         };
         value.map(|value| (*to, *value))
     });
@@ -83,7 +80,7 @@ mod tests {
     fn every_field_gets_its_name_and_keeps_its_value() {
         let input = r#"{"model":"m","dataset":{"type":"blob","url":"u"},
             "lora":{"r":8,"alpha":16,"maxLength":256,"loadIn4bit":false},
-            "learningRate":1e-7,"warmupSteps":{"any":[1,null]},"saveSteps":null,"other":1}"#;
+            "learningRate":1e-7,"warmupSteps":{"any":[1,null]},"saveSteps":null,"oth\"er":1}"#;
         let config = from_input(input).map(|raw| raw.get().to_owned());
         let expected = concat!(
             r#"{"model":"m","datasetSource":{"type":"blob","url":"u"},"#,

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Api, calls};
+use crate::api::http::network_error;
+use crate::api::{Api, calls, within_limit};
 use crate::environment::{Environment, base_url};
 use crate::error::{Error, Result};
 use crate::files::{self, Access};
@@ -138,6 +139,9 @@ pub fn write(home: &Path, credentials: &Credentials) -> Result<()> {
 /// # Errors
 /// When the file can't be read or written, or no identity can be had.
 pub async fn ensure(env: &Environment) -> Result<Credentials> {
+    if let Some(token) = &env.local_token {
+        return Ok(Credentials::local(token));
+    }
     if let Stored::Present(credentials) = read(&env.home)? {
         return Ok(credentials);
     }
@@ -195,12 +199,17 @@ pub struct PersonalOrg {
 /// `AnonymousTokenRejectedError` when it refuses.
 pub async fn anonymous(env: &Environment, base_url: &str, kind: &str) -> Result<Issued> {
     let api = Api::new(env, base_url, None)?;
-    let response = api.send(&calls::anonymous(kind)).await?;
-    let status = response.status();
-    let text = response
-        .text()
-        .await
-        .map_err(|error| crate::api::http::network_error(&error))?;
+    let request = calls::anonymous(kind);
+    let (status, text) = within_limit(&request.to_string(), async {
+        let response = api.send(&request).await?;
+        let status = response.status();
+        let text = response
+            .text()
+            .await
+            .map_err(|error| network_error(&error))?;
+        Ok((status, text))
+    })
+    .await?;
     if !status.is_success() {
         let body: String = text.chars().take(500).collect();
         let status = status.as_u16();
@@ -229,14 +238,13 @@ pub async fn anonymous(env: &Environment, base_url: &str, kind: &str) -> Result<
 async fn lock(home: &Path) -> Result<std::fs::File> {
     let path = path(home).with_extension("lock");
     let held = path.clone();
-    let taken = tokio::task::spawn_blocking(move || files::lock(&held, Access::Owner)).await;
-    match taken {
-        Ok(Ok(file)) => Ok(file),
-        Ok(Err(error)) => Err(Error::file(
-            "Can't lock the credentials with",
-            &path,
-            &error,
-        )),
-        Err(error) => Err(Error::plain(format!("Can't lock the credentials: {error}"))),
-    }
+    let taken = within_limit("the lock of the credentials", async {
+        let taking = tokio::task::spawn_blocking(move || files::lock(&held, Access::Owner));
+        taking
+            .await
+            .map_err(|error| Error::plain(format!("Can't lock the credentials: {error}")))
+    });
+    taken
+        .await?
+        .map_err(|error| Error::file("Can't lock the credentials with", &path, &error))
 }

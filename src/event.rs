@@ -189,7 +189,8 @@ fn failure(error: Option<&RawValue>) -> Cow<'_, RawValue> {
         Some(raw) if is_string(raw) => return Cow::Borrowed(raw),
         None => "The backend gave no reason".to_owned(),
         Some(raw) if raw.get() == "null" => "The backend gave no reason".to_owned(),
-        Some(raw) => raw.get().to_owned(),
+        Some(raw) if lenient::is_nan_marker(raw) => "NaN".to_owned(),
+        Some(raw) => lenient::denormalise(raw.get()),
     };
     Cow::Owned(serde_json::value::to_raw_value(&message).unwrap_or_default())
 }

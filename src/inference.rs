@@ -1,11 +1,10 @@
 //! `infer`'s arguments → the body of the chat call (T31). Values go through verbatim.
 
-use std::collections::HashMap;
-
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::error::{Error, Result};
+use crate::json::fields;
 
 /// The checkpoint that answers.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +40,7 @@ struct Adapter<'a> {
 /// # Errors
 /// When the arguments are no object.
 pub fn body(arguments: &str, checkpoint: Checkpoint<'_>) -> Result<String> {
-    let given: HashMap<&str, &RawValue> = serde_json::from_str(arguments)
+    let given = fields(arguments)
         .map_err(|_| Error::plain("infer: the argument must be an object with `messages`"))?;
     let step = number(checkpoint.step);
     let adapter = Adapter {
@@ -55,13 +54,16 @@ pub fn body(arguments: &str, checkpoint: Checkpoint<'_>) -> Result<String> {
     let mut body = Map::new();
     body.insert("adapter", &*adapter);
     for field in FIELDS {
-        if let Some(value) = given.get(field) {
+        if let Some(value) = given.get(field.as_bytes()) {
             body.insert(field, value);
         }
     }
     body.insert(
         "stream",
-        given.get("stream").copied().unwrap_or(&default_stream),
+        given
+            .get(b"stream".as_slice())
+            .copied()
+            .unwrap_or(&default_stream),
     );
     serde_json::to_string(&body).map_err(unusable)
 }

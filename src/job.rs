@@ -1,10 +1,7 @@
 //! The backend's job object: checked for what must be there, passed on as it came (T11).
 
-use serde::Deserialize;
-use serde_json::Value;
-use serde_json::value::RawValue;
-
 use crate::error::{Error, Result};
+use crate::json::fields;
 
 /// A job as the backend sent it.
 #[derive(Debug, Clone)]
@@ -13,12 +10,6 @@ pub struct Job {
     pub id: String,
     /// The whole object, JSON text.
     pub text: String,
-}
-
-#[derive(Deserialize)]
-struct Answer<'a> {
-    #[serde(borrow)]
-    job: Option<&'a RawValue>,
 }
 
 /// Every job has these; the others come with time.
@@ -42,26 +33,33 @@ pub fn read(text: &str, call: &str) -> Result<Job> {
             "The backend's answer to {call} is not usable: {field} is missing"
         ))
     };
-    let answer: Answer<'_> = serde_json::from_str(text).map_err(|error| {
+    let unusable = |error: serde_json::Error| {
         Error::plain(format!(
             "The backend's answer to {call} is not usable: {error}"
         ))
-    })?;
-    let raw = answer.job.ok_or_else(|| lacks("job"))?;
-    let fields: serde_json::Map<String, Value> =
-        serde_json::from_str(raw.get()).map_err(|_| lacks("job"))?;
+    };
+    let answer = fields(text).map_err(unusable)?;
+    let raw = *answer
+        .get(b"job".as_slice())
+        .filter(|raw| raw.get().starts_with('{'))
+        .ok_or_else(|| lacks("job"))?;
+    let job = fields(raw.get()).map_err(unusable)?;
     if let Some(missing) = REQUIRED
         .into_iter()
-        .find(|field| !fields.contains_key(*field))
+        .find(|field| !job.contains_key(field.as_bytes()))
     {
         return Err(lacks(&format!("job.{missing}")));
     }
-    match fields.get("id") {
-        Some(Value::String(id)) if !id.is_empty() => Ok(Job {
-            id: id.clone(),
+    let id = job.get(b"id".as_slice()).and_then(|raw| {
+        let id: Option<String> = serde_json::from_str(raw.get()).ok();
+        id.filter(|id| !id.is_empty())
+    });
+    match id {
+        Some(id) => Ok(Job {
+            id,
             text: raw.get().to_owned(),
         }),
-        _ => Err(Error::plain(format!(
+        None => Err(Error::plain(format!(
             "The backend's answer to {call} is not usable: job.id is no string"
         ))),
     }

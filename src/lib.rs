@@ -13,6 +13,7 @@ pub mod event;
 pub mod files;
 pub mod inference;
 pub mod job;
+pub mod json;
 pub mod project;
 pub mod reconnect;
 pub mod run;

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 
-use crate::api::{Api, calls, calls::Scope};
+use crate::api::{Api, calls, calls::Scope, within_limit};
 use crate::credentials::{self, Credentials};
 use crate::environment::{Environment, base_url};
 use crate::error::{Error, Result};
@@ -101,7 +102,7 @@ impl Session {
     ///
     /// # Errors
     /// What the backend or the network says.
-    pub async fn submit(&self, name: &str, config: &serde_json::value::RawValue) -> Result<Job> {
+    pub async fn submit(&self, name: &RawValue, config: &RawValue) -> Result<Job> {
         let request = calls::create_job(&self.scope, name, config);
         let text = self.api().await?.call(&request).await?;
         job::read(&text, &request.to_string())
@@ -121,8 +122,8 @@ impl Backend for JobEvents<'_> {
 
     async fn open(&self, last_event_id: Option<&str>) -> std::result::Result<Self::Body, Refusal> {
         let api = self.session.api().await.map_err(|error| {
-            // A network failure passes; a login that can't be renewed stays so.
-            let permanent = !matches!(error, Error::Network { .. });
+            // Everything else passes; a login that was refused stays so.
+            let permanent = matches!(error, Error::Api { status: 401, .. });
             Refusal {
                 error,
                 permanent,
@@ -138,8 +139,11 @@ impl Backend for JobEvents<'_> {
     }
 
     async fn job(&self) -> Option<String> {
-        let request = calls::get_job(&self.session.scope, self.job);
-        let text = self.session.api().await.ok()?.call(&request).await.ok()?;
-        Some(job::read(&text, &request.to_string()).ok()?.text)
+        let request = calls::get_job(&self.session.scope, self.job).to_string();
+        let asked = within_limit(&request, async {
+            let call = calls::get_job(&self.session.scope, self.job);
+            self.session.api().await?.call(&call).await
+        });
+        Some(job::read(&asked.await.ok()?, &request).ok()?.text)
     }
 }

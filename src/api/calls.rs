@@ -5,6 +5,7 @@ use std::fmt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 /// What `encodeURIComponent` leaves as it is.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -116,13 +117,13 @@ pub fn create_project(org_slug: &str, name: &str, slug: &str) -> Request {
     request.json(&serde_json::json!({ "name": name, "slug": slug }))
 }
 
-/// Submits a job; `config` is JSON text.
+/// Submits a job; name and config are JSON.
 #[must_use]
-pub fn create_job(scope: &Scope, name: &str, config: &serde_json::value::RawValue) -> Request {
+pub fn create_job(scope: &Scope, name: &RawValue, config: &RawValue) -> Request {
     #[derive(Serialize)]
     struct Body<'a> {
-        name: &'a str,
-        config: &'a serde_json::value::RawValue,
+        name: &'a RawValue,
+        config: &'a RawValue,
     }
     Request::new(Method::POST, "/v1/jobs".to_owned())
         .scope(scope)
@@ -180,7 +181,7 @@ pub fn get_deployment(scope: &Scope, id: &str) -> Request {
 
 /// A new deployment; `input` is JSON.
 #[must_use]
-pub fn create_deployment(scope: &Scope, input: &serde_json::value::RawValue) -> Request {
+pub fn create_deployment(scope: &Scope, input: &RawValue) -> Request {
     Request::new(Method::POST, "/v1/endpoints".to_owned())
         .scope(scope)
         .json(input)
@@ -188,7 +189,7 @@ pub fn create_deployment(scope: &Scope, input: &serde_json::value::RawValue) -> 
 
 /// Changes a deployment; `input` is JSON.
 #[must_use]
-pub fn update_deployment(scope: &Scope, id: &str, input: &serde_json::value::RawValue) -> Request {
+pub fn update_deployment(scope: &Scope, id: &str, input: &RawValue) -> Request {
     Request::new(Method::PATCH, endpoint_path(id, ""))
         .scope(scope)
         .json(input)
@@ -208,11 +209,7 @@ pub fn list_deployment_keys(scope: &Scope, id: &str) -> Request {
 
 /// A new key of a deployment; `input` is JSON.
 #[must_use]
-pub fn create_deployment_key(
-    scope: &Scope,
-    id: &str,
-    input: &serde_json::value::RawValue,
-) -> Request {
+pub fn create_deployment_key(scope: &Scope, id: &str, input: &RawValue) -> Request {
     Request::new(Method::POST, endpoint_path(id, "/keys"))
         .scope(scope)
         .json(input)

@@ -10,17 +10,23 @@ pub fn take() -> Option<Deprecation> {
     LATEST.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// Keeps what this answer says, if it says anything.
-pub fn note(response: &reqwest::Response) {
+/// Keeps what an answer says, if it says anything.
+pub fn note(found: Option<Deprecation>) {
+    if found.is_some() {
+        *LATEST.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    }
+}
+
+/// What an answer says.
+#[must_use]
+pub fn of(response: &reqwest::Response) -> Option<Deprecation> {
     let header = |name: &str| {
         response
             .headers()
             .get(name)
             .and_then(|value| value.to_str().ok())
     };
-    if let Some(found) = read(header("deprecation"), header("warning"), header("sunset")) {
-        *LATEST.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
-    }
+    read(header("deprecation"), header("warning"), header("sunset"))
 }
 
 /// What the backend says about the age of this SDK: `Deprecation: true` on an answer.
@@ -51,7 +57,11 @@ pub fn read(
 
 /// The text of `299 - "text"`, its quoted pairs resolved.
 fn warning_text(value: &str) -> Option<String> {
-    let quoted = value.trim().strip_prefix("299")?.split_once('"')?.1;
+    let from = value
+        .match_indices("299 ")
+        .map(|(at, _)| at)
+        .find(|at| value[..*at].trim_end().ends_with(',') || value[..*at].trim().is_empty())?;
+    let quoted = value[from..].split_once('"')?.1;
     let mut text = String::new();
     let mut chars = quoted.chars();
     loop {
@@ -80,6 +90,8 @@ mod tests {
             Some(r#"use "2.x" soon"#)
         );
         assert_eq!(found.and_then(|it| it.sunset).as_deref(), Some("then"));
+        let found = read(Some("true"), Some(r#"110 - "old", 299 - "new""#), None);
+        assert_eq!(found.map(|it| it.message).as_deref(), Some("new"));
         for warning in [None, Some(""), Some("299 - \"\""), Some("110 - \"stale\"")] {
             let found = read(Some("true"), warning, None).map(|it| it.message);
             let own = format!("Arkor SDK {} is deprecated", env!("CARGO_PKG_VERSION"));

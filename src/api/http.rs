@@ -38,6 +38,9 @@ fn build(network: &Network) -> Result<Client> {
     // Fails only when there is one already, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
+        // One connection for each stream: on a shared one, a few slow callbacks use up HTTP/2's
+        // window of the connection, and nothing else of that backend gets through (T7).
+        .http1_only()
         .no_proxy()
         .redirect(redirect::Policy::custom(|attempt| {
             // Within one origin only: another one must not even learn that there is a token.
@@ -52,10 +55,7 @@ fn build(network: &Network) -> Result<Client> {
             }
         }))
         .tcp_keepalive(TCP_KEEPALIVE);
-    let exceptions = format!(
-        "{LOOPBACK},{}",
-        network.no_proxy.as_deref().unwrap_or_default()
-    );
+    let exceptions = no_proxy(network.no_proxy.as_deref().unwrap_or_default());
     if let Some(url) = setting(network.http_proxy.as_deref()) {
         builder = builder.proxy(proxy("HTTP_PROXY", Proxy::http(url), &exceptions)?);
     }
@@ -76,6 +76,27 @@ fn build(network: &Network) -> Result<Client> {
     builder
         .build()
         .map_err(|error| Error::plain(format!("Can't set up the HTTP client: {}", words(&error))))
+}
+
+/// The list as the HTTP client reads it: names and networks, between commas. What others write
+/// besides (spaces, `*.name`, a port) is brought into that form; a port is not told apart.
+fn no_proxy(list: &str) -> String {
+    let mut out = LOOPBACK.to_owned();
+    for entry in list.split(|char: char| char == ',' || char.is_whitespace()) {
+        let entry = entry
+            .strip_prefix('*')
+            .filter(|rest| rest.starts_with('.'))
+            .unwrap_or(entry);
+        let entry = match entry.rsplit_once(':') {
+            Some((host, port)) if !host.contains(':') && port.parse::<u16>().is_ok() => host,
+            _ => entry,
+        };
+        if !entry.is_empty() {
+            out.push(',');
+            out.push_str(entry);
+        }
+    }
+    out
 }
 
 fn roots(path: &Path) -> std::result::Result<Vec<Certificate>, String> {
@@ -177,4 +198,20 @@ fn kind_code(kind: std::io::ErrorKind) -> Option<&'static str> {
         Kind::PermissionDenied => "EACCES",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::no_proxy;
+
+    #[test]
+    fn t36_no_proxy_is_read_as_others_write_it() {
+        let read = |list| no_proxy(list).replace("localhost,127.0.0.0/8,::1", "");
+        assert_eq!(read(""), "");
+        assert_eq!(read("a.test, .b.test  c.test"), ",a.test,.b.test,c.test");
+        assert_eq!(
+            read("*.d.test,e.test:8080,fe80::1,*"),
+            ",.d.test,e.test,fe80::1,*"
+        );
+    }
 }

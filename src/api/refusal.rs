@@ -27,11 +27,29 @@ pub fn message(status: u16, text: &str, location: Option<&str>, manager: Option<
         return text.to_owned();
     }
     match location {
-        // Only the place, not its query: it may hold a secret.
         Some(place) if (300..400).contains(&status) => {
-            let place = place.split(['?', '#']).next().unwrap_or_default();
-            format!("cloud-api {status}: redirect to {place} not followed (another origin)")
+            let place = without_secrets(place);
+            format!(
+                "cloud-api {status}: redirect to {place} not followed (another origin, or too many)"
+            )
         }
         _ => format!("cloud-api {status}"),
     }
+}
+
+/// Only the place: its user, its query and its fragment may hold a secret.
+fn without_secrets(place: &str) -> String {
+    let Ok(mut url) = reqwest::Url::parse(place) else {
+        return place
+            .split(['?', '#'])
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+    };
+    // Fails for a URL that can't have a user: then it has none.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
+    url.to_string()
 }

@@ -2,10 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use base64::Engine;
 use serde::Deserialize;
 
 use super::{Credentials, Stored, lock, read, write};
 use crate::api::http::{client, network_error};
+use crate::api::within_limit;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 
@@ -73,9 +75,23 @@ fn same_login(a: &Credentials, b: &Credentials) -> bool {
                 client_id: client_b,
                 ..
             },
-        ) => domain_a == domain_b && client_a == client_b,
+        ) => domain_a == domain_b && client_a == client_b && subject(a) == subject(b),
         _ => false,
     }
+}
+
+/// Whose token it is, where it is a JWT (RFC 7519) and says so: the file may hold another user's
+/// login by now, and a token and its project belong together.
+fn subject(credentials: &Credentials) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Claims {
+        sub: String,
+    }
+    let payload = credentials.token().split('.').nth(1)?;
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(payload)
+        .ok()?;
+    Some(serde_json::from_slice::<Claims>(&claims).ok()?.sub)
 }
 
 async fn request(env: &Environment, credentials: &Credentials) -> Result<Credentials> {
@@ -93,26 +109,41 @@ async fn request(env: &Environment, credentials: &Credentials) -> Result<Credent
         "client_id": client_id,
         "refresh_token": refresh_token,
     });
-    let response = client(&env.network)?
-        .post(format!("{}/oauth/token", origin(auth0_domain)))
-        .header("content-type", "application/json")
-        .body(body.to_string())
-        .send()
-        .await
-        .map_err(|error| network_error(&error))?;
-    let status = response.status();
-    if !status.is_success() {
-        // Not the body: an identity provider may echo what it was sent.
-        return Err(Error::plain(format!(
-            "The login has expired and {auth0_domain} refused to renew it (HTTP {}). \
-             Log in again.",
-            status.as_u16()
-        )));
+    let url = format!("{}/oauth/token", origin(auth0_domain));
+    let (status, text) = within_limit(&url, async {
+        let response = client(&env.network)?
+            .post(&url)
+            .header("content-type", "application/json")
+            .body(body.to_string())
+            .send()
+            .await
+            .map_err(|error| network_error(&error))?;
+        let status = response.status().as_u16();
+        let text = response
+            .text()
+            .await
+            .map_err(|error| network_error(&error))?;
+        Ok((status, text))
+    })
+    .await?;
+    // Not the body: an identity provider may echo what it was sent.
+    match status {
+        200..300 => {}
+        400 | 401 | 403 => {
+            return Err(Error::Api {
+                status: 401,
+                message: format!(
+                    "The login has expired and {auth0_domain} refused to renew it \
+                     (HTTP {status}). Log in again."
+                ),
+            });
+        }
+        _ => {
+            return Err(Error::plain(format!(
+                "{auth0_domain} could not renew the login (HTTP {status})"
+            )));
+        }
     }
-    let text = response
-        .text()
-        .await
-        .map_err(|error| network_error(&error))?;
     let tokens: Tokens = serde_json::from_str(&text).map_err(|_| {
         Error::plain(format!(
             "{auth0_domain} answered the renewal of the login without an access_token"

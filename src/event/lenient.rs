@@ -4,16 +4,19 @@
 //! costs the event, numbers are rounded as JavaScript rounds them, and `1e400` is infinite.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::LazyLock;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::json::each_field;
 
 /// Stands for NaN in JSON text, which has no number for it. Random, so that no event contains it
 /// by chance or on purpose.
 static NAN_MARKER: LazyLock<String> =
     LazyLock::new(|| format!("\"arkor:nan:{:016x}\"", fastrand::u64(..)));
+
+/// Stands for Infinity: both `f64::from_str` and `JSON.parse` take it for that.
+const INFINITE: &str = "1e999";
 
 /// The string that stands for NaN in the text of an event, without its quotes.
 #[must_use]
@@ -44,9 +47,12 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// When the text is no JSON object.
     pub fn read(text: &'a str) -> serde_json::Result<Self> {
-        let mut json = serde_json::Deserializer::from_str(text);
-        let fields = json.deserialize_map(FieldsVisitor)?;
-        json.end()?;
+        let mut fields = Self::default();
+        each_field(text, |key, value| {
+            if let Some(slot) = fields.slot(&key) {
+                *slot = Some(value);
+            }
+        })?;
         Ok(fields)
     }
 
@@ -84,62 +90,18 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// What was rewritten, as Python wrote it.
+pub fn denormalise(text: &str) -> String {
+    text.replace(NAN_MARKER.as_str(), "NaN")
+        .replace(INFINITE, "Infinity")
+}
+
 /// A number as JavaScript reads it: rounded to the nearest double, infinite past the largest.
 pub fn number(raw: &RawValue) -> Option<f64> {
     let text = raw.get();
     match text.as_bytes().first()? {
         b'-' | b'0'..=b'9' => text.parse().ok(),
         _ => is_nan_marker(raw).then_some(f64::NAN),
-    }
-}
-
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an event object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Fields::default();
-        while let Some(Key(key)) = map.next_key()? {
-            match fields.slot(&key) {
-                // The last of several wins, as in `JSON.parse`.
-                Some(slot) => *slot = Some(map.next_value()?),
-                None => drop(map.next_value::<de::IgnoredAny>()?),
-            }
-        }
-        Ok(fields)
-    }
-}
-
-/// An object key as bytes: a lone surrogate in one is no error that way.
-struct Key<'a>(Cow<'a, [u8]>);
-
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeyVisitor;
-        impl<'de> Visitor<'de> for KeyVisitor {
-            type Value = Key<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-            fn visit_borrowed_bytes<E>(self, key: &'de [u8]) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Borrowed(key)))
-            }
-            fn visit_bytes<E>(self, key: &[u8]) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Owned(key.to_vec())))
-            }
-            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Borrowed(key.as_bytes())))
-            }
-            fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Owned(key.as_bytes().to_vec())))
-            }
-        }
-        deserializer.deserialize_bytes(KeyVisitor)
     }
 }
 
@@ -157,7 +119,7 @@ pub fn normalise(text: &str) -> Option<String> {
                 continue;
             }
             b'N' => ("NaN", &NAN_MARKER),
-            b'I' => ("Infinity", "1e999"),
+            b'I' => ("Infinity", INFINITE),
             _ => {
                 at += 1;
                 continue;

@@ -21,7 +21,6 @@ use crate::error::{Error, Result};
 /// One backend as one identity sees it.
 #[napi]
 pub struct NativeClient {
-    environment: Environment,
     credentials: std::sync::Arc<tokio::sync::Mutex<Credentials>>,
     base_url: String,
 }
@@ -56,12 +55,12 @@ impl From<Deprecation> for DeprecationNotice {
 
 #[napi]
 impl NativeClient {
-    /// A client; both arguments but the URL are JSON text.
+    /// A client; `credentials` is JSON text.
     #[napi(constructor)]
-    pub fn new(environment: String, base_url: String, credentials: String) -> napi::Result<Self> {
-        let credentials: Credentials = argument(&credentials)?;
+    pub fn new(base_url: String, credentials: String) -> napi::Result<Self> {
+        let credentials: Credentials = argument("CloudApiClient: credentials", &credentials)
+            .map_err(|error| crossing(&error))?;
         Ok(Self {
-            environment: argument(&environment)?,
             credentials: std::sync::Arc::new(tokio::sync::Mutex::new(credentials)),
             base_url: base_url.trim_end_matches('/').to_owned(),
         })
@@ -72,18 +71,20 @@ impl NativeClient {
     pub fn send<'env>(
         &self,
         env: &'env Env,
+        environment: String,
         call: String,
         arguments: String,
         abort: &NativeAbort,
     ) -> napi::Result<Object<'env>> {
         let request = client::request(&call, &arguments).map_err(|error| crossing(&error))?;
-        let (environment, base_url) = (self.environment.clone(), self.base_url.clone());
+        let base_url = self.base_url.clone();
         let (credentials, token) = (self.credentials.clone(), abort.token());
         promise(env, async move {
             let sending = async {
+                let environment: Environment = argument("environment", &environment)?;
                 let access = access_token(&environment, &credentials).await?;
                 Api::new(&environment, &base_url, Some(access))?
-                    .send(&request)
+                    .exchange(&request)
                     .await
             };
             let response = tokio::select! {
@@ -100,13 +101,15 @@ impl NativeClient {
     pub fn prepare<'env>(
         &self,
         env: &'env Env,
+        environment: String,
         call: String,
         arguments: String,
     ) -> napi::Result<Object<'env>> {
         let request = client::request(&call, &arguments).map_err(|error| crossing(&error))?;
-        let (environment, base_url) = (self.environment.clone(), self.base_url.clone());
+        let base_url = self.base_url.clone();
         let credentials = self.credentials.clone();
         promise(env, async move {
+            let environment: Environment = argument("environment", &environment)?;
             let access = access_token(&environment, &credentials).await?;
             let url = format!("{base_url}{}", request.target());
             let headers = api::headers(&request, Some(&access));
@@ -135,14 +138,8 @@ async fn access_token(
 
 /// What the caller of a `CloudApiClient` call gets of a 2xx answer: JSON text, or null.
 #[napi(catch_unwind)]
-pub fn client_answer(
-    call: String,
-    arguments: String,
-    text: String,
-) -> napi::Result<Option<String>> {
-    let answer = client::request(&call, &arguments)
-        .and_then(|request| client::answer(&call, &request, &text));
-    answer.map_err(|error| crossing(&error))
+pub fn client_answer(call: String, text: String) -> napi::Result<Option<String>> {
+    client::answer(&call, &text).map_err(|error| crossing(&error))
 }
 
 /// The error of an answer that is not 2xx; always throws.
@@ -166,6 +163,13 @@ pub fn read_deprecation(
 ) -> Option<DeprecationNotice> {
     deprecation::read(header.as_deref(), warning.as_deref(), sunset.as_deref())
         .map(DeprecationNotice::from)
+}
+
+/// Keeps a deprecation for the command to tell.
+#[napi(catch_unwind)]
+pub fn note_deprecation(notice: DeprecationNotice) {
+    let DeprecationNotice { message, sunset } = notice;
+    deprecation::note(Some(Deprecation { message, sunset }));
 }
 
 /// The last deprecation that the trainers of this process were told of, once.

@@ -13,7 +13,7 @@ use napi::bindgen_prelude::Object;
 use napi_derive::napi;
 use serde::Serialize;
 
-use super::promise::{crossing, promise};
+use super::promise::{argument, crossing, promise};
 use crate::credentials::{self, Credentials, Stored};
 use crate::environment::{self, Environment};
 use crate::error::{Error, Result};
@@ -45,11 +45,15 @@ pub fn default_base_url(
     environment::base_url(None, from_environment.as_deref(), of_credentials.as_deref())
 }
 
-/// The stored credentials, or null.
+/// The stored credentials, or null; under `arkor start --local` the local identity.
 #[napi(ts_return_type = "Promise<string | null>")]
-pub fn read_credentials(env: &Env, home: String) -> napi::Result<Object<'_>> {
+pub fn read_credentials(env: &Env, environment: String) -> napi::Result<Object<'_>> {
     promise(env, async move {
-        match credentials::read(Path::new(&home))? {
+        let environment: Environment = argument("environment", &environment)?;
+        if let Some(token) = &environment.local_token {
+            return text(&Credentials::local(token)).map(Some);
+        }
+        match credentials::read(&environment.home)? {
             Stored::Present(credentials) => text(&credentials).map(Some),
             Stored::Absent | Stored::Corrupt => Ok(None),
         }
@@ -60,7 +64,7 @@ pub fn read_credentials(env: &Env, home: String) -> napi::Result<Object<'_>> {
 #[napi(ts_return_type = "Promise<void>")]
 pub fn write_credentials(env: &Env, home: String, credentials: String) -> napi::Result<Object<'_>> {
     promise(env, async move {
-        let credentials: Credentials = checked("writeCredentials", &credentials)?;
+        let credentials: Credentials = argument("writeCredentials", &credentials)?;
         credentials::write(Path::new(&home), &credentials)
     })
 }
@@ -68,7 +72,8 @@ pub fn write_credentials(env: &Env, home: String, credentials: String) -> napi::
 /// The stored credentials, else a new anonymous identity, stored.
 #[napi(ts_return_type = "Promise<string>")]
 pub fn ensure_credentials(env: &Env, environment: String) -> napi::Result<Object<'_>> {
-    let environment: Environment = super::promise::argument(&environment)?;
+    let environment: Environment =
+        argument("environment", &environment).map_err(|error| crossing(&error))?;
     promise(env, async move {
         text(&credentials::ensure(&environment).await?)
     })
@@ -90,7 +95,8 @@ pub fn request_anonymous_token(
         kind: String,
         org_slug: String,
     }
-    let environment: Environment = super::promise::argument(&environment)?;
+    let environment: Environment =
+        argument("environment", &environment).map_err(|error| crossing(&error))?;
     if kind != "cli" && kind != "web" {
         let message =
             format!("requestAnonymousToken: kind must be \"cli\" or \"web\", not {kind:?}");
@@ -122,26 +128,11 @@ pub fn read_state(env: &Env, directory: String) -> napi::Result<Object<'_>> {
 #[napi(ts_return_type = "Promise<void>")]
 pub fn write_state(env: &Env, directory: String, state: String) -> napi::Result<Object<'_>> {
     promise(env, async move {
-        let state: project::State = checked("writeState", &state)?;
+        let state: project::State = argument("writeState", &state)?;
         project::write(&PathBuf::from(directory), &state)
     })
 }
 
 fn text(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| Error::plain(error.to_string()))
-}
-
-/// Reads what a user gave; the error names the field, never a value.
-fn checked<T: serde::de::DeserializeOwned>(function: &str, text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| {
-        let words = error.to_string();
-        let words = words.split(" at line ").next().unwrap_or_default();
-        // "invalid type: string \"secret\", expected …" would show a value.
-        let words = if words.starts_with("invalid") {
-            "a field has the wrong type"
-        } else {
-            words
-        };
-        Error::plain(format!("{function}: {words}"))
-    })
 }

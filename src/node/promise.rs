@@ -45,10 +45,19 @@ pub fn crossing(error: &Error) -> napi::Error {
     napi::Error::new(Status::GenericFailure, text)
 }
 
-/// Reads an argument that crossed as JSON text.
-pub fn argument<T: DeserializeOwned>(text: &str) -> napi::Result<T> {
-    serde_json::from_str(text)
-        .map_err(|error| crossing(&Error::plain(format!("arkor: unusable argument: {error}"))))
+/// Reads an argument of `function` that crossed as JSON text. The error names what is wrong,
+/// never a value: a token may be among them.
+pub fn argument<T: DeserializeOwned>(function: &str, text: &str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|error| {
+        let words = error.to_string();
+        let words = words.split(" at line ").next().unwrap_or_default();
+        let words = if words.starts_with("missing field") {
+            words
+        } else {
+            "a field has the wrong type or a value that can't be used"
+        };
+        Error::plain(format!("{function}: {words}"))
+    })
 }
 
 fn words(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -90,6 +90,15 @@ impl NativeResponse {
         self.status
     }
 
+    /// The status in words.
+    #[napi(getter)]
+    pub fn status_text(&self) -> &'static str {
+        let status = reqwest::StatusCode::from_u16(self.status).ok();
+        status
+            .and_then(|status| status.canonical_reason())
+            .unwrap_or_default()
+    }
+
     /// Names and values in turn.
     #[napi(getter)]
     pub fn headers(&self) -> Vec<String> {

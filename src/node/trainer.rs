@@ -12,13 +12,14 @@ use napi::Env;
 use napi::bindgen_prelude::{Function, Object};
 use napi_derive::napi;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::dispatch::{Arguments, JsCallbacks, dispatcher};
 use super::promise::{argument, crossing, promise};
 use super::response::{NativeAbort, NativeResponse, aborted};
-use crate::api::calls;
+use crate::api::{calls, within_limit};
 use crate::config;
 use crate::credentials::Credentials;
 use crate::environment::Environment;
@@ -47,7 +48,7 @@ pub struct TrainerOptions {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Submission {
-    name: String,
+    name: Box<RawValue>,
     /// The input without what is not part of the config, JSON text.
     input: String,
     environment: Environment,
@@ -128,7 +129,7 @@ impl NativeTrainer {
             base_url,
             credentials,
             directory,
-        } = argument(&submission)?;
+        } = argument("createTrainer", &submission).map_err(|error| crossing(&error))?;
         let state = self.state.clone();
         promise(env, async move {
             let config = config::from_input(&input)?;
@@ -138,8 +139,12 @@ impl NativeTrainer {
                 credentials,
                 directory,
             };
-            let session = Session::open(options).await?;
-            let job = session.submit(&name, &config).await?;
+            let (session, job) = within_limit("start()", async {
+                let session = Session::open(options).await?;
+                let job = session.submit(&name, &config).await?;
+                Ok((session, job))
+            })
+            .await?;
             let started = Started {
                 session,
                 job: job.id,
@@ -236,10 +241,8 @@ impl NativeTrainer {
         let started = self.state.started().map_err(|error| crossing(&error))?;
         promise(env, async move {
             let Started { session, job } = &*started;
-            session
-                .api()
-                .await?
-                .call(&calls::cancel_job(session.scope(), job))
+            let call = calls::cancel_job(session.scope(), job);
+            within_limit("cancel()", async { session.api().await?.call(&call).await })
                 .await
                 .map(drop)
         })

@@ -196,7 +196,10 @@ where
             };
             let weight = queued.weight();
             self.queued_bytes -= weight;
-            bytes += weight;
+            // Blocks without a callback are passed, however many, until there is an event.
+            if !batch.is_empty() {
+                bytes += weight;
+            }
             match queued.meaning {
                 Meaning::End => {
                     self.pass(&passed);
@@ -204,6 +207,9 @@ where
                     return Some(End::Done);
                 }
                 Meaning::Data(event) if event != Event::Unknown => {
+                    if batch.is_empty() {
+                        bytes += weight;
+                    }
                     terminal = event.is_terminal();
                     let has_id = queued.id.as_ref().is_some_and(|id| !id.is_empty());
                     batch.push(Dispatch { event, has_id });
