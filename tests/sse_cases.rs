@@ -1,0 +1,133 @@
+//! The decoder against the event-stream cases of `tests/data/sse-cases.json`, or of the file that
+//! `ARKOR_SSE_CASES` names; each as recorded, whole, byte by byte, and in reads of 2 and 7.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+use std::time::Duration;
+
+use arkor::sse::{Decoder, Frame};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use proptest::prelude::*;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Case {
+    name: String,
+    chunks: Vec<String>,
+    expected: Vec<Expected>,
+    final_last_event_id: String,
+    final_retry_ms: Option<u64>,
+}
+
+#[derive(Deserialize, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+struct Expected {
+    event: String,
+    data: String,
+    last_event_id: String,
+}
+
+fn cases() -> Vec<Case> {
+    let path = std::env::var("ARKOR_SSE_CASES").unwrap_or_else(|_| {
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/sse-cases.json").to_owned()
+    });
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    serde_json::from_str(&text).unwrap()
+}
+
+fn decode(reads: &[Bytes]) -> (Vec<Frame>, Option<Duration>) {
+    let mut decoder = Decoder::default();
+    let mut frames = Vec::new();
+    for read in reads {
+        decoder.push(read, |frame| frames.push(frame)).unwrap();
+    }
+    (frames, decoder.retry())
+}
+
+fn check(case: &Case, how: &str, reads: &[Bytes]) {
+    let (frames, retry) = decode(reads);
+    let mut id = String::new();
+    let mut events = Vec::new();
+    for frame in frames {
+        if let Some(set) = frame.id {
+            id = set;
+        }
+        if frame.has_data {
+            events.push(Expected {
+                event: frame.event,
+                data: frame.data,
+                last_event_id: id.clone(),
+            });
+        }
+    }
+    let name = format!("{} ({how})", case.name);
+    assert_eq!(events, case.expected, "{name}");
+    assert_eq!(id, case.final_last_event_id, "{name}: last event id");
+    let expected = case.final_retry_ms.map(Duration::from_millis);
+    assert_eq!(retry, expected, "{name}: retry");
+}
+
+#[test]
+fn every_case_decodes_as_the_standard_says_however_it_is_cut() {
+    let cases = cases();
+    assert!(!cases.is_empty());
+    for case in &cases {
+        let reads: Vec<Bytes> = case
+            .chunks
+            .iter()
+            .map(|chunk| STANDARD.decode(chunk).unwrap().into())
+            .collect();
+        let whole = reads.concat();
+        check(case, "as recorded", &reads);
+        check(case, "whole", &[Bytes::from(whole.clone())]);
+        for size in [1, 2, 7] {
+            let cut: Vec<Bytes> = whole.chunks(size).map(Bytes::copy_from_slice).collect();
+            check(case, &format!("reads of {size}"), &cut);
+        }
+    }
+}
+
+/// Bytes that look like a stream more often than random ones do.
+fn stream() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        Just(b"data: ".to_vec()),
+        Just(b"data".to_vec()),
+        Just(b"id: ".to_vec()),
+        Just(b"id".to_vec()),
+        Just(b"event: end".to_vec()),
+        Just(b"retry: 10".to_vec()),
+        Just(b":".to_vec()),
+        Just(b"\n".to_vec()),
+        Just(b"\r".to_vec()),
+        Just(b"\r\n".to_vec()),
+        Just(b"\n\n".to_vec()),
+        Just(b"\xEF\xBB\xBF".to_vec()),
+        Just("é".as_bytes().to_vec()),
+        prop::collection::vec(any::<u8>(), 0..8),
+    ];
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn any_cutting_of_the_same_bytes_gives_the_same_frames(
+        bytes in stream(),
+        sizes in prop::collection::vec(1_usize..9, 1..40),
+    ) {
+        let whole = decode(&[Bytes::from(bytes.clone())]);
+        let mut rest = Bytes::from(bytes);
+        let mut reads = Vec::new();
+        for size in sizes.iter().cycle() {
+            if rest.is_empty() { break; }
+            reads.push(rest.split_to(rest.len().min(*size)));
+        }
+        prop_assert_eq!(decode(&reads), whole);
+    }
+}
