@@ -1,6 +1,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, it } from "vitest";
 import type { TrainerCallbacks, TrainingJob } from "../index.js";
+import { Dispatcher } from "../lib/dispatch.js";
 import { Backend, type EventStream, gate, JOB, json } from "./support/backend.ts";
 
 /** Runs one stream and collects what a callback gets. */
@@ -97,6 +98,35 @@ it("T8: microtasks of a callback run before the next one, timers between batches
   // A batch is 256 events; the loop may take one more before the turn.
   expect(Math.max(...gaps)).toBeLessThanOrEqual(512);
   expect(timers.length).toBeGreaterThan(count / 512);
+});
+
+it("T8: a batch that comes in the same turn as the last one waits for the next turn", async () => {
+  const acks: [code: number, index: number][] = [];
+  const steps: number[] = [];
+  const dispatcher = new Dispatcher({
+    job: JOB,
+    native: { ack: (code: number, index: number) => void acks.push([code, index]) },
+    input: {
+      name: "run",
+      model: "m",
+      dataset: { type: "blob", url: "u" },
+      callbacks: { onLog: ({ step }) => void steps.push(step) },
+    },
+    inferAt: () => () => Promise.reject(new Error("not asked")),
+    onReconnect: undefined,
+  });
+  const logAt = (step: number) => Float64Array.of(0, step, 0, 0, 0, 0, 0);
+  dispatcher.receive(logAt(1), null, null);
+  dispatcher.receive(logAt(2), null, null);
+  await null;
+  expect(steps).toEqual([1]);
+  await turn();
+  await turn();
+  expect(steps).toEqual([1, 2]);
+  expect(acks).toEqual([
+    [0, 1],
+    [0, 1],
+  ]);
 });
 
 it("T9: a metric that is absent, null or no number is null; bare NaN and Infinity arrive", async () => {
@@ -232,7 +262,15 @@ it("T10: a value that is no function is a callback error that names the callback
 
 it("T11: ctx.job keeps every field, and is one object until a status change", async () => {
   const backend = await Backend.start((stream) =>
-    stream.log(1).log(2).event("training.started", {}, 3).log(4).log(5).completed(),
+    stream
+      .log(1)
+      .log(2)
+      .event("training.started", {}, 3)
+      .log(4)
+      // The same status again is no change.
+      .event("training.started", {}, 3)
+      .log(5)
+      .completed(),
   );
   const sent = { ...JOB, region: "eu", nested: { a: [1, null] }, config: { any: true } };
   backend.on("POST /v1/jobs", (_, response) => json(response, 201, { job: sent }));
@@ -241,7 +279,8 @@ it("T11: ctx.job keeps every field, and is one object until a status change", as
   const result = await backend
     .trainer({ callbacks: { onLog: see, onStarted: see, onCompleted: see } })
     .wait();
-  const [a, b, started, c, d, completed] = jobs;
+  const [a, b, started, c, again, d, completed] = jobs;
+  expect(again).toBe(started);
   expect(a).toEqual(sent);
   expect(b).toBe(a);
   expect(started).toEqual({ ...sent, status: "running", startedAt: "at 3" });

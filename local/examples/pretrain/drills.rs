@@ -5,12 +5,13 @@
 use crate::corpus::{Corpus, turn_of};
 
 impl Corpus {
-    /// One exercise as a chat, and where its answer begins.
+    /// One exercise, and where the part begins that can be foreseen.
     pub(crate) fn drill(&mut self) -> (String, usize) {
-        let (question, answer) = match self.rng.u8(..8) {
-            0..=3 => self.echo(),
-            4 => self.lookup(),
-            5 => self.topic(),
+        let (question, answer) = match self.rng.u8(..16) {
+            0..=7 => return self.cycle(),
+            8..=11 => self.echo(),
+            12 => self.lookup(),
+            13 => self.topic(),
             _ => {
                 let (_, question, answer) = self.reading();
                 (question, answer)
@@ -22,6 +23,16 @@ impl Corpus {
             format!("{question}{}", turn_of("assistant", &answer)),
             start,
         )
+    }
+
+    /// A few words over and over: all but the first round can be foreseen, by looking back.
+    fn cycle(&mut self) -> (String, usize) {
+        let count = self.rng.usize(1..9);
+        let round: String = (0..count)
+            .map(|_| format!("{} ", self.invented()))
+            .collect();
+        let rounds = (160 / round.len()).max(2);
+        (round.repeat(rounds), round.len())
     }
 
     /// Words that nobody has seen before, to be repeated.
