@@ -50,7 +50,7 @@ function targetDirectory() {
 
 function buildAddon() {
   const napi = path.join(root, "node_modules/@napi-rs/cli/dist/cli.js");
-  if (!existsSync(napi)) fail("The build tools are not installed. Run `npm ci` first.");
+  if (!existsSync(napi)) fail("The build tools are not installed. Run `npm install` first.");
   const args = ["build", "--platform", "--release", "--js", "binding.js", "--dts", "binding.d.ts"];
   run(process.execPath, [napi, ...args, "--", "--locked"], "Building the addon");
 }
