@@ -55,6 +55,17 @@ it.each([
   expect(cloud.posted[0]?.body?.config.dryRun).toBe(dryRun);
 });
 
+it("says once, at its end, that the backend calls this version deprecated", async () => {
+  const cloud = await Cloud.start({
+    events: [LOG, COMPLETED],
+    headers: { Deprecation: "true", Warning: '299 - "use 2.x"', Sunset: "some day" },
+  });
+  const project = new Project({ "src/arkor/index.ts": ENTRY });
+  const { code, stderr } = await arkor(["start"], { ...project, env: cloud.env }).exit;
+  expect(stderr.split("\n").slice(1)).toEqual(["warning: use 2.x (it ends on some day)", ""]);
+  expect(code).toBe(0);
+});
+
 it("says that it reconnects, and why", async () => {
   const cloud = await Cloud.start({ events: [COMPLETED], refusals: [503] });
   const project = new Project({ "src/arkor/index.ts": ENTRY });

@@ -26,6 +26,8 @@ const INTERNALS = Symbol.for("arkor.internals");
  * @typedef {object} TrainerInternals
  * @property {(value: boolean) => void} setDryRun
  * @property {(observer: RunObserver) => () => void} observe returns what ends the observation
+ * @property {() => { message: string, sunset?: string | null } | null} takeDeprecation what the
+ *   backend has said of the age of this SDK, once
  */
 
 /**

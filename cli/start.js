@@ -43,6 +43,11 @@ async function start(entry, options) {
   return code;
 }
 
+/** @param {{ message: string, sunset?: string | null }} notice what the backend says of this SDK */
+function deprecationText({ message, sunset }) {
+  return `warning: ${message}${sunset ? ` (it ends on ${sunset})` : ""}`;
+}
+
 class Session {
   #options;
   #reporter = new Reporter();
@@ -50,6 +55,7 @@ class Session {
   /** @type {LocalBackend | undefined} */ #backend;
   /** @type {import("./interrupts.js").WatchedRun} */ #watched = { submitting: false };
   #unobserve = () => {};
+  /** @type {import("./internals.js").TrainerInternals["takeDeprecation"] | undefined} */ #takeDeprecation;
   /** Whether the trainer's `start()` or `wait()` is pending. */
   isFollowing = false;
 
@@ -80,6 +86,8 @@ class Session {
       return INTERRUPTED;
     } finally {
       this.#stopReporting();
+      const deprecation = this.#takeDeprecation?.();
+      if (deprecation) this.#reporter.say(deprecationText(deprecation));
       await this.#stopBackend();
       this.#interrupts.close();
     }
@@ -117,6 +125,7 @@ class Session {
       internals.setDryRun(true);
     }
     if (internals) this.#unobserve = internals.observe(this.#reporter.observer());
+    this.#takeDeprecation = internals?.takeDeprecation;
     const run = this.#follow(trainer);
     return this.#backend ? Promise.race([run, this.#backend.lost]) : run;
   }

@@ -115,7 +115,9 @@ class Dispatcher {
         const callback = callbacks?.[name];
         if (callback == null && this.observers.size === 0) continue;
         const context = this.#context(name, columns, at, detail);
-        for (const { onEvent } of this.observers) onEvent?.(name, context, detail?.metadata);
+        for (const { onEvent } of this.observers) {
+          tell(() => onEvent?.(name, context, detail?.metadata), undefined);
+        }
         if (callback == null) continue;
         if (typeof callback !== "function") {
           throw new TypeError(`callbacks.${name} must be a function, not ${typeof callback}`);

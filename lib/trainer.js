@@ -53,6 +53,7 @@ class Trainer {
           this.#observers.add(observer);
           return () => this.#observers.delete(observer);
         },
+        takeDeprecation: () => binding.takeDeprecation(),
       },
     });
     // So that `const { start } = trainer` works, as it does with a plain object.

@@ -9,6 +9,8 @@ export interface CloudOptions {
   events: Record<string, unknown>[];
   /** Status codes for the first openings of the stream; events come after them. */
   refusals?: number[];
+  /** Headers of every answer. */
+  headers?: Record<string, string>;
 }
 
 export interface Submission {
@@ -26,7 +28,7 @@ export class Cloud {
     return { ARKOR_CLOUD_API_URL: this.#url, ARKOR_LOCAL_TOKEN: "a-token" };
   }
 
-  static async start({ events, refusals = [] }: CloudOptions): Promise<Cloud> {
+  static async start({ events, refusals = [], headers = {} }: CloudOptions): Promise<Cloud> {
     const cloud = new Cloud();
     const job = {
       id: "job-1",
@@ -38,6 +40,7 @@ export class Cloud {
       createdAt: "2025-01-01T00:00:00Z",
     };
     const server = createServer(async (request, response) => {
+      for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
       const path = new URL(request.url ?? "/", "http://localhost").pathname;
       if (request.method === "POST") cloud.posted.push({ path, body: await bodyOf(request) });
       if (path === "/v1/jobs") {
