@@ -7,9 +7,7 @@
 //! ```
 
 mod corpus;
-mod drills;
 mod files;
-mod tasks;
 mod words;
 
 use std::collections::HashMap;
@@ -28,9 +26,6 @@ use clap::Parser;
 use corpus::Corpus;
 use tokenizers::Tokenizer;
 
-/// Longer documents are cut off, in tokens.
-const MAX_LENGTH: usize = 320;
-
 #[derive(Parser)]
 struct Args {
     /// Where the files go.
@@ -42,12 +37,6 @@ struct Args {
     /// Of the weights and of the corpus.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Weights to go on from, instead of fresh ones: a directory that an earlier run made.
-    #[arg(long)]
-    from: Option<PathBuf>,
-    /// Percentage of exercises in looking back among the documents.
-    #[arg(long, default_value_t = 0)]
-    drills: u8,
     /// Documents per update.
     #[arg(long, default_value_t = 12)]
     batch: usize,
@@ -73,12 +62,6 @@ fn run(args: &Args) -> Result<()> {
         Tokenizer::from_file(args.out.join("tokenizer.json")).map_err(Error::Tokenizer)?;
     let config = LlamaConfig::from_json(&files::config().to_string())?;
     let vars = fresh(&config, args.seed)?;
-    if let Some(dir) = &args.from {
-        let earlier = Weights::from_dir(dir)?;
-        for (name, var) in &vars {
-            var.set(&earlier.get(name, var.dims())?)?;
-        }
-    }
     let tensors = vars
         .iter()
         .map(|(name, var)| (name.clone(), var.as_tensor().clone()))
@@ -94,7 +77,7 @@ fn run(args: &Args) -> Result<()> {
         ..ParamsAdamW::default()
     };
     let mut optimizer = AdamW::new(trained.clone(), params)?;
-    let mut corpus = Corpus::new(args.seed, args.drills);
+    let mut corpus = Corpus::new(args.seed);
     let started = Instant::now();
     let (mut tokens, mut window, mut counted) = (0, 0.0, 0.0);
     for done in 0..args.steps {
@@ -174,22 +157,19 @@ fn normal(rng: &mut fastrand::Rng, deviation: f64) -> f32 {
     (radius * (std::f64::consts::TAU * rng.f64()).cos() * deviation) as f32
 }
 
-/// A document and its end. What comes before its `start`, in bytes, is read but not learned.
-fn example(tokenizer: &Tokenizer, (text, start): &(String, usize)) -> Result<Example> {
-    let encoding = tokenizer
-        .encode(text.as_str(), false)
-        .map_err(Error::Tokenizer)?;
-    let mut ids = encoding.get_ids().to_vec();
-    let mut trained: Vec<bool> = encoding
-        .get_offsets()
-        .iter()
-        .map(|(_, end)| end > start)
-        .collect();
+/// A document and its end, all of it trained.
+fn example(tokenizer: &Tokenizer, text: &str) -> Result<Example> {
+    let mut ids = tokenizer
+        .encode_fast(text, false)
+        .map_err(Error::Tokenizer)?
+        .get_ids()
+        .to_vec();
     ids.push(files::END_OF_TEXT);
-    trained.push(true);
-    ids.truncate(MAX_LENGTH);
-    trained.truncate(MAX_LENGTH);
-    Ok(Example { ids, trained })
+    ids.truncate(320);
+    Ok(Example {
+        trained: vec![true; ids.len()],
+        ids,
+    })
 }
 
 fn save(out: &Path, vars: &HashMap<String, Var>) -> Result<()> {

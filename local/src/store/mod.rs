@@ -53,7 +53,7 @@ impl Store {
                 Err(Error::io("--store: can't lock", &path, source))
             }
             Err(TryLockError::WouldBlock) => refused(format!(
-                "--store: {} is in use by {}. Stop that server, or give another --store.",
+                "--store: {} is in use by {}. Stop that server first, or work in another directory.",
                 dir.display(),
                 holder(&dir)
             )),
