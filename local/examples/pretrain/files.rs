@@ -74,7 +74,7 @@ pub fn tokenizer() -> Value {
     })
 }
 
-/// The chat template, ChatML's.
+/// The chat template of `arkor-tiny`.
 pub fn tokenizer_config() -> Value {
     json!({
         "tokenizer_class": "PreTrainedTokenizerFast",
