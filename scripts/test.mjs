@@ -7,7 +7,9 @@ import path from "node:path";
 import { installIfNeeded, root, say, step } from "./steps.mjs";
 
 /** Built like `arkor-local`, so that the heavy crates are compiled once. */
-const PROFILE = ["--locked", "--profile", "local", "--workspace"];
+const PROFILE = ["--locked", "--profile", "local"];
+/** One by one: together, each would be built with the features that the other asks for. */
+const CRATES = ["arkor", "arkor-local"];
 
 /** @typedef {{ passed: number, failed: number, code: number }} Tally */
 
@@ -32,14 +34,17 @@ function runner(program, args) {
 
 /** @returns {Promise<Tally>} */
 async function rustTests() {
-  const { output, code } = await runner("cargo", ["test", ...PROFILE, "--no-fail-fast"]);
-  let passed = 0;
-  let failed = 0;
-  for (const [, ok, bad] of output.matchAll(/^test result: .*? (\d+) passed; (\d+) failed;/gm)) {
-    passed += Number(ok);
-    failed += Number(bad);
+  const tally = { passed: 0, failed: 0, code: 0 };
+  for (const name of CRATES) {
+    const args = ["test", ...PROFILE, "--package", name, "--no-fail-fast"];
+    const { output, code } = await runner("cargo", args);
+    for (const [, ok, bad] of output.matchAll(/^test result: .*? (\d+) passed; (\d+) failed;/gm)) {
+      tally.passed += Number(ok);
+      tally.failed += Number(bad);
+    }
+    tally.code ||= code;
   }
-  return { passed, failed, code };
+  return tally;
 }
 
 /** @returns {Promise<Tally>} */
@@ -63,7 +68,7 @@ step(process.execPath, [path.join(root, "scripts/build.mjs")]);
 say("Checking format, lints and types.");
 step(process.execPath, [path.join(root, "node_modules/@biomejs/biome/bin/biome"), "ci", "."]);
 step("cargo", ["fmt", "--all", "--check"]);
-step("cargo", ["clippy", ...PROFILE, "--all-targets", "--", "-D", "warnings"]);
+step("cargo", ["clippy", ...PROFILE, "--workspace", "--all-targets", "--", "-D", "warnings"]);
 step(process.execPath, [path.join(root, "node_modules/typescript/bin/tsc"), "--noEmit"]);
 say("Testing.");
 const rust = await rustTests();
