@@ -266,7 +266,7 @@ describe.each(["the engine", "a fetch of the user's"])("through %s", (via) => {
       response.setHeader("Deprecation", "true");
       response.setHeader("Warning", '299 - "use 2.x"');
       response.setHeader("Sunset", "Sat, 31 Dec 2033 23:59:59 GMT");
-      json(response, 200, { org: {}, projects: [] });
+      json(response, 200, { org: { slug: "o" }, projects: [] });
     });
     for (const ignored of [() => Promise.reject(new Error("later")), () => JSON.parse("{")]) {
       const onDeprecation = vi.fn(ignored);
