@@ -1,6 +1,6 @@
 // What a user would have without a native engine, written as well as it can be: Node's `fetch`,
 // `createParser` fed by hand (no stream pipeline), and an awaited callback for each event. The same
-// contexts, the same order, the same `Last-Event-ID` and backoff on a failure.
+// contexts, the same order, `Last-Event-ID` and a simple backoff on a failure (no jitter, no watchdog).
 import { createParser } from "eventsource-parser";
 
 const CALLBACKS = {
