@@ -42,11 +42,13 @@ fn cases() -> Vec<Case> {
     serde_json::from_str(&text).unwrap()
 }
 
-fn decode(reads: &[Bytes]) -> (Vec<Frame>, Option<Duration>) {
+fn decode(reads: &[Bytes]) -> (Vec<Frame<'static>>, Option<Duration>) {
     let mut decoder = Decoder::default();
     let mut frames = Vec::new();
     for read in reads {
-        decoder.push(read, |frame| frames.push(frame)).unwrap();
+        decoder
+            .push(read, |frame| frames.push(frame.into_owned()))
+            .unwrap();
     }
     (frames, decoder.retry())
 }
@@ -57,12 +59,12 @@ fn check(case: &Case, how: &str, reads: &[Bytes]) {
     let mut events = Vec::new();
     for frame in frames {
         if let Some(set) = frame.id {
-            id = set;
+            id = set.into_owned();
         }
         if frame.has_data {
             events.push(Expected {
-                event: frame.event,
-                data: frame.data,
+                event: frame.event.into_owned(),
+                data: frame.data.into_owned(),
                 last_event_id: id.clone(),
             });
         }
