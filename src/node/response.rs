@@ -25,13 +25,13 @@ pub struct NativeAbort {
 #[napi]
 impl NativeAbort {
     /// A handle for one request.
-    #[napi(constructor)]
+    #[napi(constructor, catch_unwind)]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Closes the connection; what waits for it is rejected.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn abort(&self) {
         self.token.cancel();
     }
@@ -85,13 +85,13 @@ impl NativeResponse {
     }
 
     /// The HTTP status.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn status(&self) -> u16 {
         self.status
     }
 
     /// The status in words.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn status_text(&self) -> &'static str {
         let status = reqwest::StatusCode::from_u16(self.status).ok();
         status
@@ -100,20 +100,20 @@ impl NativeResponse {
     }
 
     /// Names and values in turn.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn headers(&self) -> Vec<String> {
         self.headers.clone()
     }
 
     /// The URL that answered.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn url(&self) -> String {
         self.url.clone()
     }
 
     /// The next bytes of the body, `most` of them at most: as soon as there are any, with what
     /// has arrived besides; null at the end.
-    #[napi(ts_return_type = "Promise<Uint8Array | null>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<Uint8Array | null>")]
     pub fn next<'env>(&self, env: &'env Env, most: u32) -> napi::Result<Object<'env>> {
         let (body, token) = (self.body.clone(), self.token.clone());
         let most = usize::try_from(most).unwrap_or(usize::MAX).max(1);
@@ -139,7 +139,7 @@ impl NativeResponse {
     }
 
     /// Closes the connection.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn close(&self) {
         self.token.cancel();
         // A read that is under way sees the token and lets go of the body itself.
