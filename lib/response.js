@@ -80,11 +80,9 @@ function toStream(answer, signal, release) {
       },
       async pull() {
         try {
-          const bytes = await native(() => answer.next(CHUNK));
-          if (bytes) {
-            controller.enqueue(/** @type {Uint8Array<ArrayBuffer>} */ (bytes));
-            return;
-          }
+          const bytes = answer.take(CHUNK) ?? (await native(() => answer.next(CHUNK)));
+          if (bytes) controller.enqueue(/** @type {Uint8Array<ArrayBuffer>} */ (bytes));
+          if (bytes && !answer.isOver) return;
           release();
           controller.close();
           controller.byobRequest?.respond(0);
