@@ -46,10 +46,10 @@ function platformName({ platform, arch, glibc }) {
  * What a user is told instead of the loader's own words.
  * @param {Machine} machine
  * @param {string | undefined} installed the addon's file, if there is one for this machine
- * @param {unknown} cause what the loader threw
+ * @param {unknown} error what the loader threw
  * @returns {string}
  */
-function explain(machine, installed, cause) {
+function explain(machine, installed, error) {
   const name = platformName(machine);
   const libc = machine.platform === "linux" ? `, ${libcName(machine)}` : "";
   const here = `${machine.platform} ${machine.arch}${libc}`;
@@ -70,7 +70,7 @@ function explain(machine, installed, cause) {
   const needs = machine.glibc === undefined ? "" : " It needs glibc 2.28 or later.";
   return (
     `arkor's native engine for ${here} is installed, but can't be loaded: ` +
-    `${reason(cause, installed)}.${needs} Delete node_modules and run \`npm install\` on this machine.`
+    `${reason(error, installed)}.${needs} Delete node_modules and run \`npm install\` on this machine.`
   );
 }
 
@@ -111,14 +111,32 @@ function installedAddon(name) {
   }
 }
 
-/** @returns {typeof import("../binding.js")} */
+/** @typedef {typeof import("../binding.js")} Binding */
+
+/** @type {Binding | undefined} */
+let loaded;
+
+/** @returns {Binding} */
 function load() {
   try {
     return require("../binding.js");
-  } catch (cause) {
+  } catch (error) {
     const machine = thisMachine();
-    throw new Error(explain(machine, installedAddon(platformName(machine)), cause), { cause });
+    throw new Error(explain(machine, installedAddon(platformName(machine)), error));
   }
 }
 
-module.exports = { PLATFORMS, binding: load(), explain, platformName };
+/**
+ * The addon, loaded when it is first used: Node 20 reports an error that a CommonJS module throws while
+ * an ES module imports it a second time, as uncaught, after it was caught.
+ */
+const binding = /** @type {Binding} */ (
+  new Proxy(Object.create(null), {
+    get(_, name) {
+      loaded ??= load();
+      return Reflect.get(loaded, name);
+    },
+  })
+);
+
+module.exports = { PLATFORMS, binding, explain, platformName };

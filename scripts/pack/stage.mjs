@@ -46,6 +46,7 @@ export function publishedManifest(manifest, prefix, repository) {
 /**
  * npm's provenance wants the repository that the workflow runs in.
  * @param {string | undefined} repository
+ * @returns {Record<string, any>}
  */
 function at(repository) {
   return repository === undefined ? {} : { repository: { type: "git", url: repository } };
@@ -63,7 +64,7 @@ function layOut(from, to, manifest) {
     const source = path.join(from, entry);
     if (existsSync(source)) cpSync(source, path.join(to, entry), { recursive: true });
   }
-  for (const entry of ["README.md"]) cpSync(path.join(from, entry), path.join(to, entry));
+  cpSync(path.join(from, "README.md"), path.join(to, "README.md"));
   cpSync(path.join(root, "LICENSE"), path.join(to, "LICENSE"));
   writeManifest(path.join(to, "package.json"), manifest);
 }

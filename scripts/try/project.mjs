@@ -1,0 +1,79 @@
+// A clean project, and a trial in it.
+import { spawn } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
+
+/** @typedef {import("./trials.mjs").Trial} Trial */
+
+/**
+ * Runs a program with its output kept.
+ * @param {string} cwd
+ * @param {string[]} command
+ * @param {Record<string, string | undefined>} env
+ * @returns {Promise<{ code: number | null, output: string }>}
+ */
+export function execute(cwd, [program, ...args], env = {}) {
+  // npm and what it installs are scripts on Windows, which only a shell can start.
+  const shell = process.platform === "win32" && program !== process.execPath;
+  const child = spawn(program, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+    shell,
+  });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding("utf8").on("data", (text) => {
+      output += text;
+    });
+  }
+  return new Promise((resolve) => {
+    child.once("error", (error) => resolve({ code: null, output: error.message }));
+    child.once("close", (code) => resolve({ code, output }));
+  });
+}
+
+/**
+ * @param {string} cwd
+ * @param {Record<string, string>} files
+ */
+export function writeFiles(cwd, files) {
+  for (const [file, content] of Object.entries(files)) {
+    const target = path.join(cwd, file);
+    mkdirSync(path.dirname(target), { recursive: true });
+    writeFileSync(target, content);
+  }
+}
+
+/**
+ * Installs packages into an empty directory, with a cache of its own and no install scripts.
+ * @param {string} cwd
+ * @param {string[]} packages
+ * @param {string} registry
+ * @param {{ scripts?: boolean }} [options] `scripts`: with install scripts after all
+ */
+export async function install(cwd, packages, registry, { scripts = false } = {}) {
+  writeFiles(cwd, { "package.json": '{ "name": "clean", "private": true, "version": "1.0.0" }\n' });
+  const flags = ["--no-audit", "--no-fund", `--registry=${registry}`, "--cache=.npm-cache"];
+  if (!scripts) flags.push("--ignore-scripts");
+  return execute(cwd, ["npm", "install", ...flags, ...packages]);
+}
+
+/**
+ * @param {Trial} trial
+ * @param {string} cwd
+ * @param {Record<string, string>} env what points arkor at a backend
+ * @param {(tool: string) => string[]} find the command of a tool
+ * @returns {Promise<{ passed: boolean, output: string }>}
+ */
+export async function attempt(trial, cwd, env, find) {
+  writeFiles(cwd, trial.files);
+  let output = "";
+  for (const [tool, ...args] of trial.commands) {
+    const command = tool === "node" ? [process.execPath] : find(tool);
+    const result = await execute(cwd, [...command, ...args], env);
+    output += `$ ${[tool, ...args].join(" ")}\n${result.output}`;
+    if (result.code !== 0) return { passed: false, output };
+  }
+  return { passed: trial.prints.test(output), output };
+}
