@@ -85,20 +85,21 @@ export function writeManifest(file, manifest) {
   writeFileSync(file, `${JSON.stringify(manifest, null, 2)}\n`);
 }
 
-/** Writes npm/ and local/npm/ anew. */
-export function writePlatforms() {
+/**
+ * Writes npm/ and local/npm/ anew.
+ * @param {string} checkout the directory that has them, and the package.json they follow from
+ */
+export function writePlatforms(checkout) {
   const napi = path.join(root, "node_modules/@napi-rs/cli/dist/cli.js");
-  step(process.execPath, [napi, "create-npm-dirs"]);
-  for (const platform of platforms()) {
-    const file = path.join(root, "npm", platform, "package.json");
-    const addon = readManifest(file);
-    writeManifest(file, addonManifest(addon));
-    writeReadme("npm", platform, "arkor", "native engine");
-    writeManifest(
-      path.join(root, "local/npm", platform, "package.json"),
-      localManifest(addon, platform),
-    );
-    writeReadme("local/npm", platform, "@arkor/local", "local backend, `arkor-local`,");
+  step(process.execPath, [napi, "create-npm-dirs", "--cwd", checkout]);
+  for (const platform of Object.keys(TRIPLES)) {
+    const engine = path.join(checkout, "npm", platform);
+    const addon = readManifest(path.join(engine, "package.json"));
+    writeManifest(path.join(engine, "package.json"), addonManifest(addon));
+    writeReadme(engine, platform, "arkor", "native engine");
+    const backend = path.join(checkout, "local/npm", platform);
+    writeManifest(path.join(backend, "package.json"), localManifest(addon, platform));
+    writeReadme(backend, platform, "@arkor/local", "local backend, `arkor-local`,");
   }
 }
 
@@ -109,7 +110,7 @@ export function writePlatforms() {
  * @param {string} what
  */
 function writeReadme(directory, platform, parent, what) {
-  const { name } = readManifest(path.join(root, directory, platform, "package.json"));
+  const { name } = readManifest(path.join(directory, "package.json"));
   const text = `# \`${name}\`\n\nThe ${what} of \`${parent}\` for ${TRIPLES[platform]}. Install \`${parent}\`: npm then takes the package of your platform.\n`;
-  writeFileSync(path.join(root, directory, platform, "README.md"), text);
+  writeFileSync(path.join(directory, "README.md"), text);
 }
