@@ -14,19 +14,17 @@ import { localBinary, platforms, readManifest, TRIPLES, writeManifest } from "./
  */
 
 /**
- * The binaries of a platform: built here, or handed over as `<directory>/<platform>/`.
- * @param {string} platform
- * @param {string | undefined} directory
- * @returns {Binaries | string} or what is missing
+ * The platforms whose binaries were built here.
+ * @returns {Binaries[]}
  */
-export function findBinaries(platform, directory) {
-  const addon = `arkor.${platform}.node`;
-  const local = localBinary(platform);
-  const files = directory
-    ? { addon: path.join(directory, platform, addon), local: path.join(directory, platform, local) }
-    : { addon: path.join(root, addon), local: path.join(root, "local/bin", local) };
-  const missing = Object.values(files).find((file) => !existsSync(file));
-  return missing ?? { platform, ...files };
+export function builtHere() {
+  return platforms()
+    .map((platform) => ({
+      platform,
+      addon: path.join(root, `arkor.${platform}.node`),
+      local: path.join(root, "local/bin", localBinary(platform)),
+    }))
+    .filter(({ addon, local }) => existsSync(addon) && existsSync(local));
 }
 
 /**
