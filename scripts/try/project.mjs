@@ -6,11 +6,11 @@ import path from "node:path";
 /** @typedef {import("./trials.mjs").Trial} Trial */
 
 /**
- * Runs a program with its output kept.
+ * Runs a program; `output` is what it wrote, on stdout and stderr.
  * @param {string} cwd
  * @param {string[]} command
  * @param {Record<string, string | undefined>} env
- * @returns {Promise<{ code: number | null, output: string }>}
+ * @returns {Promise<{ code: number | null, output: string, stdout: string }>}
  */
 export function execute(cwd, [program, ...args], env = {}) {
   // npm and what it installs are scripts on Windows, which only a shell can start.
@@ -21,15 +21,17 @@ export function execute(cwd, [program, ...args], env = {}) {
     stdio: ["ignore", "pipe", "pipe"],
     shell,
   });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream?.setEncoding("utf8").on("data", (text) => {
-      output += text;
-    });
-  }
+  let [output, stdout] = ["", ""];
+  child.stdout?.setEncoding("utf8").on("data", (text) => {
+    output += text;
+    stdout += text;
+  });
+  child.stderr?.setEncoding("utf8").on("data", (text) => {
+    output += text;
+  });
   return new Promise((resolve) => {
-    child.once("error", (error) => resolve({ code: null, output: error.message }));
-    child.once("close", (code) => resolve({ code, output }));
+    child.once("error", (error) => resolve({ code: null, output: error.message, stdout }));
+    child.once("close", (code) => resolve({ code, output, stdout }));
   });
 }
 
