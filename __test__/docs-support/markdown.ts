@@ -23,12 +23,19 @@ export const PAGES = [
   "CONTRIBUTING.md",
   "local/README.md",
   "examples/triage/README.md",
-  ...readdirSync(path.join(ROOT, "docs"))
+  "bench/README.md",
+  "index.d.ts",
+  ...readdirSync(path.join(ROOT, "docs"), { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".md"))
-    .map((file) => `docs/${file}`),
+    .map((file) => `docs/${file.split(path.sep).join("/")}`),
 ];
 
-export const textOf = (page: string) => readFileSync(path.join(ROOT, page), "utf8");
+/** A page's Markdown; of the declarations, what their comments say. */
+export function textOf(page: string): string {
+  const text = readFileSync(path.join(ROOT, page), "utf8");
+  if (!page.endsWith(".d.ts")) return text;
+  return text.replace(/^(?! *\/?\*).*$/gm, "").replace(/^ *\/?\*+\/? ?/gm, "");
+}
 
 export function blocksOf(page: string): Block[] {
   const blocks: Block[] = [];
