@@ -1,6 +1,6 @@
 // `npm install arkor` in a clean project, from a registry on 127.0.0.1, and what can be done there
 // then. The trials are those of `npm run try`, which has more of them.
-import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startBackend } from "../scripts/try/backend.mjs";
@@ -42,14 +42,20 @@ describe("npm install arkor @arkor/local", () => {
     );
   });
 
-  it("brings few dependencies along", () => {
-    const all = new Set(fetched.filter((name) => !/arkor/.test(name)));
-    expect([...all].filter((name) => !name.startsWith("@esbuild/")).sort()).toEqual([
-      "commander",
-      "esbuild",
-    ]);
+  it("brings along what the lock file has for users, and nothing else", () => {
+    const lock: Lock = JSON.parse(readFileSync(path.join(ROOT, "package-lock.json"), "utf8"));
+    const forUsers = Object.entries(lock.packages)
+      .filter(([key, { dev, optional, devOptional }]) => key && !dev && !optional && !devOptional)
+      .map(([key]) => key.replace(/^.*node_modules\//, ""));
+    // What esbuild has for a platform is an optional dependency of its own.
+    const others = fetched.filter((name) => !/arkor/.test(name) && !name.startsWith("@esbuild/"));
+    expect(new Set(others)).toEqual(new Set(forUsers));
   });
 });
+
+interface Lock {
+  packages: Record<string, { dev?: boolean; optional?: boolean; devOptional?: boolean }>;
+}
 
 describe("in a clean project", () => {
   it.each([...TRIALS, TRAINING])("works: $name", async (trial) => {
@@ -110,6 +116,26 @@ describe("without a binary for the platform", () => {
     );
     expect(own).toContain("is installed, but can't be loaded: ");
     expect(own).toMatch(/arkor\.[\w-]+\.node: (file too short|invalid ELF header)|not a valid/);
+  });
+
+  it("the command says what is missing of the local backend", async () => {
+    const project = temporaryDirectory();
+    const copy = path.join(project, "node_modules");
+    await execute(ROOT, ["cp", "-R", path.join(cwd, "node_modules"), copy]);
+    rmSync(path.join(copy, `@arkor/local-${PLATFORM}`), { recursive: true });
+    const command = path.join(copy, "arkor/bin/arkor.js");
+    writeFileSync(
+      path.join(project, "entry.mjs"),
+      "export const trainer = { start() {}, wait() {} };",
+    );
+    const args = [command, "start", "--local", "entry.mjs"];
+    const { code, output } = await execute(project, [process.execPath, ...args]);
+    expect(code).toBe(1);
+    expect(output).toMatch(
+      new RegExp(
+        `^error: There is no arkor-local binary for .*: @arkor/local-${PLATFORM} is not installed\\..*\\n$`,
+      ),
+    );
   });
 
   it("the local backend says so, too", async () => {

@@ -86,6 +86,14 @@ function contents(directory: string): Record<string, string> {
   );
 }
 
+it("lib/ reaches the generated loader by lib/addon.js only, which explains its failures", () => {
+  const others = readdirSync(path.join(ROOT, "lib")).filter((file) => file !== "addon.js");
+  const direct = others.filter((file) =>
+    /require\("\.\.\/binding/.test(readFileSync(path.join(ROOT, "lib", file), "utf8")),
+  );
+  expect(direct).toEqual([]);
+});
+
 describe("a machine's platform", () => {
   it.each([
     [{ platform: "linux", arch: "x64", glibc: "2.36" }, "linux-x64-gnu"],
