@@ -11,6 +11,7 @@ const read = (file) => readFileSync(path.join(root, file), "utf8");
 
 const manifests = [
   "package.json",
+  "package-lock.json",
   "local/package.json",
   ...platforms().flatMap((platform) => [
     `npm/${platform}/package.json`,
