@@ -52,12 +52,12 @@ export function writeFiles(cwd, files) {
  * @param {string} cwd
  * @param {string[]} packages
  * @param {string} registry
- * @param {{ scripts?: boolean }} [options] `scripts`: with install scripts after all
  */
-export async function install(cwd, packages, registry, { scripts = false } = {}) {
+export async function install(cwd, packages, registry) {
   writeFiles(cwd, { "package.json": '{ "name": "clean", "private": true, "version": "1.0.0" }\n' });
-  const flags = ["--no-audit", "--no-fund", `--registry=${registry}`, "--cache=.npm-cache"];
-  if (!scripts) flags.push("--ignore-scripts");
+  const flags = ["--no-audit", "--no-fund", "--ignore-scripts", "--cache=.npm-cache"];
+  // The registry is on this machine, whatever proxy the environment names.
+  flags.push(`--registry=${registry}`, "--noproxy=127.0.0.1");
   return execute(cwd, ["npm", "install", ...flags, ...packages]);
 }
 
