@@ -1,7 +1,7 @@
 // A native answer → a WHATWG `Response` whose body is pulled from Rust as the user reads (T32).
 "use strict";
 
-const binding = require("../binding.js");
+const { binding } = require("./addon.js");
 const { CloudApiError, native } = require("./errors.js");
 
 /** Bytes asked for at once. */
