@@ -142,11 +142,11 @@ fn blocks() -> impl Strategy<Value = String> {
         4 => Just("data"),
         2 => Just("event"),
         2 => Just("id"),
-        Just("retry"),
-        Just("dat"),
-        Just("data "),
-        Just("other"),
-        Just(""),
+        1 => Just("retry"),
+        1 => Just("dat"),
+        1 => Just("data "),
+        1 => Just("other"),
+        1 => Just(""),
     ];
     let value = prop_oneof![
         Just(String::new()),
