@@ -68,6 +68,23 @@ impl JobHandle {
             .join(format!("checkpoint-{step}"))
     }
 
+    /// The steps of its checkpoints.
+    #[must_use]
+    pub fn checkpoints(&self) -> Vec<u64> {
+        let entries = fs::read_dir(self.dir.join("checkpoints"));
+        let mut steps: Vec<u64> = entries
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| {
+                let name = entry.file_name();
+                name.to_str()?.strip_prefix("checkpoint-")?.parse().ok()
+            })
+            .collect();
+        steps.sort_unstable();
+        steps
+    }
+
     /// Where the final adapter is, or will be.
     #[must_use]
     pub fn adapter_dir(&self) -> PathBuf {

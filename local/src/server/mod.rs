@@ -5,9 +5,11 @@ mod chat;
 mod chat_request;
 mod error;
 mod guard;
+mod openai;
 mod projects;
 mod routes;
 mod stream;
+mod wanted;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -94,6 +96,9 @@ fn router(app: &Arc<App>) -> Router {
         .route("/v1/jobs/{id}/cancel", post(routes::cancel))
         .route("/v1/jobs/{id}/events/stream", get(stream::events))
         .route("/v1/inference/chat", post(chat::chat))
+        .route("/v1/chat/completions", post(openai::chat))
+        .route("/v1/models", get(openai::models))
+        .route("/v1/models/{*model}", get(openai::model))
         .route("/v1/endpoints", any(no_deployments))
         .route("/v1/endpoints/{*rest}", any(no_deployments))
         .fallback(not_found)

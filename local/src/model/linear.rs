@@ -1,0 +1,72 @@
+//! Linear layers. Flow in: rows. Flow out: rows, with what an adapter adds to them. A module because
+//! this is where nearly all the time of training goes: a frozen weight gets no gradient, and the
+//! adapter's gradients are made of the small matrices only.
+
+use candle_core::{Result, Tensor};
+
+use super::gradient;
+use crate::lora::LoraPair;
+
+/// A linear layer: a weight, sometimes a bias, and what an adapter adds.
+#[derive(Debug, Clone)]
+pub struct Linear {
+    /// `[out, in]`.
+    weight: Tensor,
+    /// `[out]`.
+    bias: Option<Tensor>,
+    lora: Option<LoraPair>,
+}
+
+impl Linear {
+    /// A layer from its weight `[out, in]` and its bias `[out]`.
+    #[must_use]
+    pub fn new(weight: Tensor, bias: Option<Tensor>, lora: Option<LoraPair>) -> Self {
+        Self { weight, bias, lora }
+    }
+
+    /// `[rows, in]` → `[rows, out]`.
+    pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        if self.weight.is_variable() {
+            // A base in the making: everything learns, candle knows how.
+            return self.with_bias(input.matmul(&self.weight.t()?)?);
+        }
+        let output = self.with_bias(input.detach().matmul(&self.weight.t()?)?)?;
+        match &self.lora {
+            Some(lora) => self.adapted(input, output, lora),
+            None if input.track_op() => {
+                let weight = self.weight.clone();
+                gradient::of1(input, output, move |grad| Ok([Some(grad.matmul(&weight)?)]))
+            }
+            None => Ok(output),
+        }
+    }
+
+    fn with_bias(&self, output: Tensor) -> Result<Tensor> {
+        match &self.bias {
+            Some(bias) => output.broadcast_add(bias),
+            None => Ok(output),
+        }
+    }
+
+    /// `output + scale * B (A input)`, and the gradients of input, A and B.
+    fn adapted(&self, input: &Tensor, output: Tensor, lora: &LoraPair) -> Result<Tensor> {
+        let (x, a, b) = (input.detach(), lora.a.detach(), lora.b.detach());
+        let low = (x.matmul(&a.t()?)? * lora.scale)?;
+        let output = (output + low.matmul(&b.t()?)?)?;
+        if !input.track_op() && !lora.a.track_op() {
+            return Ok(output);
+        }
+        let (weight, scale, learns) = (self.weight.clone(), lora.scale, input.track_op());
+        gradient::of3([input, &lora.a, &lora.b], output, move |grad| {
+            let low_grad = (grad.matmul(&b)? * scale)?;
+            let input_grad = if learns {
+                Some((grad.matmul(&weight)? + low_grad.matmul(&a)?)?)
+            } else {
+                None
+            };
+            let a_grad = low_grad.t()?.matmul(&x)?;
+            let b_grad = grad.t()?.matmul(&low)?;
+            Ok([input_grad, Some(a_grad), Some(b_grad)])
+        })
+    }
+}
