@@ -39,23 +39,28 @@ pub struct Artifact {
 /// Writes an adapter into the directory `dir`, which appears complete or not at all.
 pub fn save(dir: &Path, lora: &Lora, base: &str) -> Result<Vec<Artifact>> {
     let unfinished = dir.with_extension("tmp");
-    if unfinished.exists() {
-        fs::remove_dir_all(&unfinished)
-            .map_err(|source| Error::io("can't remove", &unfinished, source))?;
+    let saved = save_into(&unfinished, lora, base).and_then(|()| {
+        fs::rename(&unfinished, dir).map_err(|source| Error::io("can't write", dir, source))
+    });
+    if saved.is_err() {
+        // Best effort: what is left is never read, it only takes room on a disk that may be full.
+        let _ = fs::remove_dir_all(&unfinished);
     }
-    fs::create_dir_all(&unfinished)
-        .map_err(|source| Error::io("can't create", &unfinished, source))?;
-    let config = format!(
-        "{}\n",
-        serde_json::to_string_pretty(&config_json(lora, base))?
-    );
-    write(&unfinished.join(CONFIG), config.as_bytes())?;
-    write(&unfinished.join(WEIGHTS), &serialize(lora)?)?;
-    fs::rename(&unfinished, dir).map_err(|source| Error::io("can't write", dir, source))?;
+    saved?;
     [CONFIG, WEIGHTS]
         .iter()
         .map(|name| artifact(dir, name))
         .collect()
+}
+
+fn save_into(dir: &Path, lora: &Lora, base: &str) -> Result<()> {
+    if dir.exists() {
+        fs::remove_dir_all(dir).map_err(|source| Error::io("can't remove", dir, source))?;
+    }
+    fs::create_dir_all(dir).map_err(|source| Error::io("can't create", dir, source))?;
+    let config = serde_json::to_string_pretty(&config_json(lora, base))?;
+    write(&dir.join(CONFIG), format!("{config}\n").as_bytes())?;
+    write(&dir.join(WEIGHTS), &serialize(lora)?)
 }
 
 /// An adapter that was read, and the base that it names.

@@ -72,6 +72,17 @@ impl Lora {
         Ok((Self { r, alpha, pairs }, vars))
     }
 
+    /// The same values, which change with it, but learn nothing: for measuring between two steps.
+    #[must_use]
+    pub fn still(&self) -> Self {
+        let still = |(name, pair): (&String, &LoraPair)| {
+            let (a, b) = (pair.a.detach(), pair.b.detach());
+            (name.clone(), LoraPair { a, b, ..*pair })
+        };
+        let pairs = self.pairs.iter().map(still).collect();
+        Self { pairs, ..*self }
+    }
+
     /// Refuses an adapter that attaches to what the model does not have.
     pub fn check(&self, config: &LlamaConfig) -> error::Result<()> {
         let mut shapes = BTreeMap::new();

@@ -106,6 +106,7 @@ pub fn check(dir: &Path) -> Result<()> {
 }
 
 /// Hugging Face's cache folder, as its libraries find it.
+#[must_use]
 pub fn cache_folder() -> Option<PathBuf> {
     let set = |name: &str| {
         env::var_os(name)
@@ -130,6 +131,7 @@ fn cached(cache: &Path, model: &str) -> Option<PathBuf> {
 
 /// The snapshot of `owner/name` that `main` points to. `kind` is `models` or `datasets`. The name can't
 /// lead out of the cache.
+#[must_use]
 pub fn snapshot(cache: &Path, kind: &str, name: &str) -> Option<PathBuf> {
     let plain = |part: &str| {
         !part.is_empty()

@@ -7,7 +7,7 @@ use candle_core::{Device, Result, Tensor};
 use super::attention::Attention;
 use super::cache::KvCache;
 use super::config::LlamaConfig;
-use super::layers::{RmsNorm, Rope, gated};
+use super::layers::{RmsNorm, gated};
 use super::linear::Linear;
 use super::weights::Weights;
 use crate::error;
@@ -65,7 +65,7 @@ impl Llama {
                 heads: config.heads,
                 kv_heads: config.kv_heads,
                 head_dim: config.head_dim,
-                rope: Rope::new(config, embedding.device())?,
+                rope: weights.rope(config)?,
             },
             embedding,
         })

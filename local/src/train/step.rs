@@ -14,7 +14,7 @@ use crate::model::layers::{as_f64, negative_log_likelihood};
 
 /// A part of a batch has about this many tokens at most: what it needs for the way back must fit into
 /// memory once per core, and a cancelled run ends after the parts that are being computed.
-const PART_TOKENS: usize = 1024;
+const PART_TOKENS: usize = 512;
 
 /// Asked between parts, so that a cancelled run ends within a fraction of a step.
 pub trait Stop: Sync {
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(cut(&[10, 10, 10, 10], 2), [[10, 10], [10, 10]]);
         assert_eq!(cut(&[40, 10, 10, 10], 2), [vec![40], vec![10, 10, 10]]);
         assert_eq!(cut(&[10], 4), [[10]]);
-        assert_eq!(cut(&[1024; 4], 2), [[1024], [1024], [1024], [1024]]);
+        assert_eq!(cut(&[512; 4], 2), [[512], [512], [512], [512]]);
         assert!(cut(&[], 2).is_empty());
     }
 }

@@ -207,3 +207,62 @@ async fn the_history_is_the_same_after_a_restart() {
     let server = Server::start(&project.store());
     assert_eq!(server.events(&id, Some("2")).await.rest().await, all[2..]);
 }
+
+/// The program with files that can't grow beyond `blocks` of 512 bytes, as on a full disk.
+#[cfg(unix)]
+fn with_full_disk(store: &Path, blocks: u32) -> Command {
+    use std::process::Stdio;
+
+    let mut command = Command::new("sh");
+    // With its signal ignored, the limit is an error of the write, as a full disk is.
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" --store \"$1\"");
+    command
+        .args(["-c", &script, env!("CARGO_BIN_EXE_arkor-local")])
+        .arg(store)
+        .env_remove("ARKOR_LOCAL_TOKEN")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_full_disk_fails_the_run_says_so_and_loses_nothing() {
+    let project = Project::new();
+    let server = Server::from_command(&mut with_full_disk(&project.store(), 32));
+    let config = project.config(&json!({ "maxSteps": 1000, "saveSteps": 1000, "evalSteps": 1000 }));
+    let (id, told) = server.complete(&config).await;
+    let failed = &told[told.len() - 2];
+    let error = failed.data["error"].as_str().unwrap();
+    assert!(
+        failed.kind == "training.failed" && error.contains("can't write events.jsonl"),
+        "{error}"
+    );
+    let (_, body) = server.get(&format!("/v1/jobs/{id}")).await;
+    assert_eq!(body["job"]["status"], "failed");
+    drop(server);
+
+    let server = Server::start(&project.store());
+    let stored = server.events(&id, None).await.rest().await;
+    let before = told.len() - 2;
+    assert!(before > 20 && stored[..before] == told[..before]);
+    assert_eq!(kinds(&stored[before..]), ["training.failed", "end"]);
+    assert_eq!(stored[before].data["error"], failed.data["error"]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_checkpoint_that_does_not_fit_on_the_disk_leaves_nothing_half_written() {
+    let project = Project::new();
+    let server = Server::from_command(&mut with_full_disk(&project.store(), 32));
+    let config = project.config(&json!({ "maxSteps": 2, "saveSteps": 1 }));
+    let (id, told) = server.complete(&config).await;
+    let error = told[told.len() - 2].data["error"].as_str().unwrap();
+    assert!(error.contains("adapter_model.safetensors"), "{error}");
+    let job = project.store().join("jobs").join(&id);
+    let left = fs::read_dir(job.join("checkpoints")).unwrap().count();
+    assert_eq!(left, 0, "nothing half-written");
+    let (_, body) = server.get(&format!("/v1/jobs/{id}")).await;
+    assert_eq!(body["job"]["status"], "failed");
+}
