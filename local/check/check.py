@@ -23,7 +23,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoTokenizer
 
 from backend import ROOT, Backend
-from material import SHAPES, make_model, sentences, write_rows
+from material import KINDS, SHAPES, make_model, sentences, write_rows
 
 LARGEST_LOGIT_DIFFERENCE = 1e-3
 LARGEST_LOSS_DIFFERENCE = 0.01
@@ -88,11 +88,11 @@ def greedy(backend, request, tokens):
     return backend.post("/v1/inference/chat", request)
 
 
-def check_adapter(backend, model, folder):
+def check_adapter(kind, backend, model, folder):
     rows = [{"text": text} for text in sentences(60, 40, seed=2)]
     dataset = write_rows(folder / "text.jsonl", rows)
     _, adapter = backend.train(config(model, dataset, learningRate=1e-2))
-    compare_logits("trained here, loaded by PEFT", model, adapter)
+    compare_logits(f"{kind}: trained here, loaded by PEFT", model, adapter)
 
     torch.manual_seed(5)
     lora = LoraConfig(
@@ -104,9 +104,9 @@ def check_adapter(backend, model, folder):
         for name, value in theirs.named_parameters():
             if ".lora_B." in name:
                 value.normal_(std=0.1)
-    directory = folder / "from-peft"
+    directory = folder / f"{kind}-from-peft"
     theirs.save_pretrained(directory)
-    compare_logits("saved by PEFT, loaded here", model, directory)
+    compare_logits(f"{kind}: saved by PEFT, loaded here", model, directory)
 
     question = [{"role": "user", "content": sentences(1, 8, seed=3)[0]}]
     answer = greedy(backend, {"baseModel": str(directory), "messages": question}, 24)
@@ -118,7 +118,7 @@ def check_adapter(backend, model, folder):
     expected = tokenizer.decode(output[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True)
     given = answer["choices"][0]["message"]["content"]
     bound(
-        f"saved by PEFT, asked over HTTP: {answer['usage']['completion_tokens']} greedy tokens, the same text",
+        f"{kind}: saved by PEFT, asked over HTTP: {answer['usage']['completion_tokens']} greedy tokens, the same text",
         given == expected,
     )
 
@@ -140,7 +140,7 @@ def compare_losses(what, backend, model, settings, rows):
     bound(f"{what}: largest difference of a learning rate {rate:.1e}", rate < 1e-9)
 
 
-def check_losses(backend, model, folder):
+def check_losses(backend, models, folder):
     text = [{"text": row} for row in sentences(60, 40, seed=2)]
     pairs = [
         {"prompt": row, "completion": f" {row[: 5 + number % 30].strip()}"}
@@ -150,14 +150,18 @@ def check_losses(backend, model, folder):
         {"messages": [{"role": "user", "content": row}, {"role": "assistant", "content": row[::-1].strip()}]}
         for row in sentences(60, 9, seed=5)
     ]
-    for what, rows, more in [
-        ("text", text, {}),
-        ("prompt and completion, responses only", pairs, {"trainOnResponsesOnly": True}),
-        ("messages, responses only", chats, {"trainOnResponsesOnly": True, "lrSchedulerType": "linear"}),
-        ("messages, constant rate, cut off", chats, {"lrSchedulerType": "constant_with_warmup", "maxLength": 24}),
+    responses = {"trainOnResponsesOnly": True}
+    for kind, what, rows, more in [
+        ("llama", "text", text, {}),
+        ("llama", "prompt and completion, responses only", pairs, responses),
+        ("llama", "messages, responses only", chats, {**responses, "lrSchedulerType": "linear"}),
+        ("llama", "messages, constant rate, cut off", chats,
+         {"lrSchedulerType": "constant_with_warmup", "maxLength": 24}),
+        ("qwen2", "messages, responses only", chats, responses),
     ]:
         dataset = write_rows(folder / "rows.jsonl", rows)
-        compare_losses(what, backend, model, config(model, dataset, **more), rows)
+        settings = config(models[kind], dataset, **more)
+        compare_losses(f"{kind}: {what}", backend, models[kind], settings, rows)
 
 
 def check_speed(backend, model, folder, shape):
@@ -218,11 +222,12 @@ def main():
         parser.error(f"unknown part {unknown.pop()}")
     with tempfile.TemporaryDirectory(prefix="arkor-check-") as name, Backend(arguments.binary) as backend:
         folder = Path(name)
-        small = make_model(folder / "small", "small")
+        models = {kind: make_model(folder / kind, "small", kind) for kind in KINDS}
         if "adapter" in parts:
-            check_adapter(backend, small, folder)
+            for kind, model in models.items():
+                check_adapter(kind, backend, model, folder)
         if "losses" in parts:
-            check_losses(backend, small, folder)
+            check_losses(backend, models, folder)
         if "speed" in parts:
             for shape in arguments.shape or SHAPES:
                 check_speed(backend, make_model(folder / shape, shape), folder, shape)

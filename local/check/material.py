@@ -5,7 +5,13 @@ import random
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 END = "<|im_end|>"
 TEMPLATE = (
@@ -30,10 +36,14 @@ def sentences(count, words, seed):
     return [" ".join(draw.choices(lexicon, k=words)) for _ in range(count)]
 
 
-def make_model(directory, shape, seed=0):
-    """A random Llama in float32, as a Hugging Face directory."""
+KINDS = {"llama": (LlamaConfig, LlamaForCausalLM), "qwen2": (Qwen2Config, Qwen2ForCausalLM)}
+
+
+def make_model(directory, shape, kind="llama", seed=0):
+    """A random model in float32, as a Hugging Face directory."""
     torch.manual_seed(seed)
-    config = LlamaConfig(
+    configuration, architecture = KINDS[kind]
+    config = configuration(
         **SHAPES[shape],
         max_position_embeddings=1024,
         rms_norm_eps=1e-5,
@@ -44,7 +54,12 @@ def make_model(directory, shape, seed=0):
         eos_token_id=1,
         pad_token_id=0,
     )
-    LlamaForCausalLM(config).save_pretrained(directory)
+    model = architecture(config)
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            if name.endswith("bias"):
+                value.normal_(std=0.2)
+    model.save_pretrained(directory)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
