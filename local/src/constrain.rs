@@ -197,6 +197,7 @@ mod tests {
         let schema = json!({
             "type": "object", "properties": { "ok": { "type": "boolean" } },
             "required": ["ok"], "additionalProperties": false,
+            "x-guidance": { "whitespace_flexible": false },
         });
         let text = first(&Constraint::Json(schema), "{\"tf}");
         assert_eq!(
@@ -209,7 +210,9 @@ mod tests {
     fn calls_stand_between_their_marks() {
         let calls = Constraint::Calls {
             open: "<call>".to_owned(),
-            schema: json!({ "const": { "name": "f" } }),
+            schema: json!({
+                "const": { "name": "f" }, "x-guidance": { "whitespace_flexible": false },
+            }),
             close: "</call>".to_owned(),
         };
         let text = first(&calls, "<{\"n}");

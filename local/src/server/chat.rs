@@ -28,6 +28,7 @@ use crate::error::{Result, refused};
 use crate::generate::{Finish, Sampling, generate};
 use crate::model::Llama;
 use crate::time;
+use crate::train::with_cores;
 
 /// Pieces that may wait for a slow client before generation waits too.
 const PIECES_AHEAD: usize = 64;
@@ -142,7 +143,7 @@ impl Prepared {
         })
     }
 
-    fn generate(&mut self, on_text: impl FnMut(&str) -> bool) -> Result<(Finish, Value)> {
+    fn generate(&mut self, on_text: impl FnMut(&str) -> bool + Send) -> Result<(Finish, Value)> {
         let context = self.base.config.max_positions;
         let guide = self.guide.take();
         let Self {
@@ -152,7 +153,10 @@ impl Prepared {
             sampling,
             ..
         } = self;
-        let end = generate(model, &base.text, prompt, context, sampling, guide, on_text)?;
+        // In a pool of its own: else every operation would be handed to the one shared thread.
+        let end = with_cores(1, || {
+            generate(model, &base.text, prompt, context, sampling, guide, on_text)
+        })?;
         let usage = json!({
             "prompt_tokens": prompt.len(),
             "completion_tokens": end.tokens,
@@ -162,7 +166,7 @@ impl Prepared {
     }
 
     /// The whole answer, until `gone` says that nobody waits for it any more.
-    fn answer(&mut self, gone: impl Fn() -> bool) -> Result<Answer> {
+    fn answer(&mut self, gone: impl Fn() -> bool + Sync) -> Result<Answer> {
         let mut text = String::new();
         let (finish, usage) = self.generate(|piece| {
             text.push_str(piece);
