@@ -2,6 +2,7 @@
 
 import os
 import time
+import warnings
 from itertools import islice
 
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
@@ -15,6 +16,7 @@ from transformers.utils import logging
 from material import batches, split
 
 logging.disable_progress_bar()
+warnings.filterwarnings("ignore", category=FutureWarning)
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 

@@ -21,13 +21,13 @@ pub enum Constraint {
     Regex(String),
     /// One of some texts.
     Choice(Vec<String>),
-    /// One or more calls of functions, each a JSON text that the schema allows between two marks.
-    Calls {
-        /// Before each call.
+    /// A call of a function: a JSON text that the schema allows, between two marks.
+    Call {
+        /// Before the call.
         open: String,
-        /// What a call looks like.
+        /// What it looks like.
         schema: Value,
-        /// After each call.
+        /// After it.
         close: String,
     },
 }
@@ -41,7 +41,7 @@ impl Constraint {
                 let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
                 TopLevelGrammar::from_lark(format!("start: {}", texts.join(" | ")))
             }
-            Self::Calls {
+            Self::Call {
                 open,
                 schema,
                 close,
@@ -49,9 +49,8 @@ impl Constraint {
                 let mut call = GrammarWithLexer::from_json_schema(schema.clone());
                 call.name = Some("call".to_owned());
                 let (open, close) = (quoted(open), quoted(close));
-                let mut grammar = TopLevelGrammar::from_lark(format!(
-                    "start: one (\"\\n\" one)*\none: {open} @call {close}"
-                ));
+                let mut grammar =
+                    TopLevelGrammar::from_lark(format!("start: {open} @call {close}"));
                 grammar.grammars.push(call);
                 grammar
             }
@@ -207,15 +206,15 @@ mod tests {
     }
 
     #[test]
-    fn calls_stand_between_their_marks() {
-        let calls = Constraint::Calls {
+    fn a_call_stands_between_its_marks() {
+        let call = Constraint::Call {
             open: "<call>".to_owned(),
             schema: json!({
                 "const": { "name": "f" }, "x-guidance": { "whitespace_flexible": false },
             }),
             close: "</call>".to_owned(),
         };
-        let text = first(&calls, "<{\"n}");
+        let text = first(&call, "<{\"n}");
         assert!(
             text.starts_with("<call>{") && text.ends_with("</call>"),
             "{text}"

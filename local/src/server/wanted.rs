@@ -224,7 +224,7 @@ fn tools(body: &Value) -> Result<(Option<Value>, Option<Constraint>)> {
         Some(wanted) if wanted.is_empty() => {
             return refused("toolChoice: tools has no such function");
         }
-        Some(wanted) => Some(Constraint::Calls {
+        Some(wanted) => Some(Constraint::Call {
             open: format!("{}\n", CALL_MARKS.0),
             schema: json!({ "anyOf": wanted.into_iter().map(call_schema).collect::<Vec<_>>() }),
             close: format!("\n{}", CALL_MARKS.1),
