@@ -10,7 +10,7 @@ use super::App;
 use super::error::ApiError;
 use super::wanted::Wanted;
 use crate::adapter;
-use crate::base::resolve::{self, Resolved, Source};
+use crate::base::resolve::{self, Source};
 use crate::data::rows::kind;
 use crate::error::{Error, Result, refused};
 use crate::generate::Sampling;
@@ -124,24 +124,20 @@ fn weights(body: &Value, app: &App) -> Result<(Weights, String), ApiError> {
 }
 
 /// A base by its name, or an adapter that is not a job's by its directory, as Hugging Face's libraries
-/// take it.
+/// take it. The answer's `model` names what was used; that it stands in is said on stderr once.
 fn base(name: &str, app: &App) -> Result<(Weights, String), ApiError> {
     if resolve::is_path(name) && adapter::is_adapter(Path::new(name)) {
         return Ok((Weights::Adapter(name.into()), name.to_owned()));
     }
     let (_, base_model) = app.jobs.bases();
     let resolved = resolve::resolve(name, base_model.map(PathBuf::as_path))?;
-    let used = said_stand_in(&resolved);
-    Ok((Weights::Base(resolved.source), used))
-}
-
-/// A stand-in is named on stderr; the answer's `model` names what was used.
-fn said_stand_in(resolved: &Resolved) -> String {
     let used = resolved.used();
-    if let Some(reason) = &resolved.stand_in {
+    if let Some(reason) = &resolved.stand_in
+        && app.stands_in_first_time(name)
+    {
         crate::log(format_args!("chat: {used} stands in: {reason}"));
     }
-    used
+    Ok((Weights::Base(resolved.source), used))
 }
 
 fn adapter_dir(adapter: &Value, app: &App) -> Result<(Weights, String), ApiError> {
