@@ -110,7 +110,10 @@ describe("OpenAI's client", () => {
     });
     const chunks = [];
     for await (const chunk of stream) chunks.push(chunk);
-    expect(chunks.at(-1)).toMatchObject({ choices: [], usage: { completion_tokens: expect.any(Number) } });
+    expect(chunks.at(-1)).toMatchObject({
+      choices: [],
+      usage: { completion_tokens: expect.any(Number) },
+    });
   });
 
   it("gets an answer of the form that it asks for", async () => {
