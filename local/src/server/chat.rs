@@ -28,7 +28,7 @@ use crate::error::{Result, refused};
 use crate::generate::{Finish, Sampling, generate};
 use crate::model::Llama;
 use crate::time;
-use crate::train::with_cores;
+use crate::train::with_all_cores;
 
 /// Pieces that may wait for a slow client before generation waits too.
 const PIECES_AHEAD: usize = 64;
@@ -154,7 +154,7 @@ impl Prepared {
             ..
         } = self;
         // In a pool of its own: else every operation would be handed to the one shared thread.
-        let end = with_cores(1, || {
+        let end = with_all_cores(|| {
             generate(model, &base.text, prompt, context, sampling, guide, on_text)
         })?;
         let usage = json!({
