@@ -4,6 +4,7 @@
 //! `node` may use everything; nothing uses `node`.
 
 pub mod api;
+pub mod batch;
 pub mod client;
 pub mod config;
 pub mod credentials;

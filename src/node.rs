@@ -7,6 +7,7 @@ mod client;
 mod dispatch;
 mod environment;
 mod files;
+mod probe;
 mod promise;
 mod response;
 mod trainer;

@@ -102,7 +102,7 @@ pub struct NativeTrainer {
 #[napi]
 impl NativeTrainer {
     /// A trainer that has not been started.
-    #[napi(constructor)]
+    #[napi(constructor, catch_unwind)]
     pub fn new(options: TrainerOptions) -> Self {
         let options = run::Options {
             policy: Policy {
@@ -120,7 +120,7 @@ impl NativeTrainer {
     }
 
     /// Submits the job; resolves with it, as JSON text (T1).
-    #[napi(ts_return_type = "Promise<string>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<string>")]
     pub fn start<'env>(&self, env: &'env Env, submission: String) -> napi::Result<Object<'env>> {
         let Submission {
             name,
@@ -155,7 +155,7 @@ impl NativeTrainer {
     }
 
     /// Follows the job; every batch goes to `dispatch`, which answers with `ack` (T3).
-    #[napi(ts_return_type = "Promise<WaitEnd>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<WaitEnd>")]
     pub fn wait<'env>(
         &self,
         env: &'env Env,
@@ -236,7 +236,7 @@ impl NativeTrainer {
     }
 
     /// Cancels the job on the backend (T5).
-    #[napi(ts_return_type = "Promise<void>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn cancel<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
         let started = self.state.started().map_err(|error| crossing(&error))?;
         promise(env, async move {
@@ -249,7 +249,7 @@ impl NativeTrainer {
     }
 
     /// Asks the checkpoint of a step; `arguments` is JSON text (T31).
-    #[napi(ts_return_type = "Promise<NativeResponse>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeResponse>")]
     pub fn chat<'env>(
         &self,
         env: &'env Env,
