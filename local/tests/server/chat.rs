@@ -287,7 +287,8 @@ async fn functions_are_called_where_the_template_knows_them() {
     let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     config["chat_template"] = json!(
         "{% for tool in tools %}{{ tool | tojson }}{% endfor %}{% for m in messages %}{{ m.role }}: \
-         {{ m.content }}{% for c in m.tool_calls %}<tool_call>{{ c.function.arguments.n }}{% endfor %}\n\
+         {{ m.content }}{% for c in m.tool_calls %}{% if c.function.arguments is string %}\
+         {{ raise_exception('text') }}{% endif %}<tool_call>{% endfor %}\n\
          {% endfor %}"
     );
     std::fs::write(&path, config.to_string()).unwrap();
