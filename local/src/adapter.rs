@@ -39,23 +39,28 @@ pub struct Artifact {
 /// Writes an adapter into the directory `dir`, which appears complete or not at all.
 pub fn save(dir: &Path, lora: &Lora, base: &str) -> Result<Vec<Artifact>> {
     let unfinished = dir.with_extension("tmp");
-    if unfinished.exists() {
-        fs::remove_dir_all(&unfinished)
-            .map_err(|source| Error::io("can't remove", &unfinished, source))?;
+    let saved = save_into(&unfinished, lora, base).and_then(|()| {
+        fs::rename(&unfinished, dir).map_err(|source| Error::io("can't write", dir, source))
+    });
+    if saved.is_err() {
+        // Best effort: what is left is never read, it only takes room on a disk that may be full.
+        let _ = fs::remove_dir_all(&unfinished);
     }
-    fs::create_dir_all(&unfinished)
-        .map_err(|source| Error::io("can't create", &unfinished, source))?;
-    let config = format!(
-        "{}\n",
-        serde_json::to_string_pretty(&config_json(lora, base))?
-    );
-    write(&unfinished.join(CONFIG), config.as_bytes())?;
-    write(&unfinished.join(WEIGHTS), &serialize(lora)?)?;
-    fs::rename(&unfinished, dir).map_err(|source| Error::io("can't write", dir, source))?;
+    saved?;
     [CONFIG, WEIGHTS]
         .iter()
         .map(|name| artifact(dir, name))
         .collect()
+}
+
+fn save_into(dir: &Path, lora: &Lora, base: &str) -> Result<()> {
+    if dir.exists() {
+        fs::remove_dir_all(dir).map_err(|source| Error::io("can't remove", dir, source))?;
+    }
+    fs::create_dir_all(dir).map_err(|source| Error::io("can't create", dir, source))?;
+    let config = serde_json::to_string_pretty(&config_json(lora, base))?;
+    write(&dir.join(CONFIG), format!("{config}\n").as_bytes())?;
+    write(&dir.join(WEIGHTS), &serialize(lora)?)
 }
 
 /// An adapter that was read, and the base that it names.
@@ -67,12 +72,19 @@ pub struct Loaded {
     pub base: String,
 }
 
-/// Reads the adapter in `dir`.
+/// Whether a directory holds an adapter in PEFT's format.
+#[must_use]
+pub fn is_adapter(dir: &Path) -> bool {
+    dir.join(CONFIG).is_file()
+}
+
+/// Reads the adapter in `dir`, written here or by PEFT. Refuses what would not mean the same here.
 pub fn load(dir: &Path) -> Result<Loaded> {
     let path = dir.join(CONFIG);
     let text =
         fs::read_to_string(&path).map_err(|source| Error::io("can't read", &path, source))?;
     let config: Value = serde_json::from_str(&text)?;
+    check(&config)?;
     let rank = config
         .get("r")
         .and_then(Value::as_u64)
@@ -87,29 +99,106 @@ pub fn load(dir: &Path) -> Result<Loaded> {
         .unwrap_or_default();
     let path = dir.join(WEIGHTS);
     let tensors = candle_core::safetensors::load(&path, &Device::Cpu)?;
-    let pairs = pairs(&tensors, alpha / as_f64(r))?;
+    let pairs = pairs(&tensors, |module, r| {
+        let alpha = of_pattern(&config["alpha_pattern"], module).unwrap_or(alpha);
+        let r = as_f64(r);
+        let rslora = config["use_rslora"].as_bool() == Some(true);
+        alpha / if rslora { r.sqrt() } else { r }
+    })?;
     Ok(Loaded {
         lora: Lora { r, alpha, pairs },
         base: base.to_owned(),
     })
 }
 
-fn pairs(tensors: &HashMap<String, Tensor>, scale: f64) -> Result<BTreeMap<String, LoraPair>> {
+/// Refuses a kind of adapter that is more than two small matrices per layer, by the setting that
+/// makes it so.
+fn check(config: &Value) -> Result<()> {
+    let kind = config["peft_type"].as_str().unwrap_or("LORA");
+    if kind != "LORA" {
+        return refused(format!(
+            "adapter: its peft_type is {kind}, only LORA is supported"
+        ));
+    }
+    let empty = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::String(text) => text == "none",
+        _ => false,
+    };
+    for name in [
+        "use_dora",
+        "fan_in_fan_out",
+        "bias",
+        "lora_bias",
+        "modules_to_save",
+        "layer_replication",
+        "trainable_token_indices",
+    ] {
+        if !empty(&config[name]) {
+            return refused(format!(
+                "adapter: its {name} is {}, which is not supported",
+                config[name]
+            ));
+        }
+    }
+    let plain = |key: &String| {
+        key.chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_.".contains(c))
+    };
+    let keys = config["alpha_pattern"].as_object();
+    if let Some(key) = keys.and_then(|map| map.keys().find(|key| !plain(key))) {
+        return refused(format!(
+            "adapter: its alpha_pattern has the regular expression {key:?}, only names are supported"
+        ));
+    }
+    Ok(())
+}
+
+/// The value for a module in a pattern of PEFT: a key is the end of a module's name.
+fn of_pattern(pattern: &Value, module: &str) -> Option<f64> {
+    let matches = |key: &str| {
+        module
+            .strip_suffix(key)
+            .is_some_and(|before| before.is_empty() || before.ends_with('.'))
+    };
+    pattern
+        .as_object()?
+        .iter()
+        .find(|(key, _)| matches(key))
+        .and_then(|(_, value)| value.as_f64())
+}
+
+/// The pairs of a weight file, `[r, in]` and `[out, r]`, with the scale of each module and its rank.
+fn pairs(
+    tensors: &HashMap<String, Tensor>,
+    scale: impl Fn(&str, usize) -> f64,
+) -> Result<BTreeMap<String, LoraPair>> {
     let mut pairs = BTreeMap::new();
-    for (name, a) in tensors {
-        let module = name
-            .strip_prefix(PREFIX)
-            .and_then(|name| name.strip_suffix(".lora_A.weight"));
-        let Some(module) = module else { continue };
-        let Some(b) = tensors.get(&format!("{PREFIX}{module}.lora_B.weight")) else {
-            return refused(format!("adapter: lora_B of {module} is missing"));
-        };
-        let pair = LoraPair {
-            a: a.to_dtype(DType::F32)?,
-            b: b.to_dtype(DType::F32)?,
-            scale,
-        };
-        pairs.insert(module.to_owned(), pair);
+    for (name, tensor) in tensors {
+        let module = |part: &str| name.strip_prefix(PREFIX)?.strip_suffix(part);
+        let b_of = |module: &str| tensors.get(&format!("{PREFIX}{module}.lora_B.weight"));
+        match (module(".lora_A.weight"), module(".lora_B.weight")) {
+            (Some(module), _) => {
+                let Some(b) = b_of(module) else {
+                    return refused(format!("adapter: lora_B of {module} is missing"));
+                };
+                let pair = LoraPair {
+                    a: tensor.to_dtype(DType::F32)?,
+                    b: b.to_dtype(DType::F32)?,
+                    scale: scale(module, tensor.dim(0)?),
+                };
+                pairs.insert(module.to_owned(), pair);
+            }
+            (None, Some(module))
+                if tensors.contains_key(&format!("{PREFIX}{module}.lora_A.weight")) => {}
+            _ => {
+                return refused(format!(
+                    "adapter: the tensor {name} is not supported, only lora_A and lora_B of linear layers"
+                ));
+            }
+        }
     }
     Ok(pairs)
 }
@@ -228,5 +317,43 @@ mod tests {
         let values = |lora: &Lora| lora.pairs[module].a.to_vec2::<f32>().unwrap();
         assert_eq!(values(&loaded.lora), values(&lora));
         assert!((loaded.lora.pairs[module].scale - 2.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn what_peft_can_do_more_is_honoured_or_refused_by_its_name() {
+        let base = Base::load(&Source::BuiltIn).unwrap();
+        let (lora, _) = Lora::fresh(&base.config, 4, 8.0, 1).unwrap();
+        let store = tempfile::tempdir().unwrap();
+        let dir = store.path().join("adapter");
+        save(&dir, &lora, &base.name).unwrap();
+        let text = fs::read_to_string(dir.join(CONFIG)).unwrap();
+        let with = |name: &str, value: Value| {
+            let mut config: Value = serde_json::from_str(&text).unwrap();
+            config[name] = value;
+            fs::write(dir.join(CONFIG), config.to_string()).unwrap();
+            load(&dir)
+        };
+        let scale = |loaded: Result<Loaded>, module: &str| loaded.unwrap().lora.pairs[module].scale;
+        let (query, up) = (
+            "model.layers.0.self_attn.q_proj",
+            "model.layers.1.mlp.up_proj",
+        );
+        assert!((scale(with("use_rslora", json!(true)), query) - 4.0).abs() < 1e-12);
+        let pattern = json!({ "q_proj": 2, "layers.1.mlp.up_proj": 16, "proj": 100 });
+        assert!((scale(with("alpha_pattern", pattern.clone()), query) - 0.5).abs() < 1e-12);
+        assert!((scale(with("alpha_pattern", pattern), up) - 4.0).abs() < 1e-12);
+        for (name, value) in [
+            ("use_dora", json!(true)),
+            ("bias", json!("all")),
+            ("modules_to_save", json!(["lm_head"])),
+            ("peft_type", json!("LOHA")),
+            ("alpha_pattern", json!({ "layers\\.[01]\\..*": 2 })),
+        ] {
+            let error = with(name, value).unwrap_err();
+            assert!(
+                error.is_refusal() && error.to_string().contains(name),
+                "{error}"
+            );
+        }
     }
 }

@@ -45,6 +45,9 @@ pub enum Error {
         /// The value: not a number, or infinite.
         loss: f64,
     },
+    /// An answer could not be led along its constraint.
+    #[error("constrained decoding failed: {0}")]
+    Constraint(String),
     /// The run was cancelled, or the server is stopping. Not a failure of the run.
     #[error("the run was stopped")]
     Stopped,

@@ -1,10 +1,11 @@
-//! Text generation. Flow in: a model, a prompt, and how to sample. Flow out: pieces of text, each
-//! valid UTF-8 by itself, and why it ended. A module because a byte-level tokenizer can split a
+//! Text generation. Flow in: a model, a prompt, how to sample, and what the text must look like. Flow
+//! out: pieces of text, each valid UTF-8 by itself, and why it ended. A module because a byte-level tokenizer can split a
 //! character over several tokens, and a client must never see half of one.
 
-use candle_core::Tensor;
+use llguidance::toktrie::SimpleVob;
 
 use crate::base::text::TextCodec;
+use crate::constrain::Guide;
 use crate::error::{Error, Result};
 use crate::model::{KvCache, Llama};
 
@@ -50,31 +51,45 @@ pub struct Generated {
     pub tokens: usize,
 }
 
-/// Generates a text after `prompt`. `on_text` gets it in pieces and answers whether to go on.
+/// Generates a text after `prompt`, along `guide` if there is one. `on_text` gets it in pieces and
+/// answers whether to go on.
 pub fn generate(
     model: &Llama,
     text: &TextCodec,
     prompt: &[u32],
     context: usize,
     sampling: &Sampling,
+    mut guide: Option<Guide>,
     mut on_text: impl FnMut(&str) -> bool,
 ) -> Result<Generated> {
     let mut rng = fastrand::Rng::with_seed(sampling.seed);
-    let mut cache = KvCache::new(model.layers());
     let mut stream = text.tokenizer().decode_stream(true);
     let (mut ids, mut sent) = (Vec::new(), 0);
     let mut input = prompt.to_vec();
     let limit = sampling
         .max_tokens
         .min(context.saturating_sub(prompt.len()));
+    let mut cache = KvCache::new(model.layers(), prompt.len() + limit);
     let mut finish = Finish::Length;
     let mut tokens = 0;
     while tokens < limit {
-        let next = sample(&next_logits(model, &input, &mut cache)?, sampling, &mut rng);
+        let allowed = guide.as_mut().map(Guide::allowed).transpose()?;
+        if matches!(allowed, Some(None)) {
+            finish = Finish::Stop;
+            break;
+        }
+        let mut logits = next_logits(model, &input, &mut cache)?;
+        if let Some(allowed) = allowed.flatten() {
+            forbid(&mut logits, &allowed);
+        }
+        let next = sample(&logits, sampling, &mut rng);
         tokens += 1;
         if text.is_stop(next) {
             finish = Finish::Stop;
             break;
+        }
+        if let Some(guide) = &mut guide {
+            guide.take(next)?;
         }
         ids.push(next);
         if let Some(piece) = stream.step(next).map_err(Error::Tokenizer)? {
@@ -98,39 +113,48 @@ pub fn generate(
 
 /// Logits of the token after `input`, which continues what is in the cache.
 pub fn next_logits(model: &Llama, input: &[u32], cache: &mut KvCache) -> Result<Vec<f32>> {
-    let length = input.len();
-    let input = Tensor::from_slice(input, (1, length), model.device())?;
-    let hidden = model
-        .hidden(&input, Some(cache))?
-        .narrow(0, length - 1, 1)?;
-    Ok(model.logits(&hidden)?.flatten_all()?.to_vec1::<f32>()?)
+    let hidden = model.continued(input, cache)?;
+    let last = hidden.narrow(0, input.len() - 1, 1)?;
+    Ok(model.logits(&last)?.flatten_all()?.to_vec1::<f32>()?)
+}
+
+/// Leaves only the tokens that may come next. A model can have more logits than there are tokens.
+fn forbid(logits: &mut [f32], allowed: &SimpleVob) {
+    for (index, logit) in logits.iter_mut().enumerate() {
+        if index >= allowed.len() || !allowed.is_allowed(token(index)) {
+            *logit = f32::NEG_INFINITY;
+        }
+    }
 }
 
 /// Chooses a token. The likeliest one at temperature 0; else by chance, within `top_p`.
 fn sample(logits: &[f32], sampling: &Sampling, rng: &mut fastrand::Rng) -> u32 {
-    let mut order: Vec<usize> = (0..logits.len()).collect();
-    order.sort_by(|left, right| logits[*right].total_cmp(&logits[*left]));
-    let best = order.first().copied().unwrap_or_default();
+    // Backwards, so that the first of equals is taken.
+    let best = (0..logits.len())
+        .rev()
+        .max_by(|left, right| logits[*left].total_cmp(&logits[*right]))
+        .unwrap_or_default();
     if sampling.temperature <= 0.0 {
         return token(best);
     }
     let highest = f64::from(logits[best]);
-    let weight = |id: &usize| ((f64::from(logits[*id]) - highest) / sampling.temperature).exp();
-    let total: f64 = order.iter().map(weight).sum();
-    let mut nucleus = Vec::new();
-    let mut mass = 0.0;
-    for id in order {
-        let probability = weight(&id) / total;
-        nucleus.push((id, probability));
-        mass += probability;
-        if mass >= sampling.top_p {
-            break;
-        }
+    let weight = |logit: &f32| ((f64::from(*logit) - highest) / sampling.temperature).exp();
+    let mut weights: Vec<(usize, f64)> = logits.iter().map(weight).enumerate().collect();
+    let mut mass: f64 = weights.iter().map(|(_, weight)| weight).sum();
+    if sampling.top_p < 1.0 {
+        weights.sort_by(|left, right| right.1.total_cmp(&left.1));
+        let enough = mass * sampling.top_p;
+        mass = 0.0;
+        let nucleus = weights.iter().position(|(_, weight)| {
+            mass += weight;
+            mass >= enough
+        });
+        weights.truncate(nucleus.map_or(weights.len(), |last| last + 1));
     }
     let mut rest = rng.f64() * mass;
-    for (id, probability) in &nucleus {
-        rest -= probability;
-        if rest <= 0.0 {
+    for (id, weight) in &weights {
+        rest -= weight;
+        if rest < 0.0 {
             return token(*id);
         }
     }
@@ -162,13 +186,17 @@ mod tests {
         let base = Base::load(&Source::BuiltIn).unwrap();
         let model = Llama::new(&base.config, &base.weights, None).unwrap();
         let ids = base.text.encode("the quick brown fox", false).unwrap().ids;
-        let mut cache = KvCache::new(base.config.layers);
+        let mut cache = KvCache::new(base.config.layers, 64);
         next_logits(&model, &ids[..5], &mut cache).unwrap();
         next_logits(&model, &ids[5..9], &mut cache).unwrap();
         for end in 10..=ids.len() {
             let step = next_logits(&model, &ids[end - 1..end], &mut cache).unwrap();
-            let whole =
-                next_logits(&model, &ids[..end], &mut KvCache::new(base.config.layers)).unwrap();
+            let whole = next_logits(
+                &model,
+                &ids[..end],
+                &mut KvCache::new(base.config.layers, 64),
+            )
+            .unwrap();
             for (left, right) in step.iter().zip(&whole) {
                 assert!((left - right).abs() < 1e-3, "{left} {right} at {end}");
             }
@@ -210,17 +238,33 @@ mod tests {
             seed: 5,
         };
         let mut pieces = Vec::new();
-        let end = generate(&model, &base.text, &prompt, 1024, &sampling, |piece| {
-            pieces.push(piece.to_owned());
-            true
-        });
+        let end = generate(
+            &model,
+            &base.text,
+            &prompt,
+            1024,
+            &sampling,
+            None,
+            |piece| {
+                pieces.push(piece.to_owned());
+                true
+            },
+        );
         assert!(end.unwrap().tokens > 0);
         assert!(pieces.iter().all(|piece| !piece.is_empty()));
         let mut again = String::new();
-        generate(&model, &base.text, &prompt, 1024, &sampling, |piece| {
-            again.push_str(piece);
-            true
-        })
+        generate(
+            &model,
+            &base.text,
+            &prompt,
+            1024,
+            &sampling,
+            None,
+            |piece| {
+                again.push_str(piece);
+                true
+            },
+        )
         .unwrap();
         assert_eq!(pieces.concat(), again);
     }
@@ -231,7 +275,7 @@ mod tests {
         let model = Llama::new(&base.config, &base.weights, None).unwrap();
         let prompt = base.text.encode("The", false).unwrap().ids;
         let mut calls = 0;
-        let end = generate(&model, &base.text, &prompt, 1024, &greedy(50), |_| {
+        let end = generate(&model, &base.text, &prompt, 1024, &greedy(50), None, |_| {
             calls += 1;
             false
         });

@@ -18,6 +18,7 @@
 pub mod adapter;
 pub mod base;
 pub mod cli;
+pub mod constrain;
 pub mod data;
 pub mod error;
 pub mod generate;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Result, Tensor, Var};
 
+use crate::error::{self, refused};
 use crate::model::layers::as_f64;
 use crate::model::{LlamaConfig, Target};
 
@@ -69,6 +70,40 @@ impl Lora {
             }
         }
         Ok((Self { r, alpha, pairs }, vars))
+    }
+
+    /// The same values, which change with it, but learn nothing: for measuring between two steps.
+    #[must_use]
+    pub fn still(&self) -> Self {
+        let still = |(name, pair): (&String, &LoraPair)| {
+            let (a, b) = (pair.a.detach(), pair.b.detach());
+            (name.clone(), LoraPair { a, b, ..*pair })
+        };
+        let pairs = self.pairs.iter().map(still).collect();
+        Self { pairs, ..*self }
+    }
+
+    /// Refuses an adapter that attaches to what the model does not have.
+    pub fn check(&self, config: &LlamaConfig) -> error::Result<()> {
+        let mut shapes = BTreeMap::new();
+        for layer in 0..config.layers {
+            shapes.extend(Target::ALL.map(|target| (target.module(layer), target.shape(config))));
+        }
+        for (module, pair) in &self.pairs {
+            let Some((out, input)) = shapes.get(module) else {
+                return refused(format!(
+                    "adapter: the model has no linear layer {module} in its decoder layers"
+                ));
+            };
+            if pair.a.dims().get(1) != Some(input) || pair.b.dims().first() != Some(out) {
+                return refused(format!(
+                    "adapter: its matrices of {module} are {:?} and {:?}, the layer is {out} × {input}",
+                    pair.a.dims(),
+                    pair.b.dims()
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// The pair of a module, if the adapter has one.

@@ -18,6 +18,11 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+/// A training step allocates and frees hundreds of large tensors. The system's allocator gives their
+/// pages back each time, and the kernel clears them anew (decision 0012).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// After a signal, connections that don't end by themselves are cut off after this time.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 

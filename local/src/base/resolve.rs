@@ -93,7 +93,9 @@ pub fn resolve(model: &str, base_model: Option<&Path>) -> Result<Resolved> {
     Ok(found(Source::BuiltIn, Some(reason)))
 }
 
-fn is_path(model: &str) -> bool {
+/// Whether a model is named by a path.
+#[must_use]
+pub fn is_path(model: &str) -> bool {
     Path::new(model).is_absolute() || model.starts_with("./") || model.starts_with("../")
 }
 
@@ -103,7 +105,9 @@ pub fn check(dir: &Path) -> Result<()> {
     LlamaConfig::from_json(&super::read_text(dir, "config.json")?).map(|_| ())
 }
 
-fn cache_folder() -> Option<PathBuf> {
+/// Hugging Face's cache folder, as its libraries find it.
+#[must_use]
+pub fn cache_folder() -> Option<PathBuf> {
     let set = |name: &str| {
         env::var_os(name)
             .filter(|value| !value.is_empty())
@@ -117,8 +121,18 @@ fn cache_folder() -> Option<PathBuf> {
         })
 }
 
-/// The snapshot of `owner/name` that `main` points to, if its weights are there.
+/// The snapshot of the model `owner/name` that `main` points to, if its weights are there.
 fn cached(cache: &Path, model: &str) -> Option<PathBuf> {
+    let dir = snapshot(cache, "models", model)?;
+    let has = |name: &str| dir.join(name).exists();
+    let weights = has("model.safetensors") || has("model.safetensors.index.json");
+    (has("config.json") && weights).then_some(dir)
+}
+
+/// The snapshot of `owner/name` that `main` points to. `kind` is `models` or `datasets`. The name can't
+/// lead out of the cache.
+#[must_use]
+pub fn snapshot(cache: &Path, kind: &str, name: &str) -> Option<PathBuf> {
     let plain = |part: &str| {
         !part.is_empty()
             && !part.contains("..")
@@ -126,20 +140,14 @@ fn cached(cache: &Path, model: &str) -> Option<PathBuf> {
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
     };
-    let parts: Vec<&str> = model.split('/').collect();
+    let parts: Vec<&str> = name.split('/').collect();
     if parts.len() > 2 || !parts.iter().all(|part| plain(part)) {
         return None;
     }
-    let folder = cache.join(format!("models--{}", parts.join("--")));
+    let folder = cache.join(format!("{kind}--{}", parts.join("--")));
     let revision = fs::read_to_string(folder.join("refs").join("main")).ok()?;
     let revision = revision.trim();
-    if !plain(revision) {
-        return None;
-    }
-    let dir = folder.join("snapshots").join(revision);
-    let has = |name: &str| dir.join(name).exists();
-    let weights = has("model.safetensors") || has("model.safetensors.index.json");
-    (has("config.json") && weights).then_some(dir)
+    plain(revision).then(|| folder.join("snapshots").join(revision))
 }
 
 #[cfg(test)]

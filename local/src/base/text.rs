@@ -2,12 +2,15 @@
 //! module because a tokenizer and its chat template belong together: a model is only as good as
 //! the text it is fed.
 
+use std::sync::OnceLock;
+
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, context};
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
+use crate::constrain::{Constraint, Guide, Vocabulary};
 use crate::error::{Error, Result, refused};
 
 const TEMPLATE: &str = "chat";
@@ -30,6 +33,8 @@ pub struct TextCodec {
     special: Value,
     eos: Option<u32>,
     stops: Vec<u32>,
+    /// Made when the first answer is constrained.
+    vocabulary: OnceLock<Vocabulary>,
 }
 
 /// An encoded text.
@@ -89,6 +94,7 @@ impl TextCodec {
             special,
             eos,
             stops,
+            vocabulary: OnceLock::new(),
         })
     }
 
@@ -118,6 +124,15 @@ impl TextCodec {
         })
     }
 
+    /// Whether the chat template tells the model of tools, with `mark` before each call.
+    #[must_use]
+    pub fn knows_calls(&self, mark: &str) -> bool {
+        self.templates.get_template(TEMPLATE).is_ok_and(|template| {
+            template.undeclared_variables(false).contains("tools")
+                && template.source().contains(mark)
+        })
+    }
+
     /// Token ids of a text. `special` adds what the tokenizer puts around a text by itself; a
     /// rendered template brings its own.
     pub fn encode(&self, text: &str, special: bool) -> Result<Encoded> {
@@ -141,6 +156,19 @@ impl TextCodec {
     #[must_use]
     pub fn is_stop(&self, id: u32) -> bool {
         self.stops.contains(&id)
+    }
+
+    /// What leads an answer along its constraint; `field` is where the request has it.
+    pub fn guide(&self, constraint: &Constraint, field: &str) -> Result<Guide> {
+        if self.vocabulary.get().is_none() {
+            // When two requests come at once, both make it and one is kept.
+            let vocabulary = Vocabulary::new(&self.tokenizer, &self.stops)?;
+            let _ = self.vocabulary.set(vocabulary);
+        }
+        match self.vocabulary.get() {
+            Some(vocabulary) => vocabulary.guide(constraint, field),
+            None => refused(format!("{field}: can't be honoured")),
+        }
     }
 
     /// The tokenizer itself.

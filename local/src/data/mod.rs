@@ -2,6 +2,8 @@
 //! token that is trained, split into a part to train on and a part held out.
 
 pub mod encode;
+pub mod hub;
+mod parquet;
 pub mod rows;
 pub mod source;
 

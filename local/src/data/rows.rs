@@ -1,12 +1,15 @@
-//! Rows of a dataset. Flow in: the bytes of a JSONL file, compressed or not. Flow out: rows of one
-//! of three kinds. A module because every mistake in a file is reported here, with its line.
+//! Rows of a dataset. Flow in: the bytes of JSONL files, compressed or not, or of Parquet files. Flow
+//! out: rows of one of three kinds. A module because every mistake in a file is reported here, with its
+//! line.
 
 use std::io::Read;
 
+use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
 
-use crate::error::{Result, refused};
+use super::parquet;
+use crate::error::{Error, Result, refused};
 
 /// A decompressed file may be at most this large, in bytes: a small archive must not fill the memory.
 const MAX_TEXT_BYTES: u64 = 512 * 1024 * 1024;
@@ -55,19 +58,44 @@ impl Row {
     }
 }
 
-/// Reads all rows. `only` refuses rows of another kind; `responses_only` refuses rows without a
-/// response. An error names the line.
-pub fn parse(bytes: &[u8], only: Option<Format>, responses_only: bool) -> Result<Vec<Row>> {
-    let text = decompress(bytes)?;
+/// A file of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Its name, when there are several.
+    pub name: Option<String>,
+    /// What is in it.
+    pub bytes: Bytes,
+}
+
+/// Reads all rows of all files. `only` refuses rows of another kind; `responses_only` refuses rows
+/// without a response. An error names the file, when there are several, and the line.
+pub fn parse(files: Vec<File>, only: Option<Format>, responses_only: bool) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        if line.trim().is_empty() {
+    for file in files {
+        let place = file
+            .name
+            .map_or_else(String::new, |name| format!("{name}: "));
+        let failed = |reason: String| Error::Refused(format!("datasetSource: {place}{reason}"));
+        let read = |number: usize, what: &str, value: Result<Value, String>| {
+            value
+                .and_then(|value| row(value, only, responses_only))
+                .map_err(|reason| failed(format!("{what} {number}: {reason}")))
+        };
+        if parquet::is_parquet(&file.bytes) {
+            let values = parquet::rows(file.bytes)
+                .map_err(|error| failed(format!("the Parquet data is broken: {error}")))?;
+            for (index, value) in values.into_iter().enumerate() {
+                rows.push(read(index + 1, "row", Ok(value))?);
+            }
             continue;
         }
-        let row = row(line, only, responses_only);
-        match row {
-            Ok(row) => rows.push(row),
-            Err(reason) => return refused(format!("datasetSource: line {}: {reason}", index + 1)),
+        let text = decompress(&file.bytes).map_err(failed)?;
+        for (index, line) in text.lines().enumerate() {
+            if line.trim().is_empty() {
+                continue;
+            }
+            let value = serde_json::from_str(line).map_err(|error| format!("not JSON: {error}"));
+            rows.push(read(index + 1, "line", value)?);
         }
     }
     if rows.is_empty() {
@@ -78,40 +106,40 @@ pub fn parse(bytes: &[u8], only: Option<Format>, responses_only: bool) -> Result
     Ok(rows)
 }
 
-fn decompress(bytes: &[u8]) -> Result<String> {
+fn decompress(bytes: &[u8]) -> Result<String, String> {
     let mut text = Vec::new();
     if bytes.starts_with(&[0x1f, 0x8b]) {
         let decoder = MultiGzDecoder::new(bytes);
         if let Err(error) = decoder.take(MAX_TEXT_BYTES + 1).read_to_end(&mut text) {
-            return refused(format!("datasetSource: the gzip data is broken: {error}"));
+            return Err(format!("the gzip data is broken: {error}"));
         }
         if u64::try_from(text.len()).unwrap_or(u64::MAX) > MAX_TEXT_BYTES {
-            return refused(format!(
-                "datasetSource: more than {MAX_TEXT_BYTES} bytes when decompressed"
+            return Err(format!(
+                "more than {MAX_TEXT_BYTES} bytes when decompressed"
             ));
         }
     } else {
         text.extend_from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
     }
-    String::from_utf8(text).or_else(|error| {
+    String::from_utf8(text).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let line = error.as_bytes()[..good]
             .split(|byte| *byte == b'\n')
             .count();
-        refused(format!("datasetSource: line {line}: not UTF-8"))
+        format!("line {line}: not UTF-8")
     })
 }
 
-fn row(line: &str, only: Option<Format>, responses_only: bool) -> Result<Row, String> {
-    let value: Value = serde_json::from_str(line).map_err(|error| format!("not JSON: {error}"))?;
+fn row(value: Value, only: Option<Format>, responses_only: bool) -> Result<Row, String> {
     let Value::Object(fields) = value else {
         return Err("expected a JSON object".to_owned());
     };
-    let row = if let Some(messages) = fields.get("messages") {
-        Row::Messages(check_messages(messages, responses_only)?)
-    } else if fields.contains_key("prompt") || fields.contains_key("completion") {
+    let there = |name: &str| fields.get(name).is_some_and(|value| !value.is_null());
+    let row = if there("messages") {
+        Row::Messages(check_messages(&fields["messages"], responses_only)?)
+    } else if there("prompt") || there("completion") {
         Row::PromptCompletion(string(&fields, "prompt")?, string(&fields, "completion")?)
-    } else if fields.contains_key("text") {
+    } else if there("text") {
         Row::Text(string(&fields, "text")?)
     } else {
         return Err("expected `messages`, or `prompt` and `completion`, or `text`".to_owned());
@@ -186,6 +214,13 @@ mod tests {
         error.to_string()
     }
 
+    fn one(bytes: &[u8]) -> Vec<File> {
+        vec![File {
+            name: None,
+            bytes: Bytes::copy_from_slice(bytes),
+        }]
+    }
+
     #[test]
     fn the_three_kinds_of_rows_are_read() {
         let text = concat!(
@@ -195,7 +230,7 @@ mod tests {
             "\r\n",
             r#"{"text":"t"}"#
         );
-        let rows = parse(text.as_bytes(), None, false).unwrap();
+        let rows = parse(one(text.as_bytes()), None, false).unwrap();
         assert_eq!(rows.len(), 3);
         assert_eq!(
             rows[1],
@@ -207,19 +242,23 @@ mod tests {
     #[test]
     fn a_bad_row_is_named_by_its_line() {
         let text = "{\"text\":\"a\"}\n\n{\"text\":1}\n";
-        let error = message(parse(text.as_bytes(), None, false));
+        let error = message(parse(one(text.as_bytes()), None, false));
         assert_eq!(
             error,
             "datasetSource: line 3: `text` must be a string, it is a number"
         );
-        let error = message(parse(b"{\"text\":\"a\"}\n{\"te", None, false));
+        let error = message(parse(one(b"{\"text\":\"a\"}\n{\"te"), None, false));
         assert!(
             error.starts_with("datasetSource: line 2: not JSON"),
             "{error}"
         );
-        let error = message(parse(b"{\"text\":\"a\"}\n\xff\n", None, false));
+        let error = message(parse(one(b"{\"text\":\"a\"}\n\xff\n"), None, false));
         assert_eq!(error, "datasetSource: line 2: not UTF-8");
-        let error = message(parse(br#"{"messages":[{"role":"user"}]}"#, None, false));
+        let error = message(parse(
+            one(br#"{"messages":[{"role":"user"}]}"#),
+            None,
+            false,
+        ));
         assert!(error.contains("messages[0].content"), "{error}");
     }
 
@@ -227,14 +266,48 @@ mod tests {
     fn a_compressed_file_reads_like_a_plain_one() {
         let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gz.write_all(b"{\"text\":\"a\"}\n").unwrap();
-        assert_eq!(parse(&gz.finish().unwrap(), None, false).unwrap().len(), 1);
+        assert_eq!(
+            parse(one(&gz.finish().unwrap()), None, false)
+                .unwrap()
+                .len(),
+            1
+        );
     }
 
     #[test]
     fn rows_must_fit_the_format_and_the_loss_that_is_asked_for() {
         let text = br#"{"text":"a"}"#;
-        assert!(message(parse(text, Some(Format::Messages), false)).contains("datasetFormat"));
-        assert!(message(parse(text, None, true)).contains("trainOnResponsesOnly"));
-        assert!(message(parse(b"\n", None, false)).contains("no rows"));
+        assert!(message(parse(one(text), Some(Format::Messages), false)).contains("datasetFormat"));
+        assert!(message(parse(one(text), None, true)).contains("trainOnResponsesOnly"));
+        assert!(message(parse(one(b"\n"), None, false)).contains("no rows"));
+    }
+
+    #[test]
+    fn parquet_files_read_like_lines_and_several_files_are_told_apart() {
+        let file = |name: &str, text: &[u8]| File {
+            name: Some(name.to_owned()),
+            bytes: Bytes::copy_from_slice(text),
+        };
+        let good = parquet::tests::file("text", &["a", "b"]);
+        let files = vec![
+            file("1.parquet", &good),
+            file("2.jsonl", b"{\"text\":\"c\"}\n"),
+        ];
+        assert_eq!(parse(files, None, false).unwrap().len(), 3);
+        let bad = parquet::tests::file("other", &["a"]);
+        let error = message(parse(
+            vec![file("1.parquet", &good), file("2.parquet", &bad)],
+            None,
+            false,
+        ));
+        assert!(
+            error.starts_with("datasetSource: 2.parquet: row 1: expected"),
+            "{error}"
+        );
+        let error = message(parse(vec![file("x", b"PAR1 and no more")], None, false));
+        assert!(
+            error.starts_with("datasetSource: x: the Parquet data is broken"),
+            "{error}"
+        );
     }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use reqwest::Url;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::rows::kind;
+use super::hub::HubDataset;
+use super::rows::{File, kind};
 use crate::error::{Error, Result, refused};
 
 /// A dataset may be at most this large, in bytes.
@@ -25,11 +26,13 @@ pub enum DatasetSource {
     File(PathBuf),
     /// A file on a server, with the token that it asks for.
     Http(Url, Option<String>),
+    /// In Hugging Face's cache folder.
+    Hub(HubDataset),
 }
 
 impl DatasetSource {
-    /// Reads a `datasetSource`. Refuses what can't be read here.
-    pub fn from_json(value: &Value) -> Result<Self> {
+    /// Reads a `datasetSource`, and the `datasetSplit` beside it. Refuses what can't be read here.
+    pub fn from_json(value: &Value, split: Option<&str>) -> Result<Self> {
         let Some(fields) = value.as_object() else {
             return refused(format!(
                 "datasetSource must be an object, it is {}",
@@ -38,13 +41,14 @@ impl DatasetSource {
         };
         match fields.get("type").and_then(Value::as_str) {
             Some("blob") => {}
-            Some("huggingface") => {
-                return refused(
-                    "datasetSource.type: \"huggingface\" is not supported by this version of the local \
-                     backend. Save the dataset as JSONL and use { type: \"blob\", url: \"file:///...\" }.",
-                );
-            }
-            _ => return refused("datasetSource.type must be \"blob\""),
+            Some("huggingface") => return hub(fields, split).map(Self::Hub),
+            _ => return refused("datasetSource.type must be \"blob\" or \"huggingface\""),
+        }
+        if let Some(name) = split.filter(|name| *name != "train") {
+            return refused(format!(
+                "datasetSplit: {name:?} is not supported by the local backend: a file is one split. \
+                 Remove it, or use \"train\"."
+            ));
         }
         let Some(text) = fields.get("url").and_then(Value::as_str) else {
             return refused("datasetSource.url must be a string: file:// or http(s)://");
@@ -80,8 +84,8 @@ impl DatasetSource {
     }
 
     /// Reads it. Every failure is a refusal: the run can't start.
-    pub async fn fetch(&self) -> Result<Vec<u8>> {
-        match self {
+    pub async fn fetch(&self) -> Result<Vec<File>> {
+        let bytes = match self {
             Self::File(path) => {
                 let failed = |error: std::io::Error| {
                     Error::Refused(format!(
@@ -93,19 +97,80 @@ impl DatasetSource {
                 if length > MAX_BYTES as u64 {
                     return too_large();
                 }
-                tokio::fs::read(path).await.map_err(failed)
+                tokio::fs::read(path).await.map_err(failed)?
             }
             Self::Http(url, token) => {
                 let download = download(url, token.as_deref());
                 match tokio::time::timeout(DOWNLOAD_LIMIT, download).await {
-                    Ok(result) => result,
-                    Err(_) => refused(format!(
-                        "datasetSource.url: no complete answer within {DOWNLOAD_LIMIT:?}"
-                    )),
+                    Ok(result) => result?,
+                    Err(_) => {
+                        return refused(format!(
+                            "datasetSource.url: no complete answer within {DOWNLOAD_LIMIT:?}"
+                        ));
+                    }
                 }
             }
-        }
+            Self::Hub(dataset) => return read_all(dataset.files()?).await,
+        };
+        Ok(vec![File {
+            name: None,
+            bytes: bytes.into(),
+        }])
     }
+}
+
+/// A dataset of Hugging Face's: `name`, and perhaps `subset` and `split`.
+fn hub(fields: &Map<String, Value>, split: Option<&str>) -> Result<HubDataset> {
+    let text = |name: &str| match fields.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
+        Some(other) => refused(format!(
+            "datasetSource.{name} must be a string that is not empty, it is {other}"
+        )),
+    };
+    let Some(name) = text("name")? else {
+        return refused("datasetSource.name is missing: name a dataset of Hugging Face's");
+    };
+    let own = text("split")?;
+    let split = match (own, split) {
+        (Some(own), Some(other)) if own != other => {
+            return refused(format!(
+                "datasetSplit: {other:?} is not datasetSource.split, {own:?}. Remove one of them."
+            ));
+        }
+        (Some(own), _) => own,
+        (None, other) => other.unwrap_or("train").to_owned(),
+    };
+    Ok(HubDataset {
+        name,
+        subset: text("subset")?,
+        split,
+    })
+}
+
+async fn read_all(paths: Vec<PathBuf>) -> Result<Vec<File>> {
+    let mut files = Vec::new();
+    let mut total = 0;
+    for path in paths {
+        let bytes = tokio::fs::read(&path).await.map_err(|error| {
+            Error::Refused(format!(
+                "datasetSource.name: can't read {}: {error}",
+                path.display()
+            ))
+        })?;
+        total += bytes.len();
+        if total > MAX_BYTES {
+            return refused(format!(
+                "datasetSource.name: the files of this split are larger than {MAX_BYTES} bytes"
+            ));
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        files.push(File {
+            name: Some(name.into_owned()),
+            bytes: bytes.into(),
+        });
+    }
+    Ok(files)
 }
 
 fn too_large<T>() -> Result<T> {
@@ -165,8 +230,10 @@ mod tests {
 
     #[test]
     fn files_and_web_addresses_are_accepted() {
-        let source =
-            DatasetSource::from_json(&json!({ "type": "blob", "url": "file:///a/b%20c.jsonl" }));
+        let source = DatasetSource::from_json(
+            &json!({ "type": "blob", "url": "file:///a/b%20c.jsonl" }),
+            None,
+        );
         if cfg!(unix) {
             assert_eq!(
                 source.unwrap(),
@@ -175,6 +242,7 @@ mod tests {
         }
         let source = DatasetSource::from_json(
             &json!({ "type": "blob", "url": "https://x.example/a", "token": "t" }),
+            Some("train"),
         );
         assert!(matches!(source.unwrap(), DatasetSource::Http(_, Some(token)) if token == "t"));
     }
@@ -183,10 +251,16 @@ mod tests {
     fn everything_else_is_refused_by_field() {
         for (source, field) in [
             (json!("file:///a"), "datasetSource must be"),
+            (json!({ "type": "huggingface" }), "datasetSource.name"),
             (
-                json!({ "type": "huggingface", "name": "a/b" }),
-                "datasetSource.type",
+                json!({ "type": "huggingface", "name": "a/b", "subset": 1 }),
+                "datasetSource.subset",
             ),
+            (
+                json!({ "type": "huggingface", "name": "a/b", "split": "test" }),
+                "datasetSplit",
+            ),
+            (json!({ "type": "s3" }), "datasetSource.type"),
             (json!({ "type": "blob" }), "datasetSource.url"),
             (
                 json!({ "type": "blob", "url": "s3://bucket/key" }),
@@ -201,11 +275,25 @@ mod tests {
                 "datasetSource.token",
             ),
         ] {
-            let error = DatasetSource::from_json(&source).unwrap_err();
+            let error = DatasetSource::from_json(&source, Some("train")).unwrap_err();
             assert!(
                 error.is_refusal() && error.to_string().starts_with(field),
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn a_split_is_named_in_the_source_or_beside_it() {
+        let split =
+            |source: Value, beside: Option<&str>| match DatasetSource::from_json(&source, beside) {
+                Ok(DatasetSource::Hub(dataset)) => dataset.split,
+                other => panic!("{other:?}"),
+            };
+        let source = json!({ "type": "huggingface", "name": "a/b" });
+        assert_eq!(split(source.clone(), None), "train");
+        assert_eq!(split(source, Some("test")), "test");
+        let source = json!({ "type": "huggingface", "name": "a/b", "split": "test" });
+        assert_eq!(split(source, None), "test");
     }
 }

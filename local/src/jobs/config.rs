@@ -105,7 +105,8 @@ impl RunConfig {
         };
         let Some(dataset) = fields.get("datasetSource") else {
             return refused(
-                "datasetSource is missing: give { type: \"blob\", url: \"file:///...\" }",
+                "datasetSource is missing: give { type: \"blob\", url: \"file:///...\" }, or \
+                 { type: \"huggingface\", name }",
             );
         };
         if fields.boolean("loadIn4bit")? {
@@ -114,10 +115,10 @@ impl RunConfig {
             );
         }
         check_optimizer(&fields)?;
-        check_split(&fields)?;
+        let split = fields.string("datasetSplit")?;
         Ok(Self {
             model: model.to_owned(),
-            dataset: DatasetSource::from_json(dataset)?,
+            dataset: DatasetSource::from_json(dataset, split)?,
             format: format(&fields)?,
             lora_r: fields.count("loraR", 1, 1024)?.unwrap_or(16),
             lora_alpha: fields.number("loraAlpha", Bound::Above)?.unwrap_or(16.0),
@@ -148,15 +149,6 @@ fn check_optimizer(fields: &Fields) -> Result<()> {
             OPTIMIZERS.join(", ")
         )),
         _ => Ok(()),
-    }
-}
-
-fn check_split(fields: &Fields) -> Result<()> {
-    match fields.string("datasetSplit")? {
-        None | Some("train") => Ok(()),
-        Some(name) => refused(format!(
-            "datasetSplit: {name:?} is not supported by the local backend: a file is one split. Remove it, or use \"train\"."
-        )),
     }
 }
 

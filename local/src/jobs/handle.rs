@@ -68,6 +68,23 @@ impl JobHandle {
             .join(format!("checkpoint-{step}"))
     }
 
+    /// The steps of its checkpoints.
+    #[must_use]
+    pub fn checkpoints(&self) -> Vec<u64> {
+        let entries = fs::read_dir(self.dir.join("checkpoints"));
+        let mut steps: Vec<u64> = entries
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| {
+                let name = entry.file_name();
+                name.to_str()?.strip_prefix("checkpoint-")?.parse().ok()
+            })
+            .collect();
+        steps.sort_unstable();
+        steps
+    }
+
     /// Where the final adapter is, or will be.
     #[must_use]
     pub fn adapter_dir(&self) -> PathBuf {
@@ -150,26 +167,28 @@ impl JobHandle {
             return Ok(());
         }
         let event = event.map(|(kind, fields)| event_of(&job, kind, fields));
-        if let Some(event) = &event {
-            self.log.append(event)?;
-        }
+        let told = self.log.end(event.as_ref());
         job.status = status;
         job.error = error;
         job.completed_at = Some(time::now());
-        let saved = job.save(&self.dir);
-        self.log.end();
-        saved
+        // Both are tried: on a full disk one of them may still fit.
+        told.and(job.save(&self.dir))
     }
 
-    /// What an earlier server could not write any more. The events go first in `finish`, so that
-    /// they are right when the record is not.
+    /// What an earlier server could not write any more: the end of the job in its record, or in its
+    /// events.
     fn recover(&self) -> Result<()> {
-        if self.is_over() {
-            self.log.end();
-            return Ok(());
-        }
         let last = self.log.last().unwrap_or_default();
-        let (status, error) = match last["type"].as_str() {
+        let kind = last["type"].as_str();
+        let ended = matches!(kind, Some("training.completed" | "training.failed"));
+        let job = self.job();
+        if job.status.is_final() {
+            let error = job.error.unwrap_or_default();
+            let event = event_of(&self.lock(), "training.failed", &json!({ "error": error }));
+            let missing = job.status == Status::Failed && !ended;
+            return self.log.end(missing.then_some(&event));
+        }
+        let (status, error) = match kind {
             Some("training.completed") => (Status::Completed, None),
             Some("training.failed") => (
                 Status::Failed,

@@ -110,9 +110,9 @@ impl Jobs {
     pub async fn submit(&self, project: &str, name: &str, config: &Value) -> Result<Job> {
         let parsed = RunConfig::from_json(config)?;
         let base = resolve::resolve(&parsed.model, self.base_model.as_deref())?;
-        let bytes = parsed.dataset.fetch().await?;
+        let files = parsed.dataset.fetch().await?;
         let (format, responses_only) = (parsed.format, parsed.responses_only);
-        let parse = move || rows::parse(&bytes, format, responses_only);
+        let parse = move || rows::parse(files, format, responses_only);
         let rows = tokio::task::spawn_blocking(parse)
             .await
             .map_err(|_| Error::Stopped)??;

@@ -1,43 +1,41 @@
 //! Keys and values of the tokens seen so far. Flow in: those of new tokens. Flow out: all of them.
 //! A module because generation would otherwise recompute the whole text for every token.
 
-use candle_core::Tensor;
+use candle_nn::kv_cache;
 
-/// What generation keeps between two tokens: per layer the rotated keys and the values,
-/// `[batch, kv heads, length, head_dim]`.
+/// What generation keeps between two tokens: per layer the rotated keys and the values.
 #[derive(Debug, Clone)]
 pub struct KvCache {
-    layers: Vec<Option<(Tensor, Tensor)>>,
-    length: usize,
+    layers: Vec<kv_cache::KvCache>,
 }
 
 impl KvCache {
-    /// An empty cache for a model of `layers` layers.
+    /// An empty cache for a model of `layers` layers, with room for `tokens` tokens: a token's keys
+    /// are written in place, and what is there is never copied.
     #[must_use]
-    pub fn new(layers: usize) -> Self {
+    pub fn new(layers: usize, tokens: usize) -> Self {
         Self {
-            layers: vec![None; layers],
-            length: 0,
+            layers: (0..layers)
+                .map(|_| kv_cache::KvCache::new(2, tokens))
+                .collect(),
         }
     }
 
     /// Number of tokens in it.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.length
+        self.layers
+            .first()
+            .map_or(0, kv_cache::KvCache::current_seq_len)
     }
 
     /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.length == 0
+        self.len() == 0
     }
 
-    pub(super) fn layer(&mut self, index: usize) -> &mut Option<(Tensor, Tensor)> {
+    pub(super) fn layer(&mut self, index: usize) -> &mut kv_cache::KvCache {
         &mut self.layers[index]
-    }
-
-    pub(super) fn advance(&mut self, tokens: usize) {
-        self.length += tokens;
     }
 }

@@ -4,9 +4,10 @@
 
 use serde_json::Value;
 
+use super::llama::Target;
 use crate::error::{Result, refused};
 
-/// The numbers of a Llama decoder, as in its `config.json`.
+/// The numbers of a decoder of Llama's kind, as in its `config.json`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LlamaConfig {
     /// Number of tokens.
@@ -35,6 +36,19 @@ pub struct LlamaConfig {
     pub tie_word_embeddings: bool,
     /// Tokens that end a text.
     pub eos_token_ids: Vec<u32>,
+    /// Which linear layers add a bias.
+    pub biases: Biases,
+}
+
+/// The linear layers that add a bias.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Biases {
+    /// Those of queries, keys and values: Qwen2 has them.
+    pub qkv: bool,
+    /// That of the attention's output.
+    pub output: bool,
+    /// Those of the feed-forward part.
+    pub mlp: bool,
 }
 
 /// How the rotary frequencies are stretched for long contexts.
@@ -59,7 +73,7 @@ impl LlamaConfig {
     /// Reads a `config.json`. Errors with a refusal that names what is missing or not supported.
     pub fn from_json(text: &str) -> Result<Self> {
         let json: Value = serde_json::from_str(text)?;
-        check_architecture(&json)?;
+        let biases = check_architecture(&json)?;
         let hidden_size = size(&json, "hidden_size")?;
         let heads = size(&json, "num_attention_heads")?;
         let kv_heads = optional_size(&json, "num_key_value_heads")?.unwrap_or(heads);
@@ -95,33 +109,54 @@ impl LlamaConfig {
                 .and_then(Value::as_bool)
                 .unwrap_or(false),
             eos_token_ids: token_ids(json.get("eos_token_id")),
+            biases,
         })
+    }
+
+    /// Whether a linear layer adds a bias.
+    #[must_use]
+    pub fn has_bias(&self, target: Target) -> bool {
+        match target {
+            Target::Query | Target::Key | Target::Value => self.biases.qkv,
+            Target::Output => self.biases.output,
+            Target::Gate | Target::Up | Target::Down => self.biases.mlp,
+        }
     }
 }
 
-/// Refuses everything that is not a plain Llama decoder.
-fn check_architecture(json: &Value) -> Result<()> {
+/// Refuses everything that is not a decoder of Llama's kind. Returns its biases.
+fn check_architecture(json: &Value) -> Result<Biases> {
     let architecture = json
         .get("architectures")
         .and_then(|list| list.get(0))
         .or_else(|| json.get("model_type"))
         .and_then(Value::as_str)
         .unwrap_or("none");
-    if !matches!(architecture, "LlamaForCausalLM" | "llama") {
-        return refused(format!(
-            "model: the architecture {architecture} is not supported, only LlamaForCausalLM. \
-             Use a Llama model, or \"arkor-tiny\"."
-        ));
-    }
-    for field in ["attention_bias", "mlp_bias"] {
-        if json.get(field).and_then(Value::as_bool) == Some(true) {
+    let set = |field: &str| json.get(field).and_then(Value::as_bool) == Some(true);
+    let biases = match architecture {
+        "LlamaForCausalLM" | "llama" => Biases {
+            qkv: set("attention_bias"),
+            output: set("attention_bias"),
+            mlp: set("mlp_bias"),
+        },
+        "Qwen2ForCausalLM" | "qwen2" if set("use_sliding_window") => {
+            return refused(
+                "model: config.json has use_sliding_window: true, which is not supported",
+            );
+        }
+        "Qwen2ForCausalLM" | "qwen2" => Biases {
+            qkv: true,
+            ..Biases::default()
+        },
+        _ => {
             return refused(format!(
-                "model: config.json has {field}: true, which is not supported"
+                "model: the architecture {architecture} is not supported, only LlamaForCausalLM and \
+                 Qwen2ForCausalLM. Use such a model, or \"arkor-tiny\"."
             ));
         }
-    }
+    };
     match json.get("hidden_act").and_then(Value::as_str) {
-        None | Some("silu" | "swish") => Ok(()),
+        None | Some("silu" | "swish") => Ok(biases),
         Some(other) => refused(format!(
             "model: config.json has hidden_act: {other:?}, only \"silu\" is supported"
         )),
@@ -226,6 +261,23 @@ mod tests {
         let error = LlamaConfig::from_json(&json.to_string()).unwrap_err();
         assert!(error.is_refusal());
         assert!(error.to_string().contains("Gemma3ForCausalLM"), "{error}");
+    }
+
+    #[test]
+    fn qwen2_is_llama_with_three_biases_and_llama_has_those_that_it_names() {
+        let biases = |json: &Value| LlamaConfig::from_json(&json.to_string()).unwrap().biases;
+        let mut json = minimal();
+        assert_eq!(biases(&json), Biases::default());
+        json["mlp_bias"] = serde_json::json!(true);
+        assert!(biases(&json).mlp && !biases(&json).qkv);
+        json["architectures"] = serde_json::json!(["Qwen2ForCausalLM"]);
+        let expected = Biases {
+            qkv: true,
+            ..Biases::default()
+        };
+        assert_eq!(biases(&json), expected);
+        json["use_sliding_window"] = serde_json::json!(true);
+        assert!(LlamaConfig::from_json(&json.to_string()).is_err());
     }
 
     #[test]

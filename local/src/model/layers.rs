@@ -1,41 +1,12 @@
-//! The pieces of the decoder. Flow in: hidden states, one row per token. Flow out: hidden states.
-//! A module because all of them are written with operations that candle can differentiate: its
-//! fused norm, rotary embedding and softmax have no backward pass.
+//! The pieces of the decoder. Flow in: hidden states, one row per token. Flow out: hidden states. A
+//! module because candle's fused operations have no way back: it is given here.
 
 use candle_core::{D, Device, Result, Tensor};
+use candle_nn::ops::{rms_norm, sigmoid, softmax_last_dim};
+use candle_nn::rotary_emb::rope;
 
 use super::config::{LlamaConfig, RopeScaling};
-use super::frozen;
-use crate::lora::LoraPair;
-
-/// A linear layer: a frozen weight, and what an adapter adds to it.
-#[derive(Debug, Clone)]
-pub struct Linear {
-    /// `[out, in]`.
-    weight: Tensor,
-    lora: Option<LoraPair>,
-}
-
-impl Linear {
-    /// A layer from its weight `[out, in]`.
-    #[must_use]
-    pub fn new(weight: Tensor, lora: Option<LoraPair>) -> Self {
-        Self { weight, lora }
-    }
-
-    /// `[rows, in]` → `[rows, out]`.
-    pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let output = if self.weight.is_variable() {
-            input.matmul(&self.weight.t()?)?
-        } else {
-            frozen::matmul(input, &self.weight)?
-        };
-        match &self.lora {
-            None => Ok(output),
-            Some(lora) => output + lora.forward(input)?,
-        }
-    }
-}
+use super::gradient;
 
 /// Root mean square norm with a learned scale.
 #[derive(Debug, Clone)]
@@ -53,10 +24,59 @@ impl RmsNorm {
 
     /// `[rows, hidden]` → `[rows, hidden]`.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let mean_square = input.sqr()?.mean_keepdim(D::Minus1)?;
-        let norm = (mean_square + self.eps)?.sqrt()?;
-        input.broadcast_div(&norm)?.broadcast_mul(&self.weight)
+        if self.weight.is_variable() {
+            let norm = (input.sqr()?.mean_keepdim(D::Minus1)? + self.eps)?.sqrt()?;
+            return input.broadcast_div(&norm)?.broadcast_mul(&self.weight);
+        }
+        let x = input.detach();
+        let output = rms_norm(&x, &self.weight, narrow(self.eps))?;
+        if !input.track_op() {
+            return Ok(output);
+        }
+        let (weight, eps) = (self.weight.clone(), self.eps);
+        gradient::of1(input, output, move |grad| {
+            let mean_square = (x.sqr()?.mean_keepdim(D::Minus1)? + eps)?;
+            let grad = grad.broadcast_mul(&weight)?;
+            let along = ((&grad * &x)?.mean_keepdim(D::Minus1)? / &mean_square)?;
+            let across = (grad - x.broadcast_mul(&along)?)?;
+            Ok([Some(across.broadcast_div(&mean_square.sqrt()?)?)])
+        })
     }
+}
+
+/// `silu(gate) * up`, the middle of the feed-forward part.
+pub fn gated(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+    let (g, u) = (gate.detach(), up.detach());
+    let sigmoid = sigmoid(&g)?;
+    let silu = (&g * &sigmoid)?;
+    let output = (&silu * &u)?;
+    if !gate.track_op() && !up.track_op() {
+        return Ok(output);
+    }
+    gradient::of2([gate, up], output, move |grad| {
+        let slope = (&sigmoid + (&silu - (&silu * &sigmoid)?)?)?;
+        let gate = ((grad * &u)? * slope)?;
+        Ok([Some(gate), Some((grad * &silu)?)])
+    })
+}
+
+/// The summed negative log likelihood of `targets` `[rows]` under `logits` `[rows, vocab]`.
+pub fn negative_log_likelihood(logits: &Tensor, targets: Vec<u32>) -> Result<Tensor> {
+    let rows = targets.len();
+    let targets = Tensor::from_vec(targets, (rows, 1), logits.device())?;
+    let z = logits.detach();
+    let probabilities = softmax_last_dim(&z)?;
+    // The likeliest token's probability is 1 / Σ exp(z - max): no logarithm of a tiny number.
+    let log_sum = (z.max_keepdim(D::Minus1)? - probabilities.max_keepdim(D::Minus1)?.log()?)?;
+    let loss = (log_sum - z.gather(&targets, 1)?)?.sum_all()?;
+    if !logits.track_op() {
+        return Ok(loss);
+    }
+    gradient::of1(logits, loss, move |grad| {
+        let minus_one = targets.ones_like()?.to_dtype(z.dtype())?.neg()?;
+        let difference = probabilities.scatter_add(&targets, &minus_one, 1)?;
+        Ok([Some((difference * f64::from(grad.to_scalar::<f32>()?))?)])
+    })
 }
 
 /// Rotary position embedding in the convention of Hugging Face: the two halves of a head rotate
@@ -87,15 +107,16 @@ impl Rope {
 
     /// Rotates `[batch, heads, length, head_dim]`, whose first position is `start`.
     pub fn forward(&self, input: &Tensor, start: usize) -> Result<Tensor> {
-        let (_, _, length, width) = input.dims4()?;
-        let half = width / 2;
-        let cos = self.cos.narrow(0, start, length)?;
-        let sin = self.sin.narrow(0, start, length)?;
-        let first = input.narrow(D::Minus1, 0, half)?;
-        let second = input.narrow(D::Minus1, half, half)?;
-        let rotated_first = (first.broadcast_mul(&cos)? - second.broadcast_mul(&sin)?)?;
-        let rotated_second = (second.broadcast_mul(&cos)? + first.broadcast_mul(&sin)?)?;
-        Tensor::cat(&[rotated_first, rotated_second], D::Minus1)
+        let length = input.dim(2)?;
+        let part = |table: &Tensor| table.narrow(0, start, length);
+        rope(input, &part(&self.cos)?, &part(&self.sin)?)
+    }
+
+    /// Rotates back: the gradient of `forward` from position 0.
+    pub fn back(&self, grad: &Tensor) -> Result<Tensor> {
+        let length = grad.dim(2)?;
+        let part = |table: &Tensor| table.narrow(0, 0, length);
+        rope(grad, &part(&self.cos)?, &part(&self.sin)?.neg()?)
     }
 }
 
@@ -120,32 +141,6 @@ fn frequencies(config: &LlamaConfig) -> Vec<f64> {
             })
             .collect(),
     }
-}
-
-/// Softmax over the last dimension. The maximum is only there against overflow and cancels out, so
-/// that no gradient needs to pass through it.
-pub fn softmax(scores: &Tensor) -> Result<Tensor> {
-    let max = scores.detach().max_keepdim(D::Minus1)?;
-    let exp = scores.broadcast_sub(&max)?.exp()?;
-    exp.broadcast_div(&exp.sum_keepdim(D::Minus1)?)
-}
-
-/// What hides the future: `[repeat * length, past + length]`, 0 where a token may look, minus
-/// infinity where it may not. The rows repeat for the query heads that share a key head.
-pub fn causal_mask(length: usize, past: usize, repeat: usize, device: &Device) -> Result<Tensor> {
-    let row = |query: usize| {
-        (0..past + length).map(move |key| {
-            if key <= past + query {
-                0f32
-            } else {
-                f32::NEG_INFINITY
-            }
-        })
-    };
-    let mask: Vec<f32> = (0..repeat)
-        .flat_map(|_| (0..length).flat_map(row))
-        .collect();
-    Tensor::from_vec(mask, (repeat * length, past + length), device)
 }
 
 /// Counts are small: exact as `f64`.

@@ -1,12 +1,14 @@
 //! The decoder. Flow in: token ids, and past keys and values when a text is being generated. Flow
 //! out: hidden states, and logits for the positions that are asked for. A module because training
-//! and generation share exactly this forward pass.
+//! and generation share this forward pass; only how they attend differs.
 
 use candle_core::{Device, Result, Tensor};
 
+use super::attention::Attention;
 use super::cache::KvCache;
 use super::config::LlamaConfig;
-use super::layers::{Linear, RmsNorm, Rope, as_f64, causal_mask, softmax};
+use super::layers::{RmsNorm, gated};
+use super::linear::Linear;
 use super::weights::Weights;
 use crate::error;
 use crate::lora::Lora;
@@ -18,10 +20,7 @@ pub struct Llama {
     layers: Vec<Layer>,
     norm: RmsNorm,
     head: Linear,
-    rope: Rope,
-    heads: usize,
-    kv_heads: usize,
-    head_dim: usize,
+    attention: Attention,
 }
 
 #[derive(Debug, Clone)]
@@ -39,7 +38,7 @@ struct Layer {
 
 impl Llama {
     /// Puts a decoder together. Tensors are shared, not copied. Errors when a weight is missing or
-    /// has another shape than the config says.
+    /// has another shape than the config says, and when the adapter is not one for this model.
     pub fn new(
         config: &LlamaConfig,
         weights: &Weights,
@@ -55,35 +54,52 @@ impl Llama {
             weights.get("lm_head.weight", &[config.vocab_size, config.hidden_size])?
         };
         let norm = weights.get("model.norm.weight", &[config.hidden_size])?;
+        lora.map_or(Ok(()), |lora| lora.check(config))?;
         Ok(Self {
             layers: (0..config.layers)
                 .map(|index| Layer::new(index, config, weights, lora))
                 .collect::<error::Result<_>>()?,
             norm: RmsNorm::new(norm, config.rms_norm_eps),
-            head: Linear::new(head, None),
-            rope: Rope::new(config, embedding.device())?,
+            head: Linear::new(head, None, None),
+            attention: Attention {
+                heads: config.heads,
+                kv_heads: config.kv_heads,
+                head_dim: config.head_dim,
+                rope: weights.rope(config)?,
+            },
             embedding,
-            heads: config.heads,
-            kv_heads: config.kv_heads,
-            head_dim: config.head_dim,
         })
     }
 
-    /// Hidden states `[batch * length, hidden]` for `ids` of `[batch, length]`. With a cache, the
-    /// ids continue what is in it.
-    pub fn hidden(&self, ids: &Tensor, mut cache: Option<&mut KvCache>) -> Result<Tensor> {
-        let (batch, length) = ids.dims2()?;
-        let past = cache.as_ref().map_or(0, |cache| cache.len());
-        let mask = causal_mask(length, past, self.heads / self.kv_heads, ids.device())?;
-        let mut hidden = self.embedding.index_select(&ids.flatten_all()?, 0)?;
+    /// Hidden states `[tokens, hidden]` of whole rows, one after the other. Each row is a text of its
+    /// own; together they make the matrix products large.
+    pub fn hidden(&self, rows: &[&[u32]]) -> Result<Tensor> {
+        let lengths: Vec<usize> = rows.iter().map(|row| row.len()).collect();
+        self.decode(&rows.concat(), |_, qkv| self.attention.rows(qkv, &lengths))
+    }
+
+    /// Hidden states `[tokens, hidden]` of tokens that continue what is in the cache.
+    pub fn continued(&self, ids: &[u32], cache: &mut KvCache) -> Result<Tensor> {
+        self.decode(ids, |layer, qkv| {
+            self.attention.continued(qkv, cache.layer(layer))
+        })
+    }
+
+    fn decode(
+        &self,
+        ids: &[u32],
+        mut attend: impl FnMut(usize, [&Tensor; 3]) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        let ids = Tensor::from_slice(ids, ids.len(), self.device())?;
+        let mut hidden = self.embedding.index_select(&ids, 0)?;
         for (index, layer) in self.layers.iter().enumerate() {
             let normed = layer.attention_norm.forward(&hidden)?;
-            let slot = cache.as_mut().map(|cache| cache.layer(index));
-            hidden = (hidden + self.attention(layer, &normed, (batch, length), &mask, slot)?)?;
+            let query = layer.query.forward(&normed)?;
+            let key = layer.key.forward(&normed)?;
+            let value = layer.value.forward(&normed)?;
+            let mixed = attend(index, [&query, &key, &value])?;
+            hidden = (hidden + layer.output.forward(&mixed)?)?;
             hidden = (&hidden + layer.mlp(&layer.mlp_norm.forward(&hidden)?)?)?;
-        }
-        if let Some(cache) = cache {
-            cache.advance(length);
         }
         Ok(hidden)
     }
@@ -104,47 +120,6 @@ impl Llama {
     pub fn device(&self) -> &Device {
         self.embedding.device()
     }
-
-    fn attention(
-        &self,
-        layer: &Layer,
-        normed: &Tensor,
-        (batch, length): (usize, usize),
-        mask: &Tensor,
-        slot: Option<&mut Option<(Tensor, Tensor)>>,
-    ) -> Result<Tensor> {
-        let split = |rows: Tensor, heads: usize| {
-            rows.reshape((batch, length, heads, self.head_dim))?
-                .transpose(1, 2)?
-                .contiguous()
-        };
-        let past = mask.dim(1)? - length;
-        let query = self
-            .rope
-            .forward(&split(layer.query.forward(normed)?, self.heads)?, past)?;
-        let mut key = self
-            .rope
-            .forward(&split(layer.key.forward(normed)?, self.kv_heads)?, past)?;
-        let mut value = split(layer.value.forward(normed)?, self.kv_heads)?;
-        if let Some(slot) = slot {
-            if let Some((past_key, past_value)) = slot.take() {
-                key = Tensor::cat(&[&past_key, &key], 2)?;
-                value = Tensor::cat(&[&past_value, &value], 2)?;
-            }
-            *slot = Some((key.clone(), value.clone()));
-        }
-        // Query heads that share a key head are stacked as rows: no copy of keys and values.
-        let group = self.heads / self.kv_heads;
-        let query = query.reshape((batch, self.kv_heads, group * length, self.head_dim))?;
-        let query = (query * (1.0 / as_f64(self.head_dim).sqrt()))?;
-        let scores = query.matmul(&key.t()?)?.broadcast_add(mask)?;
-        let mixed = softmax(&scores)?.matmul(&value)?;
-        let rows = mixed
-            .reshape((batch, self.heads, length, self.head_dim))?
-            .transpose(1, 2)?
-            .reshape((batch * length, self.heads * self.head_dim))?;
-        layer.output.forward(&rows)
-    }
 }
 
 impl Layer {
@@ -158,7 +133,12 @@ impl Layer {
             let name = target.module(index);
             let (out, input) = target.shape(config);
             let weight = weights.get(&format!("{name}.weight"), &[out, input])?;
-            Ok(Linear::new(weight, lora.and_then(|lora| lora.pair(&name))))
+            let bias = config
+                .has_bias(target)
+                .then(|| weights.get(&format!("{name}.bias"), &[out]))
+                .transpose()?;
+            let pair = lora.and_then(|lora| lora.pair(&name));
+            Ok(Linear::new(weight, bias, pair))
         };
         let norm = |name: &str| -> error::Result<RmsNorm> {
             let name = format!("model.layers.{index}.{name}.weight");
@@ -181,7 +161,7 @@ impl Layer {
     }
 
     fn mlp(&self, normed: &Tensor) -> Result<Tensor> {
-        let gated = (self.gate.forward(normed)?.silu()? * self.up.forward(normed)?)?;
+        let gated = gated(&self.gate.forward(normed)?, &self.up.forward(normed)?)?;
         self.down.forward(&gated)
     }
 }

@@ -1,10 +1,12 @@
 //! The one decoder architecture: Llama's. Flow in: a config and weights with Hugging Face names.
 //! Flow out: logits.
 
+mod attention;
 pub mod cache;
 pub mod config;
-mod frozen;
+mod gradient;
 pub mod layers;
+mod linear;
 pub mod llama;
 pub mod weights;
 

@@ -5,21 +5,31 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use candle_core::{DType, Device, Tensor, safetensors};
 use serde_json::Value;
 
+use super::config::LlamaConfig;
+use super::layers::Rope;
 use crate::error::{Error, Result, refused};
 
 /// The tensors of a model by their Hugging Face names.
 #[derive(Debug, Clone)]
-pub struct Weights(HashMap<String, Tensor>);
+pub struct Weights {
+    tensors: HashMap<String, Tensor>,
+    /// Made once: its tables have a row for each position that the model knows, often very many.
+    rope: Arc<OnceLock<Rope>>,
+}
 
 impl Weights {
     /// From tensors that are already there.
     #[must_use]
     pub fn from_tensors(tensors: HashMap<String, Tensor>) -> Self {
-        Self(tensors)
+        Self {
+            tensors,
+            rope: Arc::default(),
+        }
     }
 
     /// From the content of one safetensors file.
@@ -28,7 +38,7 @@ impl Weights {
         for (name, tensor) in safetensors::load_buffer(bytes, &Device::Cpu)? {
             tensors.insert(name, tensor.to_dtype(DType::F32)?);
         }
-        Ok(Self(tensors))
+        Ok(Self::from_tensors(tensors))
     }
 
     /// From a Hugging Face directory: `model.safetensors`, or the files that
@@ -39,14 +49,14 @@ impl Weights {
             let path = dir.join(&name);
             let bytes = fs::read(&path)
                 .map_err(|source| Error::io("can't read the weights", &path, source))?;
-            tensors.extend(Self::from_bytes(&bytes)?.0);
+            tensors.extend(Self::from_bytes(&bytes)?.tensors);
         }
-        Ok(Self(tensors))
+        Ok(Self::from_tensors(tensors))
     }
 
     /// One tensor. Errors when it is missing or its shape is not `shape`.
     pub fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        match self.0.get(name) {
+        match self.tensors.get(name) {
             None => refused(format!("model: the weight files have no tensor {name}")),
             Some(tensor) if tensor.dims() != shape => refused(format!(
                 "model: the tensor {name} has the shape {:?}, config.json says {shape:?}",
@@ -56,10 +66,19 @@ impl Weights {
         }
     }
 
+    /// The rotary embedding of the model that these weights are of.
+    pub fn rope(&self, config: &LlamaConfig) -> Result<Rope> {
+        if let Some(rope) = self.rope.get() {
+            return Ok(rope.clone());
+        }
+        let rope = Rope::new(config, &Device::Cpu)?;
+        Ok(self.rope.get_or_init(|| rope).clone())
+    }
+
     /// Number of values in all tensors.
     #[must_use]
     pub fn parameters(&self) -> usize {
-        self.0.values().map(Tensor::elem_count).sum()
+        self.tensors.values().map(Tensor::elem_count).sum()
     }
 }
 

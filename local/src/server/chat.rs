@@ -20,22 +20,41 @@ use super::App;
 use super::chat_request::{ChatRequest, Weights};
 use super::error::ApiError;
 use super::guard::JsonBody;
+use super::wanted::calls_of;
 use crate::adapter;
 use crate::base::{Base, Bases, resolve};
+use crate::constrain::Guide;
 use crate::error::{Result, refused};
 use crate::generate::{Finish, Sampling, generate};
 use crate::model::Llama;
 use crate::time;
+use crate::train::with_all_cores;
 
 /// Pieces that may wait for a slow client before generation waits too.
 const PIECES_AHEAD: usize = 64;
+
+/// Where a streamed answer tells its `usage`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Usage {
+    /// In the last chunk, as the cloud does.
+    InLast,
+    /// In one more chunk, without choices, as OpenAI does when asked to.
+    AfterLast,
+    /// Nowhere, as OpenAI does when not asked to.
+    Nowhere,
+}
 
 /// `POST /v1/inference/chat`
 pub async fn chat(
     State(app): State<Arc<App>>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, ApiError> {
-    let request = ChatRequest::from_json(&body, &app)?;
+    answer(&app, &body, Usage::InLast).await
+}
+
+/// The answer to a request in the form of `POST /v1/inference/chat`.
+pub async fn answer(app: &Arc<App>, body: &Value, usage: Usage) -> Result<Response, ApiError> {
+    let request = ChatRequest::from_json(body, app)?;
     let head = Head {
         id: format!("chatcmpl-{}", crate::random_hex()?),
         created: time::unix_seconds(),
@@ -46,7 +65,7 @@ pub async fn chat(
     // Before the answer begins: what is wrong with the request is still a 400.
     let prepared = blocking(move || Prepared::new(request, &bases)).await?;
     if stream {
-        Ok(streamed(prepared, head))
+        Ok(streamed(prepared, head, usage))
     } else {
         whole(prepared, &head).await
     }
@@ -71,6 +90,16 @@ struct Prepared {
     model: Llama,
     prompt: Vec<u32>,
     sampling: Sampling,
+    guide: Option<Guide>,
+    /// Whether the answer may call functions.
+    tools: bool,
+}
+
+/// What came out.
+struct Answer {
+    message: Value,
+    finish: &'static str,
+    usage: Value,
 }
 
 impl Prepared {
@@ -80,12 +109,18 @@ impl Prepared {
             Weights::Adapter(dir) => {
                 let adapter = adapter::load(&dir)?;
                 // Always the base that the adapter was trained on, whatever this server's default is.
-                let base = bases.get(&resolve::resolve(&adapter.base, None)?.source)?;
-                (base, Some(adapter.lora))
+                let resolved = resolve::resolve(&adapter.base, None)?;
+                if let Some(reason) = resolved.stand_in {
+                    return refused(format!("adapter: its base is missing: {reason}"));
+                }
+                (bases.get(&resolved.source)?, Some(adapter.lora))
             }
         };
+        let wanted = request.wanted;
+        wanted.check(&base.text)?;
         let model = Llama::new(&base.config, &base.weights, lora.as_ref())?;
-        let text = base.text.render(&request.messages, None, true)?;
+        let tools = wanted.tools.as_ref();
+        let text = base.text.render(&request.messages, tools, true)?;
         let prompt = base.text.encode(&text, false)?.ids;
         if prompt.len() >= base.config.max_positions {
             return refused(format!(
@@ -94,29 +129,71 @@ impl Prepared {
                 base.config.max_positions
             ));
         }
+        let guide = wanted
+            .constraint
+            .map(|(constraint, field)| base.text.guide(&constraint, field))
+            .transpose()?;
         Ok(Self {
+            tools: wanted.tools.is_some(),
             base,
             model,
             prompt,
             sampling: request.sampling,
+            guide,
         })
     }
 
-    fn generate(&self, on_text: impl FnMut(&str) -> bool) -> Result<(Finish, Value)> {
+    fn generate(&mut self, on_text: impl FnMut(&str) -> bool + Send) -> Result<(Finish, Value)> {
         let context = self.base.config.max_positions;
+        let guide = self.guide.take();
         let Self {
             base,
             model,
             prompt,
             sampling,
+            ..
         } = self;
-        let end = generate(model, &base.text, prompt, context, sampling, on_text)?;
+        // In a pool of its own: else every operation would be handed to the one shared thread.
+        let end = with_all_cores(|| {
+            generate(model, &base.text, prompt, context, sampling, guide, on_text)
+        })?;
         let usage = json!({
             "prompt_tokens": prompt.len(),
             "completion_tokens": end.tokens,
             "total_tokens": prompt.len() + end.tokens,
         });
         Ok((end.finish, usage))
+    }
+
+    /// The whole answer, until `gone` says that nobody waits for it any more.
+    fn answer(&mut self, gone: impl Fn() -> bool + Sync) -> Result<Answer> {
+        let mut text = String::new();
+        let (finish, usage) = self.generate(|piece| {
+            text.push_str(piece);
+            !gone()
+        })?;
+        if self.tools {
+            let (rest, calls) = calls_of(&text)?;
+            if !calls.is_empty() {
+                let content = if rest.is_empty() {
+                    Value::Null
+                } else {
+                    Value::from(rest)
+                };
+                let message =
+                    json!({ "role": "assistant", "content": content, "tool_calls": calls });
+                return Ok(Answer {
+                    message,
+                    finish: "tool_calls",
+                    usage,
+                });
+            }
+        }
+        Ok(Answer {
+            message: json!({ "role": "assistant", "content": text }),
+            finish: finish.name(),
+            usage,
+        })
     }
 }
 
@@ -138,35 +215,26 @@ impl Head {
         })
     }
 
-    fn chunk(&self, delta: &Value, finish: Option<Finish>) -> Value {
-        let choice =
-            json!({ "index": 0, "delta": delta, "finish_reason": finish.map(Finish::name) });
+    fn chunk(&self, delta: &Value, finish: Option<&str>) -> Value {
+        let choice = json!({ "index": 0, "delta": delta, "finish_reason": finish });
         self.object("chat.completion.chunk", &choice)
     }
 }
 
-async fn whole(prepared: Prepared, head: &Head) -> Result<Response, ApiError> {
+async fn whole(mut prepared: Prepared, head: &Head) -> Result<Response, ApiError> {
     // Dropped with this future when the client goes away.
     let client = Presence::default();
-    let here = Arc::clone(&client.0);
-    let (text, finish, usage) = blocking(move || {
-        let mut text = String::new();
-        let (finish, usage) = prepared.generate(|piece| {
-            text.push_str(piece);
-            !here.load(Ordering::Relaxed)
-        })?;
-        Ok((text, finish, usage))
-    })
-    .await?;
+    let gone = Arc::clone(&client.0);
+    let answer = blocking(move || prepared.answer(|| gone.load(Ordering::Relaxed))).await?;
     drop(client);
     let choice = json!({
         "index": 0,
-        "finish_reason": finish.name(),
-        "message": { "role": "assistant", "content": text },
+        "finish_reason": answer.finish,
+        "message": answer.message,
     });
-    let mut answer = head.object("chat.completion", &choice);
-    answer["usage"] = usage;
-    Ok(Json(answer).into_response())
+    let mut body = head.object("chat.completion", &choice);
+    body["usage"] = answer.usage;
+    Ok(Json(body).into_response())
 }
 
 /// Sets its flag when it is dropped.
@@ -179,30 +247,29 @@ impl Drop for Presence {
     }
 }
 
-fn streamed(prepared: Prepared, head: Head) -> Response {
+fn streamed(mut prepared: Prepared, head: Head, usage: Usage) -> Response {
     let (sender, receiver) = mpsc::channel::<Bytes>(PIECES_AHEAD);
     tokio::task::spawn_blocking(move || {
-        let send = |json: &Value| {
-            sender
-                .blocking_send(Bytes::from(format!("data: {json}\n\n")))
-                .is_ok()
-        };
-        if !send(&head.chunk(&json!({ "role": "assistant", "content": "" }), None)) {
+        let stream = Stream { sender, head };
+        if !stream.delta(&json!({ "role": "assistant", "content": "" })) {
             return;
         }
-        let end = prepared.generate(|piece| send(&head.chunk(&json!({ "content": piece }), None)));
+        let end = if prepared.tools {
+            // Whether a text is a call shows only at its end.
+            prepared.answer(|| stream.sender.is_closed()).map(|answer| {
+                stream.delta(&with_indices(answer.message));
+                (answer.finish, answer.usage)
+            })
+        } else {
+            prepared
+                .generate(|piece| stream.delta(&json!({ "content": piece })))
+                .map(|(finish, usage)| (finish.name(), usage))
+        };
         match end {
-            Ok((finish, usage)) => {
-                let mut last = head.chunk(&json!({}), Some(finish));
-                last["usage"] = usage;
-                if send(&last) {
-                    // The client may leave right before the last line.
-                    let _ = sender.blocking_send(Bytes::from_static(b"data: [DONE]\n\n"));
-                }
-            }
+            Ok((finish, counts)) => stream.end(finish, counts, usage),
             Err(error) => {
                 crate::log(format_args!("chat: {error}"));
-                send(&json!({ "error": { "message": error.to_string() } }));
+                stream.send(&json!({ "error": { "message": error.to_string() } }));
             }
         }
     });
@@ -215,4 +282,51 @@ fn streamed(prepared: Prepared, head: Head) -> Response {
         (header::CACHE_CONTROL, "no-cache"),
     ];
     (headers, Body::from_stream(body)).into_response()
+}
+
+/// A client that is being answered in pieces. What is sent answers whether it is still there.
+struct Stream {
+    sender: mpsc::Sender<Bytes>,
+    head: Head,
+}
+
+impl Stream {
+    fn send(&self, json: &Value) -> bool {
+        let line = Bytes::from(format!("data: {json}\n\n"));
+        self.sender.blocking_send(line).is_ok()
+    }
+
+    fn delta(&self, delta: &Value) -> bool {
+        self.send(&self.head.chunk(delta, None))
+    }
+
+    fn end(&self, finish: &str, counts: Value, usage: Usage) {
+        let mut last = self.head.chunk(&json!({}), Some(finish));
+        let mut more = None;
+        match usage {
+            Usage::InLast => last["usage"] = counts,
+            Usage::AfterLast => {
+                let mut chunk = last.clone();
+                chunk["choices"] = json!([]);
+                chunk["usage"] = counts;
+                more = Some(chunk);
+            }
+            Usage::Nowhere => {}
+        }
+        if self.send(&last) && more.is_none_or(|chunk| self.send(&chunk)) {
+            // The client may leave right before the last line.
+            let _ = self
+                .sender
+                .blocking_send(Bytes::from_static(b"data: [DONE]\n\n"));
+        }
+    }
+}
+
+/// A message as a delta: calls are numbered, so that their pieces could be put together.
+fn with_indices(mut message: Value) -> Value {
+    let calls = message.get_mut("tool_calls").and_then(Value::as_array_mut);
+    for (index, call) in calls.into_iter().flatten().enumerate() {
+        call["index"] = json!(index);
+    }
+    message
 }

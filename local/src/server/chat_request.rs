@@ -1,12 +1,16 @@
 //! A chat request. Flows in: the body of `POST /v1/inference/chat`. Flows out: which weights, which
 //! messages, and how to sample. A module because what can't be honoured is refused here, by name.
 
+use std::path::{Path, PathBuf};
+
 use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::App;
 use super::error::ApiError;
-use crate::base::resolve::{self, Resolved, Source};
+use super::wanted::Wanted;
+use crate::adapter;
+use crate::base::resolve::{self, Source};
 use crate::data::rows::kind;
 use crate::error::{Error, Result, refused};
 use crate::generate::Sampling;
@@ -33,7 +37,7 @@ const FIELDS: [&str; 12] = [
 #[derive(Debug)]
 pub enum Weights {
     /// An adapter in a directory.
-    Adapter(std::path::PathBuf),
+    Adapter(PathBuf),
     /// A base as it is.
     Base(Source),
 }
@@ -49,6 +53,8 @@ pub struct ChatRequest {
     pub messages: Vec<Value>,
     /// How to sample.
     pub sampling: Sampling,
+    /// What the answer must look like, and the functions that it may call.
+    pub wanted: Wanted,
     /// Whether the answer comes in pieces. Yes by default, as in the SDK.
     pub stream: bool,
 }
@@ -62,6 +68,7 @@ impl ChatRequest {
             weights,
             model,
             messages: messages(body)?,
+            wanted: Wanted::from_json(body)?,
             sampling: Sampling {
                 temperature: number(body, "temperature", 0.0, 10.0)?.unwrap_or(1.0),
                 top_p: number(body, "topP", f64::MIN_POSITIVE, 1.0)?.unwrap_or(1.0),
@@ -88,7 +95,8 @@ impl ChatRequest {
     }
 }
 
-fn present<'a>(body: &'a Value, name: &str) -> Option<&'a Value> {
+/// A field that is there. `null` is as good as absent.
+pub fn present<'a>(body: &'a Value, name: &str) -> Option<&'a Value> {
     body.get(name).filter(|value| !value.is_null())
 }
 
@@ -101,32 +109,13 @@ fn check_fields(body: &Value) -> Result<()> {
             "{unknown} is not known to the local backend. Remove it."
         ));
     }
-    for name in ["tools", "toolChoice", "structuredOutputs"] {
-        if present(body, name).is_some() {
-            return not_yet(name);
-        }
-    }
-    match present(body, "responseFormat") {
-        Some(format) if format["type"].as_str() != Some("text") => not_yet("responseFormat"),
-        _ => Ok(()),
-    }
-}
-
-fn not_yet<T>(name: &str) -> Result<T> {
-    refused(format!(
-        "{name} is not supported by this version of the local backend. Remove it."
-    ))
+    Ok(())
 }
 
 fn weights(body: &Value, app: &App) -> Result<(Weights, String), ApiError> {
     match (present(body, "adapter"), present(body, "baseModel")) {
         (Some(adapter), None) => adapter_dir(adapter, app),
-        (None, Some(Value::String(name))) => {
-            let (_, base_model) = app.jobs.bases();
-            let resolved = resolve::resolve(name, base_model.map(std::path::PathBuf::as_path))?;
-            let used = said_stand_in(&resolved);
-            Ok((Weights::Base(resolved.source), used))
-        }
+        (None, Some(Value::String(name))) => base(name, app),
         (None, Some(other)) => {
             Err(Error::Refused(format!("baseModel must be a string, it is {}", kind(other))).into())
         }
@@ -134,13 +123,21 @@ fn weights(body: &Value, app: &App) -> Result<(Weights, String), ApiError> {
     }
 }
 
-/// A stand-in is named on stderr; the answer's `model` names what was used.
-fn said_stand_in(resolved: &Resolved) -> String {
+/// A base by its name, or an adapter that is not a job's by its directory, as Hugging Face's libraries
+/// take it. The answer's `model` names what was used; that it stands in is said on stderr once.
+fn base(name: &str, app: &App) -> Result<(Weights, String), ApiError> {
+    if resolve::is_path(name) && adapter::is_adapter(Path::new(name)) {
+        return Ok((Weights::Adapter(name.into()), name.to_owned()));
+    }
+    let (_, base_model) = app.jobs.bases();
+    let resolved = resolve::resolve(name, base_model.map(PathBuf::as_path))?;
     let used = resolved.used();
-    if let Some(reason) = &resolved.stand_in {
+    if let Some(reason) = &resolved.stand_in
+        && app.stands_in_first_time(name)
+    {
         crate::log(format_args!("chat: {used} stands in: {reason}"));
     }
-    used
+    Ok((Weights::Base(resolved.source), used))
 }
 
 fn adapter_dir(adapter: &Value, app: &App) -> Result<(Weights, String), ApiError> {
@@ -186,7 +183,20 @@ fn messages(body: &Value) -> Result<Vec<Value>> {
             return refused(format!("messages[{index}].content must be a string"));
         }
     }
-    Ok(list.clone())
+    Ok(list.iter().map(with_arguments).collect())
+}
+
+/// The arguments of calls are a JSON text in requests, and an object in chat templates.
+fn with_arguments(message: &Value) -> Value {
+    let mut message = message.clone();
+    let calls = message.get_mut("tool_calls").and_then(Value::as_array_mut);
+    for call in calls.into_iter().flatten() {
+        let text = call["function"]["arguments"].as_str();
+        if let Some(arguments) = text.and_then(|text| serde_json::from_str(text).ok()) {
+            call["function"]["arguments"] = arguments;
+        }
+    }
+    message
 }
 
 fn number(body: &Value, name: &str, least: f64, most: f64) -> Result<Option<f64>> {

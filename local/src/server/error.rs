@@ -24,6 +24,17 @@ impl ApiError {
         }
     }
 
+    /// The same in the shape of OpenAI's API. `code` is a word for programs.
+    pub fn into_openai(self, code: Option<&str>) -> Response {
+        let kind = if self.status.is_server_error() {
+            "server_error"
+        } else {
+            "invalid_request_error"
+        };
+        let error = json!({ "message": self.message, "type": kind, "param": null, "code": code });
+        (self.status, Json(json!({ "error": error }))).into_response()
+    }
+
     /// 404 for a job that is not there.
     pub fn no_such_job() -> Self {
         Self::new(

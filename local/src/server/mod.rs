@@ -5,9 +5,11 @@ mod chat;
 mod chat_request;
 mod error;
 mod guard;
+mod openai;
 mod projects;
 mod routes;
 mod stream;
+mod wanted;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +24,9 @@ use crate::error::{Error, Result};
 use crate::jobs::Jobs;
 use error::ApiError;
 
+/// That another model stands in is said for this many models; after that, never.
+const STAND_INS_SAID: usize = 100;
+
 /// What every request can see.
 #[derive(Debug)]
 pub struct App {
@@ -33,6 +38,8 @@ pub struct App {
     pub port: u16,
     /// Slugs of the projects that were made since the start, or have jobs.
     projects: Mutex<BTreeSet<String>>,
+    /// Models that were asked for and are not here.
+    stood_in: Mutex<BTreeSet<String>>,
     /// True once the server is ending: streams then end too.
     ending: watch::Sender<bool>,
 }
@@ -52,8 +59,16 @@ impl App {
             token,
             port,
             projects,
+            stood_in: Mutex::default(),
             ending,
         })
+    }
+
+    /// Whether another model stands in for `model` for the first time.
+    fn stands_in_first_time(&self, model: &str) -> bool {
+        let mut stood_in = self.stood_in.lock().unwrap_or_else(PoisonError::into_inner);
+        // A client may ask for any name: what is remembered must not grow with that.
+        stood_in.len() < STAND_INS_SAID && stood_in.insert(model.to_owned())
     }
 
     fn projects(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
@@ -94,6 +109,9 @@ fn router(app: &Arc<App>) -> Router {
         .route("/v1/jobs/{id}/cancel", post(routes::cancel))
         .route("/v1/jobs/{id}/events/stream", get(stream::events))
         .route("/v1/inference/chat", post(chat::chat))
+        .route("/v1/chat/completions", post(openai::chat))
+        .route("/v1/models", get(openai::models))
+        .route("/v1/models/{*model}", get(openai::model))
         .route("/v1/endpoints", any(no_deployments))
         .route("/v1/endpoints/{*rest}", any(no_deployments))
         .fallback(not_found)

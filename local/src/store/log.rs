@@ -26,6 +26,8 @@ pub struct EventLog {
 #[derive(Debug)]
 struct State {
     file: File,
+    /// Bytes of `file` that are whole lines.
+    length: u64,
     /// Whole frames of the event stream. The event at index n has the id n + 1.
     frames: Vec<Bytes>,
     last_event: Option<Value>,
@@ -60,8 +62,8 @@ impl EventLog {
             .write(true)
             .open(path)
             .map_err(failed)?;
-        file.set_len(u64::try_from(whole).unwrap_or(u64::MAX))
-            .map_err(failed)?;
+        let length = u64::try_from(whole).unwrap_or(u64::MAX);
+        file.set_len(length).map_err(failed)?;
         file.seek(SeekFrom::End(0)).map_err(failed)?;
         let frames = events
             .iter()
@@ -70,6 +72,7 @@ impl EventLog {
             .collect();
         let state = State {
             file,
+            length,
             frames,
             last_event: events.into_iter().last(),
             ended: false,
@@ -81,36 +84,36 @@ impl EventLog {
     }
 
     /// Appends an event. Refuses silently once the log has ended: a run that was cancelled may still
-    /// have something to say.
+    /// have something to say. An event that can't be written does not exist.
     pub fn append(&self, event: &Value) -> Result<()> {
         let mut state = self.lock();
         if state.ended {
             return Ok(());
         }
-        let id = state.frames.len() + 1;
-        let line = format!("{}\n", json!({ "id": id.to_string(), "data": event }));
-        state
-            .file
-            .write_all(line.as_bytes())
-            .map_err(|source| Error::Io {
-                what: "can't write events.jsonl".to_owned(),
-                source,
-            })?;
-        state.frames.push(frame(id, event));
-        state.last_event = Some(event.clone());
+        state.write(event)?;
+        state.keep(event);
         drop(state);
         self.changed.send_replace(());
         Ok(())
     }
 
-    /// Nothing comes any more.
-    pub fn end(&self) {
+    /// Ends the log, with a last event if there is one. Readers that are there get it and the end even
+    /// when it can't be written: on a full disk, too, they must hear why the run is over.
+    pub fn end(&self, last: Option<&Value>) -> Result<()> {
         let mut state = self.lock();
+        if state.ended {
+            return Ok(());
+        }
+        let written = last.map_or(Ok(()), |event| state.write(event));
+        if let Some(event) = last {
+            state.keep(event);
+        }
         state.ended = true;
         // Best effort: the events are already with the system, this is against a power cut.
         let _ = state.file.sync_data();
         drop(state);
         self.changed.send_replace(());
+        written
     }
 
     /// The index to read from for a `Last-Event-ID`; 0, the start, for one that is not from here.
@@ -161,6 +164,30 @@ impl EventLog {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Writes a line, whole or not at all.
+    fn write(&mut self, event: &Value) -> Result<()> {
+        let id = (self.frames.len() + 1).to_string();
+        let line = format!("{}\n", json!({ "id": id, "data": event }));
+        if let Err(source) = self.file.write_all(line.as_bytes()) {
+            // What was written of it must not stand before the next line.
+            let _ = self.file.set_len(self.length);
+            let _ = self.file.seek(SeekFrom::Start(self.length));
+            return Err(Error::Io {
+                what: "can't write events.jsonl".to_owned(),
+                source,
+            });
+        }
+        self.length += u64::try_from(line.len()).unwrap_or(u64::MAX);
+        Ok(())
+    }
+
+    fn keep(&mut self, event: &Value) {
+        self.frames.push(frame(self.frames.len() + 1, event));
+        self.last_event = Some(event.clone());
     }
 }
 
@@ -221,7 +248,7 @@ mod tests {
                 ended: false
             }
         );
-        log.end();
+        log.end(None).unwrap();
         assert!(log.read(2).ended);
         log.append(&event(3)).unwrap();
         assert_eq!(log.read(2).bytes.len(), 0, "nothing comes after the end");
@@ -260,5 +287,21 @@ mod tests {
         let first = log.read(0);
         assert_eq!(first.next, 1);
         assert!(first.bytes.ends_with(b"\n\n"));
+    }
+
+    #[test]
+    fn an_event_that_can_not_be_written_does_not_exist_but_the_last_one_is_still_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        let log = EventLog::open(&path).unwrap();
+        log.append(&event(1)).unwrap();
+        // A file that is open for reading only fails as a full disk does.
+        log.lock().file = File::open(&path).unwrap();
+        assert!(log.append(&event(2)).is_err());
+        assert_eq!((log.read(0).next, log.last()), (1, Some(event(1))));
+        assert!(log.end(Some(&event(3))).is_err());
+        let read = log.read(1);
+        assert!(read.ended && read.bytes.starts_with(b"id: 2\n"));
+        assert_eq!(EventLog::open(&path).unwrap().read(0).next, 1);
     }
 }

@@ -95,6 +95,7 @@ pub fn run(
 ) -> Result<Trained> {
     let (lora, vars) = Lora::fresh(&base.config, plan.lora_r, plan.lora_alpha, plan.seed)?;
     let model = Llama::new(&base.config, &base.weights, Some(&lora))?;
+    let measured = Llama::new(&base.config, &base.weights, Some(&lora.still()))?;
     let params = ParamsAdamW {
         lr: plan.learning_rate,
         weight_decay: plan.weight_decay,
@@ -125,7 +126,7 @@ pub fn run(
         if step % plan.logging_steps == 0 || evaluate {
             let (loss, samples_per_second) = window.take();
             let eval_loss = if evaluate {
-                Some(step::loss(&model, &eval_rows, stop)?)
+                Some(step::loss(&measured, &eval_rows, stop)?)
             } else {
                 None
             };

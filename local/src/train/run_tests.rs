@@ -160,3 +160,54 @@ fn only_the_adapter_gets_gradients_and_a_new_adapter_changes_nothing() {
     assert!(norm > 1e-3);
     assert!((step::clip(&mut grads, &vars, 1.0).unwrap() - 1e-3).abs() < 1e-6);
 }
+
+#[test]
+fn the_gradients_are_those_of_the_loss() {
+    let base = Base::load(&Source::BuiltIn).unwrap();
+    let (lora, vars) = Lora::fresh(&base.config, 4, 8.0, 1).unwrap();
+    // B is not zero, or nothing would depend on A. Rows of more than one block of queries.
+    let mut rng = fastrand::Rng::with_seed(2);
+    for var in &vars {
+        let noise: Vec<f32> = (0..var.elem_count())
+            .map(|_| (rng.f32() - 0.5) / 5.0)
+            .collect();
+        let noise = Tensor::from_vec(noise, var.shape(), var.device()).unwrap();
+        var.set(&noise).unwrap();
+    }
+    let model = Llama::new(&base.config, &base.weights, Some(&lora)).unwrap();
+    let examples: Vec<Example> = [150, 70]
+        .map(|length| Row::Text("the quick brown fox ".repeat(length / 20 + 1)))
+        .iter()
+        .map(|row| encode::encode(row, &base.text, 150, false).unwrap())
+        .collect();
+    let batch: Vec<&Example> = examples.iter().collect();
+    let (_, grads) = step::gradients(&model, &batch, &|| false).unwrap();
+    let scalar = |tensor: Tensor| f64::from(tensor.sum_all().unwrap().to_scalar::<f32>().unwrap());
+    // Along the gradient of one kind of matrices, A and B of one layer type at a time.
+    for kind in 0..14 {
+        let some: Vec<&Var> = vars.iter().skip(kind).step_by(14).collect();
+        let grad = |var: &Var| grads.get(var).unwrap().clone();
+        let square: f64 = some
+            .iter()
+            .map(|var| scalar(grad(var).sqr().unwrap()))
+            .sum();
+        let step = 0.01 / square.sqrt();
+        let starts: Vec<Tensor> = some
+            .iter()
+            .map(|var| var.as_tensor().copy().unwrap())
+            .collect();
+        let loss_at = |distance: f64| {
+            for (var, start) in some.iter().zip(&starts) {
+                let moved = (start + (grad(var) * distance).unwrap()).unwrap();
+                var.set(&moved).unwrap();
+            }
+            step::loss(&model, &batch, &|| false).unwrap()
+        };
+        let slope = (loss_at(step) - loss_at(-step)) / (2.0 * step);
+        loss_at(0.0);
+        assert!(
+            (slope / square - 1.0).abs() < 0.02,
+            "kind {kind}: {slope} along the gradient, {square} by it"
+        );
+    }
+}

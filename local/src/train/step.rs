@@ -1,19 +1,22 @@
 //! One optimisation step's worth of mathematics. Flow in: a model and encoded rows. Flow out: the
 //! loss, and gradients summed over the rows. A module because how a batch is cut up decides how
-//! fast training is: one row at a time, on all cores. Nothing is padded, what a row needs stays in
-//! the cache, and the sums are made in the order of the rows, whatever core was faster.
+//! fast training is: a part for each core, its rows one after the other as one long matrix. Nothing
+//! is padded, and the sums are made in the order of the parts, whatever core was faster.
 
 use candle_core::backprop::GradStore;
-use candle_core::{D, Tensor, Var};
-use candle_nn::ops::log_softmax;
+use candle_core::{Tensor, Var};
 use rayon::prelude::*;
 
 use crate::data::Example;
 use crate::error::{Error, Result};
 use crate::model::Llama;
-use crate::model::layers::as_f64;
+use crate::model::layers::{as_f64, negative_log_likelihood};
 
-/// Asked between rows, so that a cancelled run ends within a fraction of a step.
+/// A part of a batch has about this many tokens at most: what it needs for the way back must fit into
+/// memory once per core, and a cancelled run ends after the parts that are being computed.
+const PART_TOKENS: usize = 512;
+
+/// Asked between parts, so that a cancelled run ends within a fraction of a step.
 pub trait Stop: Sync {
     /// Whether to stop now.
     fn stopped(&self) -> bool;
@@ -27,12 +30,12 @@ impl<F: Fn() -> bool + Sync> Stop for F {
 
 /// Mean loss per trained token, and its gradients.
 pub fn gradients(model: &Llama, rows: &[&Example], stop: &dyn Stop) -> Result<(f64, GradStore)> {
-    let total: usize = rows.iter().map(|row| row.targets()).sum();
-    let parts: Vec<Result<(f64, GradStore)>> = rows
-        .par_iter()
-        .map(|row| {
+    let total = targets(rows);
+    let parts: Vec<Result<(f64, GradStore)>> = parts(rows, rayon::current_num_threads())
+        .into_par_iter()
+        .map(|part| {
             check(stop)?;
-            let loss = (summed_loss(model, row)? / as_f64(total))?;
+            let loss = (summed_loss(model, part)? / as_f64(total))?;
             let value = f64::from(loss.to_scalar::<f32>()?);
             check(stop)?;
             Ok((value, loss.backward()?))
@@ -53,19 +56,43 @@ pub fn gradients(model: &Llama, rows: &[&Example], stop: &dyn Stop) -> Result<(f
 
 /// Mean loss per trained token, without gradients.
 pub fn loss(model: &Llama, rows: &[&Example], stop: &dyn Stop) -> Result<f64> {
-    let total: usize = rows.iter().map(|row| row.targets()).sum();
-    let sums: Vec<Result<f64>> = rows
-        .par_iter()
-        .map(|row| {
+    let sums: Vec<Result<f64>> = parts(rows, rayon::current_num_threads())
+        .into_par_iter()
+        .map(|part| {
             check(stop)?;
-            Ok(f64::from(summed_loss(model, row)?.to_scalar::<f32>()?))
+            Ok(f64::from(summed_loss(model, part)?.to_scalar::<f32>()?))
         })
         .collect();
     let mut sum = 0.0;
     for value in sums {
         sum += value?;
     }
-    Ok(sum / as_f64(total))
+    Ok(sum / as_f64(targets(rows)))
+}
+
+fn targets(rows: &[&Example]) -> usize {
+    rows.iter().map(|row| row.targets()).sum()
+}
+
+/// Cuts a batch into parts of about the same number of tokens, as many for each core.
+fn parts<'a, 'b>(rows: &'a [&'b Example], cores: usize) -> Vec<&'a [&'b Example]> {
+    let total: usize = rows.iter().map(|row| row.ids.len()).sum();
+    let count = cores * total.div_ceil(PART_TOKENS * cores).max(1);
+    let mut before = 0;
+    let place = |row: &Example| {
+        let middle = before + row.ids.len() / 2;
+        before += row.ids.len();
+        middle * count / total.max(1)
+    };
+    let places: Vec<usize> = rows.iter().copied().map(place).collect();
+    let mut parts = Vec::new();
+    let mut rest = rows;
+    for chunk in places.chunk_by(|left, right| left == right) {
+        let (part, after) = rest.split_at(chunk.len());
+        parts.push(part);
+        rest = after;
+    }
+    parts
 }
 
 /// Scales the gradients of `vars` down to a common norm of at most `max_norm`. Returns the norm
@@ -94,22 +121,51 @@ fn check(stop: &dyn Stop) -> Result<()> {
     }
 }
 
-/// The summed negative log likelihood of the trained tokens of a row. Logits are computed only where
-/// a token is trained.
-fn summed_loss(model: &Llama, row: &Example) -> Result<Tensor> {
-    let length = row.ids.len().saturating_sub(1);
-    let trained = (0..length).filter(|place| row.trained[place + 1]);
-    let places: Vec<u32> = trained
-        .clone()
-        .filter_map(|place| u32::try_from(place).ok())
-        .collect();
-    let targets: Vec<u32> = trained.map(|place| row.ids[place + 1]).collect();
-    let device = model.device();
-    let count = targets.len();
-    let inputs = Tensor::from_slice(&row.ids[..length], (1, length), device)?;
-    let places = Tensor::from_vec(places, count, device)?;
-    let targets = Tensor::from_vec(targets, (count, 1), device)?;
-    let hidden = model.hidden(&inputs, None)?.index_select(&places, 0)?;
-    let likelihoods = log_softmax(&model.logits(&hidden)?, D::Minus1)?.gather(&targets, 1)?;
-    Ok(likelihoods.sum_all()?.neg()?)
+/// The summed negative log likelihood of the trained tokens of some rows. Logits are computed only
+/// where a token is trained.
+fn summed_loss(model: &Llama, rows: &[&Example]) -> Result<Tensor> {
+    let mut inputs: Vec<&[u32]> = Vec::with_capacity(rows.len());
+    let (mut places, mut targets) = (Vec::new(), Vec::new());
+    let mut start = 0;
+    for row in rows {
+        let length = row.ids.len().saturating_sub(1);
+        for place in (0..length).filter(|place| row.trained[place + 1]) {
+            places.push(u32::try_from(start + place).unwrap_or(u32::MAX));
+            targets.push(row.ids[place + 1]);
+        }
+        inputs.push(&row.ids[..length]);
+        start += length;
+    }
+    let hidden = model.hidden(&inputs)?;
+    let trained = if places.len() == start {
+        hidden
+    } else {
+        let count = places.len();
+        hidden.index_select(&Tensor::from_vec(places, count, model.device())?, 0)?
+    };
+    Ok(negative_log_likelihood(&model.logits(&trained)?, targets)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_cut_into_parts_of_about_the_same_size_in_the_order_of_the_rows() {
+        let row = |length: usize| Example {
+            ids: vec![0; length],
+            trained: vec![true; length],
+        };
+        let cut = |lengths: &[usize], cores: usize| -> Vec<Vec<usize>> {
+            let rows: Vec<Example> = lengths.iter().map(|length| row(*length)).collect();
+            let rows: Vec<&Example> = rows.iter().collect();
+            let sizes = |part: &&[&Example]| part.iter().map(|row| row.ids.len()).collect();
+            parts(&rows, cores).iter().map(sizes).collect()
+        };
+        assert_eq!(cut(&[10, 10, 10, 10], 2), [[10, 10], [10, 10]]);
+        assert_eq!(cut(&[40, 10, 10, 10], 2), [vec![40], vec![10, 10, 10]]);
+        assert_eq!(cut(&[10], 4), [[10]]);
+        assert_eq!(cut(&[512; 4], 2), [[512], [512], [512], [512]]);
+        assert!(cut(&[], 2).is_empty());
+    }
 }

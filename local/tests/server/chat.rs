@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Project, Server};
+use crate::support::{Project, Server, directory};
 
 const CHAT: &str = "/v1/inference/chat";
 
@@ -150,21 +150,48 @@ async fn an_answer_that_is_cut_off_says_so() {
 async fn what_it_can_not_do_is_refused_by_field() {
     let project = Project::new();
     let server = Server::start(&project.store());
-    let schema = json!({ "type": "json_schema", "json_schema": { "name": "x", "schema": {} } });
+    let schema = json!({ "type": "json_schema", "json_schema": { "name": "x", "schema": { "type": "thing" } } });
+    let tools = json!([{ "type": "function", "function": { "name": "f" } }]);
     let long = json!([{ "role": "user", "content": "x".repeat(2000) }]);
     let cases = [
-        (json!({ "tools": [] }), 400, "tools"),
-        (json!({ "toolChoice": "auto" }), 400, "toolChoice"),
+        (json!({ "tools": {} }), 400, "tools"),
         (
-            json!({ "responseFormat": { "type": "json_object" } }),
+            json!({ "tools": [{ "type": "function" }] }),
             400,
-            "responseFormat",
+            "tools[0]",
+        ),
+        (json!({ "tools": tools }), 400, "chat template"),
+        (json!({ "toolChoice": "required" }), 400, "toolChoice"),
+        (
+            json!({ "responseFormat": { "type": "yaml" } }),
+            400,
+            "responseFormat.type",
         ),
         (json!({ "responseFormat": schema }), 400, "responseFormat"),
         (
-            json!({ "structuredOutputs": { "choice": ["a"] } }),
+            json!({ "structuredOutputs": { "choice": [] } }),
+            400,
+            "structuredOutputs.choice",
+        ),
+        (
+            json!({ "structuredOutputs": { "choice": ["a"], "regex": "b" } }),
             400,
             "structuredOutputs",
+        ),
+        (
+            json!({ "structuredOutputs": { "grammar": "root ::= x" } }),
+            400,
+            "structuredOutputs.grammar",
+        ),
+        (
+            json!({ "structuredOutputs": { "regex": "(" } }),
+            400,
+            "structuredOutputs",
+        ),
+        (
+            json!({ "structuredOutputs": { "choice": ["a"], "speed": 1 } }),
+            400,
+            "structuredOutputs.speed",
         ),
         (json!({ "temperature": -1 }), 400, "temperature"),
         (json!({ "topP": 0 }), 400, "topP"),
@@ -198,4 +225,115 @@ async fn what_it_can_not_do_is_refused_by_field() {
     }
     let text = request(&json!({ "responseFormat": { "type": "text" } }));
     assert_eq!(server.post(CHAT, &text).await.0, 200);
+}
+
+#[tokio::test]
+async fn an_answer_has_the_form_that_was_asked_for_streamed_or_not() {
+    let project = Project::new();
+    let server = Server::start(&project.store());
+    let schema = json!({
+        "type": "object",
+        "properties": { "team": { "enum": ["a", "b"] }, "urgent": { "type": "boolean" } },
+        "required": ["team", "urgent"],
+        "additionalProperties": false,
+    });
+    let format = json!({ "type": "json_schema", "json_schema": { "name": "x", "schema": schema } });
+    // Hot, so that nothing but the constraint gives the form.
+    let ask = async |more: Value| {
+        let mut body = request(&json!({ "temperature": 2, "seed": 3, "maxTokens": 200 }));
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let (status, answer) = server.post(CHAT, &body).await;
+        assert_eq!(status, 200, "{answer}");
+        let choice = &answer["choices"][0];
+        assert_eq!(choice["finish_reason"], "stop", "{answer}");
+        let text = choice["message"]["content"].as_str().unwrap().to_owned();
+        body["stream"] = json!(true);
+        assert_eq!(content(&streamed(&server, &body).await), text);
+        text
+    };
+    let json: Value =
+        serde_json::from_str(&ask(json!({ "responseFormat": format })).await).unwrap();
+    assert!(["a", "b"].contains(&json["team"].as_str().unwrap()) && json["urgent"].is_boolean());
+    let compact = json!({ "json": schema, "disable_any_whitespace": true });
+    let text = ask(json!({ "structuredOutputs": compact })).await;
+    assert!(!text.contains(' '), "{text}");
+    let choice = ask(json!({ "structuredOutputs": { "choice": ["yes", "no"] } })).await;
+    assert!(["yes", "no"].contains(&choice.as_str()), "{choice}");
+    let regex = ask(json!({ "structuredOutputs": { "regex": "[0-9]{3}-[a-f]" } })).await;
+    assert!(regex.len() == 5 && regex.as_bytes()[3] == b'-', "{regex}");
+}
+
+#[tokio::test]
+async fn json_mode_gives_an_object_or_says_that_it_was_cut_off() {
+    let project = Project::new();
+    let server = Server::start(&project.store());
+    let more = json!({ "responseFormat": { "type": "json_object" }, "maxTokens": 300 });
+    let (_, answer) = server.post(CHAT, &request(&more)).await;
+    let choice = &answer["choices"][0];
+    let text = choice["message"]["content"].as_str().unwrap();
+    assert!(text.starts_with('{'), "{text}");
+    if choice["finish_reason"] == "stop" {
+        assert!(serde_json::from_str::<Value>(text).unwrap().is_object());
+    }
+}
+
+#[tokio::test]
+async fn functions_are_called_where_the_template_knows_them() {
+    let project = Project::new();
+    let model = directory();
+    let path = model.path().join("tokenizer_config.json");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    config["chat_template"] = json!(
+        "{% for tool in tools %}{{ tool | tojson }}{% endfor %}{% for m in messages %}{{ m.role }}: \
+         {{ m.content }}{% for c in m.tool_calls %}{% if c.function.arguments is string %}\
+         {{ raise_exception('text') }}{% endif %}<tool_call>{% endfor %}\n\
+         {% endfor %}"
+    );
+    std::fs::write(&path, config.to_string()).unwrap();
+    let server = Server::start(&project.store());
+    let parameters = json!({
+        "type": "object", "properties": { "n": { "type": "integer", "minimum": 1, "maximum": 9 } },
+        "required": ["n"], "additionalProperties": false,
+    });
+    let tool = |name: &str| json!({ "type": "function", "function": { "name": name, "parameters": parameters } });
+    let mut body = request(&json!({
+        "baseModel": model.path(), "tools": [tool("f"), tool("g")],
+        "toolChoice": { "type": "function", "function": { "name": "g" } },
+        "maxTokens": 200, "temperature": 1, "seed": 1,
+    }));
+    let (status, answer) = server.post(CHAT, &body).await;
+    assert_eq!(status, 200, "{answer}");
+    let choice = &answer["choices"][0];
+    assert_eq!(choice["finish_reason"], "tool_calls", "{answer}");
+    let call = &choice["message"]["tool_calls"][0];
+    assert_eq!(call["function"]["name"], "g");
+    let arguments: Value =
+        serde_json::from_str(call["function"]["arguments"].as_str().unwrap()).unwrap();
+    assert!((1..=9).contains(&arguments["n"].as_i64().unwrap()));
+
+    body["stream"] = json!(true);
+    let chunks = streamed(&server, &body).await;
+    let calls: Vec<&Value> = chunks
+        .iter()
+        .filter_map(|chunk| chunk["choices"][0]["delta"].get("tool_calls"))
+        .collect();
+    assert_eq!((calls.len(), &calls[0][0]["index"]), (1, &json!(0)));
+    assert_eq!(calls[0][0]["function"], call["function"]);
+
+    // The result goes back, its arguments as an object for the template.
+    body["stream"] = json!(false);
+    body["toolChoice"] = json!("none");
+    body["messages"] = json!([
+        { "role": "user", "content": "?" },
+        { "role": "assistant", "content": null, "tool_calls": [call] },
+        { "role": "tool", "content": "7", "tool_call_id": call["id"] },
+    ]);
+    let (status, answer) = server.post(CHAT, &body).await;
+    assert_eq!(
+        (status, &answer["choices"][0]["message"]["tool_calls"]),
+        (200, &Value::Null),
+        "{answer}"
+    );
 }

@@ -144,7 +144,7 @@ async fn a_config_that_can_not_be_honoured_is_refused_by_field_and_makes_no_job(
         (json!({ "learningRate": "fast" }), "learningRate"),
         (json!({ "model": "/no/such/model" }), "model"),
         (
-            json!({ "datasetSource": { "type": "huggingface", "name": "a/b" } }),
+            json!({ "datasetSource": { "type": "huggingface" } }),
             "datasetSource",
         ),
         (

@@ -114,9 +114,18 @@ async fn a_killed_server_leaves_its_job_failed_with_the_reason_and_its_checkpoin
     let id = server.submit(&project.endless()).await;
     let waiting = server.submit(&project.endless()).await;
     let mut events = server.events(&id, None).await;
-    let checkpoint = events.until("checkpoint.saved").await;
+    let mut seen = Vec::new();
+    let checkpoint = loop {
+        let event = events.next().await.unwrap();
+        seen.push(event.clone());
+        if event.kind == "checkpoint.saved" {
+            break event;
+        }
+    };
     server.child.kill().unwrap();
     server.child.wait().unwrap();
+    // What was on its way already.
+    seen.extend(events.rest().await);
 
     let log = project.store().join("jobs").join(&id).join("events.jsonl");
     let mut torn = fs::read(&log).unwrap();
@@ -126,8 +135,11 @@ async fn a_killed_server_leaves_its_job_failed_with_the_reason_and_its_checkpoin
     let server = Server::start(&project.store());
     let (_, body) = server.get(&format!("/v1/jobs/{id}")).await;
     assert_eq!(body["job"]["status"], "failed");
-    let last = checkpoint.id.unwrap();
-    let rest = server.events(&id, Some(&last)).await.rest().await;
+    let rest = server
+        .events(&id, seen.last().unwrap().id.as_deref())
+        .await
+        .rest()
+        .await;
     assert_eq!(kinds(&rest)[rest.len() - 2..], ["training.failed", "end"]);
     let failed = &rest[rest.len() - 2];
     assert!(
@@ -137,12 +149,13 @@ async fn a_killed_server_leaves_its_job_failed_with_the_reason_and_its_checkpoin
             .contains("stopped while the job was running")
     );
     assert_eq!(failed.data["error"], body["job"]["error"]);
-    let first: u64 = rest[0].id.as_ref().unwrap().parse().unwrap();
-    assert_eq!(
-        first,
-        last.parse::<u64>().unwrap() + 1,
-        "not one event lost or repeated"
-    );
+    let ids: Vec<String> = seen
+        .into_iter()
+        .chain(rest)
+        .filter_map(|event| event.id)
+        .collect();
+    let expected: Vec<String> = (1..=ids.len()).map(|id| id.to_string()).collect();
+    assert_eq!(ids, expected, "every event once, in order");
     for artifact in checkpoint.data["artifacts"].as_array().unwrap() {
         assert!(Path::new(artifact["path"].as_str().unwrap()).exists());
     }
@@ -206,4 +219,63 @@ async fn the_history_is_the_same_after_a_restart() {
     drop(server);
     let server = Server::start(&project.store());
     assert_eq!(server.events(&id, Some("2")).await.rest().await, all[2..]);
+}
+
+/// The program with files that can't grow beyond `blocks` of 512 bytes, as on a full disk.
+#[cfg(unix)]
+fn with_full_disk(store: &Path, blocks: u32) -> Command {
+    use std::process::Stdio;
+
+    let mut command = Command::new("sh");
+    // With its signal ignored, the limit is an error of the write, as a full disk is.
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" --store \"$1\"");
+    command
+        .args(["-c", &script, env!("CARGO_BIN_EXE_arkor-local")])
+        .arg(store)
+        .env_remove("ARKOR_LOCAL_TOKEN")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_full_disk_fails_the_run_says_so_and_loses_nothing() {
+    let project = Project::new();
+    let server = Server::from_command(&mut with_full_disk(&project.store(), 32));
+    let config = project.config(&json!({ "maxSteps": 1000, "saveSteps": 1000, "evalSteps": 1000 }));
+    let (id, told) = server.complete(&config).await;
+    let failed = &told[told.len() - 2];
+    let error = failed.data["error"].as_str().unwrap();
+    assert!(
+        failed.kind == "training.failed" && error.contains("can't write events.jsonl"),
+        "{error}"
+    );
+    let (_, body) = server.get(&format!("/v1/jobs/{id}")).await;
+    assert_eq!(body["job"]["status"], "failed");
+    drop(server);
+
+    let server = Server::start(&project.store());
+    let stored = server.events(&id, None).await.rest().await;
+    let before = told.len() - 2;
+    assert!(before > 20 && stored[..before] == told[..before]);
+    assert_eq!(kinds(&stored[before..]), ["training.failed", "end"]);
+    assert_eq!(stored[before].data["error"], failed.data["error"]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_checkpoint_that_does_not_fit_on_the_disk_leaves_nothing_half_written() {
+    let project = Project::new();
+    let server = Server::from_command(&mut with_full_disk(&project.store(), 32));
+    let config = project.config(&json!({ "maxSteps": 2, "saveSteps": 1 }));
+    let (id, told) = server.complete(&config).await;
+    let error = told[told.len() - 2].data["error"].as_str().unwrap();
+    assert!(error.contains("adapter_model.safetensors"), "{error}");
+    let job = project.store().join("jobs").join(&id);
+    let left = fs::read_dir(job.join("checkpoints")).unwrap().count();
+    assert_eq!(left, 0, "nothing half-written");
+    let (_, body) = server.get(&format!("/v1/jobs/{id}")).await;
+    assert_eq!(body["job"]["status"], "failed");
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::{Event, Project, Server, command, kinds};
+use crate::support::{Event, Project, Server, command, directory, kinds};
 
 fn losses(events: &[Event]) -> Vec<(Value, Value)> {
     let logs = events.iter().filter(|event| event.kind == "training.log");
@@ -239,26 +239,6 @@ async fn a_diverging_run_fails_and_says_what_to_change() {
     );
 }
 
-/// The built-in base as a Hugging Face directory, its weights in one file behind an index.
-fn directory() -> tempfile::TempDir {
-    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/arkor-tiny");
-    let dir = tempfile::tempdir().unwrap();
-    for name in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
-        fs::copy(assets.join(name), dir.path().join(name)).unwrap();
-    }
-    let weights = "model-00001-of-00001.safetensors";
-    fs::copy(assets.join("model.safetensors"), dir.path().join(weights)).unwrap();
-    let names = candle_core::safetensors::load(dir.path().join(weights), &candle_core::Device::Cpu);
-    let map: serde_json::Map<String, Value> = names
-        .unwrap()
-        .into_keys()
-        .map(|name| (name, json!(weights)))
-        .collect();
-    let index = json!({ "metadata": {}, "weight_map": map }).to_string();
-    fs::write(dir.path().join("model.safetensors.index.json"), index).unwrap();
-    dir
-}
-
 #[tokio::test]
 async fn a_hugging_face_directory_trains_like_the_same_model_built_in() {
     let project = Project::new();
@@ -298,4 +278,81 @@ async fn with_base_model_every_job_trains_on_it_and_says_so() {
         "{base}"
     );
     assert_eq!(base["used"], json!(model.path().canonicalize().unwrap()));
+}
+
+#[tokio::test]
+async fn a_dataset_in_the_hugging_face_cache_is_trained_and_one_that_is_not_there_is_named() {
+    let project = Project::new();
+    let cache = tempfile::tempdir().unwrap();
+    let dataset = cache.path().join("datasets--acme--rows");
+    let snapshot = dataset.join("snapshots/abc/data");
+    fs::create_dir_all(&snapshot).unwrap();
+    fs::create_dir_all(dataset.join("refs")).unwrap();
+    fs::write(dataset.join("refs/main"), "abc\n").unwrap();
+    for split in ["train", "test"] {
+        let rows: Vec<String> = (0..8)
+            .map(|number| json!({ "text": format!("{split} {number}") }).to_string())
+            .collect();
+        fs::write(snapshot.join(format!("{split}.jsonl")), rows.join("\n")).unwrap();
+    }
+    let server = Server::from_command(command(&project.store()).env("HF_HUB_CACHE", cache.path()));
+    let source = json!({ "type": "huggingface", "name": "acme/rows" });
+    let config = project.config(&json!({ "datasetSource": source, "maxSteps": 1 }));
+    let (_, events) = server.complete(&config).await;
+    let rows = &events[0].data["metadata"]["rows"];
+    assert_eq!((&rows["train"], &rows["eval"]), (&json!(7), &json!(1)));
+    for (source, word) in [
+        (
+            json!({ "type": "huggingface", "name": "acme/other" }),
+            "acme/other",
+        ),
+        (
+            json!({ "type": "huggingface", "name": "acme/rows", "split": "dev" }),
+            "datasetSource.split",
+        ),
+        (
+            json!({ "type": "huggingface", "name": "../rows" }),
+            "datasetSource.name",
+        ),
+    ] {
+        let config = project.config(&json!({ "datasetSource": source }));
+        let body = json!({ "name": "t", "config": config });
+        let (status, answer) = server.post("/v1/jobs", &body).await;
+        assert_eq!(status, 400, "{answer}");
+        assert!(answer["error"].as_str().unwrap().contains(word), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_adapter_outside_of_the_store_answers_by_its_directory() {
+    let project = Project::new();
+    let server = Server::start(&project.store());
+    let (id, events) = server
+        .complete(&project.config(&json!({ "dryRun": true })))
+        .await;
+    let artifact = events[events.len() - 2].data["artifacts"][0]["path"].clone();
+    let outside = tempfile::tempdir().unwrap();
+    let from = Path::new(artifact.as_str().unwrap()).parent().unwrap();
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        fs::copy(entry.path(), outside.path().join(entry.file_name())).unwrap();
+    }
+    let ask = async |weights: (&str, Value)| {
+        let mut body = json!({
+            "messages": [{ "role": "user", "content": "Question 1?" }],
+            "temperature": 0, "maxTokens": 8, "stream": false,
+        });
+        body[weights.0] = weights.1;
+        let (status, answer) = server.post("/v1/inference/chat", &body).await;
+        (status, answer["choices"][0]["message"]["content"].clone())
+    };
+    let own = ask(("adapter", json!({ "kind": "final", "jobId": id }))).await;
+    assert_eq!(own.0, 200);
+    assert_eq!(ask(("baseModel", json!(outside.path()))).await, own);
+
+    let config = outside.path().join("adapter_config.json");
+    let text = fs::read_to_string(&config)
+        .unwrap()
+        .replace("arkor-tiny", "acme/gone");
+    fs::write(&config, text).unwrap();
+    assert_eq!(ask(("baseModel", json!(outside.path()))).await.0, 400);
 }

@@ -260,3 +260,23 @@ impl Project {
         self.config(&json!({ "maxSteps": 1_000_000, "saveSteps": 2, "evalSteps": 1_000_000 }))
     }
 }
+
+/// The built-in base as a Hugging Face directory, its weights in one file behind an index.
+pub fn directory() -> TempDir {
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/arkor-tiny");
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(assets.join(name), dir.path().join(name)).unwrap();
+    }
+    let weights = "model-00001-of-00001.safetensors";
+    std::fs::copy(assets.join("model.safetensors"), dir.path().join(weights)).unwrap();
+    let names = candle_core::safetensors::load(dir.path().join(weights), &candle_core::Device::Cpu);
+    let map: serde_json::Map<String, Value> = names
+        .unwrap()
+        .into_keys()
+        .map(|name| (name, json!(weights)))
+        .collect();
+    let index = json!({ "metadata": {}, "weight_map": map }).to_string();
+    std::fs::write(dir.path().join("model.safetensors.index.json"), index).unwrap();
+    dir
+}

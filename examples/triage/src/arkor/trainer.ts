@@ -1,27 +1,23 @@
 // Support tickets in, the team that should answer them out. One run, followed by five callbacks.
-import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type ChatMessage, createTrainer } from "arkor";
-
-/** A ticket that the model never sees in training, and the label that it should get. */
-interface HeldOut {
-  messages: [ChatMessage & { role: "user" }, ChatMessage & { role: "assistant" }];
-}
-
-const heldOut = readFileSync("data/triage.heldout.jsonl", "utf8")
-  .trim()
-  .split("\n")
-  .map((line) => JSON.parse(line) as HeldOut);
+import { createTrainer } from "arkor";
+import { type Ask, answerOf, askBase, heldOut, score } from "./score.js";
 
 /** What each checkpoint is asked: one ticket for each label. */
 const questions = [...new Map(heldOut.map((row) => [row.messages[1].content, row])).values()];
 
 const LOG_EVERY = 10;
 
+const MODEL = "unsloth/gemma-4-E4B-it";
+
+let base: number | undefined;
+/** The adapter of the last checkpoint. */
+let adapter: Ask | undefined;
+
 export const trainer = createTrainer({
   name: "ticket-triage",
-  model: "unsloth/gemma-4-E4B-it",
+  model: MODEL,
   dataset: { type: "blob", url: pathToFileURL(resolve("data/triage.jsonl")).href },
   lora: { r: 16, alpha: 32, maxLength: 256 },
   maxSteps: 150,
@@ -35,8 +31,9 @@ export const trainer = createTrainer({
   // Learn to answer, not to write tickets.
   trainOnResponsesOnly: true,
   callbacks: {
-    onStarted({ job }) {
+    async onStarted({ job }) {
       console.log(`Training ${job.name} has started.`);
+      base = await score(await askBase(MODEL, job));
     },
 
     onLog({ step, loss, evalLoss }) {
@@ -46,6 +43,7 @@ export const trainer = createTrainer({
     },
 
     async onCheckpoint({ step, infer }) {
+      adapter = infer;
       console.log(`Checkpoint at step ${step}:`);
       for (const { messages } of questions) {
         const [question, expected] = messages;
@@ -55,17 +53,19 @@ export const trainer = createTrainer({
           temperature: 0,
           stream: false,
         });
-        const answer = (await response.json()) as {
-          choices: { message: { content: string | null } }[];
-        };
-        const label = answer.choices[0]?.message.content?.trim();
+        const label = await answerOf(response);
         console.log(`  "${question.content}" → ${label} (expected ${expected.content})`);
       }
     },
 
-    onCompleted({ artifacts }) {
+    async onCompleted({ artifacts }) {
       console.log(`Training is complete, with ${artifacts.length} artifacts:`);
       for (const artifact of artifacts) console.log(`  ${JSON.stringify(artifact)}`);
+      if (adapter === undefined) return;
+      const after = await score(adapter);
+      console.log(
+        `Right labels on ${heldOut.length} held-out tickets: ${base} before, ${after} after.`,
+      );
     },
 
     onFailed({ error }) {

@@ -1,0 +1,241 @@
+//! Constrained decoding. Flow in: what a request says its answer must look like, and a tokenizer. Flow
+//! out: for each token, which ones may come next. A module because the grammars are those of the
+//! `llguidance` library: nothing else here knows it.
+
+use std::sync::Arc;
+
+use llguidance::api::{GrammarWithLexer, TopLevelGrammar};
+use llguidance::toktrie::{ApproximateTokEnv, SimpleVob, TokRxInfo, TokTrie};
+use llguidance::{Matcher, ParserFactory, token_bytes_from_tokenizer_json};
+use serde_json::{Value, json};
+use tokenizers::Tokenizer;
+
+use crate::error::{Error, Result, refused};
+
+/// What an answer must look like.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Constraint {
+    /// A JSON text that a schema allows.
+    Json(Value),
+    /// A match of a regular expression, whole.
+    Regex(String),
+    /// One of some texts.
+    Choice(Vec<String>),
+    /// A call of a function: a JSON text that the schema allows, between two marks.
+    Call {
+        /// Before the call.
+        open: String,
+        /// What it looks like.
+        schema: Value,
+        /// After it.
+        close: String,
+    },
+}
+
+impl Constraint {
+    fn grammar(&self) -> TopLevelGrammar {
+        match self {
+            Self::Json(schema) => TopLevelGrammar::from_json_schema(schema.clone()),
+            Self::Regex(regex) => TopLevelGrammar::from_regex(regex),
+            Self::Choice(texts) => {
+                let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
+                TopLevelGrammar::from_lark(format!("start: {}", texts.join(" | ")))
+            }
+            Self::Call {
+                open,
+                schema,
+                close,
+            } => {
+                let mut call = GrammarWithLexer::from_json_schema(schema.clone());
+                call.name = Some("call".to_owned());
+                let (open, close) = (quoted(open), quoted(close));
+                let mut grammar =
+                    TopLevelGrammar::from_lark(format!("start: {open} @call {close}"));
+                grammar.grammars.push(call);
+                grammar
+            }
+        }
+    }
+}
+
+/// A literal of a grammar: JSON's escapes are Lark's.
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+/// The tokens of a model, in the form that constraints need.
+pub struct Vocabulary(ParserFactory);
+
+impl std::fmt::Debug for Vocabulary {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Vocabulary")
+    }
+}
+
+impl Vocabulary {
+    /// Of a tokenizer, whose texts end with one of `stops`. Refuses one whose tokens can't be told
+    /// as bytes.
+    pub fn new(tokenizer: &Tokenizer, stops: &[u32]) -> Result<Self> {
+        let failed = |error: &dyn std::fmt::Display| {
+            Error::Refused(format!(
+                "structuredOutputs: the tokenizer of this model can't be constrained: {error}"
+            ))
+        };
+        let json = serde_json::to_value(tokenizer)?;
+        let tokens = token_bytes_from_tokenizer_json(&json).map_err(|error| failed(&error))?;
+        let Some(stop) = stops.first() else {
+            return Err(failed(&"it has no token that ends an answer"));
+        };
+        let count = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
+        let stops: Vec<u32> = stops.iter().copied().filter(|id| *id < count).collect();
+        let trie = TokTrie::from(&TokRxInfo::new(count, *stop), &tokens).with_eos_tokens(&stops);
+        let environment: llguidance::toktrie::TokEnv = Arc::new(ApproximateTokEnv::new(trie));
+        let mut factory =
+            ParserFactory::new_simple(&environment).map_err(|error| failed(&error))?;
+        factory.quiet();
+        factory.limits_mut().verbose_errors = false;
+        Ok(Self(factory))
+    }
+
+    /// A guide for one answer. Refuses a constraint that is not understood; `field` is where the
+    /// request has it.
+    pub fn guide(&self, constraint: &Constraint, field: &str) -> Result<Guide> {
+        let mut matcher = Matcher::new(self.0.create_parser(constraint.grammar()));
+        // The first mask shows what is wrong with a grammar, while the request can still be refused.
+        let first = matcher.compute_mask();
+        match matcher
+            .get_error()
+            .or(first.err().map(|error| error.to_string()))
+        {
+            None => Ok(Guide(matcher)),
+            Some(error) => refused(format!(
+                "{field}: {}",
+                error.lines().next().unwrap_or("can't be honoured")
+            )),
+        }
+    }
+}
+
+/// Leads one answer along its constraint.
+pub struct Guide(Matcher);
+
+impl Guide {
+    /// The tokens that may come next; `None` when the answer is complete and nothing may follow.
+    pub fn allowed(&mut self) -> Result<Option<SimpleVob>> {
+        if self.0.is_stopped() {
+            return Ok(None);
+        }
+        self.0
+            .compute_mask()
+            .map(Some)
+            .map_err(|error| broken(&error))
+    }
+
+    /// The token that was chosen.
+    pub fn take(&mut self, token: u32) -> Result<()> {
+        self.0.consume_token(token).map_err(|error| broken(&error))
+    }
+}
+
+fn broken(error: &dyn std::fmt::Display) -> Error {
+    Error::Constraint(error.to_string())
+}
+
+/// JSON mode: any object.
+#[must_use]
+pub fn any_object() -> Constraint {
+    Constraint::Json(json!({ "type": "object" }))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+    use crate::base::{Base, Source};
+
+    /// The text that comes out when always the first allowed token is taken that `prefers` names.
+    fn first(constraint: &Constraint, prefers: &str) -> String {
+        let base = Base::load(&Source::BuiltIn).unwrap();
+        let mut guide = base.text.guide(constraint, "x").unwrap();
+        let mut ids = Vec::new();
+        while let Some(mask) = guide.allowed().unwrap() {
+            let wanted: Vec<u32> = prefers.bytes().map(u32::from).collect();
+            let text = base.text.tokenizer().decode(&ids, false).unwrap();
+            let next = wanted
+                .iter()
+                .copied()
+                .filter(|_| text.len() < 40)
+                .find(|id| mask.is_allowed(id_of(&base, *id)))
+                .map(|byte| id_of(&base, byte))
+                .or_else(|| mask.iter().next())
+                .unwrap();
+            if base.text.is_stop(next) {
+                break;
+            }
+            guide.take(next).unwrap();
+            ids.push(next);
+        }
+        base.text.tokenizer().decode(&ids, false).unwrap()
+    }
+
+    fn id_of(base: &Base, byte: u32) -> u32 {
+        let text = char::from_u32(byte).unwrap().to_string();
+        base.text.encode(&text, false).unwrap().ids[0]
+    }
+
+    #[test]
+    fn an_answer_is_led_along_its_constraint() {
+        let choice = Constraint::Choice(vec!["yes".to_owned(), "no, \"never\"".to_owned()]);
+        assert_eq!(first(&choice, "n"), "no, \"never\"");
+        assert_eq!(first(&choice, "y"), "yes");
+        assert_eq!(
+            first(&Constraint::Regex("[ab]{3}c?".to_owned()), "bc"),
+            "bbbc"
+        );
+        let schema = json!({
+            "type": "object", "properties": { "ok": { "type": "boolean" } },
+            "required": ["ok"], "additionalProperties": false,
+            "x-guidance": { "whitespace_flexible": false },
+        });
+        let text = first(&Constraint::Json(schema), "{\"tf}");
+        assert_eq!(
+            serde_json::from_str::<Value>(&text).unwrap(),
+            json!({ "ok": true })
+        );
+    }
+
+    #[test]
+    fn a_call_stands_between_its_marks() {
+        let call = Constraint::Call {
+            open: "<call>".to_owned(),
+            schema: json!({
+                "const": { "name": "f" }, "x-guidance": { "whitespace_flexible": false },
+            }),
+            close: "</call>".to_owned(),
+        };
+        let text = first(&call, "<{\"n}");
+        assert!(
+            text.starts_with("<call>{") && text.ends_with("</call>"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_where_it_stands() {
+        let base = Base::load(&Source::BuiltIn).unwrap();
+        for (constraint, field) in [
+            (Constraint::Regex("(".to_owned()), "structuredOutputs.regex"),
+            (
+                Constraint::Json(json!({ "type": "thing" })),
+                "responseFormat",
+            ),
+        ] {
+            let error = base.text.guide(&constraint, field).err().unwrap();
+            assert!(
+                error.is_refusal() && error.to_string().starts_with(field),
+                "{error}"
+            );
+        }
+    }
+}

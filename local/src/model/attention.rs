@@ -1,0 +1,214 @@
+//! Attention. Flow in: the queries, keys and values of some rows, one after the other. Flows out: for
+//! each token, the values that it attends to. A module because it goes through a row in blocks of
+//! queries: a block needs only the keys up to its end, and its scores stay in the processor's cache.
+
+use candle_core::{Device, Result, Tensor};
+use candle_nn::kv_cache::KvCache;
+use candle_nn::ops::softmax_last_dim;
+
+use super::gradient;
+use super::layers::{Rope, as_f64};
+
+/// Queries of a block, per head: large enough for the matrix products, small enough that half of what
+/// lies behind the mask is never computed.
+const BLOCK: usize = 64;
+
+/// The heads of a model, and its rotary embedding.
+#[derive(Debug, Clone)]
+pub struct Attention {
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads; divides `heads`.
+    pub kv_heads: usize,
+    /// Width of one head.
+    pub head_dim: usize,
+    /// Turns queries and keys by their position.
+    pub rope: Rope,
+}
+
+/// One row of a batch. Keys and values are `[1, kv heads, length, head_dim]`.
+struct Row {
+    start: usize,
+    length: usize,
+    key: Tensor,
+    value: Tensor,
+    blocks: Vec<Block>,
+}
+
+/// Some queries of a row, `[1, kv heads, group * size, …]`: the query heads that share a key head are
+/// stacked as more queries, which needs no copy of keys and values.
+struct Block {
+    start: usize,
+    size: usize,
+    query: Tensor,
+    probabilities: Tensor,
+    output: Tensor,
+}
+
+impl Block {
+    /// How many keys its last query sees.
+    fn end(&self) -> usize {
+        self.start + self.size
+    }
+}
+
+impl Attention {
+    /// Queries, keys and values `[tokens, heads * head_dim]` of rows with these lengths. Each row
+    /// attends to itself only.
+    pub fn rows(&self, qkv: [&Tensor; 3], lengths: &[usize]) -> Result<Tensor> {
+        let mut start = 0;
+        let mut rows = Vec::with_capacity(lengths.len());
+        let mut outputs = Vec::new();
+        for length in lengths.iter().copied() {
+            let row = self.row(qkv, start, length)?;
+            for block in &row.blocks {
+                outputs.push(self.merge(&block.output, block.size)?);
+            }
+            rows.push(row);
+            start += length;
+        }
+        let output = Tensor::cat(&outputs, 0)?;
+        if !qkv.iter().any(|tensor| tensor.track_op()) {
+            return Ok(output);
+        }
+        let this = self.clone();
+        gradient::of3(qkv, output, move |grad| {
+            let mut parts = [const { Vec::new() }; 3];
+            for row in &rows {
+                let grads = this.back(row, grad)?;
+                for (part, grad) in parts.iter_mut().zip(grads) {
+                    part.push(grad);
+                }
+            }
+            let [query, key, value] = parts.map(|part| Tensor::cat(&part, 0));
+            Ok([Some(query?), Some(key?), Some(value?)])
+        })
+    }
+
+    /// The same for one row that continues what is in the cache.
+    pub fn continued(&self, qkv: [&Tensor; 3], cache: &mut KvCache) -> Result<Tensor> {
+        let past = cache.current_seq_len();
+        let length = qkv[0].dim(0)?;
+        let query = self.group(&self.query(qkv[0], past)?)?;
+        let key = self.rope.forward(&self.split(qkv[1])?, past)?;
+        let (key, value) = cache.append(&key, &self.split(qkv[2])?)?;
+        let mut scores = query.matmul(&key.t()?)?;
+        if length > 1 {
+            scores = scores.broadcast_add(&self.mask(length, past, query.device())?)?;
+        }
+        self.merge(&softmax_last_dim(&scores)?.matmul(&value)?, length)
+    }
+
+    fn row(&self, qkv: [&Tensor; 3], start: usize, length: usize) -> Result<Row> {
+        let [query, key, value] = qkv.map(|all| all.detach().narrow(0, start, length));
+        let query = self.query(&query?, 0)?;
+        let key = self.rope.forward(&self.split(&key?)?, 0)?;
+        let value = self.split(&value?)?;
+        let mut blocks = Vec::with_capacity(length.div_ceil(BLOCK));
+        for start in (0..length).step_by(BLOCK) {
+            let size = BLOCK.min(length - start);
+            let query = self.group(&query.narrow(2, start, size)?)?;
+            let seen = |all: &Tensor| all.narrow(2, 0, start + size);
+            let mask = self.mask(size, start, query.device())?;
+            let scores = query.matmul(&seen(&key)?.t()?)?.broadcast_add(&mask)?;
+            let probabilities = softmax_last_dim(&scores)?;
+            let output = probabilities.matmul(&seen(&value)?)?;
+            blocks.push(Block {
+                start,
+                size,
+                query,
+                probabilities,
+                output,
+            });
+        }
+        Ok(Row {
+            start,
+            length,
+            key,
+            value,
+            blocks,
+        })
+    }
+
+    fn back(&self, row: &Row, grad: &Tensor) -> Result<[Tensor; 3]> {
+        let mut query = Vec::new();
+        let (mut keys, mut values) = (None, None);
+        // The last block sees all keys; each one before it adds to the first of them.
+        for block in row.blocks.iter().rev() {
+            let grad = grad.narrow(0, row.start + block.start, block.size)?;
+            let grad = self.group(&self.split(&grad)?)?;
+            let seen = |all: &Tensor| all.narrow(2, 0, block.end());
+            let along = (&grad * &block.output)?.sum_keepdim(3)?;
+            let scores = grad
+                .matmul(&seen(&row.value)?.t()?)?
+                .broadcast_sub(&along)?;
+            let scores = (scores * &block.probabilities)?;
+            let part = (scores.matmul(&seen(&row.key)?)? * self.scale())?;
+            query.push(part.reshape((1, self.heads, block.size, self.head_dim))?);
+            // The queries carry the scale already.
+            keys = Some(add_to_first(keys, scores.t()?.matmul(&block.query)?)?);
+            let value = block.probabilities.t()?.matmul(&grad)?;
+            values = Some(add_to_first(values, value)?);
+        }
+        query.reverse();
+        let query = self.rope.back(&Tensor::cat(&query, 2)?)?;
+        let empty = || row.key.zeros_like();
+        let key = self.rope.back(&keys.map_or_else(empty, Ok)?)?;
+        Ok([
+            self.merge(&query, row.length)?,
+            self.merge(&key, row.length)?,
+            self.merge(&values.map_or_else(empty, Ok)?, row.length)?,
+        ])
+    }
+
+    /// Turned and scaled, `[1, heads, length, head_dim]`.
+    fn query(&self, rows: &Tensor, start: usize) -> Result<Tensor> {
+        self.rope.forward(&self.split(rows)?, start)? * self.scale()
+    }
+
+    fn scale(&self) -> f64 {
+        1.0 / as_f64(self.head_dim).sqrt()
+    }
+
+    /// `[length, heads * head_dim]` → `[1, heads, length, head_dim]`.
+    fn split(&self, rows: &Tensor) -> Result<Tensor> {
+        let length = rows.dim(0)?;
+        rows.reshape((1, length, (), self.head_dim))?
+            .transpose(1, 2)?
+            .contiguous()
+    }
+
+    /// `[1, heads, length, head_dim]` → `[1, kv heads, group * length, head_dim]`.
+    fn group(&self, heads: &Tensor) -> Result<Tensor> {
+        let length = heads.dim(2)? * self.heads / self.kv_heads;
+        heads.reshape((1, self.kv_heads, length, self.head_dim))
+    }
+
+    /// Grouped or not, back to `[length, heads * head_dim]`.
+    fn merge(&self, heads: &Tensor, length: usize) -> Result<Tensor> {
+        heads
+            .reshape((1, (), length, self.head_dim))?
+            .transpose(1, 2)?
+            .reshape((length, ()))
+    }
+
+    /// What hides the future: `[group * length, past + length]`, 0 where a token may look, minus
+    /// infinity where it may not.
+    fn mask(&self, length: usize, past: usize, device: &Device) -> Result<Tensor> {
+        let (group, width) = (self.heads / self.kv_heads, past + length);
+        let mut mask = vec![0f32; group * length * width];
+        for (index, row) in mask.chunks_exact_mut(width).enumerate() {
+            row[past + index % length + 1..].fill(f32::NEG_INFINITY);
+        }
+        Tensor::from_vec(mask, (group * length, width), device)
+    }
+}
+
+/// `part` added to the first of `sum`'s rows in dimension 2.
+fn add_to_first(sum: Option<Tensor>, part: Tensor) -> Result<Tensor> {
+    let Some(sum) = sum else { return Ok(part) };
+    let length = part.dim(2)?;
+    let first = (sum.narrow(2, 0, length)? + part)?;
+    let rest = sum.narrow(2, length, sum.dim(2)? - length)?;
+    Tensor::cat(&[first, rest], 2)
+}

@@ -1,0 +1,208 @@
+//! A door for clients of OpenAI's API. Flow in: `POST /v1/chat/completions` and `GET /v1/models`. Flow
+//! out: what `POST /v1/inference/chat` answers, and the names of what can be talked to. A module
+//! because only names differ: a request is translated, field by field, and answered like any other.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{self, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Map, Value, json};
+
+use super::App;
+use super::chat::{Usage, answer};
+use super::error::ApiError;
+use super::guard::JsonBody;
+use crate::adapter::is_adapter;
+use crate::base::{BUILT_IN, resolve};
+use crate::data::rows::kind;
+use crate::error::{Result, refused};
+use crate::jobs::JobHandle;
+
+/// Fields of OpenAI's and what they are called here.
+const RENAMED: [(&str, &str); 6] = [
+    ("top_p", "topP"),
+    ("max_tokens", "maxTokens"),
+    ("max_completion_tokens", "maxTokens"),
+    ("tool_choice", "toolChoice"),
+    ("response_format", "responseFormat"),
+    ("structured_outputs", "structuredOutputs"),
+];
+
+const SAME: [&str; 4] = ["temperature", "seed", "stream", "tools"];
+
+/// Fields that change nothing about an answer. Any other field may be there when it is `false`.
+const WITHOUT_EFFECT: [&str; 8] = [
+    "user",
+    "metadata",
+    "store",
+    "service_tier",
+    "safety_identifier",
+    "prompt_cache_key",
+    "parallel_tool_calls",
+    "reasoning_effort",
+];
+
+/// Fields that are accepted with the one value that asks for nothing.
+const NEUTRAL: [(&str, f64); 3] = [
+    ("n", 1.0),
+    ("frequency_penalty", 0.0),
+    ("presence_penalty", 0.0),
+];
+
+/// `POST /v1/chat/completions`
+pub async fn chat(
+    State(app): State<Arc<App>>,
+    body: Result<JsonBody, ApiError>,
+) -> Result<Response, Response> {
+    let JsonBody(body) = body.map_err(|error| error.into_openai(None))?;
+    let Some(weights) = weights(&app, body["model"].as_str().unwrap_or_default()) else {
+        return Err(no_such_model(&body["model"]));
+    };
+    let (request, usage) =
+        translated(&body, weights).map_err(|error| ApiError::from(error).into_openai(None))?;
+    answer(&app, &request, usage)
+        .await
+        .map_err(|error| error.into_openai(None))
+}
+
+/// `GET /v1/models`: the built-in base, `--base-model`, and every adapter of every job.
+pub async fn models(State(app): State<Arc<App>>) -> Json<Value> {
+    let mut names = vec![BUILT_IN.to_owned()];
+    names.extend(app.jobs.bases().1.map(|dir| dir.display().to_string()));
+    let mut list: Vec<Value> = names.iter().map(|name| model_of(name, 0)).collect();
+    for job in app.jobs.list(None) {
+        if let Some(handle) = app.jobs.get(&job.id) {
+            let adapters = adapters(&handle);
+            list.extend(adapters.iter().map(|(name, at)| model_of(name, *at)));
+        }
+    }
+    Json(json!({ "object": "list", "data": list }))
+}
+
+/// `GET /v1/models/{model}`
+pub async fn model(
+    State(app): State<Arc<App>>,
+    extract::Path(name): extract::Path<String>,
+) -> Result<Json<Value>, Response> {
+    match weights(&app, &name) {
+        Some(_) => Ok(Json(model_of(&name, 0))),
+        None => Err(no_such_model(&Value::from(name))),
+    }
+}
+
+fn model_of(name: &str, created: u64) -> Value {
+    json!({ "id": name, "object": "model", "created": created, "owned_by": "local" })
+}
+
+fn no_such_model(name: &Value) -> Response {
+    let message = format!("the model {name} does not exist here: GET /v1/models lists what does");
+    ApiError::new(StatusCode::NOT_FOUND, message).into_openai(Some("model_not_found"))
+}
+
+/// The adapters of a job as they are named here, and when they were made, in seconds.
+fn adapters(handle: &JobHandle) -> Vec<(String, u64)> {
+    let id = handle.job().id;
+    let made = |dir: &Path| {
+        let time = std::fs::metadata(dir)
+            .and_then(|meta| meta.modified())
+            .ok()?;
+        let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
+        Some(since.as_secs())
+    };
+    let mut list = Vec::new();
+    if let Some(at) = made(&handle.adapter_dir()) {
+        list.push((format!("{id}/adapter"), at));
+    }
+    for step in handle.checkpoints() {
+        let at = made(&handle.checkpoint_dir(step)).unwrap_or_default();
+        list.push((format!("{id}/checkpoint-{step}"), at));
+    }
+    list
+}
+
+/// What a model's name stands for: `<job>/adapter`, `<job>` for short, `<job>/checkpoint-<step>`, or a
+/// base. Nothing stands in for a model that is not here.
+fn weights(app: &App, name: &str) -> Option<(&'static str, Value)> {
+    let (id, part) = name.split_once('/').unwrap_or((name, "adapter"));
+    if let Some(handle) = app.jobs.get(id) {
+        let step = part
+            .strip_prefix("checkpoint-")
+            .and_then(|step| step.parse::<u64>().ok());
+        let adapter = match step {
+            Some(step) if handle.checkpoint_dir(step).is_dir() => {
+                json!({ "kind": "checkpoint", "jobId": id, "step": step })
+            }
+            None if part == "adapter" && handle.adapter_dir().is_dir() => {
+                json!({ "kind": "final", "jobId": id })
+            }
+            _ => return None,
+        };
+        return Some(("adapter", adapter));
+    }
+    let is_adapter = resolve::is_path(name) && is_adapter(Path::new(name));
+    let base_model = app.jobs.bases().1.map(PathBuf::as_path);
+    let found = || resolve::resolve(name, base_model).is_ok_and(|found| found.stand_in.is_none());
+    (is_adapter || found()).then(|| ("baseModel", Value::from(name)))
+}
+
+/// The request in this API's words.
+fn translated(body: &Value, weights: (&str, Value)) -> Result<(Value, Usage)> {
+    let Some(map) = body.as_object() else {
+        return refused(format!("the body must be an object, it is {}", kind(body)));
+    };
+    let mut request = Map::new();
+    request.insert(weights.0.to_owned(), weights.1);
+    request.insert("stream".to_owned(), json!(false));
+    let mut usage = Usage::Nowhere;
+    for (name, value) in map.iter().filter(|(_, value)| !value.is_null()) {
+        let name = name.as_str();
+        let renamed = RENAMED.iter().find(|(theirs, _)| *theirs == name);
+        let neutral = NEUTRAL.iter().find(|(theirs, _)| *theirs == name);
+        if let Some((_, ours)) = renamed {
+            request.insert((*ours).to_owned(), value.clone());
+        } else if SAME.contains(&name) {
+            request.insert(name.to_owned(), value.clone());
+        } else if name == "messages" {
+            request.insert(name.to_owned(), messages(value)?);
+        } else if name == "stream_options" {
+            if value["include_usage"] == true {
+                usage = Usage::AfterLast;
+            }
+        } else if let Some((_, nothing)) = neutral {
+            if value.as_f64() != Some(*nothing) {
+                return refused(format!(
+                    "{name} is not supported by the local backend, other than {nothing}. Remove it."
+                ));
+            }
+        } else if name != "model" && !WITHOUT_EFFECT.contains(&name) && *value != json!(false) {
+            return refused(format!(
+                "{name} is not supported by the local backend. Remove it."
+            ));
+        }
+    }
+    Ok((Value::Object(request), usage))
+}
+
+/// Messages with their text as one string, and a developer's as the system's.
+fn messages(list: &Value) -> Result<Value> {
+    let mut list = list.clone();
+    for (index, message) in list.as_array_mut().into_iter().flatten().enumerate() {
+        if message["role"] == "developer" {
+            message["role"] = json!("system");
+        }
+        let Some(parts) = message["content"].as_array() else {
+            continue;
+        };
+        let texts: Option<String> = parts.iter().map(|part| part["text"].as_str()).collect();
+        let Some(text) = texts else {
+            return refused(format!(
+                "messages[{index}].content has a part that is no text: only text is supported"
+            ));
+        };
+        message["content"] = Value::from(text);
+    }
+    Ok(list)
+}
