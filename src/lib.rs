@@ -3,6 +3,7 @@
 //!
 //! `node` may use everything; nothing uses `node`.
 
+pub mod account;
 pub mod api;
 pub mod client;
 pub mod config;
