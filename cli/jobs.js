@@ -54,9 +54,9 @@ function jobsTable(jobs, { now, width, paint }) {
         return style ? paint(style, padded) : padded;
       },
     },
-    { title: "CREATED" },
-    { title: "TOOK" },
-    { title: "NAME", shrinks: true },
+    { title: "CREATED", leavesAt: 2 },
+    { title: "TOOK", leavesAt: 1 },
+    { title: "NAME", shrinks: true, leavesAt: 3 },
   ];
   // The newest first, whatever order the backend has.
   const sorted = [...jobs].sort((a, b) => Date.parse(b.createdAt) - Date.parse(a.createdAt));

@@ -4,6 +4,7 @@
  * @typedef {object} Column
  * @property {string} title
  * @property {boolean} [shrinks] cut to make the table fit
+ * @property {number} [leavesAt] left out when cutting is not enough, the lowest first
  * @property {(text: string, padded: string) => string} [paint] gives the padded cell its colours
  */
 
@@ -18,29 +19,68 @@ const MIN_WIDTH = 8;
  * @returns {string[]}
  */
 function table(columns, rows, width = Number.POSITIVE_INFINITY) {
-  const widths = columns.map(({ title }, index) =>
-    Math.max(title.length, ...rows.map((row) => lengthOf(row[index] ?? ""))),
+  const measured = columns.map((column, index) => {
+    const cells = rows.map((row) => row[index] ?? "");
+    return { ...column, cells, size: Math.max(...[column.title, ...cells].map(lengthOf)) };
+  });
+  const shown = fit(measured, width);
+  const titles = shown.map(({ title, size }, index) =>
+    pad(title, size, index === shown.length - 1),
   );
-  const total = widths.reduce((sum, one) => sum + one + GAP, -GAP);
-  let excess = total - width;
-  for (const [index, { shrinks }] of columns.entries()) {
-    if (!shrinks || excess <= 0) continue;
-    const cut = Math.min(excess, Math.max(0, (widths[index] ?? 0) - MIN_WIDTH));
-    widths[index] = (widths[index] ?? 0) - cut;
-    excess -= cut;
+  const lines = rows.map((_, row) =>
+    shown.map(({ cells, size, paint }, index) => {
+      const text = cells[row] ?? "";
+      const padded = pad(text, size, index === shown.length - 1);
+      return paint ? paint(text, padded) : padded;
+    }),
+  );
+  return [titles, ...lines].map((cells) => cells.join(" ".repeat(GAP)).trimEnd());
+}
+
+/**
+ * Cuts, then leaves out, what there is no room for.
+ * @template {Column & { size: number }} T
+ * @param {T[]} columns
+ * @param {number} width
+ * @returns {T[]}
+ */
+function fit(columns, width) {
+  const total = columns.reduce((sum, { size }) => sum + size + GAP, -GAP);
+  const excess = total - width;
+  if (excess <= 0) return columns;
+  const room = columns.reduce((sum, { size, shrinks }) => sum + (shrinks ? slack(size) : 0), 0);
+  if (room >= excess) {
+    let left = excess;
+    return columns.map((column) => {
+      const less = column.shrinks ? Math.min(left, slack(column.size)) : 0;
+      left -= less;
+      return { ...column, size: column.size - less };
+    });
   }
-  const line = (/** @type {string[]} */ cells, /** @type {boolean} */ isHead) =>
-    columns
-      .map(({ paint }, index) => {
-        const text = cut(cells[index] ?? "", widths[index] ?? 0);
-        const padding = index === columns.length - 1 ? 0 : (widths[index] ?? 0) - lengthOf(text);
-        const padded = text + " ".repeat(padding);
-        return paint && !isHead ? paint(text, padded) : padded;
-      })
-      .join(" ".repeat(GAP))
-      .trimEnd();
-  const titles = columns.map(({ title }) => title);
-  return [line(titles, true), ...rows.map((row) => line(row, false))];
+  const [first] = columns
+    .filter(({ leavesAt }) => leavesAt !== undefined)
+    .sort((a, b) => (a.leavesAt ?? 0) - (b.leavesAt ?? 0));
+  return first
+    ? fit(
+        columns.filter((column) => column !== first),
+        width,
+      )
+    : columns;
+}
+
+/** @param {number} size */
+function slack(size) {
+  return Math.max(0, size - MIN_WIDTH);
+}
+
+/**
+ * @param {string} text
+ * @param {number} size
+ * @param {boolean} isLast
+ */
+function pad(text, size, isLast) {
+  const shown = cut(text, size);
+  return isLast ? shown : shown + " ".repeat(size - lengthOf(shown));
 }
 
 /**

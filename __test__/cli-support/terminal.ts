@@ -53,12 +53,19 @@ export class Terminal {
     });
   }
 
-  /** The lines on the screen and above it, without empty ones at the end. */
+  /**
+   * The lines on the screen and above it, without empty ones at the end; one that the terminal had to
+   * wrap is one line.
+   */
   get lines(): string[] {
     const { active } = this.#emulator.buffer;
     const lines: string[] = [];
     for (let row = 0; row < active.length; row += 1) {
-      lines.push(active.getLine(row)?.translateToString(true) ?? "");
+      const line = active.getLine(row);
+      const continues = active.getLine(row + 1)?.isWrapped === true;
+      const text = line?.translateToString(!continues) ?? "";
+      if (line?.isWrapped) lines.push(`${lines.pop() ?? ""}${text}`);
+      else lines.push(text);
     }
     while (lines.at(-1) === "") lines.pop();
     return lines;

@@ -18,6 +18,7 @@ async function loginByOAuth(baseUrl, { browser }) {
   const login = await Login.begin(baseUrl);
   const server = await CallbackServer.listen(login.ports, login.domain);
   const until = new AbortController();
+  const left = leaving(until.signal);
   try {
     const url = login.url(server.redirectUri);
     const opened = browser && (await openBrowser(url));
@@ -26,7 +27,7 @@ async function loginByOAuth(baseUrl, { browser }) {
         ? `The login is open in your browser. If it is not, open this page:\n  ${url}\n`
         : `Open this page in a browser on this machine:\n  ${url}\n`,
     );
-    const answer = await Promise.race([server.answer, leaving(until.signal)]);
+    const answer = await Promise.race([server.answer, left]);
     try {
       const code = codeOf(answer.query, login.state);
       await login.finish(code, server.redirectUri);
@@ -46,7 +47,8 @@ async function loginByOAuth(baseUrl, { browser }) {
  * @returns {Promise<never>} rejects on Ctrl-C, or when nobody comes back
  */
 function leaving(signal) {
-  return new Promise((_, reject) => {
+  /** @type {Promise<never>} */
+  const left = new Promise((_, reject) => {
     const onInterrupt = () => reject(new Left());
     const timer = setTimeout(() => {
       const minutes = PATIENCE_MS / 60_000;
@@ -58,6 +60,9 @@ function leaving(signal) {
       process.off("SIGINT", onInterrupt);
     });
   });
+  // Whoever waits for the browser looks at it; before that it is no stray rejection.
+  left.catch(() => {});
+  return left;
 }
 
 /**
