@@ -81,7 +81,7 @@ describe("arkor jobs", () => {
 
   it("in a narrow window cuts the name, then leaves out columns, but never the id", () => {
     const jobs = [{ ...JOB, status: "failed" as const, name: "a name that is long" }];
-    const options = { now: 0, width: 46, paint: (_: unknown, text: string) => text };
+    const options = { now: 0, width: 47, paint: (_: unknown, text: string) => text };
     expect(jobsTable(jobs, { ...options, width: 24 })).toEqual([
       "ID     STATUS  NAME",
       "job-1  failed  a name t…",

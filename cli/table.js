@@ -23,7 +23,7 @@ function table(columns, rows, width = Number.POSITIVE_INFINITY) {
     const cells = rows.map((row) => row[index] ?? "");
     return { ...column, cells, size: Math.max(...[column.title, ...cells].map(lengthOf)) };
   });
-  const shown = fit(measured, width);
+  const shown = fitted(measured, width);
   const titles = shown.map(({ title, size }, index) =>
     pad(title, size, index === shown.length - 1),
   );
@@ -44,7 +44,7 @@ function table(columns, rows, width = Number.POSITIVE_INFINITY) {
  * @param {number} width
  * @returns {T[]}
  */
-function fit(columns, width) {
+function fitted(columns, width) {
   const total = columns.reduce((sum, { size }) => sum + size + GAP, -GAP);
   const excess = total - width;
   if (excess <= 0) return columns;
@@ -61,7 +61,7 @@ function fit(columns, width) {
     .filter(({ leavesAt }) => leavesAt !== undefined)
     .sort((a, b) => (a.leavesAt ?? 0) - (b.leavesAt ?? 0));
   return first
-    ? fit(
+    ? fitted(
         columns.filter((column) => column !== first),
         width,
       )
