@@ -13,7 +13,7 @@ async function serveLocally({ port, baseModel }) {
   const backend = new LocalBackend({
     command: findLocalBackend(cwd, process.env),
     cwd,
-    say: (line) => void process.stderr.write(`${line}\n`),
+    say,
     ...(port !== undefined && { port }),
     ...(baseModel !== undefined && { baseModel }),
   });
@@ -24,10 +24,16 @@ async function serveLocally({ port, baseModel }) {
       process.stdout.write(instructions(ready));
       await Promise.race([backend.lost, interrupts.pressed(1)]);
     }
+    if (interrupts.count > 0) say("Ending the backend. Ctrl-C again ends it at once.");
   } finally {
     await endBackend(backend, interrupts);
     interrupts.close();
   }
+}
+
+/** @param {string} line */
+function say(line) {
+  process.stderr.write(`${line}\n`);
 }
 
 /** @param {import("./child.js").ReadyLine} ready */
