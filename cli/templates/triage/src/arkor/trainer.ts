@@ -33,7 +33,7 @@ export const trainer = createTrainer({
       for (const [content, team] of QUESTIONS) {
         const response = await infer({
           messages: [{ role: "user", content }],
-          maxTokens: 8,
+          maxTokens: 16,
           temperature: 0,
           stream: false,
         });
