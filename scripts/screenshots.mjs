@@ -125,7 +125,7 @@ async function pictureStart(session) {
   session.type(`arkor start --local${ENTER}`);
   await session.until(/Checkpoint at step 100:[\s\S]*1[1-4]\d\/150[\s\S]*samples\/s/);
   session.picture("start-running", "arkor start --local");
-  await session.until(/Adapter: \S+\n\$/);
+  await session.until(/Adapter: \S+[\s\S]*\n\$/);
   session.picture("start-finished", "arkor start --local");
 }
 
