@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { jobsTable } from "../cli/jobs.js";
 import { arkor } from "./cli-support/command.ts";
 import { Project } from "./cli-support/project.ts";
+import { arkorAt } from "./cli-support/terminal.ts";
 import { Backend, JOB, json, type StreamScript } from "./support/backend.ts";
 
 const STATE = JSON.stringify({ orgSlug: "the org", projectSlug: "p", projectId: "i" });
@@ -91,6 +92,28 @@ describe("arkor jobs", () => {
       "ID     STATUS  CREATED           TOOK  NAME",
       "job-1  failed  2026-01-01 00:00  -     a name …",
     ]);
+  });
+});
+
+describe("arkor jobs at a terminal", () => {
+  it("colours the states, and fits a window of 40 columns", async () => {
+    const { backend, project } = await withProject();
+    const terminal = arkorAt(["jobs"], { ...project.at(backend), columns: 40 });
+    expect(await terminal.exit).toBe(0);
+    expect(terminal.lines).toEqual([
+      "ID     STATUS     NAME",
+      "job-2  running    second",
+      "job-1  completed  first",
+    ]);
+    expect(terminal.raw).toContain("\u001b[32mcompleted");
+  });
+
+  it("has no colours with NO_COLOR", async () => {
+    const { backend, project } = await withProject();
+    const terminal = arkorAt(["jobs"], project.at(backend, { NO_COLOR: "1" }));
+    expect(await terminal.exit).toBe(0);
+    expect(terminal.screen).toContain("completed");
+    expect(terminal.raw).not.toContain("\u001b[32m");
   });
 });
 

@@ -172,14 +172,17 @@ describe("Ctrl-C", () => {
     expect(backend.to(CANCEL)).toHaveLength(1);
   });
 
-  it("closes the stream at once, so that no callback starts after it", async () => {
+  it("closes the stream at once", async () => {
     const { backend, project, stream } = await running();
     const terminal = start(project, backend);
     await terminal.until(/samples\/s/);
     const closed = (await stream).closed;
     await pressedOnce(terminal);
     await closed;
+    // The command is still there, to hear of a second one.
+    terminal.press(KEY.ctrlC);
     expect(await terminal.exit).toBe(130);
+    expect(backend.to(CANCEL)).toHaveLength(1);
   });
 
   it("works while the stream is being opened again", async () => {
@@ -205,6 +208,17 @@ describe("Ctrl-C", () => {
     expect(await terminal.exit).toBe(130);
     expect(terminal.screen).not.toContain("callback: step 2");
     expect(backend.to(CANCEL)).toHaveLength(1);
+  });
+
+  it("twice ends it also while a callback does not let anything else run", async () => {
+    const { backend, project } = await running("for (;;);");
+    const terminal = start(project, backend);
+    await terminal.until(/callback: step 1/);
+    terminal.press(KEY.ctrlC);
+    await terminal.until(/A callback holds this process up\. Ctrl-C again ends it at once\./);
+    terminal.press(KEY.ctrlC);
+    expect(await terminal.exit).toBe(130);
+    expect(terminal.screen).toContain("Ended. A run in the cloud goes on: see arkor jobs.");
   });
 
   it("starts no callback while it waits for the second one", async () => {

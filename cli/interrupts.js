@@ -21,13 +21,19 @@ const SECOND_PRESS_MS = 3000;
 class Interrupts {
   #count = 0;
   /** @type {(() => void)[]} */ #waiters = [];
+  /** For what this process can't hear while a callback does not return. */
+  #watch;
   #onPress = () => {
+    this.#watch.heard();
     this.#count += 1;
     for (const wake of this.#waiters.splice(0)) wake();
   };
 
   constructor() {
     process.on("SIGINT", this.#onPress);
+    // Loaded here: most commands have no use for it.
+    const { InterruptWatch } = require("../binding.js");
+    this.#watch = new InterruptWatch();
   }
 
   get count() {
@@ -47,6 +53,7 @@ class Interrupts {
   }
 
   close() {
+    this.#watch.close();
     process.off("SIGINT", this.#onPress);
   }
 }

@@ -13,6 +13,7 @@ pub mod error;
 pub mod event;
 pub mod files;
 pub mod inference;
+pub mod interrupts;
 pub mod job;
 pub mod json;
 pub mod project;

@@ -8,6 +8,7 @@ mod client;
 mod dispatch;
 mod environment;
 mod files;
+mod interrupts;
 mod promise;
 mod response;
 mod trainer;
