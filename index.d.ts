@@ -1,6 +1,11 @@
 /**
  * Fine-tune open-weight language models from TypeScript, on a native engine.
  *
+ * T-numbers, as in (T14), name the rules that the tests' titles begin with. Functions that talk to
+ * the backend reject with {@link CloudApiError} when its answer is not 2xx, and with
+ * `TypeError("fetch failed")`, whose `cause.code` is the system's (`ECONNREFUSED`, …), when there
+ * is none (T33). Only {@link Trainer.wait} tries anything twice.
+ *
  * @example
  * ```ts
  * import { createArkor, createTrainer } from "arkor";
@@ -23,7 +28,7 @@
 
 // ── Models and data ────────────────────────────────────────────────────────────────────────
 
-/** The models that are known by name; the editor completes them. */
+/** The models that are known by name; the editor completes them. Frozen. */
 export declare const SUPPORTED_MODELS: readonly ["unsloth/gemma-4-E4B-it"];
 
 /** A model that is known by name. */
@@ -34,69 +39,86 @@ export interface HuggingfaceDatasetSource {
   type: "huggingface";
   /** The data set's name, `owner/name`. */
   name: string;
-  /** The split, `train` say. */
+  /** The split, `train` say. Default: the backend's choice. */
   split?: string;
-  /** The subset (configuration). */
+  /** The subset, which the hub also calls configuration. Default: the data set's only one. */
   subset?: string;
 }
 
-/** A file that the backend fetches. */
+/** A file of rows, one JSON object a line, that the backend fetches. */
 export interface BlobDatasetSource {
   type: "blob";
-  /** Where the file is. */
+  /** Where the file is: `https://…`; for a local backend also `http://…` and `file:///…`. */
   url: string;
-  /** What the backend authenticates with there. */
+  /** The bearer token that the backend authenticates with there. Default: none. */
   token?: string;
 }
 
-/** Where the training data comes from. */
+/**
+ * Where the training data comes from.
+ *
+ * @example
+ * ```ts
+ * import { pathToFileURL } from "node:url";
+ * import type { DatasetSource } from "arkor";
+ *
+ * export const hub: DatasetSource = { type: "huggingface", name: "acme/tickets", split: "train" };
+ * export const file: DatasetSource = { type: "blob", url: pathToFileURL("data/tickets.jsonl").href };
+ * ```
+ */
 export type DatasetSource = HuggingfaceDatasetSource | BlobDatasetSource;
 
 /** The LoRA adapter that is trained. */
 export interface LoraConfig {
-  /** Rank of the update matrices. */
+  /** Rank of the update matrices: a whole number from 1; 8 to 64 are usual. */
   r: number;
-  /** Scale of the update: it is multiplied by `alpha / r`. */
+  /** Scale of the update, which is multiplied by `alpha / r`. Often `r` or `2 * r`. */
   alpha: number;
-  /** Longest training sequence, in tokens. */
+  /** Longest training sequence, in tokens; longer rows are cut. Default: the backend's. */
   maxLength?: number;
-  /** Hold the frozen base in 4 bits. */
+  /** Hold the frozen base in 4 bits, to save memory. `arkor-local` refuses `true`. */
   loadIn4bit?: boolean;
 }
 
 // ── The trainer ────────────────────────────────────────────────────────────────────────────
 
-/** What to train, on what, and who hears of it. */
+/**
+ * What to train, on what, and who hears of it.
+ *
+ * Everything but `name`, `callbacks`, `callbackErrors` and `abortSignal` becomes the job's config.
+ * What is left out is left to the backend's defaults, and the backend is the judge of every value:
+ * one that it refuses rejects {@link Trainer.start} with {@link CloudApiError}.
+ */
 export interface TrainerInput {
-  /** The job's name. */
+  /** The job's name, for people. */
   name: string;
-  /** The base model. Known names complete; any other is the backend's to refuse. */
+  /** The base model. Known names complete in the editor; any other is the backend's to refuse. */
   model: SupportedModel | (string & {});
   /** The training data. */
   dataset: DatasetSource;
-  /** The adapter; the backend has defaults. */
+  /** The adapter. */
   lora?: LoraConfig;
-  /** Optimiser steps; takes precedence over {@link numTrainEpochs}. */
+  /** Optimiser steps; takes precedence over {@link TrainerInput.numTrainEpochs}. */
   maxSteps?: number;
   /** Passes over the data. */
   numTrainEpochs?: number;
-  /** Peak learning rate. */
+  /** Peak learning rate; 2e-4, say. */
   learningRate?: number;
-  /** Rows for each step. */
+  /** Rows for each optimiser step. */
   batchSize?: number;
-  /** The optimiser, by the backend's name. */
+  /** The optimiser, by the backend's name; `"adamw_torch"`, say. */
   optim?: string;
-  /** The learning rate's schedule, by the backend's name. */
+  /** The learning rate's schedule, by the backend's name: `"linear"`, `"cosine"`, `"constant"`. */
   lrSchedulerType?: string;
   /** AdamW's weight decay. */
   weightDecay?: number;
   /** Steps until the learning rate has reached its peak. Goes through verbatim. */
   warmupSteps?: unknown;
-  /** Steps between two logs. Goes through verbatim. */
+  /** Steps between two `onLog`. Goes through verbatim. */
   loggingSteps?: unknown;
-  /** Steps between two checkpoints. Goes through verbatim. */
+  /** Steps between two checkpoints, and so between two `onCheckpoint`. Goes through verbatim. */
   saveSteps?: unknown;
-  /** Steps between two evaluations. Goes through verbatim. */
+  /** Steps between two evaluations, which give `onLog` its `evalLoss`. Goes through verbatim. */
   evalSteps?: unknown;
   /** Count the loss of the assistant's words only. Goes through verbatim. */
   trainOnResponsesOnly?: unknown;
@@ -104,19 +126,21 @@ export interface TrainerInput {
   datasetFormat?: unknown;
   /** Which split is used. Goes through verbatim. */
   datasetSplit?: unknown;
-  /** A short run that goes all the way, to try things out. */
+  /** A short run that goes all the way, checkpoints and adapter included, to try things out. */
   dryRun?: boolean;
-  /** Who hears of the run. They run inside {@link Trainer.wait}. */
+  /** Who hears of the run, inside {@link Trainer.wait}. Looked up for each event (T10). */
   callbacks?: Partial<TrainerCallbacks>;
   /**
-   * What a throwing callback does. `"reconnect"` (the default): the error goes to the reconnect
-   * handler, the stream is opened again, and an event that has an id is skipped. `"reject"`:
-   * `wait()` rejects at once with that very error, and the next `wait()` resumes at that event.
+   * What a throwing callback does (T14, T20). Default `"reconnect"`: an `ArkorCallbackWarning` is
+   * emitted, the stream is opened again after a delay, and an event that has an id is skipped.
+   * `"reject"`: `wait()` rejects at once with that very error, and the next `wait()` begins at that
+   * event.
    */
   callbackErrors?: "reconnect" | "reject";
   /**
-   * Ends {@link Trainer.wait}, which rejects with the signal's reason. The run goes on: call
-   * {@link Trainer.cancel} to end it on the backend.
+   * Ends {@link Trainer.wait}, which rejects with the signal's reason (T28, T29): at once, or when
+   * the callback that runs has settled. The run goes on: {@link Trainer.cancel} ends it on the
+   * backend. Aborted before `wait()`, nothing is submitted (T30).
    */
   abortSignal?: AbortSignal;
 }
@@ -130,21 +154,27 @@ export interface TrainerContext {
   baseUrl?: string;
   /** Who submits. Default: the stored credentials, else a new anonymous identity. */
   credentials?: Credentials;
-  /** The project's directory, which holds `.arkor/`. Default: the working directory. */
+  /** The project's directory, which holds `.arkor/`. Default: the working directory at the time. */
   cwd?: string;
-  /** Delay before the first reconnect, in milliseconds. Default 1000. */
+  /**
+   * Delay before the first reconnect, in milliseconds. Doubled for each failure in a row, each time
+   * ± 25 % (T21); the stream's `retry:` field replaces it (T25). Default 1000.
+   */
   reconnectDelayMs?: number;
-  /** No delay is longer, in milliseconds. Default 60 000. */
+  /** No delay is longer, in milliseconds; not even one that the backend asks for. Default 60 000. */
   maxReconnectDelayMs?: number;
-  /** Failures in a row that are taken. Default: no limit. */
+  /**
+   * Failures in a row that are taken; one more rejects `wait()` (T14, T22). An event whose callback
+   * succeeded starts the count anew (T17). A whole number, or `Infinity`. Default: no limit.
+   */
   maxReconnectAttempts?: number;
   /**
    * Without one byte from the backend for this long, in milliseconds, the connection counts as
-   * dead. Time that a callback takes does not count. `0` and `Infinity` switch it off. Default
-   * 60 000.
+   * dead (T26). Time that a callback takes does not count. `0` and `Infinity` switch it off.
+   * Default 60 000.
    */
   idleTimeoutMs?: number;
-  /** Called before each delay. */
+  /** Called before each delay, for information: what it throws or returns changes nothing. */
   onReconnect?: (notice: ReconnectNotice) => void;
 }
 
@@ -160,26 +190,36 @@ export interface ReconnectNotice {
   lastEventId: string | undefined;
 }
 
-/** A training run. */
+/** A training run. The methods may be taken off: `const { wait } = trainer`. */
 export interface Trainer {
   /** The job's name. */
   readonly name: string;
   /**
-   * Submits the job, once: later calls give the same id. Runs no callback.
+   * Submits the job, once: later and concurrent calls give the same id (T1). Runs no callback (T2).
+   * After a rejection it can be called again.
+   * @throws {Error} `no answer to start() within 60 s`; `ProjectStateMismatchError` (by `name`) and
+   *   other trouble with the identity or the project
    * @throws {CloudApiError} the backend refused
    * @throws {TypeError} `fetch failed`, with a `cause` that has the system's `code`
    */
   start(): Promise<{ jobId: string }>;
   /**
    * Follows the run to its end, dispatching its events to the callbacks one by one; starts it if
-   * that has not been done. A failed run resolves too, with `job.status === "failed"`.
-   * @throws {CloudApiError} the stream can't be had (401, 403, 410, 426)
-   * @throws {Error} `Trainer SSE stream failed N consecutive times; giving up.`, with `cause`
+   * that has not been done (T3). A failed run resolves too, with `job.status === "failed"`, and a
+   * cancelled one with `"cancelled"`. Concurrent calls share one run; after it is over, the same
+   * result again; after a rejection, the next call goes on behind the last event (T4).
+   * @throws {CloudApiError} the stream can't be had (401, 403, 410, 426) (T23)
+   * @throws {Error} `Trainer SSE stream failed N consecutive times; giving up.`, with `cause`, when
+   *   {@link TrainerContext.maxReconnectAttempts} is exceeded
+   * @throws what a callback threw: with `callbackErrors: "reject"`, or after an abort
+   * @throws the reason of the `abortSignal`
    */
   wait(): Promise<TrainingResult>;
   /**
-   * Ends the run on the backend. Does nothing before `start()`.
+   * Ends the run on the backend; `wait()` then resolves. Does nothing before `start()`, and waits
+   * for one that is in flight (T5).
    * @throws {CloudApiError} the backend refused
+   * @throws {Error} `no answer to cancel() within 60 s`
    */
   cancel(): Promise<void>;
 }
@@ -188,23 +228,24 @@ export interface Trainer {
 export interface TrainingResult {
   /** The job, as last heard of. */
   job: TrainingJob;
-  /** What the run produced, as the backend sent it. */
+  /** What the run produced, as the backend sent it; `[]` unless it was completed. */
   artifacts: unknown[];
 }
 
 /** The states of a job. */
 export type JobStatus = "queued" | "running" | "completed" | "failed" | "cancelled";
 
-/** A job, with every field that the backend sent. */
+/** A job, with every field that the backend sent, also those that are not named here (T11). */
 export interface TrainingJob {
   id: string;
   orgId: string;
   projectId: string;
+  /** {@link TrainerInput.name}. */
   name: string;
   status: JobStatus;
   /** The config that the input became. */
   config: Record<string, unknown>;
-  /** Why it failed. */
+  /** Why it failed, in the backend's words. */
   error?: string | null;
   /** ISO 8601. */
   createdAt: string;
@@ -214,31 +255,43 @@ export interface TrainingJob {
   completedAt?: string | null;
 }
 
-/** What the callbacks are, all of them optional. Each is awaited before the next event. */
+/**
+ * The callbacks, all of them optional. Each is awaited before the next event is dispatched (T7), in
+ * the order of the stream (T8); what it returns is discarded. What a throw does is
+ * {@link TrainerInput.callbackErrors}.
+ */
 export interface TrainerCallbacks {
-  /** The run has begun. */
+  /** The run has begun: `job.status` is `"running"`. */
   onStarted: (context: { job: TrainingJob }) => unknown | Promise<unknown>;
-  /** Progress. */
+  /** Progress, every `loggingSteps`. */
   onLog: (context: TrainingLogContext) => unknown | Promise<unknown>;
-  /** A checkpoint of the adapter was saved; the run goes on. */
+  /** A checkpoint of the adapter was saved, every `saveSteps`; the run goes on meanwhile. */
   onCheckpoint: (context: CheckpointContext) => unknown | Promise<unknown>;
-  /** The run is complete. */
+  /** The run is complete. Its error, if it throws, does not lose the result (T18). */
   onCompleted: (context: { job: TrainingJob; artifacts: unknown[] }) => unknown | Promise<unknown>;
-  /** The run failed on the backend. Errors of other callbacks never come here. */
+  /**
+   * The run failed on the backend; `error` is its message, a string. Errors of other callbacks never
+   * come here (T16).
+   */
   onFailed: (context: { job: TrainingJob; error: string }) => unknown | Promise<unknown>;
 }
 
-/** What `onLog` gets. A metric that the backend did not send is `null`. */
+/**
+ * What `onLog` gets. A metric that the backend did not send with this step is `null`; one that it
+ * sent as `NaN` or `Infinity` is that number (T9).
+ */
 export interface TrainingLogContext {
   /** Optimiser step; `NaN` if the event had none. */
   step: number;
   /** Training loss; `NaN` when it has diverged. */
   loss: number | null;
-  /** Loss on the held-out split. */
+  /** Loss on the held-out rows; `null` on steps without an evaluation. */
   evalLoss: number | null;
+  /** The learning rate of this step. */
   learningRate: number | null;
   /** Passes over the data so far, with a fraction. */
   epoch: number | null;
+  /** Training rows for each second. */
   samplesPerSecond: number | null;
   job: TrainingJob;
 }
@@ -251,8 +304,23 @@ export interface CheckpointContext {
   adapter: { kind: "checkpoint"; jobId: string; step: number };
   job: TrainingJob;
   /**
-   * Asks the half-trained model. May be kept and called later, also after the run.
-   * @returns the backend's answer, streamed unless `stream: false`
+   * Asks this checkpoint, while the run goes on. May be kept and called later, also after the run
+   * (T31).
+   * @returns the backend's answer, a WHATWG `Response` whose body streams (T32): server-sent events,
+   *   or one JSON body with `stream: false`
+   * @example
+   * ```ts
+   * import type { CheckpointContext } from "arkor";
+   *
+   * export async function ask({ infer }: CheckpointContext): Promise<unknown> {
+   *   const response = await infer({
+   *     messages: [{ role: "user", content: "Where is my parcel?" }],
+   *     stream: false,
+   *   });
+   *   return response.json();
+   * }
+   * ```
+   * @throws the reason of `args.signal` (T34)
    * @throws {CloudApiError} the backend refused
    * @throws {TypeError} `fetch failed`, with a `cause` that has the system's `code`
    */
@@ -263,7 +331,21 @@ export interface CheckpointContext {
 
 /**
  * Makes a trainer. Nothing is sent before {@link Trainer.start} or {@link Trainer.wait}.
+ *
+ * @example
+ * ```ts
+ * import { createTrainer } from "arkor";
+ *
+ * const trainer = createTrainer({
+ *   name: "tickets",
+ *   model: "unsloth/gemma-4-E4B-it",
+ *   dataset: { type: "huggingface", name: "acme/tickets" },
+ * });
+ * const { job } = await trainer.wait();
+ * console.log(job.status);
+ * ```
  * @throws {TypeError} an argument is of the wrong kind; the message names it
+ * @throws {Error} there is no native engine for this platform; the message says what to do
  */
 export declare function createTrainer(input: TrainerInput, context?: TrainerContext): Trainer;
 
@@ -321,17 +403,24 @@ export type ResponseFormat =
     };
 
 interface StructuredOutputsOptions {
+  /** No whitespace in JSON. */
   disable_any_whitespace?: boolean;
+  /** Objects have the properties that the schema names, and no others. */
   disable_additional_properties?: boolean;
+  /** The regular expression of the whitespace in JSON. */
   whitespace_pattern?: string;
 }
 
 interface StructuredOutputsConstraints {
-  /** JSON Schema. */
+  /** JSON Schema, as an object or as JSON text: the answer is JSON that satisfies it. */
   json: Record<string, unknown> | string;
+  /** The answer matches it as a whole. */
   regex: string;
+  /** The answer is one of these. */
   choice: string[];
+  /** A context-free grammar, in the backend's notation. */
   grammar: string;
+  /** The answer is a JSON object. */
   json_object: true;
 }
 
@@ -339,21 +428,28 @@ type ExactlyOne<T> = {
   [K in keyof T]: Pick<T, K> & { [Other in Exclude<keyof T, K>]?: never };
 }[keyof T];
 
-/** A constraint on the answer: exactly one. */
+/** A constraint on the answer: exactly one, and options that go with it. Names go through verbatim. */
 export type StructuredOutputs = ExactlyOne<StructuredOutputsConstraints> & StructuredOutputsOptions;
 
-/** What to ask a checkpoint. */
+/** What to ask a checkpoint. What a backend can't honour it refuses with a 400. */
 export interface InferArgs {
+  /** The conversation so far; its last turn is the question. */
   messages: ChatMessage[];
+  /** 0 takes the likeliest token each time. Default: the backend's. */
   temperature?: number;
+  /** Sample from the likeliest tokens that have this share together, in 0–1. Default: the backend's. */
   topP?: number;
-  /** Most tokens of the answer. */
+  /** Most tokens of the answer. Default: the backend's. */
   maxTokens?: number;
-  /** Server-sent events as the answer is made, or one JSON body. Default true. */
+  /** Server-sent events as the answer is made, or one JSON body. Default `true`. */
   stream?: boolean;
+  /** Functions that the model may call. */
   tools?: ToolDefinition[];
+  /** Default: the backend's, as a rule `"auto"`. */
   toolChoice?: ToolChoice;
+  /** Default: text. */
   responseFormat?: ResponseFormat;
+  /** A constraint on what is sampled. Default: none. */
   structuredOutputs?: StructuredOutputs;
   /** Aborts the request, before or while the answer streams, with the signal's reason. */
   signal?: AbortSignal;
@@ -372,7 +468,7 @@ export interface Arkor {
   readonly trainer?: Trainer;
 }
 
-/** Makes a project's manifest, frozen. */
+/** Makes a project's manifest, frozen. `arkor start` looks for it in `src/arkor/index.ts`. */
 export declare function createArkor(input: ArkorInput): Arkor;
 
 /** Whether a value is a project's manifest. */
@@ -380,9 +476,12 @@ export declare function isArkor(value: unknown): value is Arkor;
 
 /**
  * Imports an entry, picks its trainer (export `arkor`, export `trainer`, or the default export),
- * starts it and follows it to its end.
+ * starts it and follows it to its end. Prints `Started job <id>` and
+ * `Job <id> finished with status=<status>` on stdout. Imports the file as it is: one in TypeScript
+ * needs a runtime that reads it.
  * @param file the entry; default `src/arkor/index.ts`
  * @throws {Error} `Training entry not found: …`, `Training entry must export …`
+ * @throws as {@link Trainer.wait}
  */
 export declare function runTrainer(file?: string): Promise<TrainingResult>;
 
@@ -391,18 +490,22 @@ export declare function runTrainer(file?: string): Promise<TrainingResult>;
 /** An identity without an account. */
 export interface AnonymousCredentials {
   mode: "anon";
+  /** The bearer token. */
   token: string;
   anonymousId: string;
+  /** The backend that issued it. */
   arkorCloudApiUrl: string;
+  /** Its own organisation. */
   orgSlug: string;
 }
 
 /** An account, by OAuth. */
 export interface OAuthCredentials {
   mode: "oauth";
+  /** The bearer token. Refreshed before a request when it has expired. */
   accessToken: string;
   refreshToken: string;
-  /** Seconds since the epoch. */
+  /** When `accessToken` expires, in seconds since the epoch. */
   expiresAt: number;
   auth0Domain: string;
   audience: string | null;
@@ -413,7 +516,7 @@ export interface OAuthCredentials {
 /** Who the user is. */
 export type Credentials = AnonymousCredentials | OAuthCredentials;
 
-/** Where the credentials are: `~/.arkor/credentials.json`. */
+/** Where the credentials are: `~/.arkor/credentials.json`, of `os.homedir()` at the time. */
 export declare function credentialsPath(): string;
 
 /**
@@ -422,7 +525,10 @@ export declare function credentialsPath(): string;
  */
 export declare function readCredentials(): Promise<Credentials | null>;
 
-/** Stores credentials: as a whole, in a file of mode 0600. */
+/**
+ * Stores credentials: as a whole, in a file of mode 0600.
+ * @throws {Error} the file can't be written
+ */
 export declare function writeCredentials(credentials: Credentials): Promise<void>;
 
 /**
@@ -465,7 +571,10 @@ export declare function statePath(cwd?: string): string;
 /** A project's state, or `null` when there is none (or nothing usable). */
 export declare function readState(cwd?: string): Promise<ArkorProjectState | null>;
 
-/** Stores a project's state, as a whole. */
+/**
+ * Stores a project's state, as a whole.
+ * @throws {Error} the file can't be written
+ */
 export declare function writeState(state: ArkorProjectState, cwd?: string): Promise<void>;
 
 // ── The backend, call by call ──────────────────────────────────────────────────────────────
@@ -576,27 +685,45 @@ export interface CreateDeploymentKeyResult {
  * The backend's HTTP API. Every method rejects with {@link CloudApiError} when the answer is not
  * 2xx, with `TypeError("fetch failed")` when there is none, and with an `Error` that names the
  * field when the answer is not what the call promises. Nothing is tried twice.
+ *
+ * @example
+ * ```ts
+ * import { CloudApiClient, defaultArkorCloudApiUrl, ensureCredentials } from "arkor";
+ *
+ * const credentials = await ensureCredentials();
+ * const client = new CloudApiClient({
+ *   baseUrl: defaultArkorCloudApiUrl(credentials),
+ *   credentials,
+ * });
+ * const { job } = await client.getJob("job_1", { orgSlug: "acme", projectSlug: "tickets" });
+ * console.log(job.status);
+ * ```
  */
 export declare class CloudApiClient {
   constructor(options: CloudApiClientOptions);
+  /** The projects of an organisation. */
   listProjects(orgSlug: string): Promise<{ org: { slug: string }; projects: Project[] }>;
+  /** @throws {CloudApiError} 409: there is a project of that slug */
   createProject(project: {
     orgSlug: string;
     name: string;
     slug: string;
   }): Promise<{ project: Project }>;
+  /** Submits a job; `config` has the backend's names, `loraR` say. */
   createJob(
     job: DeploymentScope & { name: string; config: Record<string, unknown> },
   ): Promise<{ job: TrainingJob }>;
+  /** A job as it is now. */
   getJob(jobId: string, scope: DeploymentScope): Promise<{ job: TrainingJob; events?: unknown[] }>;
+  /** Ends a job. */
   cancelJob(jobId: string, scope: DeploymentScope): Promise<void>;
-  /** The job's events as they come, raw. */
+  /** The job's events as they come, raw: server-sent events, behind the one of `lastEventId`. */
   openEventStream(
     jobId: string,
     scope: DeploymentScope,
     options?: { lastEventId?: string; signal?: AbortSignal },
   ): Promise<Response>;
-  /** Asks a model; the answer is raw. */
+  /** Asks a model; `body` and the answer are raw. */
   chat(question: {
     scope: DeploymentScope;
     body: Record<string, unknown>;
@@ -615,17 +742,22 @@ export declare class CloudApiClient {
   ): Promise<{ deployment: DeploymentDto }>;
   deleteDeployment(id: string, scope: DeploymentScope): Promise<void>;
   listDeploymentKeys(id: string, scope: DeploymentScope): Promise<{ keys: DeploymentKeyDto[] }>;
+  /** Makes a key; the answer is the only one that has it in `plaintext`. */
   createDeploymentKey(
     id: string,
     scope: DeploymentScope,
     input: CreateDeploymentKeyInput,
   ): Promise<CreateDeploymentKeyResult>;
+  /** Makes a key useless, for good. */
   revokeDeploymentKey(id: string, keyId: string, scope: DeploymentScope): Promise<void>;
 }
 
 // ── Errors ─────────────────────────────────────────────────────────────────────────────────
 
-/** The backend's answer was not 2xx. */
+/**
+ * The backend's answer was not 2xx. `message` is the answer's `error`, else its text, else
+ * `cloud-api <status>`; for 426 it has the command that upgrades this package.
+ */
 export declare class CloudApiError extends Error {
   constructor(status: number, message: string);
   readonly name: "CloudApiError";

@@ -219,3 +219,17 @@ it("T36: a refused certificate is told, and accepted with NODE_EXTRA_CA_CERTS", 
   // T7: trainers must not share HTTP/2's window of one connection.
   expect(versions).toEqual(["1.1"]);
 });
+
+it("a panic in the engine ends the call, not the process", async () => {
+  const { code, stdout } = await runScript(`
+    const binding = require(${JSON.stringify(path.join(ROOT, "binding.js"))});
+    const words = (error) => JSON.parse(error.message).message;
+    try { binding.panicInACall(); } catch (error) { console.log(error.message); }
+    await binding.panicInAPromise().catch((error) => console.log(words(error)));
+    console.log("alive");
+  `);
+  expect([code, stdout.split("\n")]).toEqual([
+    0,
+    ["a panic in a call", "arkor: internal error: a panic in a promise", "alive", ""],
+  ]);
+});

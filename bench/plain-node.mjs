@@ -14,7 +14,14 @@ const CALLBACKS = {
 const number = (value) => (typeof value === "number" ? value : null);
 
 /** A trainer with `start` and `wait`, and what of the contract a plain loop keeps. */
-export function createPlainTrainer({ name, callbacks, baseUrl, token, maxAttempts = 5 }) {
+export function createPlainTrainer({
+  name,
+  callbacks,
+  baseUrl,
+  token,
+  maxAttempts = 5,
+  reconnectDelayMs = 1000,
+}) {
   const headers = { authorization: `Bearer ${token}` };
   let job;
   let lastEventId = "";
@@ -54,10 +61,31 @@ export function createPlainTrainer({ name, callbacks, baseUrl, token, maxAttempt
         job = { ...job, status: "failed", error: data.error, completedAt: data.timestamp };
         if (callback) await callback.call(callbacks, { job, error: data.error });
         return { job, artifacts: [] };
+      case "training.started":
+        job = { ...job, status: "running", startedAt: data.timestamp };
+        if (callback) await callback.call(callbacks, { job });
+        return undefined;
+      case "checkpoint.saved": {
+        const { step, artifacts } = data;
+        const adapter = { kind: "checkpoint", jobId: job.id, step };
+        const context = { step, adapter, job, infer: (args) => infer(adapter, args), artifacts };
+        if (callback) await callback.call(callbacks, context);
+        return undefined;
+      }
       default:
-        if (callback) await callback.call(callbacks, { ...data, job });
         return undefined;
     }
+  }
+
+  async function infer(adapter, { signal, ...args }) {
+    const response = await fetch(`${baseUrl}/v1/inference/chat`, {
+      method: "POST",
+      headers: { ...headers, "content-type": "application/json" },
+      body: JSON.stringify({ stream: true, ...args, adapter }),
+      signal,
+    });
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    return response;
   }
 
   async function follow() {
@@ -91,7 +119,7 @@ export function createPlainTrainer({ name, callbacks, baseUrl, token, maxAttempt
         return await follow();
       } catch (error) {
         if (attempt >= maxAttempts) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 1000 * 2 ** attempt));
+        await new Promise((resolve) => setTimeout(resolve, reconnectDelayMs * 2 ** attempt));
       }
     }
   }

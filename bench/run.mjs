@@ -1,26 +1,35 @@
-// `npm run bench [-- --pairs N --json FILE]`: arkor beside plain Node, in turn, in fresh processes,
-// against one server process. Prints medians and the ratio pair by pair; bench/README.md says how
-// to read it.
+// `npm run bench [-- --pairs N --short --json FILE]`: arkor beside plain Node, in turn, in fresh
+// processes, against one server process. Prints medians and the ratio pair by pair; bench/README.md
+// says how to read it.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
+import { performance } from "node:perf_hooks";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { WORKLOADS } from "./workloads.mjs";
+import { median, spread, table } from "./figures.mjs";
+import { GROWTH, TRAINERS, WORKLOADS } from "./workloads.mjs";
 
 const directory = path.dirname(fileURLToPath(import.meta.url));
 const { values } = parseArgs({
-  options: { pairs: { type: "string", default: "5" }, json: { type: "string" } },
+  options: {
+    pairs: { type: "string" },
+    /** One pair of a hundredth of the work: shows that it runs, and nothing about speed. */
+    short: { type: "boolean", default: false },
+    only: { type: "string" },
+    json: { type: "string" },
+  },
 });
-const pairs = Number(values.pairs);
+const pairs = Number(values.pairs ?? (values.short ? 1 : 5));
 if (!Number.isInteger(pairs) || pairs < 1) {
   console.error("error: --pairs must be a whole number from 1");
   process.exit(1);
 }
-
-/** @typedef {{ ms: number, busyMs: number, cpuMs: number, rssMb: number }} Cost */
+const wanted = (/** @type {string} */ name) => !values.only || name.includes(values.only);
+const scaled = (/** @type {number} */ events) =>
+  values.short ? Math.max(1, Math.ceil(events / 100)) : events;
 
 const server = spawn(process.execPath, [path.join(directory, "server.mjs")], {
   stdio: ["ignore", "pipe", "inherit"],
@@ -32,69 +41,98 @@ const env = { ...process.env, ARKOR_LOCAL_TOKEN: "bench", ARKOR_CLOUD_API_URL: u
 const cwd = mkdtempSync(path.join(tmpdir(), "arkor-bench-"));
 
 /**
+ * Runs a script in a process of its own.
+ * @param {string[]} args
+ * @returns {string} what it printed
+ */
+function node(args) {
+  const options = { cwd, env, encoding: /** @type {const} */ ("utf8") };
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, options);
+  if (status !== 0) throw new Error(`${args.slice(1).join(" ")}:\n${stderr}`);
+  return stdout;
+}
+
+/**
  * @param {"arkor" | "plain"} side
  * @param {string} workload
- * @returns {Cost}
+ * @param {number} events
+ * @returns {Record<string, number>}
  */
-function measure(side, workload) {
+function measure(side, workload, events) {
   const script = path.join(directory, "side.mjs");
-  const args = [script, side, workload, url];
-  const { status, stdout, stderr } = spawnSync(process.execPath, args, {
-    cwd,
-    env,
-    encoding: "utf8",
-  });
-  if (status !== 0) throw new Error(`${side}, ${workload}:\n${stderr}`);
-  return JSON.parse(stdout);
+  const cost = JSON.parse(node([script, side, workload, url, String(events)]));
+  const count = WORKLOADS[workload]?.kind === "many" ? events * TRAINERS : events;
+  return { throughput: (count / cost.ms) * 1000, ...cost };
 }
 
-/** @param {number[]} numbers */
-function median(numbers) {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+/** `import("arkor")` beside an empty script: wall time of the process, and its RSS at the end. */
+function measureImport() {
+  const entry = pathToFileURL(path.join(directory, "../index.js")).href;
+  const rss = "console.log(process.memoryUsage().rss)";
+  const run = (/** @type {string} */ code) => {
+    const begin = performance.now();
+    const bytes = Number(node(["--input-type=module", "-e", `${code};${rss}`]));
+    return { ms: performance.now() - begin, rssMb: bytes / 2 ** 20 };
+  };
+  return { empty: run(""), arkor: run(`await import(${JSON.stringify(entry)})`) };
 }
 
-/** @param {number[]} numbers */
-function spread(numbers) {
-  const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
-  return `${median(numbers).toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`;
+/** @param {number} times @param {() => any} measurement */
+function repeat(times, measurement) {
+  return Array.from({ length: times }, measurement);
 }
 
 const report = [];
 try {
   const { model } = cpus()[0];
   console.log(`Node ${process.version}, ${cpus().length} × ${model.trim()}, ${pairs} pairs`);
-  for (const [name, { events }] of Object.entries(WORKLOADS)) {
-    /** @type {{ arkor: Cost, plain: Cost }[]} */
-    const runs = [];
-    for (let pair = 0; pair < pairs; pair++) {
-      runs.push({ plain: measure("plain", name), arkor: measure("arkor", name) });
-    }
-    const of = (side, figure) => median(runs.map((run) => run[side][figure]));
-    const ratio = (figure) => spread(runs.map(({ arkor, plain }) => arkor[figure] / plain[figure]));
-    const faster = spread(runs.map(({ arkor, plain }) => plain.ms / arkor.ms));
-    console.log(`\n${name}`);
-    console.log("                    plain Node       arkor   arkor / plain: median (min–max)");
-    const rate = (side) => `${((events / of(side, "ms")) * 1000).toFixed(0)}/s`.padStart(12);
-    console.log(`  throughput      ${rate("plain")}${rate("arkor")}   ${faster}`);
-    for (const [figure, title, unit] of [
-      ["busyMs", "main thread", "ms"],
-      ["cpuMs", "CPU time", "ms"],
-      ["rssMb", "peak RSS", "MiB"],
-    ]) {
-      const cell = (side) => `${of(side, figure).toFixed(0)} ${unit}`.padStart(12);
-      console.log(`  ${title.padEnd(14)}  ${cell("plain")}${cell("arkor")}   ${ratio(figure)}`);
-    }
+  for (const [name, workload] of Object.entries(WORKLOADS)) {
+    if (!wanted(name)) continue;
+    const events = scaled(workload.events);
+    const runs = repeat(pairs, () => ({
+      plain: measure("plain", name, events),
+      arkor: measure("arkor", name, events),
+    }));
+    console.log(`\n${name}\n${table(workload, runs)}`);
     report.push({ workload: name, events, runs });
   }
-  if (values.json) {
-    writeFileSync(
-      values.json,
-      `${JSON.stringify({ node: process.version, pairs, report }, null, 2)}\n`,
+  if (wanted('import("arkor")')) {
+    const runs = repeat(values.short ? 1 : pairs * 4, measureImport);
+    console.log('\nimport("arkor"), more than an empty script');
+    for (const [figure, unit, reach] of [
+      ["ms", "ms", "≤ 25"],
+      ["rssMb", "MiB", "≤ 10"],
+    ]) {
+      const more = spread(runs.map(({ arkor, empty }) => arkor[figure] - empty[figure]));
+      console.log(`  ${unit.padEnd(4)}${more}   reach ${reach}`);
+    }
+    report.push({ workload: "import", events: 1, runs });
+  }
+  if (wanted("growth")) {
+    console.log("\ngrowth: arkor alone, synchronous onLog (reach: within 15 % of each other)");
+    // In turn, so that a machine that gets slower slows all of them.
+    const rounds = repeat(pairs, () =>
+      GROWTH.map((events) => measure("arkor", "growth", long(events))),
     );
+    for (const [index, events] of GROWTH.entries()) {
+      const each = rounds.map((round) => (round[index].ms / long(events)) * 1e6);
+      const ratio = spread(rounds.map((round) => round[0].throughput / round[index].throughput));
+      const cells =
+        `${long(events)} events`.padStart(18) + `${median(each).toFixed(0)} ns each`.padStart(14);
+      console.log(`${cells}   of the smallest: ${ratio}`);
+    }
+    report.push({ workload: "growth", events: GROWTH.length, runs: rounds });
+  }
+  if (values.json) {
+    const text = JSON.stringify({ node: process.version, pairs, report }, null, 2);
+    writeFileSync(values.json, `${text}\n`);
   }
 } finally {
   server.kill();
   rmSync(cwd, { recursive: true, force: true });
+}
+
+/** The long stream comes in tens of thousands. @param {number} events */
+function long(events) {
+  return values.short ? 10_000 : events;
 }

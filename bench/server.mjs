@@ -1,9 +1,9 @@
 // The backend that both sides talk to, in a process of its own. It prints its URL when it listens.
-// `GET /v1/jobs/<workload>-<events>/events/stream` replays that many events as fast as they are taken.
+// The job's name says what its stream does, `<kind>-<number>`, and which body a question gets.
 import { createServer } from "node:http";
 
 /** A `training.log` as the cloud sends it; `pad` makes it larger. */
-function log(step, pad = "") {
+function log(step, fields = {}) {
   const data = {
     type: "training.log",
     jobId: "bench",
@@ -14,49 +14,104 @@ function log(step, pad = "") {
     learningRate: 0.0002,
     epoch: 0.125,
     samplesPerSecond: 12.5,
+    ...fields,
   };
-  const text = JSON.stringify(pad ? { ...data, pad } : data);
-  return `id: ${step}\nevent: training.log\ndata: ${text}\n\n`;
+  return `id: ${step}\nevent: training.log\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
 const COMPLETED = 'data: {"type":"training.completed","artifacts":[]}\n\n';
+const CHECKPOINT = 'id: 1\ndata: {"type":"checkpoint.saved","step":1}\n\n';
 
-function replay(events, pad = "") {
+function logs(from, to, fields) {
   const parts = [];
-  for (let step = 1; step <= events; step++) parts.push(log(step, pad));
-  return Buffer.from(parts.join("") + COMPLETED);
+  for (let step = from; step <= to; step++) parts.push(log(step, fields));
+  return parts.join("");
 }
 
-const bodies = new Map();
+/** Writes a chunk `times` times, as fast as it is taken, then ends. */
+function pour(response, chunk, times, end = "") {
+  let left = times;
+  const push = () => {
+    while (left-- > 0) if (!response.write(chunk)) return response.once("drain", push);
+    response.end(end);
+  };
+  push();
+}
 
-/** @param {string} job `small-200000`, `large-20000` or `huge-1` */
-function bodyOf(job) {
-  if (!bodies.has(job)) {
-    const [kind, events] = job.split("-");
-    const pads = { small: "", large: "x".repeat(3900), huge: "x".repeat(10_000_000) };
-    bodies.set(job, replay(Number(events), pads[kind]));
+const replays = new Map();
+
+/** The whole stream of a replay, made once. */
+function replay(job, events, fields) {
+  if (!replays.has(job)) {
+    replays.set(job, Buffer.from(logs(1, events, fields) + COMPLETED));
   }
-  return bodies.get(job);
+  return replays.get(job);
+}
+
+/** What a job's stream does. */
+const STREAMS = {
+  small: (response, job, events) => response.end(replay(job, events)),
+  large: (response, job, events) => response.end(replay(job, events, { pad: "x".repeat(3900) })),
+  huge: (response, job, events) => response.end(replay(job, events, { pad: "x".repeat(1e7) })),
+  /** Any number of events in bounded memory: the same ten thousand again and again. */
+  long: (response, _job, events) => {
+    const chunk = Buffer.from(logs(1, 10_000));
+    pour(response, chunk, events / 10_000, COMPLETED);
+  },
+  /** One every 10 ms; its loss is the time of its writing, in µs of the monotonic clock. */
+  paced: (response, _job, events) => {
+    let step = 0;
+    const timer = setInterval(() => {
+      step++;
+      response.write(log(step, { loss: Number(process.hrtime.bigint()) / 1000 }));
+      if (step < events) return;
+      clearInterval(timer);
+      response.end(COMPLETED);
+    }, 10);
+  },
+  asked: (response) => response.end(CHECKPOINT + COMPLETED),
+};
+
+const ANSWER = JSON.stringify({
+  id: "chat-1",
+  object: "chat.completion",
+  created: 1,
+  model: "m",
+  choices: [
+    { index: 0, finish_reason: "stop", message: { role: "assistant", content: "billing" } },
+  ],
+  usage: { prompt_tokens: 20, completion_tokens: 1, total_tokens: 21 },
+});
+const MEGABYTE = Buffer.alloc(1e6, "data: x\n\n");
+
+function answer(response, { stream, maxTokens }) {
+  const type = stream ? "text/event-stream" : "application/json";
+  response.writeHead(200, { "content-type": type });
+  if (stream) pour(response, MEGABYTE, maxTokens);
+  else response.end(ANSWER);
 }
 
 const server = createServer((request, response) => {
-  const url = new URL(request.url, "http://localhost");
-  if (request.method === "POST") {
-    let text = "";
-    request.on("data", (chunk) => {
-      text += chunk;
-    });
-    request.on("end", () => {
-      const id = JSON.parse(text).name;
-      bodyOf(id);
-      const job = { id, orgId: "o", projectId: "p", name: id, status: "queued", config: {} };
-      response.writeHead(201, { "content-type": "application/json" });
-      response.end(JSON.stringify({ job: { ...job, createdAt: "2026-01-01T00:00:00.000Z" } }));
-    });
+  const { pathname } = new URL(request.url, "http://localhost");
+  if (request.method === "GET") {
+    const job = pathname.split("/")[3];
+    const [kind, events] = job.split("-");
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    STREAMS[kind](response, job, Number(events));
     return;
   }
-  response.writeHead(200, { "content-type": "text/event-stream" });
-  response.end(bodyOf(url.pathname.split("/")[3]));
+  let text = "";
+  request.on("data", (chunk) => {
+    text += chunk;
+  });
+  request.on("end", () => {
+    const body = JSON.parse(text);
+    if (pathname === "/v1/inference/chat") return answer(response, body);
+    const { name: id } = body;
+    const job = { id, orgId: "o", projectId: "p", name: id, status: "queued", config: {} };
+    response.writeHead(201, { "content-type": "application/json" });
+    response.end(JSON.stringify({ job: { ...job, createdAt: "2026-01-01T00:00:00.000Z" } }));
+  });
 });
 
 server.listen(0, "127.0.0.1", () => {

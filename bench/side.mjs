@@ -1,16 +1,17 @@
-// One side, one workload, once, in a fresh process: `side.mjs arkor|plain <workload> <url>`.
-// Prints what it cost as one line of JSON.
+// One side, one workload, once, in a fresh process: `side.mjs arkor|plain <workload> <url>`, or
+// with a stream of `long-<events>` in place of a workload. Prints what it cost as one line of JSON.
 import { createRequire } from "node:module";
 import { performance } from "node:perf_hooks";
 import { setImmediate as turn } from "node:timers/promises";
 import { createPlainTrainer } from "./plain-node.mjs";
-import { WORKLOADS } from "./workloads.mjs";
+import { TRAINERS, WORKLOADS } from "./workloads.mjs";
 
-const [side, name, baseUrl] = process.argv.slice(2);
-const { job, events, onLog: kind } = WORKLOADS[name];
+const [side, name, baseUrl, count] = process.argv.slice(2);
+const { kind, job, onLog } = WORKLOADS[name] ?? { kind: "replay", job: "long-#", onLog: "sync" };
+const events = Number(count);
 
 let seen = 0;
-const callbacks = {
+const CALLBACKS = {
   sync: { onLog: () => void seen++ },
   async: {
     onLog: async () => {
@@ -24,26 +25,97 @@ const callbacks = {
     },
   },
   none: {},
-}[kind];
+};
 
-function createTrainer() {
-  if (side === "plain") return createPlainTrainer({ name: job, callbacks, baseUrl, token: "t" });
+function create(callbacks) {
+  const id = job.replace("#", count);
+  if (side === "plain") return createPlainTrainer({ name: id, callbacks, baseUrl, token: "t" });
   const { createTrainer } = createRequire(import.meta.url)("../index.js");
   // Who and where are in the environment, as `arkor start --local` sets them.
-  return createTrainer({ name: job, model: "m", dataset: { type: "blob", url: "u" }, callbacks });
+  return createTrainer({ name: id, model: "m", dataset: { type: "blob", url: "u" }, callbacks });
 }
 
-const trainer = createTrainer();
-await trainer.start();
+async function follow(trainers) {
+  for (const { job } of await Promise.all(trainers.map((trainer) => trainer.wait()))) {
+    if (job.status !== "completed") throw new Error(`${side}, ${name}: ${job.status}`);
+  }
+}
+
+/** The `infer` of a run that is over. */
+async function asked() {
+  let infer;
+  const callbacks = {
+    onCheckpoint: (context) => {
+      infer = context.infer;
+    },
+  };
+  const trainer = create(callbacks);
+  await trainer.start();
+  await follow([trainer]);
+  return infer;
+}
+
+const messages = [{ role: "user", content: "Where is my parcel?" }];
+
+/** What is timed, by the workload's kind; and how many of its units it must have seen. */
+const KINDS = {
+  async replay() {
+    const trainer = create(CALLBACKS[onLog]);
+    await trainer.start();
+    return [() => follow([trainer]), onLog === "none" ? 0 : events];
+  },
+  async many() {
+    const trainers = Array.from({ length: TRAINERS }, () => create(CALLBACKS[onLog]));
+    await Promise.all(trainers.map((trainer) => trainer.start()));
+    return [() => follow(trainers), events * TRAINERS];
+  },
+  async latency() {
+    const delays = [];
+    const trainer = create({
+      onLog: ({ loss }) => {
+        seen++;
+        delays.push(Number(process.hrtime.bigint()) / 1000 - loss);
+      },
+    });
+    await trainer.start();
+    return [() => follow([trainer]), events, delays];
+  },
+  async answers() {
+    const infer = await asked();
+    const ask = async () => {
+      for (; seen < events; seen++) {
+        const answer = await (await infer({ messages, stream: false })).json();
+        if (answer.choices.length !== 1) throw new Error("not the answer");
+      }
+    };
+    return [ask, events];
+  },
+  async body() {
+    const infer = await asked();
+    const read = async () => {
+      let bytes = 0;
+      const { body } = await infer({ messages, maxTokens: events });
+      for await (const chunk of body) bytes += chunk.length;
+      seen = bytes / 1e6;
+    };
+    return [read, events];
+  },
+};
+
+const [timed, expected, delays] = await KINDS[kind]();
 const utilisation = performance.eventLoopUtilization();
 const cpu = process.cpuUsage();
 const begin = performance.now();
-const { job: finished } = await trainer.wait();
+await timed();
 const ms = performance.now() - begin;
 const { user, system } = process.cpuUsage(cpu);
 const { active } = performance.eventLoopUtilization(utilisation);
-if (finished.status !== "completed" || (kind !== "none" && seen !== events)) {
-  throw new Error(`${side} ${name}: ${finished.status} after ${seen} of ${events} events`);
-}
+if (seen !== expected) throw new Error(`${side}, ${name}: ${seen} instead of ${expected}`);
 const cost = { ms, busyMs: active, cpuMs: (user + system) / 1000 };
-console.log(JSON.stringify({ ...cost, rssMb: process.resourceUsage().maxRSS / 1024 }));
+const rssMb = process.resourceUsage().maxRSS / 1024;
+if (delays) {
+  delays.sort((a, b) => a - b);
+  const at = (share) => delays[Math.floor((delays.length - 1) * share)];
+  Object.assign(cost, { p50Us: at(0.5), p99Us: at(0.99) });
+}
+console.log(JSON.stringify({ ...cost, rssMb }));

@@ -32,8 +32,8 @@ class Interrupts {
   constructor() {
     process.on("SIGINT", this.#onPress);
     // Loaded here: most commands have no use for it.
-    const { InterruptWatch } = require("../binding.js");
-    this.#watch = new InterruptWatch();
+    const { binding } = require("../lib/addon.js");
+    this.#watch = new binding.InterruptWatch();
   }
 
   get count() {

@@ -3,7 +3,7 @@
 
 const { createHash, randomBytes } = require("node:crypto");
 const path = require("node:path");
-const binding = require("../binding.js");
+const { binding } = require("./addon.js");
 const { readEnvironment } = require("./environment.js");
 const { native, nativeSync } = require("./errors.js");
 

@@ -2,7 +2,7 @@
 // Rust, also those that go through a `fetch` of the user's.
 "use strict";
 
-const binding = require("../binding.js");
+const { binding } = require("./addon.js");
 const { readEnvironment } = require("./environment.js");
 const { native, nativeSync, tell } = require("./errors.js");
 const { request } = require("./response.js");

@@ -4,7 +4,7 @@
 // callback throws stays on this side, so that `wait()` can reject with that very value.
 "use strict";
 
-const binding = require("../binding.js");
+const { binding } = require("./addon.js");
 const { tell, toError, wordsOf } = require("./errors.js");
 
 /** Numbers for each event: flags, step, five metrics. */

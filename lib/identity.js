@@ -2,7 +2,7 @@
 "use strict";
 
 const { homedir } = require("node:os");
-const binding = require("../binding.js");
+const { binding } = require("./addon.js");
 const { readEnvironment } = require("./environment.js");
 const { native } = require("./errors.js");
 

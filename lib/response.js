@@ -1,7 +1,7 @@
 // A native answer → a WHATWG `Response` whose body is pulled from Rust as the user reads (T32).
 "use strict";
 
-const binding = require("../binding.js");
+const { binding } = require("./addon.js");
 const { CloudApiError, native } = require("./errors.js");
 
 /** Bytes asked for at once. */
@@ -80,11 +80,9 @@ function toStream(answer, signal, release) {
       },
       async pull() {
         try {
-          const bytes = await native(() => answer.next(CHUNK));
-          if (bytes) {
-            controller.enqueue(/** @type {Uint8Array<ArrayBuffer>} */ (bytes));
-            return;
-          }
+          const bytes = answer.take(CHUNK) ?? (await native(() => answer.next(CHUNK)));
+          if (bytes) controller.enqueue(/** @type {Uint8Array<ArrayBuffer>} */ (bytes));
+          if (bytes && !answer.isOver) return;
           release();
           controller.close();
           controller.byobRequest?.respond(0);

@@ -3,7 +3,7 @@
 "use strict";
 
 const path = require("node:path");
-const binding = require("../binding.js");
+const { binding } = require("./addon.js");
 const { Dispatcher } = require("./dispatch.js");
 const { readEnvironment } = require("./environment.js");
 const { native } = require("./errors.js");

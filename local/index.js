@@ -13,28 +13,32 @@ function binaryPath() {
   const file = process.platform === "win32" ? "arkor-local.exe" : "arkor-local";
   const built = path.join(__dirname, "bin", file);
   if (fs.existsSync(built)) return built;
-  const name = platformPackage();
+  const { abi, libc } = linkage();
+  const name = `@arkor/local-${process.platform}-${process.arch}${abi}`;
   try {
     return require.resolve(`${name}/${file}`);
   } catch (cause) {
     throw new Error(
-      `There is no arkor-local binary for ${process.platform}-${process.arch}: ${name} is not installed. ` +
-        "Install @arkor/local again without --omit=optional, or in a checkout of arkor run `npm run build`.",
+      `There is no arkor-local binary for ${process.platform} ${process.arch}${libc}: ${name} is not installed. ` +
+        "npm leaves it out with --omit=optional, and when node_modules was installed on another " +
+        "platform: delete node_modules and run `npm install --include=optional` on this machine. There " +
+        "is one for Linux (glibc and musl), macOS and Windows, each x64 and arm64; elsewhere, and in a " +
+        "checkout of arkor, `npm run build` makes it, with Rust.",
       { cause },
     );
   }
 }
 
-/** @returns {string} the npm package that has the binary of this platform */
-function platformPackage() {
-  const musl = process.platform === "linux" && !isGlibc() ? "-musl" : "";
-  return `@arkor/local-${process.platform}-${process.arch}${musl}`;
-}
-
-/** @returns {boolean} whether Node itself was linked against glibc */
-function isGlibc() {
+/**
+ * What the binary is linked against, beside the platform: in a package's name and in words.
+ * @returns {{ abi: string, libc: string }}
+ */
+function linkage() {
+  if (process.platform === "win32") return { abi: "-msvc", libc: "" };
+  if (process.platform !== "linux") return { abi: "", libc: "" };
   const report = /** @type {any} */ (process.report?.getReport());
-  return Boolean(report?.header?.glibcVersionRuntime);
+  const glibc = report?.header?.glibcVersionRuntime;
+  return glibc ? { abi: "-gnu", libc: `, glibc ${glibc}` } : { abi: "-musl", libc: ", musl" };
 }
 
 module.exports = { binaryPath };

@@ -15,11 +15,12 @@ export function say(line) {
  * Runs a step with its output shown, and ends with its exit code when it fails.
  * @param {string} program
  * @param {string[]} args
+ * @param {string} [cwd]
  */
-export function step(program, args) {
+export function step(program, args, cwd = root) {
   // npm is a script on Windows, which only a shell can start; no argument here needs quoting.
   const shell = process.platform === "win32" && program === "npm";
-  const { status, error } = spawnSync(program, args, { cwd: root, stdio: "inherit", shell });
+  const { status, error } = spawnSync(program, args, { cwd, stdio: "inherit", shell });
   if (error) say(`error: ${program} could not be started: ${error.message}`);
   if (status !== 0) process.exit(status ?? 1);
 }

@@ -32,7 +32,7 @@ pub enum Event {
     /// `training.started`; the text is a [`Detail`].
     Started(String),
     /// `training.log`.
-    Log(Box<Log>),
+    Log(Log),
     /// `checkpoint.saved`.
     Checkpoint {
         /// Optimiser step of the checkpoint; NaN if the event had none.
@@ -64,17 +64,6 @@ impl Event {
     pub fn is_terminal(&self) -> bool {
         matches!(self, Self::Completed(_) | Self::Failed(_))
     }
-
-    /// Roughly what the event holds in memory besides itself, in bytes.
-    #[must_use]
-    pub fn weight(&self) -> usize {
-        match self {
-            Self::Started(text) | Self::Completed(text) | Self::Failed(text) => text.len(),
-            Self::Checkpoint { detail, .. } => detail.len(),
-            Self::Log(_) => size_of::<Log>(),
-            Self::Unknown => 0,
-        }
-    }
 }
 
 /// What JavaScript needs of an event besides numbers, as JSON text.
@@ -103,8 +92,8 @@ struct JobPatch<'a> {
 
 /// Reads a frame (T9, T12). Never fails: what can't be read is [`Meaning::Nothing`].
 #[must_use]
-pub fn read(frame: &Frame) -> Meaning {
-    match frame.event.as_str() {
+pub fn read(frame: &Frame<'_>) -> Meaning {
+    match frame.event.as_ref() {
         "end" => Meaning::End,
         "ping" => Meaning::Nothing,
         _ => read_data(&frame.data).map_or(Meaning::Nothing, Meaning::Data),
@@ -126,10 +115,10 @@ fn typed(fields: &Fields<'_>) -> Option<Event> {
     Some(match kind.as_ref() {
         "training.log" => {
             let metrics = fields.metrics.map(|raw| raw.and_then(lenient::number));
-            Event::Log(Box::new(Log {
+            Event::Log(Log {
                 step: fields.step(),
                 metrics,
-            }))
+            })
         }
         "training.started" => {
             let job = JobPatch {

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod api;
+pub mod batch;
 pub mod client;
 pub mod config;
 pub mod credentials;

@@ -9,6 +9,7 @@ mod dispatch;
 mod environment;
 mod files;
 mod interrupts;
+mod probe;
 mod promise;
 mod response;
 mod trainer;

@@ -14,16 +14,11 @@ use futures::Stream;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::batch::Events;
 use crate::error::Error;
-use crate::event::Event;
 use crate::reconnect::{Backoff, Decision, Policy};
 use connection::{Connection, End};
 
-/// A batch ends at this many events, so that the process's timers and sockets get their turn
-/// between batches also in a flood (T8).
-pub const BATCH_EVENTS: usize = 256;
-/// Or at this many bytes of text.
-pub const BATCH_BYTES: usize = 64 * 1024;
 /// The queue holds back the socket at about this size, in bytes (T27).
 pub const QUEUE_BYTES: usize = 512 * 1024;
 
@@ -55,8 +50,8 @@ pub struct Refusal {
 
 /// Who the events go to.
 pub trait Callbacks {
-    /// Hands over a batch. False: nobody will ever answer, the environment is gone.
-    fn submit(&mut self, batch: Vec<Dispatch>) -> bool;
+    /// Hands over the events of a batch. False: nobody will ever answer, the environment is gone.
+    fn submit(&mut self, events: Events) -> bool;
 
     /// The answer to the batch that was handed over last, when every callback that ran for it
     /// has settled. Cancel-safe: the answer is not lost when the future is dropped.
@@ -64,15 +59,6 @@ pub trait Callbacks {
 
     /// Tells that the stream will be opened again after a delay; resolves when that was heard.
     fn reconnecting(&mut self, notice: Notice) -> impl Future<Output = ()> + Send;
-}
-
-/// One event on its way to a callback.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Dispatch {
-    /// The event.
-    pub event: Event,
-    /// Whether it has an id: if its callback throws, the backend will not send it again (T15).
-    pub has_id: bool,
 }
 
 /// How a batch went.

@@ -23,11 +23,28 @@ function findLocalBackend(cwd, env) {
     }
     return commandFor(named);
   }
-  for (const candidate of [installed(cwd), path.join(__dirname, "../../local/index.js")]) {
+  const own = installed(cwd);
+  for (const candidate of [own, path.join(__dirname, "../../local/index.js")]) {
     const binary = candidate && binaryOf(candidate);
     if (binary) return commandFor(binary);
   }
-  throw new CliError(`The local backend, arkor-local, is not installed. ${HOW_TO_GET_IT}`);
+  const reason = own && whyNot(own);
+  throw new CliError(
+    reason ?? `The local backend, arkor-local, is not installed. ${HOW_TO_GET_IT}`,
+  );
+}
+
+/**
+ * @param {string} file the file of an installed `@arkor/local`
+ * @returns {string | undefined} why it has no binary for this machine, in its own words
+ */
+function whyNot(file) {
+  try {
+    require(file).binaryPath();
+  } catch (error) {
+    if (error instanceof Error) return error.message;
+  }
+  return undefined;
 }
 
 /**

@@ -10,8 +10,8 @@ use super::*;
 
 fn data(text: &str) -> Meaning {
     read(&Frame {
-        event: "message".to_owned(),
-        data: text.to_owned(),
+        event: "message".into(),
+        data: text.into(),
         has_data: true,
         id: None,
     })
@@ -19,7 +19,7 @@ fn data(text: &str) -> Meaning {
 
 fn log(text: &str) -> Log {
     match data(text) {
-        Meaning::Data(Event::Log(log)) => *log,
+        Meaning::Data(Event::Log(log)) => log,
         other => panic!("{text}: {other:?}"),
     }
 }
@@ -147,8 +147,8 @@ fn t12_only_an_object_with_a_type_is_a_data_event() {
 fn t12_end_and_ping_are_told_by_the_event_line_whatever_the_data() {
     let frame = |event: &str, data: &str| {
         read(&Frame {
-            event: event.to_owned(),
-            data: data.to_owned(),
+            event: event.into(),
+            data: data.into(),
             has_data: true,
             id: None,
         })

@@ -24,7 +24,7 @@ use crate::job;
 use crate::session::{Options, Session};
 
 /// The answer to `GET /v1/me`, or null when nobody is signed in.
-#[napi(ts_return_type = "Promise<string | null>")]
+#[napi(catch_unwind, ts_return_type = "Promise<string | null>")]
 pub fn whoami(env: &Env, environment: String) -> napi::Result<Object<'_>> {
     let environment: Environment =
         argument("environment", &environment).map_err(|error| crossing(&error))?;
@@ -38,7 +38,7 @@ pub fn whoami(env: &Env, environment: String) -> napi::Result<Object<'_>> {
 }
 
 /// The jobs of a directory's project, as the backend lists them: a JSON array.
-#[napi(ts_return_type = "Promise<string>")]
+#[napi(catch_unwind, ts_return_type = "Promise<string>")]
 pub fn list_jobs(env: &Env, environment: String, directory: String) -> napi::Result<Object<'_>> {
     promise(env, async move {
         let session = open(&environment, directory).await?;
@@ -49,7 +49,7 @@ pub fn list_jobs(env: &Env, environment: String, directory: String) -> napi::Res
 }
 
 /// Cancels a job of a directory's project.
-#[napi(ts_return_type = "Promise<void>")]
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
 pub fn cancel_job(
     env: &Env,
     environment: String,
@@ -75,7 +75,7 @@ async fn open(environment: &str, directory: String) -> Result<Session> {
 }
 
 /// How to log in at a deployment.
-#[napi(ts_return_type = "Promise<string>")]
+#[napi(catch_unwind, ts_return_type = "Promise<string>")]
 pub fn login_provider(
     env: &Env,
     environment: String,
@@ -105,7 +105,7 @@ pub fn login_url(
 }
 
 /// Exchanges what the browser came back with for credentials, and stores them.
-#[napi(ts_return_type = "Promise<void>")]
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
 pub fn finish_login(
     env: &Env,
     environment: String,

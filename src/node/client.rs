@@ -56,7 +56,7 @@ impl From<Deprecation> for DeprecationNotice {
 #[napi]
 impl NativeClient {
     /// A client; `credentials` is JSON text.
-    #[napi(constructor)]
+    #[napi(constructor, catch_unwind)]
     pub fn new(base_url: String, credentials: String) -> napi::Result<Self> {
         let credentials: Credentials = argument("CloudApiClient: credentials", &credentials)
             .map_err(|error| crossing(&error))?;
@@ -67,7 +67,7 @@ impl NativeClient {
     }
 
     /// Makes a request; resolves with the answer, its body unread, whatever its status.
-    #[napi(ts_return_type = "Promise<NativeResponse>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeResponse>")]
     pub fn send<'env>(
         &self,
         env: &'env Env,
@@ -97,7 +97,7 @@ impl NativeClient {
     }
 
     /// The same request for a `fetch` of the user's.
-    #[napi(ts_return_type = "Promise<PreparedRequest>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<PreparedRequest>")]
     pub fn prepare<'env>(
         &self,
         env: &'env Env,

@@ -12,15 +12,9 @@ use napi_derive::napi;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use crate::batch::Events;
 use crate::error::Description;
-use crate::event::Event;
-use crate::run::{Ack, Callbacks, Dispatch, Notice, Reason};
-
-/// The numbers of one event: flags, step, and the five metrics. Read by `lib/dispatch.js`.
-const COLUMNS: usize = 7;
-/// Flags: the event's kind, 0 to 4; then whether it has an id; then which metrics are numbers.
-const HAS_ID: u32 = 1 << 3;
-const FIRST_METRIC: u32 = 1 << 4;
+use crate::run::{Ack, Callbacks, Notice, Reason};
 
 /// `dispatch(columns, texts, notice)`.
 pub type Arguments = FnArgs<(Option<Float64Array>, Option<Vec<String>>, Option<String>)>;
@@ -29,13 +23,8 @@ pub type Dispatcher = ThreadsafeFunction<Message, (), Arguments, Status, false, 
 
 /// What crosses to JavaScript.
 pub enum Message {
-    /// A batch of events.
-    Batch {
-        /// [`COLUMNS`] numbers for each event.
-        columns: Vec<f64>,
-        /// For each event that is no log, its detail as JSON text.
-        texts: Vec<String>,
-    },
+    /// The events of a batch.
+    Batch(Events),
     /// A reconnect is coming, as JSON text.
     Notice(String),
 }
@@ -59,8 +48,8 @@ impl JsCallbacks {
 }
 
 impl Callbacks for JsCallbacks {
-    fn submit(&mut self, batch: Vec<Dispatch>) -> bool {
-        self.call(encode(batch))
+    fn submit(&mut self, events: Events) -> bool {
+        self.call(Message::Batch(events))
     }
 
     async fn settled(&mut self) -> Ack {
@@ -102,7 +91,7 @@ pub fn dispatcher(function: &Function<'_, Arguments, ()>) -> napi::Result<Dispat
         .weak::<true>()
         .build_callback(|call| {
             Ok(FnArgs::from(match call.value {
-                Message::Batch { columns, texts } => (
+                Message::Batch(Events { columns, texts }) => (
                     Some(Float64Array::new(columns)),
                     (!texts.is_empty()).then_some(texts),
                     None,
@@ -110,45 +99,6 @@ pub fn dispatcher(function: &Function<'_, Arguments, ()>) -> napi::Result<Dispat
                 Message::Notice(text) => (None, None, Some(text)),
             }))
         })
-}
-
-fn encode(batch: Vec<Dispatch>) -> Message {
-    let mut columns = Vec::with_capacity(batch.len() * COLUMNS);
-    let mut texts = Vec::new();
-    for Dispatch { event, has_id } in batch {
-        let id = if has_id { HAS_ID } else { 0 };
-        match event {
-            Event::Log(log) => {
-                let mut flags = id;
-                let mut numbers = [0.0; 5];
-                for (index, metric) in log.metrics.iter().enumerate() {
-                    if let Some(number) = metric {
-                        flags |= FIRST_METRIC << index;
-                        numbers[index] = *number;
-                    }
-                }
-                columns.push(f64::from(flags));
-                columns.push(log.step);
-                columns.extend(numbers);
-            }
-            Event::Started(text) => other(&mut columns, &mut texts, id | 1, f64::NAN, text),
-            Event::Checkpoint { step, detail } => {
-                other(&mut columns, &mut texts, id | 2, step, detail);
-            }
-            Event::Completed(text) => other(&mut columns, &mut texts, id | 3, f64::NAN, text),
-            Event::Failed(text) => other(&mut columns, &mut texts, id | 4, f64::NAN, text),
-            // The loop passes these over.
-            Event::Unknown => {}
-        }
-    }
-    Message::Batch { columns, texts }
-}
-
-fn other(columns: &mut Vec<f64>, texts: &mut Vec<String>, flags: u32, step: f64, text: String) {
-    columns.push(f64::from(flags));
-    columns.push(step);
-    columns.extend([0.0; COLUMNS - 2]);
-    texts.push(text);
 }
 
 /// The string that stands for NaN in the texts of a batch (T9).

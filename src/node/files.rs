@@ -46,7 +46,7 @@ pub fn default_base_url(
 }
 
 /// The stored credentials, or null; under `arkor start --local` the local identity.
-#[napi(ts_return_type = "Promise<string | null>")]
+#[napi(catch_unwind, ts_return_type = "Promise<string | null>")]
 pub fn read_credentials(env: &Env, environment: String) -> napi::Result<Object<'_>> {
     promise(env, async move {
         let environment: Environment = argument("environment", &environment)?;
@@ -61,7 +61,7 @@ pub fn read_credentials(env: &Env, environment: String) -> napi::Result<Object<'
 }
 
 /// Stores credentials.
-#[napi(ts_return_type = "Promise<void>")]
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
 pub fn write_credentials(env: &Env, home: String, credentials: String) -> napi::Result<Object<'_>> {
     promise(env, async move {
         let credentials: Credentials = argument("writeCredentials", &credentials)?;
@@ -70,7 +70,7 @@ pub fn write_credentials(env: &Env, home: String, credentials: String) -> napi::
 }
 
 /// The stored credentials, else a new anonymous identity, stored.
-#[napi(ts_return_type = "Promise<string>")]
+#[napi(catch_unwind, ts_return_type = "Promise<string>")]
 pub fn ensure_credentials(env: &Env, environment: String) -> napi::Result<Object<'_>> {
     let environment: Environment =
         argument("environment", &environment).map_err(|error| crossing(&error))?;
@@ -80,7 +80,7 @@ pub fn ensure_credentials(env: &Env, environment: String) -> napi::Result<Object
 }
 
 /// A new anonymous identity, not stored.
-#[napi(ts_return_type = "Promise<string>")]
+#[napi(catch_unwind, ts_return_type = "Promise<string>")]
 pub fn request_anonymous_token(
     env: &Env,
     environment: String,
@@ -114,7 +114,7 @@ pub fn request_anonymous_token(
 }
 
 /// The project's state, or null.
-#[napi(ts_return_type = "Promise<string | null>")]
+#[napi(catch_unwind, ts_return_type = "Promise<string | null>")]
 pub fn read_state(env: &Env, directory: String) -> napi::Result<Object<'_>> {
     promise(env, async move {
         project::read(Path::new(&directory))?
@@ -125,7 +125,7 @@ pub fn read_state(env: &Env, directory: String) -> napi::Result<Object<'_>> {
 }
 
 /// Stores the project's state.
-#[napi(ts_return_type = "Promise<void>")]
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
 pub fn write_state(env: &Env, directory: String, state: String) -> napi::Result<Object<'_>> {
     promise(env, async move {
         let state: project::State = argument("writeState", &state)?;

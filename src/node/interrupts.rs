@@ -17,7 +17,7 @@ pub struct InterruptWatch {
 impl InterruptWatch {
     /// Begins; JavaScript's own listener has to be there already, since the last one that comes
     /// hands on to those before it.
-    #[napi(constructor)]
+    #[napi(constructor, catch_unwind)]
     pub fn new() -> napi::Result<Self> {
         let heard = Arc::new(AtomicUsize::new(0));
         Ok(Self {

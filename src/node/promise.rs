@@ -27,13 +27,14 @@ where
             () = lifetime.cancelled() => return,
             result = AssertUnwindSafe(future).catch_unwind() => result,
         };
+        // A panic is a mistake of ours: it ends this call, not the process.
+        let result = result.unwrap_or_else(|panic| {
+            let words = words(&*panic);
+            Err(Error::plain(format!("arkor: internal error: {words}")))
+        });
         match result {
-            Ok(Ok(value)) => deferred.resolve(move |_| Ok(value)),
-            Ok(Err(error)) => deferred.reject(crossing(&error)),
-            Err(panic) => {
-                let error = Error::plain(format!("arkor: internal error: {}", words(&*panic)));
-                deferred.reject(crossing(&error));
-            }
+            Ok(value) => deferred.resolve(move |_| Ok(value)),
+            Err(error) => deferred.reject(crossing(&error)),
         }
     });
     Ok(promise)

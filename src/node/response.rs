@@ -25,13 +25,13 @@ pub struct NativeAbort {
 #[napi]
 impl NativeAbort {
     /// A handle for one request.
-    #[napi(constructor)]
+    #[napi(constructor, catch_unwind)]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Closes the connection; what waits for it is rejected.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn abort(&self) {
         self.token.cancel();
     }
@@ -44,7 +44,8 @@ impl NativeAbort {
 /// What has come of the body and is not yet read, and where more comes from.
 struct Body {
     rest: Bytes,
-    reads: BoxStream<'static, Result<Bytes>>,
+    /// `None` at the end.
+    reads: Option<BoxStream<'static, Result<Bytes>>>,
 }
 
 /// The answer to a request; its body is read with `next` until that gives null.
@@ -53,7 +54,7 @@ pub struct NativeResponse {
     status: u16,
     headers: Vec<String>,
     url: String,
-    body: Arc<Mutex<Option<Body>>>,
+    body: Arc<Mutex<Body>>,
     token: CancellationToken,
 }
 
@@ -72,26 +73,30 @@ impl NativeResponse {
                     .collect(),
             );
         }
+        let (status, url) = (response.status().as_u16(), response.url().to_string());
+        let mut body = Body {
+            rest: Bytes::new(),
+            reads: Some(api::body(response).boxed()),
+        };
+        // A small answer came with its head: then reading it costs no further hop.
+        body.fill();
         Self {
-            status: response.status().as_u16(),
+            status,
             headers,
-            url: response.url().to_string(),
-            body: Arc::new(Mutex::new(Some(Body {
-                rest: Bytes::new(),
-                reads: api::body(response).boxed(),
-            }))),
+            url,
+            body: Arc::new(Mutex::new(body)),
             token,
         }
     }
 
     /// The HTTP status.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn status(&self) -> u16 {
         self.status
     }
 
     /// The status in words.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn status_text(&self) -> &'static str {
         let status = reqwest::StatusCode::from_u16(self.status).ok();
         status
@@ -100,51 +105,64 @@ impl NativeResponse {
     }
 
     /// Names and values in turn.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn headers(&self) -> Vec<String> {
         self.headers.clone()
     }
 
     /// The URL that answered.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn url(&self) -> String {
         self.url.clone()
     }
 
+    /// The next bytes of the body that have come, `most` of them at most; null if there are none.
+    #[napi(catch_unwind)]
+    pub fn take(&self, most: u32) -> Option<Uint8Array> {
+        // Nobody has the lock but a `next` under way.
+        let mut body = self.body.try_lock().ok()?;
+        let bytes = body.take(at_most(most));
+        (!bytes.is_empty()).then(|| Uint8Array::from(bytes.to_vec()))
+    }
+
+    /// Whether everything was read.
+    #[napi(getter, catch_unwind)]
+    pub fn is_over(&self) -> bool {
+        self.body
+            .try_lock()
+            .is_ok_and(|body| body.rest.is_empty() && body.reads.is_none())
+    }
+
     /// The next bytes of the body, `most` of them at most: as soon as there are any, with what
     /// has arrived besides; null at the end.
-    #[napi(ts_return_type = "Promise<Uint8Array | null>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<Uint8Array | null>")]
     pub fn next<'env>(&self, env: &'env Env, most: u32) -> napi::Result<Object<'env>> {
         let (body, token) = (self.body.clone(), self.token.clone());
-        let most = usize::try_from(most).unwrap_or(usize::MAX).max(1);
         promise(env, async move {
-            let mut held = tokio::select! {
+            let mut body = tokio::select! {
                 biased;
                 () = token.cancelled() => return Err(aborted()),
-                held = body.lock() => held,
-            };
-            let Some(body) = held.as_mut() else {
-                return Ok(None);
+                body = body.lock() => body,
             };
             let read = tokio::select! {
                 biased;
                 () = token.cancelled() => Err(aborted()),
-                read = next(body, most) => read,
+                read = body.next(at_most(most)) => read,
             };
-            if !matches!(read, Ok(Some(_))) {
-                *held = None;
+            if read.is_err() {
+                body.close();
             }
             Ok(read?.map(|bytes| Uint8Array::from(bytes.to_vec())))
         })
     }
 
     /// Closes the connection.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn close(&self) {
         self.token.cancel();
         // A read that is under way sees the token and lets go of the body itself.
         if let Ok(mut body) = self.body.try_lock() {
-            *body = None;
+            body.close();
         }
     }
 }
@@ -153,36 +171,63 @@ pub fn aborted() -> Error {
     Error::plain("This operation was aborted")
 }
 
-async fn next(body: &mut Body, most: usize) -> Result<Option<Bytes>> {
-    while body.rest.is_empty() {
-        match body.reads.next().await {
-            Some(read) => body.rest = read?,
-            None => return Ok(None),
-        }
-    }
-    let first = body.rest.split_to(body.rest.len().min(most));
-    if !body.rest.is_empty() || first.len() == most {
-        return Ok(Some(first));
-    }
-    let mut joined = BytesMut::from(first);
-    while joined.len() < most {
-        // An error or the end is found again by the next call.
-        match body.reads.next().now_or_never() {
-            Some(Some(Ok(mut read))) => {
-                let room = most - joined.len();
-                joined.extend_from_slice(&read.split_to(read.len().min(room)));
-                body.rest = read;
+fn at_most(most: u32) -> usize {
+    usize::try_from(most).unwrap_or(usize::MAX).max(1)
+}
+
+impl Body {
+    /// The next bytes; `None` at the end.
+    async fn next(&mut self, most: usize) -> Result<Option<Bytes>> {
+        while self.rest.is_empty() {
+            let Some(reads) = &mut self.reads else {
+                return Ok(None);
+            };
+            match reads.next().await {
+                Some(read) => self.rest = read?,
+                None => self.reads = None,
             }
-            Some(Some(Err(error))) => {
-                body.reads = futures::stream::iter([Err(error)]).boxed();
+        }
+        let first = self.take(most);
+        if first.len() == most {
+            return Ok(Some(first));
+        }
+        let mut joined = BytesMut::from(first);
+        while joined.len() < most {
+            self.fill();
+            let more = self.take(most - joined.len());
+            if more.is_empty() {
                 break;
             }
-            Some(None) => {
-                body.reads = futures::stream::empty().boxed();
-                break;
+            joined.extend_from_slice(&more);
+        }
+        Ok(Some(joined.freeze()))
+    }
+
+    /// Takes from what has come.
+    fn take(&mut self, most: usize) -> Bytes {
+        self.rest.split_to(self.rest.len().min(most))
+    }
+
+    /// Looks whether more has come, if nothing is left.
+    fn fill(&mut self) {
+        while self.rest.is_empty()
+            && let Some(reads) = &mut self.reads
+        {
+            match reads.next().now_or_never() {
+                Some(Some(Ok(read))) => self.rest = read,
+                // It is found again by the next read.
+                Some(Some(Err(error))) => {
+                    self.reads = Some(futures::stream::iter([Err(error)]).boxed());
+                    return;
+                }
+                Some(None) => self.reads = None,
+                None => return,
             }
-            None => break,
         }
     }
-    Ok(Some(joined.freeze()))
+
+    fn close(&mut self) {
+        self.rest = Bytes::new();
+        self.reads = None;
+    }
 }

@@ -140,7 +140,7 @@ pub struct NativeTrainer {
 #[napi]
 impl NativeTrainer {
     /// A trainer that has not been started.
-    #[napi(constructor)]
+    #[napi(constructor, catch_unwind)]
     pub fn new(options: TrainerOptions) -> Self {
         let options = run::Options {
             policy: Policy {
@@ -158,7 +158,7 @@ impl NativeTrainer {
     }
 
     /// Submits the job; resolves with it, as JSON text (T1).
-    #[napi(ts_return_type = "Promise<string>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<string>")]
     pub fn start<'env>(&self, env: &'env Env, submission: String) -> napi::Result<Object<'env>> {
         let Submission {
             name,
@@ -180,7 +180,7 @@ impl NativeTrainer {
 
     /// Takes up a job that was submitted before, instead of `start`; resolves with it, as JSON
     /// text.
-    #[napi(ts_return_type = "Promise<string>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<string>")]
     pub fn attach<'env>(&self, env: &'env Env, attachment: String) -> napi::Result<Object<'env>> {
         let Attachment { id, identity } =
             argument("attach", &attachment).map_err(|error| crossing(&error))?;
@@ -193,7 +193,7 @@ impl NativeTrainer {
     }
 
     /// Follows the job; every batch goes to `dispatch`, which answers with `ack` (T3).
-    #[napi(ts_return_type = "Promise<WaitEnd>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<WaitEnd>")]
     pub fn wait<'env>(
         &self,
         env: &'env Env,
@@ -274,7 +274,7 @@ impl NativeTrainer {
     }
 
     /// Cancels the job on the backend (T5).
-    #[napi(ts_return_type = "Promise<void>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn cancel<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
         let started = self.state.started().map_err(|error| crossing(&error))?;
         promise(env, async move {
@@ -287,7 +287,7 @@ impl NativeTrainer {
     }
 
     /// Asks the checkpoint of a step; `arguments` is JSON text (T31).
-    #[napi(ts_return_type = "Promise<NativeResponse>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeResponse>")]
     pub fn chat<'env>(
         &self,
         env: &'env Env,

@@ -2,6 +2,7 @@
 //! at a time, and the last event id follows what was passed (T24).
 
 use std::collections::VecDeque;
+use std::future::ready;
 use std::pin::pin;
 
 use bytes::Bytes;
@@ -9,14 +10,16 @@ use futures::StreamExt;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Ack, BATCH_BYTES, BATCH_EVENTS, Callbacks, Dispatch, Options, QUEUE_BYTES, Refusal, Resume,
-    idle, idle_deadline,
-};
+use super::{Ack, Callbacks, Options, QUEUE_BYTES, Refusal, Resume, idle, idle_deadline};
+use crate::batch::{Batch, Last};
 use crate::error::Error;
-use crate::event::{self, Event, Meaning};
+use crate::event;
 use crate::reconnect::Backoff;
 use crate::sse::Decoder;
+
+/// How much of a read is decoded before the callbacks are looked after again, in bytes. A read may
+/// be hundreds of KiB, and JavaScript would wait for its next batch for as long as it takes.
+const DECODED_AT_ONCE: usize = 16 * 1024;
 
 /// How a connection ended, or why there was none.
 pub enum End {
@@ -38,19 +41,6 @@ pub enum End {
     Gone,
 }
 
-/// A block in the queue.
-struct Queued {
-    id: Option<String>,
-    meaning: Meaning,
-}
-
-/// A block in flight; its event is with the callbacks.
-struct Passed {
-    id: Option<String>,
-    data: bool,
-    dispatched: bool,
-}
-
 /// An open connection and everything that its events change.
 pub struct Connection<'a, Body, C> {
     body: Body,
@@ -59,10 +49,12 @@ pub struct Connection<'a, Body, C> {
     resume: &'a mut Resume,
     backoff: &'a mut Backoff,
     decoder: Decoder,
-    queue: VecDeque<Queued>,
+    /// What was read and is not decoded yet.
+    undecoded: Bytes,
+    queue: VecDeque<Batch>,
     queued_bytes: usize,
-    /// The batch that the callbacks have, and whether a terminal event ends it.
-    in_flight: Option<(Vec<Passed>, bool)>,
+    /// The batch whose events the callbacks have.
+    in_flight: Option<Batch>,
     /// How the reading ended; it counts when the queue is empty.
     read_end: Option<End>,
     /// Whether a data event was seen on this connection (T22).
@@ -88,6 +80,7 @@ where
             resume,
             backoff,
             decoder: Decoder::default(),
+            undecoded: Bytes::new(),
             queue: VecDeque::new(),
             queued_bytes: 0,
             in_flight: None,
@@ -103,13 +96,16 @@ where
         let mut watchdog = pin!(sleep_until(deadline.unwrap_or_else(Instant::now)));
         let mut aborted = pin!(abort.cancelled());
         loop {
-            if self.in_flight.is_none() {
+            // What has arrived makes the batch, up to its limit.
+            let ready_to_go =
+                self.undecoded.is_empty() || self.queue.front().is_some_and(Batch::is_full);
+            if self.in_flight.is_none() && ready_to_go {
                 if let Some(end) = self.dispatch_next() {
                     return end;
                 }
-                if self.in_flight.is_none() && self.queue.is_empty() {
+                if self.in_flight.is_none() && self.undecoded.is_empty() {
                     match self.read_end.take() {
-                        // Whether a data event came is known now that the queue is empty.
+                        // Whether a data event came is known now that everything is passed.
                         Some(End::Eof { .. }) => return End::Eof { data: self.data },
                         Some(end) => return end,
                         None => {}
@@ -117,7 +113,9 @@ where
                 }
             }
             let busy = self.in_flight.is_some();
-            let reading = self.read_end.is_none() && self.queued_bytes < QUEUE_BYTES;
+            let has_room = self.queued_bytes < QUEUE_BYTES;
+            let decoding = has_room && !self.undecoded.is_empty();
+            let reading = has_room && self.undecoded.is_empty() && self.read_end.is_none();
             tokio::select! {
                 biased;
                 ack = self.callbacks.settled(), if busy => {
@@ -128,6 +126,7 @@ where
                     deadline = idle_deadline(limit);
                 }
                 () = aborted.as_mut(), if !busy => return End::Aborted,
+                () = ready(()), if decoding => self.decode(),
                 read = self.body.next(), if reading => {
                     deadline = idle_deadline(limit);
                     self.take(read);
@@ -144,97 +143,54 @@ where
         }
     }
 
-    /// Decodes one read into the queue.
+    /// Takes one read.
     fn take(&mut self, read: Option<Result<Bytes, Error>>) {
-        let bytes = match read {
-            Some(Ok(bytes)) => bytes,
-            Some(Err(error)) => {
-                self.read_end = Some(End::Failed(error));
-                return;
-            }
-            None => {
-                self.read_end = Some(End::Eof { data: false });
-                return;
-            }
-        };
+        match read {
+            Some(Ok(bytes)) => self.undecoded = bytes,
+            Some(Err(error)) => self.read_end = Some(End::Failed(error)),
+            None => self.read_end = Some(End::Eof { data: false }),
+        }
+    }
+
+    /// Decodes the next piece of the read into the queue.
+    fn decode(&mut self) {
+        let piece = self
+            .undecoded
+            .split_to(self.undecoded.len().min(DECODED_AT_ONCE));
         let (queue, queued_bytes) = (&mut self.queue, &mut self.queued_bytes);
-        let decoded = self.decoder.push(&bytes, |frame| {
+        let decoded = self.decoder.push(&piece, |frame| {
             let meaning = event::read(&frame);
-            let queued = Queued {
-                id: frame.id,
-                meaning,
-            };
-            *queued_bytes += queued.weight();
-            queue.push_back(queued);
+            if queue.back().is_none_or(Batch::is_full) {
+                queue.push_back(Batch::default());
+            }
+            if let Some(batch) = queue.back_mut() {
+                let before = batch.bytes();
+                batch.push(frame.id.as_deref(), meaning);
+                *queued_bytes += batch.bytes() - before;
+            }
         });
         if let Some(retry) = self.decoder.retry() {
             self.resume.retry = Some(retry);
             self.backoff.set_base(retry);
         }
         if let Err(error) = decoded {
+            self.undecoded = Bytes::new();
             self.read_end = Some(End::Failed(Error::plain(error.to_string())));
         }
     }
 
-    /// Passes what needs no callback and hands over the next batch, if there is one.
+    /// Passes what needs no callback and hands over the next batch that has an event, if there is
+    /// one.
     fn dispatch_next(&mut self) -> Option<End> {
-        let mut batch = Vec::new();
-        let mut passed = Vec::new();
-        let mut bytes = 0;
-        let mut terminal = false;
-        while batch.len() < BATCH_EVENTS && bytes < BATCH_BYTES && !terminal {
-            match self.queue.front() {
-                None => break,
-                Some(Queued {
-                    meaning: Meaning::End,
-                    ..
-                }) if !batch.is_empty() => break,
-                Some(_) => {}
+        while let Some(mut batch) = self.queue.pop_front() {
+            self.queued_bytes -= batch.bytes();
+            let events = batch.take_events();
+            if !events.columns.is_empty() {
+                self.in_flight = Some(batch);
+                return (!self.callbacks.submit(events)).then_some(End::Gone);
             }
-            let Some(queued) = self.queue.pop_front() else {
-                break;
-            };
-            let weight = queued.weight();
-            self.queued_bytes -= weight;
-            // Blocks without a callback are passed, however many, until there is an event.
-            if !batch.is_empty() {
-                bytes += weight;
-            }
-            match queued.meaning {
-                Meaning::End => {
-                    self.pass(&passed);
-                    self.advance(queued.id);
-                    return Some(End::Done);
-                }
-                Meaning::Data(event) if event != Event::Unknown => {
-                    if batch.is_empty() {
-                        bytes += weight;
-                    }
-                    terminal = event.is_terminal();
-                    let has_id = queued.id.as_ref().is_some_and(|id| !id.is_empty());
-                    batch.push(Dispatch { event, has_id });
-                    passed.push(Passed {
-                        id: queued.id,
-                        data: true,
-                        dispatched: true,
-                    });
-                }
-                meaning => {
-                    let data = matches!(meaning, Meaning::Data(_));
-                    passed.push(Passed {
-                        id: queued.id,
-                        data,
-                        dispatched: false,
-                    });
-                }
-            }
-        }
-        if batch.is_empty() {
-            self.pass(&passed);
-        } else {
-            self.in_flight = Some((passed, terminal));
-            if !self.callbacks.submit(batch) {
-                return Some(End::Gone);
+            if let Some(end) = self.finish(&batch) {
+                return Some(end);
             }
         }
         None
@@ -242,21 +198,19 @@ where
 
     /// Takes the answer to the batch in flight. `Some` if the connection is over with it.
     fn settle(&mut self, ack: Ack) -> Option<End> {
-        let (passed, terminal) = self.in_flight.take()?;
+        let batch = self.in_flight.take()?;
         match ack {
-            Ack::Done => {
-                self.pass(&passed);
-                terminal.then_some(End::Terminal)
-            }
+            Ack::Done => self.finish(&batch),
             Ack::Threw { index, aborted } => {
-                let at = position(&passed, index);
-                self.pass(&passed[..at]);
-                if !self.options.reject_callback_errors && at < passed.len() {
+                let at = batch.block_of(index);
+                self.pass(&batch, at);
+                if !self.options.reject_callback_errors && at < batch.len() {
                     // T15: the failing event is behind us, too, and T18: if it was the terminal
                     // one, the run is over all the same.
                     self.data = true;
-                    self.resume.terminal |= terminal && at + 1 == passed.len();
-                    self.advance(passed[at].id.clone());
+                    self.resume.terminal |=
+                        batch.last() == Some(Last::Terminal) && at + 1 == batch.len();
+                    self.advance(batch.last_id(at + 1));
                 }
                 Some(End::Threw { aborted })
             }
@@ -265,45 +219,28 @@ where
         }
     }
 
-    /// These blocks are behind us: their ids count (T24), a data event ends the row of failures
-    /// (T17).
-    fn pass(&mut self, passed: &[Passed]) {
-        for block in passed {
-            if block.data {
-                self.data = true;
-                self.backoff.succeeded();
-            }
-        }
-        if let Some(id) = passed.iter().rev().find_map(|block| block.id.clone()) {
-            self.advance(Some(id));
-        }
+    /// The whole batch is behind us. `Some` if the connection is over with it.
+    fn finish(&mut self, batch: &Batch) -> Option<End> {
+        self.pass(batch, batch.len());
+        batch.last().map(|last| match last {
+            Last::Terminal => End::Terminal,
+            Last::End => End::Done,
+        })
     }
 
-    fn advance(&mut self, id: Option<String>) {
-        if id.is_some() {
-            self.resume.last_event_id = id;
+    /// The blocks before `end` are behind us: their ids count (T24), a data event ends the row of
+    /// failures (T17).
+    fn pass(&mut self, batch: &Batch, end: usize) {
+        if batch.has_data(end) {
+            self.data = true;
+            self.backoff.succeeded();
+        }
+        self.advance(batch.last_id(end));
+    }
+
+    fn advance(&mut self, id: Option<&str>) {
+        if let Some(id) = id {
+            self.resume.last_event_id = Some(id.to_owned());
         }
     }
-}
-
-impl Queued {
-    fn weight(&self) -> usize {
-        let event = match &self.meaning {
-            Meaning::Data(event) => event.weight(),
-            Meaning::End | Meaning::Nothing => 0,
-        };
-        size_of::<Self>() + self.id.as_ref().map_or(0, String::len) + event
-    }
-}
-
-/// Where among the blocks of a batch its event `index` stands.
-fn position(passed: &[Passed], index: usize) -> usize {
-    let dispatched = passed
-        .iter()
-        .enumerate()
-        .filter(|(_, block)| block.dispatched);
-    dispatched
-        .map(|(at, _)| at)
-        .nth(index)
-        .unwrap_or(passed.len())
 }

@@ -1,24 +1,47 @@
-//! Reads → whole blocks: the guard in front of the parser.
+//! Reads → whole blocks: the guard in front of the fields.
 //!
 //! It strips the leading byte order mark, ends lines at LF, CR or CRLF (without waiting for the
-//! byte after a CR), replaces invalid UTF-8, takes `retry` at its line and refuses what is too
-//! large. A block that needed no repair and came in one read is a slice of it, not a copy.
+//! byte after a CR), finds the fields that matter, takes `retry` at its line and refuses what is
+//! too large. A block that needed no repair and came in one read is a slice of it, not a copy.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
-
-use bytes::{Bytes, BytesMut};
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
+/// What is kept of a buffer that one large block has grown, in bytes.
+const KEPT_CAPACITY: usize = 64 * 1024;
+
 /// The lines of one event, each ended by LF, with the empty line that ends it.
-pub struct Block {
-    /// The lines, valid UTF-8.
-    pub bytes: Bytes,
-    /// Whether a `data` field is among them.
-    pub has_data: bool,
-    /// Whether a valid `id` field is among them.
-    pub has_id: bool,
+pub struct Block<'a> {
+    /// The lines; not checked to be UTF-8.
+    pub bytes: &'a [u8],
+    /// Where in them the fields are.
+    pub fields: Fields,
+}
+
+/// The fields of a block that matter; the values' places are offsets into it.
+#[derive(Default, Clone)]
+pub struct Fields {
+    /// What it has of `data` lines.
+    pub data: Data,
+    /// The value of the last `event` line.
+    pub event: Option<Range<usize>>,
+    /// The value of the last `id` line; one with a NULL in it does not count.
+    pub id: Option<Range<usize>>,
+}
+
+/// The data of a block.
+#[derive(Default, Clone)]
+pub enum Data {
+    /// There is no `data` line.
+    #[default]
+    None,
+    /// One line: its value.
+    Line(Range<usize>),
+    /// Several lines, to be joined.
+    Lines,
 }
 
 /// One event, or one line of it, was larger than the limit (T27).
@@ -41,52 +64,51 @@ impl fmt::Display for TooLarge {
 
 impl std::error::Error for TooLarge {}
 
-/// What the fields of the block so far amount to.
-#[derive(Default, Clone, Copy)]
-struct Seen {
-    data: bool,
-    id: bool,
-    event: bool,
-}
-
 /// The splitter of one connection.
 pub struct Blocks {
     /// The part of the unfinished block that is no longer in a read: repaired lines, then the
     /// beginning of the line that the last read cut.
-    kept: BytesMut,
+    kept: Vec<u8>,
     /// Where in `kept` the unfinished line begins.
     line_start: usize,
     /// Bytes of the byte order mark matched so far; `None` once the question is settled.
     bom: Option<usize>,
     /// The last read ended with CR: an LF at the start of the next one belongs to it.
     skip_lf: bool,
-    seen: Seen,
-    retry: Option<Duration>,
+    found: Found,
     limit: usize,
+}
+
+/// What the lines so far amount to.
+#[derive(Default)]
+struct Found {
+    /// The unfinished block's fields.
+    fields: Fields,
+    /// The last valid `retry`.
+    retry: Option<Duration>,
 }
 
 impl Blocks {
     pub fn new(limit: usize) -> Self {
         Self {
-            kept: BytesMut::new(),
+            kept: Vec::new(),
             line_start: 0,
             bom: Some(0),
             skip_lf: false,
-            seen: Seen::default(),
-            retry: None,
+            found: Found::default(),
             limit,
         }
     }
 
     pub fn retry(&self) -> Option<Duration> {
-        self.retry
+        self.found.retry
     }
 
     /// Takes the next read and hands on every block that it completes.
     ///
     /// # Errors
     /// [`TooLarge`] when the unfinished or the finished block passes the limit.
-    pub fn push(&mut self, read: &Bytes, mut sink: impl FnMut(Block)) -> Result<(), TooLarge> {
+    pub fn push(&mut self, read: &[u8], mut sink: impl FnMut(Block<'_>)) -> Result<(), TooLarge> {
         let mut from = self.strip_bom(read);
         if self.skip_lf && from < read.len() {
             self.skip_lf = false;
@@ -102,23 +124,24 @@ impl Blocks {
             let in_kept = self.line_start < self.kept.len();
             if !in_kept && end == line {
                 self.check(self.kept.len() + (end - from))?;
-                let lines = self.take_block(read, from, end);
-                self.finish(lines, &mut sink);
+                let whole = (read[end] == b'\n').then(|| &read[from..=end]);
+                self.finish(&read[from..end], whole, &mut sink);
                 from = next;
             } else if in_kept || read[end] == b'\r' {
-                self.kept.extend_from_slice(&read[from..end]);
-                self.check(self.kept.len())?;
                 let start = if in_kept {
                     self.line_start
                 } else {
-                    self.kept.len() - (end - line)
+                    self.kept.len() + (line - from)
                 };
-                note(&self.kept[start..], &mut self.seen, &mut self.retry);
-                self.kept.extend_from_slice(b"\n");
+                self.kept.extend_from_slice(&read[from..end]);
+                self.check(self.kept.len())?;
+                self.found.note(&self.kept[start..], start);
+                self.kept.push(b'\n');
                 self.line_start = self.kept.len();
                 from = next;
             } else {
-                note(&read[line..end], &mut self.seen, &mut self.retry);
+                let start = self.kept.len() + (line - from);
+                self.found.note(&read[line..end], start);
             }
             line = next;
             at = next;
@@ -173,31 +196,32 @@ impl Blocks {
         }
     }
 
-    /// The finished block: a slice of the read where nothing of it was kept.
-    fn take_block(&mut self, read: &Bytes, from: usize, end: usize) -> Bytes {
+    /// Hands on the finished block: `kept`, then `rest`. Where nothing was kept it may be `whole`,
+    /// the rest with its LF.
+    fn finish(&mut self, rest: &[u8], whole: Option<&[u8]>, sink: &mut impl FnMut(Block<'_>)) {
+        let fields = std::mem::take(&mut self.found.fields);
+        let means_something =
+            fields.event.is_some() || fields.id.is_some() || !matches!(fields.data, Data::None);
+        match whole {
+            Some(bytes) if self.kept.is_empty() => {
+                if means_something {
+                    sink(Block { bytes, fields });
+                }
+            }
+            _ => {
+                if means_something {
+                    self.kept.extend_from_slice(rest);
+                    self.kept.push(b'\n');
+                    sink(Block {
+                        bytes: &self.kept,
+                        fields,
+                    });
+                }
+                self.kept.clear();
+                self.kept.shrink_to(KEPT_CAPACITY);
+            }
+        }
         self.line_start = 0;
-        if self.kept.is_empty() && read[end] == b'\n' {
-            return read.slice(from..=end);
-        }
-        self.kept.extend_from_slice(&read[from..end]);
-        self.kept.extend_from_slice(b"\n");
-        self.kept.split().freeze()
-    }
-
-    fn finish(&mut self, lines: Bytes, sink: &mut impl FnMut(Block)) {
-        let seen = std::mem::take(&mut self.seen);
-        if !(seen.data || seen.id || seen.event) {
-            return;
-        }
-        let bytes = match std::str::from_utf8(&lines) {
-            Ok(_) => lines,
-            Err(_) => Bytes::from(String::from_utf8_lossy(&lines).into_owned()),
-        };
-        sink(Block {
-            bytes,
-            has_data: seen.data,
-            has_id: seen.id,
-        });
     }
 
     fn check(&self, size: usize) -> Result<(), TooLarge> {
@@ -209,27 +233,56 @@ impl Blocks {
     }
 }
 
-/// Looks at one line, without its end, for the fields that matter before the block is whole.
-fn note(line: &[u8], seen: &mut Seen, retry: &mut Option<Duration>) {
-    // Only these names matter, and none is longer than five bytes.
-    let head = &line[..line.len().min(6)];
-    let colon = memchr::memchr(b':', head);
-    match colon.map_or(line, |at| &line[..at]) {
-        b"data" => seen.data = true,
-        b"event" => seen.event = true,
-        b"id" => seen.id |= memchr::memchr(0, line).is_none(),
-        b"retry" => {
-            if let Some(value) = colon.map(|at| &line[at + 1..]).and_then(reconnection_time) {
-                *retry = Some(value);
+impl Found {
+    /// Looks at one line, without its end, for the fields that matter; `start` is its place in
+    /// the block.
+    fn note(&mut self, line: &[u8], start: usize) {
+        let fields = &mut self.fields;
+        match line.first() {
+            Some(b'd') => {
+                if let Some(value) = value_of(line, b"data") {
+                    fields.data = match fields.data {
+                        Data::None => Data::Line(start + value..start + line.len()),
+                        Data::Line(_) | Data::Lines => Data::Lines,
+                    };
+                }
             }
+            Some(b'e') => {
+                if let Some(value) = value_of(line, b"event") {
+                    fields.event = Some(start + value..start + line.len());
+                }
+            }
+            Some(b'i') => {
+                if let Some(value) = value_of(line, b"id")
+                    && memchr::memchr(0, line).is_none()
+                {
+                    fields.id = Some(start + value..start + line.len());
+                }
+            }
+            Some(b'r') => {
+                if let Some(value) = value_of(line, b"retry")
+                    && let Some(time) = reconnection_time(&line[value..])
+                {
+                    self.retry = Some(time);
+                }
+            }
+            _ => {}
         }
-        _ => {}
+    }
+}
+
+/// Where the value of a field begins, if the line is of this field: after the colon and one space.
+fn value_of(line: &[u8], name: &[u8]) -> Option<usize> {
+    match line.strip_prefix(name)? {
+        [] => Some(line.len()),
+        [b':', b' ', ..] => Some(name.len() + 2),
+        [b':', ..] => Some(name.len() + 1),
+        _ => None,
     }
 }
 
 /// WHATWG: a value of ASCII digits only is the reconnection time in milliseconds.
-fn reconnection_time(value: &[u8]) -> Option<Duration> {
-    let digits = value.strip_prefix(b" ").unwrap_or(value);
+fn reconnection_time(digits: &[u8]) -> Option<Duration> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }

@@ -1,13 +1,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use bytes::Bytes;
-
 use super::*;
 
-fn frames(text: &'static [u8]) -> Vec<Frame> {
+fn frames(text: &[u8]) -> Vec<Frame<'static>> {
     let mut frames = Vec::new();
     Decoder::default()
-        .push(&Bytes::from_static(text), |frame| frames.push(frame))
+        .push(text, |frame| frames.push(frame.into_owned()))
         .unwrap();
     frames
 }
@@ -16,9 +14,9 @@ fn frames(text: &'static [u8]) -> Vec<Frame> {
 fn t12_a_block_without_data_gets_through_with_its_event_and_says_that_it_has_none() {
     let found = frames(b"event: end\n\n");
     assert_eq!(found.len(), 1);
-    assert_eq!((found[0].event.as_str(), found[0].has_data), ("end", false));
+    assert_eq!((found[0].event.as_ref(), found[0].has_data), ("end", false));
     let found = frames(b"event: end\ndata\n\n");
-    assert_eq!((found[0].event.as_str(), found[0].has_data), ("end", true));
+    assert_eq!((found[0].event.as_ref(), found[0].has_data), ("end", true));
 }
 
 #[test]
@@ -31,22 +29,17 @@ fn t24_the_id_of_a_block_without_data_gets_through_and_no_id_is_not_an_empty_one
 #[test]
 fn t25_retry_counts_at_its_line_also_when_the_block_never_ends() {
     let mut decoder = Decoder::default();
-    decoder
-        .push(&Bytes::from_static(b"retry: 250\ndata: x"), |_| ())
-        .unwrap();
+    decoder.push(b"retry: 250\ndata: x", |_| ()).unwrap();
     assert_eq!(decoder.retry(), Some(Duration::from_millis(250)));
     decoder
-        .push(
-            &Bytes::from_static(b"\nretry: +1\nretry: 99999999999999999999\n"),
-            |_| (),
-        )
+        .push(b"\nretry: +1\nretry: 99999999999999999999\n", |_| ())
         .unwrap();
     assert_eq!(decoder.retry(), Some(Duration::from_millis(u64::MAX)));
 }
 
 #[test]
 fn t27_an_event_over_the_limit_is_refused_by_name_and_one_at_the_limit_is_not() {
-    let event = |size: usize| Bytes::from(format!("data: {}\n\n", "x".repeat(size)));
+    let event = |size: usize| format!("data: {}\n\n", "x".repeat(size)).into_bytes();
     let limit = 1024;
     // The limit counts the block's bytes: the field's name and the line end, too.
     let fits = limit - "data: \n".len();
@@ -62,7 +55,7 @@ fn t27_an_event_over_the_limit_is_refused_by_name_and_one_at_the_limit_is_not() 
     assert!(error.to_string().contains("1024 bytes"));
 
     let mut endless = Decoder::with_limit(limit);
-    let read = Bytes::from("x".repeat(100));
+    let read = [b'x'; 100];
     let refused = (0..20).position(|_| endless.push(&read, |_| ()).is_err());
     assert_eq!(
         refused,
@@ -78,7 +71,7 @@ fn an_event_of_many_lines_costs_no_more_than_its_size() {
     let text = format!("{}\n", "data: 0123456789\n".repeat(lines));
     let mut length = 0;
     Decoder::default()
-        .push(&Bytes::from(text), |frame| length = frame.data.len())
+        .push(text.as_bytes(), |frame| length = frame.data.len())
         .unwrap();
     assert_eq!(length, lines * 11 - 1);
 }

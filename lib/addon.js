@@ -1,0 +1,142 @@
+// The native addon of this platform, or one error that says why there is none and what to do. The
+// generated loader (`binding.js`) tries every name it knows and reports each failure; a user needs the
+// one that matters.
+"use strict";
+
+const { existsSync } = require("node:fs");
+const path = require("node:path");
+
+/** The platforms that the package is published for, in the names that npm/ has. */
+const PLATFORMS = [
+  "darwin-arm64",
+  "darwin-x64",
+  "linux-arm64-gnu",
+  "linux-arm64-musl",
+  "linux-x64-gnu",
+  "linux-x64-musl",
+  "win32-arm64-msvc",
+  "win32-x64-msvc",
+];
+
+/**
+ * @typedef {object} Machine
+ * @property {string} platform `process.platform`
+ * @property {string} arch `process.arch`
+ * @property {string | undefined} glibc the version of glibc that Node runs on
+ */
+
+/** @returns {Machine} */
+function thisMachine() {
+  const { platform, arch } = process;
+  const report =
+    platform === "linux" ? /** @type {any} */ (process.report?.getReport()) : undefined;
+  return { platform, arch, glibc: report?.header?.glibcVersionRuntime };
+}
+
+/**
+ * @param {Machine} machine
+ * @returns {string} as in {@link PLATFORMS}
+ */
+function platformName({ platform, arch, glibc }) {
+  const abis = { linux: glibc === undefined ? "-musl" : "-gnu", win32: "-msvc" };
+  return `${platform}-${arch}${Reflect.get(abis, platform) ?? ""}`;
+}
+
+/**
+ * What a user is told instead of the loader's own words.
+ * @param {Machine} machine
+ * @param {string | undefined} installed the addon's file, if there is one for this machine
+ * @param {unknown} error what the loader threw
+ * @returns {string}
+ */
+function explain(machine, installed, error) {
+  const name = platformName(machine);
+  const libc = machine.platform === "linux" ? `, ${libcName(machine)}` : "";
+  const here = `${machine.platform} ${machine.arch}${libc}`;
+  if (!PLATFORMS.includes(name)) {
+    return (
+      `arkor has no native engine for ${here}. There is one for ${PLATFORMS.join(", ")}. ` +
+      "Elsewhere, build it from the sources: `npm run build` in a checkout of arkor, with Rust."
+    );
+  }
+  if (installed === undefined) {
+    return (
+      `arkor's native engine for ${here} is not installed: @arkor/arkor-${name} is missing. ` +
+      "npm leaves it out with --omit=optional, and when node_modules was installed on another " +
+      "platform. Delete node_modules and run `npm install --include=optional` on this machine; in " +
+      "a checkout of arkor, `npm run build`."
+    );
+  }
+  const needs = machine.glibc === undefined ? "" : " It needs glibc 2.28 or later.";
+  return (
+    `arkor's native engine for ${here} is installed, but can't be loaded: ` +
+    `${reason(error, installed)}.${needs} Delete node_modules and run \`npm install\` on this machine.`
+  );
+}
+
+/** @param {Machine} machine */
+function libcName({ glibc }) {
+  return glibc === undefined ? "musl" : `glibc ${glibc}`;
+}
+
+/**
+ * The dynamic linker's own words about a file, among those of every file that was tried.
+ * @param {unknown} error
+ * @param {string} file
+ * @returns {string}
+ */
+function reason(error, file) {
+  const base = path.basename(file);
+  let last = "";
+  for (let at = /** @type {any} */ (error); at instanceof Error; at = at.cause) {
+    const words = at.message.split("\n", 1)[0];
+    if (at.message.includes(base) && !words.startsWith("Cannot find module")) return words;
+    last = words;
+  }
+  return last;
+}
+
+/**
+ * @param {string} name
+ * @returns {string | undefined} the addon's file of a platform: built in a checkout, or installed
+ */
+function installedAddon(name) {
+  const file = `arkor.${name}.node`;
+  const built = path.join(__dirname, "..", file);
+  if (existsSync(built)) return built;
+  try {
+    return require.resolve(`@arkor/arkor-${name}/package.json`).replace(/package\.json$/, file);
+  } catch {
+    return undefined;
+  }
+}
+
+/** @typedef {typeof import("../binding.js")} Binding */
+
+/** @type {Binding | undefined} */
+let loaded;
+
+/** @returns {Binding} */
+function load() {
+  try {
+    return require("../binding.js");
+  } catch (error) {
+    const machine = thisMachine();
+    throw new Error(explain(machine, installedAddon(platformName(machine)), error));
+  }
+}
+
+/**
+ * The addon, loaded when it is first used: Node 20 reports an error that a CommonJS module throws while
+ * an ES module imports it a second time, as uncaught, after it was caught.
+ */
+const binding = /** @type {Binding} */ (
+  new Proxy(Object.create(null), {
+    get(_, name) {
+      loaded ??= load();
+      return Reflect.get(loaded, name);
+    },
+  })
+);
+
+module.exports = { PLATFORMS, binding, explain, platformName };

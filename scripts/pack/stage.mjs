@@ -1,0 +1,122 @@
+// Everything that is published, laid out as it is published: `arkor`, `@arkor/local`, and for each
+// platform the two packages that hold a binary.
+import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { root } from "../steps.mjs";
+import { linkedCrates, metadata, notices } from "./notices.mjs";
+import { localBinary, platforms, readManifest, TRIPLES, writeManifest } from "./platforms.mjs";
+
+/**
+ * @typedef {object} Binaries
+ * @property {string} platform
+ * @property {string} addon
+ * @property {string} local
+ */
+
+/**
+ * The platforms whose binaries were built here.
+ * @returns {Binaries[]}
+ */
+export function builtHere() {
+  return platforms()
+    .map((platform) => ({
+      platform,
+      addon: path.join(root, `arkor.${platform}.node`),
+      local: path.join(root, "local/bin", localBinary(platform)),
+    }))
+    .filter(({ addon, local }) => existsSync(addon) && existsSync(local));
+}
+
+/**
+ * The manifest that is published, of the one that the checkout has: without what only a checkout
+ * needs, and with the packages of the platforms, which can't be asked for before they exist.
+ * @param {Record<string, any>} manifest
+ * @param {string} prefix of the platforms' packages
+ * @param {string | undefined} repository
+ * @returns {Record<string, any>}
+ */
+export function publishedManifest(manifest, prefix, repository) {
+  const { scripts, devDependencies, napi, ...rest } = manifest;
+  const names = platforms().map((platform) => [`${prefix}-${platform}`, manifest.version]);
+  return { ...rest, ...at(repository), optionalDependencies: Object.fromEntries(names) };
+}
+
+/**
+ * npm's provenance wants the repository that the workflow runs in.
+ * @param {string | undefined} repository
+ * @returns {Record<string, any>}
+ */
+function at(repository) {
+  return repository === undefined ? {} : { repository: { type: "git", url: repository } };
+}
+
+/**
+ * Lays a package out.
+ * @param {string} from
+ * @param {string} to
+ * @param {Record<string, any>} manifest
+ */
+function layOut(from, to, manifest) {
+  mkdirSync(to, { recursive: true });
+  for (const entry of manifest.files) {
+    const source = path.join(from, entry);
+    if (existsSync(source)) cpSync(source, path.join(to, entry), { recursive: true });
+  }
+  cpSync(path.join(from, "README.md"), path.join(to, "README.md"));
+  cpSync(path.join(root, "LICENSE"), path.join(to, "LICENSE"));
+  writeManifest(path.join(to, "package.json"), manifest);
+}
+
+/**
+ * Lays out the packages of these platforms, and the two that ask for them.
+ * @param {string} out emptied first
+ * @param {Binaries[]} binaries
+ * @param {string | undefined} repository
+ * @returns {string[]} the directories, in the order in which they have to be published
+ */
+export function stage(out, binaries, repository) {
+  rmSync(out, { recursive: true, force: true });
+  const staged = [];
+  for (const { platform, addon, local } of binaries) {
+    const graph = metadata(TRIPLES[platform]);
+    const [engine, backend] = [`arkor-${platform}`, `local-${platform}`];
+    layOutBinary(path.join(root, "npm", platform), path.join(out, engine), {
+      file: addon,
+      mode: 0o644,
+      notices: notices("The native engine of arkor", linkedCrates(graph, "arkor")),
+      repository,
+    });
+    layOutBinary(path.join(root, "local/npm", platform), path.join(out, backend), {
+      file: local,
+      // A build's artefact that went over the network has lost it.
+      mode: 0o755,
+      notices: notices("arkor-local", linkedCrates(graph, "arkor-local")),
+      repository,
+    });
+    staged.push(path.join(out, engine), path.join(out, backend));
+  }
+  for (const [from, name, prefix] of [
+    [path.join(root, "local"), "local", "@arkor/local"],
+    [root, "arkor", "@arkor/arkor"],
+  ]) {
+    const manifest = readManifest(path.join(from, "package.json"));
+    const to = path.join(out, name);
+    layOut(from, to, publishedManifest(manifest, prefix, repository));
+    staged.push(to);
+  }
+  return staged;
+}
+
+/**
+ * @param {string} from
+ * @param {string} to
+ * @param {{ file: string, mode: number, notices: string, repository: string | undefined }} content
+ */
+function layOutBinary(from, to, { file, mode, notices: words, repository }) {
+  const manifest = { ...readManifest(path.join(from, "package.json")), ...at(repository) };
+  layOut(from, to, manifest);
+  const target = path.join(to, manifest.files[0]);
+  cpSync(file, target);
+  chmodSync(target, mode);
+  writeFileSync(path.join(to, "THIRD-PARTY-NOTICES.md"), words);
+}

@@ -1,0 +1,34 @@
+// `node scripts/release-check.mjs v1.2.3`: whether everything says that this is the version, and the
+// changelog has its day. The release workflow begins with it.
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { platforms, readManifest } from "./pack/platforms.mjs";
+import { crateVersion, releaseProblems } from "./pack/release.mjs";
+import { root, say } from "./steps.mjs";
+
+/** @param {string} file */
+const read = (file) => readFileSync(path.join(root, file), "utf8");
+
+const manifests = [
+  "package.json",
+  "package-lock.json",
+  "local/package.json",
+  ...platforms().flatMap((platform) => [
+    `npm/${platform}/package.json`,
+    `local/npm/${platform}/package.json`,
+  ]),
+];
+const problems = releaseProblems({
+  tag: process.argv[2] ?? "",
+  versions: {
+    ...Object.fromEntries(
+      manifests.map((file) => [file, readManifest(path.join(root, file)).version]),
+    ),
+    ...Object.fromEntries(
+      ["Cargo.toml", "local/Cargo.toml"].map((file) => [file, crateVersion(read(file))]),
+    ),
+  },
+  changelog: read("CHANGELOG.md"),
+});
+for (const problem of problems) say(`error: ${problem}`);
+process.exitCode = problems.length === 0 ? 0 : 1;

@@ -1,0 +1,55 @@
+// `npm run test:runtimes`: the contract's tests on every Node line that is supported, in worker
+// threads, and with the garbage collector exposed. Node lines other than the one that runs this come as
+// npm packages. `npm run try` tells what works on Bun and Deno.
+import { spawnSync } from "node:child_process";
+import path from "node:path";
+import { root, say } from "./steps.mjs";
+
+const LINES = ["20", "22", "24"];
+const VITEST = path.join(root, "node_modules/vitest/vitest.mjs");
+
+/** Everything that goes through the engine; what is about packing or the command is not. */
+const NAMES = ["abort", "callback-errors", "client", "dispatch", "infer", "lifecycle", "reconnect"];
+const FILES = [...NAMES, "identity", "runtimes"].map((name) => `__test__/${name}.test.ts`);
+/** `os.homedir()` does not see a worker's `process.env`, by which these tests move the home. */
+const IN_A_WORKER = FILES.filter((file) => !file.includes("identity"));
+
+const node = process.version.slice(1).split(".")[0];
+const runs = [
+  ...LINES.map((line) => ({
+    name: `Node ${line}`,
+    command:
+      line === node
+        ? [process.execPath]
+        : ["npx", "--yes", "--package", `node@${line}`, "--", "node"],
+    args: FILES,
+  })),
+  {
+    name: "worker threads",
+    command: [process.execPath],
+    args: ["--pool=threads", ...IN_A_WORKER],
+  },
+  {
+    name: "--expose-gc",
+    command: [process.execPath],
+    args: FILES,
+    env: { NODE_OPTIONS: "--expose-gc" },
+  },
+];
+
+const failed = [];
+for (const { name, command, args, env } of runs) {
+  say(`\n== ${name}`);
+  const [program, ...before] = command;
+  const { status, error } = spawnSync(program, [...before, VITEST, "run", ...args], {
+    cwd: root,
+    stdio: "inherit",
+    env: { ...process.env, ...env },
+    // npx is a script on Windows.
+    shell: process.platform === "win32" && program === "npx",
+  });
+  if (error) say(`error: ${program} could not be started: ${error.message}`);
+  if (status !== 0) failed.push(name);
+}
+say(failed.length === 0 ? `\nAll ${runs.length} pass.` : `\nFailed: ${failed.join(", ")}`);
+process.exitCode = failed.length === 0 ? 0 : 1;

@@ -1,0 +1,61 @@
+// `npm run try -- [--dist DIR] [--basic] [--train]`: installs the packed tarballs into clean projects
+// and tries them there, as their users do. `--basic` leaves out what needs further tools; `--train`
+// also trains with the packed local backend. Needs nothing but Node and npm, so that it runs in a bare
+// container; prints a table, exits with 1 when a trial fails.
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import { root, say } from "./steps.mjs";
+import { startBackend } from "./try/backend.mjs";
+import { attempt, execute, install } from "./try/project.mjs";
+import { startRegistry } from "./try/registry.mjs";
+import { MORE_TRIALS, TRAINING, TRIALS } from "./try/trials.mjs";
+
+const { values: flags } = parseArgs({
+  options: {
+    dist: { type: "string", default: path.join(root, "dist") },
+    basic: { type: "boolean", default: false },
+    train: { type: "boolean", default: false },
+  },
+});
+
+const { output: upstream } = await execute(root, ["npm", "config", "get", "registry"]);
+const registry = await startRegistry(path.resolve(flags.dist), { upstream: upstream.trim() });
+const backend = await startBackend();
+const home = mkdtempSync(path.join(tmpdir(), "arkor-try-"));
+let failures = 0;
+/** @type {string[]} */
+const rows = [];
+
+const trials = flags.basic
+  ? TRIALS.filter(({ needs }) => Object.keys(needs).length === 0)
+  : [...TRIALS, ...MORE_TRIALS];
+if (flags.train) trials.push(TRAINING);
+for (const [index, trial] of trials.entries()) {
+  const cwd = path.join(home, String(index));
+  mkdirSync(cwd);
+  const needs = Object.entries(trial.needs).map(([name, range]) => `${name}@${range}`);
+  const packages = ["arkor", ...(trial === TRAINING ? ["@arkor/local"] : []), ...needs];
+  const installed = await install(cwd, packages, registry.url);
+  const { passed, output } =
+    installed.code === 0
+      ? await attempt(trial, cwd, backend.env, (tool) => [
+          path.join(cwd, "node_modules/.bin", tool),
+        ])
+      : { passed: false, output: installed.output };
+  rows.push(`| ${trial.name} | ${passed ? "works" : "fails"} |`);
+  say(`${passed ? "works" : "FAILS"}: ${trial.name}`);
+  if (!passed) {
+    failures++;
+    say(output);
+  }
+}
+registry.close();
+backend.close();
+rmSync(home, { recursive: true, force: true });
+const { platform, arch, version } = process;
+process.stdout.write(
+  `| ${platform} ${arch}, Node ${version} | |\n| --- | --- |\n${rows.join("\n")}\n`,
+);
+process.exitCode = failures === 0 ? 0 : 1;

@@ -1,0 +1,81 @@
+// A clean project, and a trial in it.
+import { spawn } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
+
+/** @typedef {import("./trials.mjs").Trial} Trial */
+
+/**
+ * Runs a program; `output` is what it wrote, on stdout and stderr.
+ * @param {string} cwd
+ * @param {string[]} command
+ * @param {Record<string, string | undefined>} env
+ * @returns {Promise<{ code: number | null, output: string, stdout: string }>}
+ */
+export function execute(cwd, [program, ...args], env = {}) {
+  // npm and what it installs are scripts on Windows, which only a shell can start.
+  const shell = process.platform === "win32" && program !== process.execPath;
+  const child = spawn(program, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+    shell,
+  });
+  let [output, stdout] = ["", ""];
+  child.stdout?.setEncoding("utf8").on("data", (text) => {
+    output += text;
+    stdout += text;
+  });
+  child.stderr?.setEncoding("utf8").on("data", (text) => {
+    output += text;
+  });
+  return new Promise((resolve) => {
+    child.once("error", (error) => resolve({ code: null, output: error.message, stdout }));
+    child.once("close", (code) => resolve({ code, output, stdout }));
+  });
+}
+
+/**
+ * @param {string} cwd
+ * @param {Record<string, string>} files
+ */
+export function writeFiles(cwd, files) {
+  for (const [file, content] of Object.entries(files)) {
+    const target = path.join(cwd, file);
+    mkdirSync(path.dirname(target), { recursive: true });
+    writeFileSync(target, content);
+  }
+}
+
+/**
+ * Installs packages into an empty directory, with a cache of its own and no install scripts.
+ * @param {string} cwd
+ * @param {string[]} packages
+ * @param {string} registry
+ */
+export async function install(cwd, packages, registry) {
+  writeFiles(cwd, { "package.json": '{ "name": "clean", "private": true, "version": "1.0.0" }\n' });
+  const flags = ["--no-audit", "--no-fund", "--ignore-scripts", "--cache=.npm-cache"];
+  // The registry is on this machine, whatever proxy the environment names.
+  flags.push(`--registry=${registry}`, "--noproxy=127.0.0.1");
+  return execute(cwd, ["npm", "install", ...flags, ...packages]);
+}
+
+/**
+ * @param {Trial} trial
+ * @param {string} cwd
+ * @param {Record<string, string>} env what points arkor at a backend
+ * @param {(tool: string) => string[]} find the command of a tool
+ * @returns {Promise<{ passed: boolean, output: string }>}
+ */
+export async function attempt(trial, cwd, env, find) {
+  writeFiles(cwd, trial.files);
+  let output = "";
+  for (const [tool, ...args] of trial.commands) {
+    const command = tool === "node" ? [process.execPath] : find(tool);
+    const result = await execute(cwd, [...command, ...args], env);
+    output += `$ ${[tool, ...args].join(" ")}\n${result.output}`;
+    if (result.code !== 0) return { passed: false, output };
+  }
+  return { passed: trial.prints.test(output), output };
+}

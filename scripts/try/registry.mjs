@@ -1,0 +1,93 @@
+// A registry on 127.0.0.1 for the packages that were packed here, so that `npm install arkor` is
+// tried as it will be, with the platform's package chosen by npm. What it has not, it hands out from a
+// node_modules directory (then an installation needs no network at all) or leaves to another registry.
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import path from "node:path";
+
+/** @typedef {{ manifest: Record<string, any>, tarball: () => Buffer }} Entry */
+
+/**
+ * @param {string} dist what `npm run pack` wrote
+ * @returns {Map<string, Entry>}
+ */
+function packed(dist) {
+  const entries = new Map();
+  for (const directory of readdirSync(path.join(dist, "packages"))) {
+    const manifest = JSON.parse(
+      readFileSync(path.join(dist, "packages", directory, "package.json"), "utf8"),
+    );
+    const file = `${manifest.name.replace("@", "").replace("/", "-")}-${manifest.version}.tgz`;
+    const tarball = () => readFileSync(path.join(dist, "tarballs", file));
+    entries.set(manifest.name, { manifest, tarball });
+  }
+  return entries;
+}
+
+/**
+ * @param {string} name
+ * @param {string} modules
+ * @returns {Entry | undefined}
+ */
+function installedPackage(name, modules) {
+  const directory = path.join(modules, name);
+  const file = path.join(directory, "package.json");
+  if (!existsSync(file)) return undefined;
+  const tarball = () => {
+    const args = ["-czf", "-", "-C", path.dirname(directory), path.basename(directory)];
+    return spawnSync("tar", args, { maxBuffer: 256 * 1024 * 1024 }).stdout;
+  };
+  return { manifest: JSON.parse(readFileSync(file, "utf8")), tarball };
+}
+
+/**
+ * @param {string} dist what `npm run pack` wrote
+ * @param {object} rest where everything else comes from
+ * @param {string} [rest.installed] a node_modules directory
+ * @param {string} [rest.upstream] a registry's URL
+ * @returns {Promise<{ url: string, fetched: string[], close: () => void }>} and whose tarballs were fetched
+ */
+export async function startRegistry(dist, { installed, upstream }) {
+  const entries = packed(dist);
+  /** @type {string[]} */
+  const fetched = [];
+  const server = createServer((request, response) => {
+    const target = decodeURIComponent(request.url ?? "/").slice(1);
+    const [name, isTarball] = target.endsWith("/-/tarball")
+      ? [target.slice(0, -"/-/tarball".length), true]
+      : [target, false];
+    const entry = entries.get(name) ?? (installed && installedPackage(name, installed));
+    if (!entry && upstream && !name.startsWith("@arkor/")) {
+      response.writeHead(302, { location: new URL(request.url ?? "/", upstream).href }).end();
+      return;
+    }
+    if (!entry) {
+      response.writeHead(404, { "content-type": "application/json" }).end('{"error":"not found"}');
+      return;
+    }
+    entries.set(name, entry);
+    const bytes = entry.tarball();
+    if (isTarball) {
+      fetched.push(name);
+      response.writeHead(200, { "content-type": "application/octet-stream" }).end(bytes);
+      return;
+    }
+    const { version } = entry.manifest;
+    const integrity = `sha512-${createHash("sha512").update(bytes).digest("base64")}`;
+    const dist = { tarball: `${url}/${name}/-/tarball`, integrity };
+    const packument = {
+      name,
+      "dist-tags": { latest: version },
+      versions: { [version]: { ...entry.manifest, dist } },
+    };
+    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(packument));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  const url = `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
+  return { url, fetched, close: () => server.close() };
+}

@@ -1,0 +1,188 @@
+//! Blocks of the stream, in order, laid out as their events cross to JavaScript: a row of numbers
+//! for each event, and JSON text for what is no number.
+//!
+//! An event is laid out once, when it is decoded; nothing is rearranged on its way to the callback.
+
+use std::ops::Range;
+
+use crate::event::{Event, Meaning};
+
+/// A batch ends at this many events, so that the process's timers and sockets get their turn
+/// between batches also in a flood (T8).
+pub const MOST_EVENTS: usize = 256;
+/// Or at about this many bytes.
+pub const MOST_BYTES: usize = 64 * 1024;
+
+/// The numbers of one event: flags, step, and the five metrics. Read by `lib/dispatch.js`.
+pub const COLUMNS: usize = 7;
+/// Flags: the event's kind, 0 to 4; then whether it has an id; then which metrics are numbers.
+const HAS_ID: u32 = 1 << 3;
+const FIRST_METRIC: u32 = 1 << 4;
+
+/// The events of a batch, as they cross.
+#[derive(Debug, Default, PartialEq)]
+pub struct Events {
+    /// [`COLUMNS`] numbers for each event.
+    pub columns: Vec<f64>,
+    /// For each event that is no log, its detail as JSON text.
+    pub texts: Vec<String>,
+}
+
+/// What the last block of a batch means to the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Last {
+    /// A terminal event.
+    Terminal,
+    /// `event: end`.
+    End,
+}
+
+/// One block; its event, if it has one, is a row of [`Events`].
+struct Block {
+    /// Its id's place in [`Batch::ids`].
+    id: Option<Range<usize>>,
+    role: Role,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// It runs no callback and counts for nothing but its id.
+    Passed,
+    /// A data event that runs no callback.
+    Unknown,
+    /// An event for a callback.
+    Dispatched,
+}
+
+/// Some blocks in a row.
+#[derive(Default)]
+pub struct Batch {
+    events: Events,
+    blocks: Vec<Block>,
+    ids: String,
+    text_bytes: usize,
+    last: Option<Last>,
+}
+
+impl Batch {
+    /// Appends a block.
+    pub fn push(&mut self, id: Option<&str>, meaning: Meaning) {
+        let role = match meaning {
+            Meaning::Nothing => Role::Passed,
+            Meaning::End => {
+                self.last = Some(Last::End);
+                Role::Passed
+            }
+            Meaning::Data(Event::Unknown) => Role::Unknown,
+            Meaning::Data(event) => {
+                if event.is_terminal() {
+                    self.last = Some(Last::Terminal);
+                }
+                self.lay_out(event, id.is_some_and(|id| !id.is_empty()));
+                Role::Dispatched
+            }
+        };
+        let id = id.map(|id| {
+            let start = self.ids.len();
+            self.ids.push_str(id);
+            start..self.ids.len()
+        });
+        self.blocks.push(Block { id, role });
+    }
+
+    /// Whether the next block belongs to another batch.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.last.is_some()
+            || self.events.columns.len() >= MOST_EVENTS * COLUMNS
+            || self.bytes() >= MOST_BYTES
+    }
+
+    /// Roughly what the batch holds in memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.blocks.len() * size_of::<Block>()
+            + self.events.columns.len() * size_of::<f64>()
+            + self.ids.len()
+            + self.text_bytes
+    }
+
+    /// Takes the events out, on their way to the callbacks.
+    #[must_use]
+    pub fn take_events(&mut self) -> Events {
+        std::mem::take(&mut self.events)
+    }
+
+    /// What the last block means to the run, if anything.
+    #[must_use]
+    pub fn last(&self) -> Option<Last> {
+        self.last
+    }
+
+    /// How many blocks there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// The block of the event `index`; [`Self::len`] if there is none.
+    #[must_use]
+    pub fn block_of(&self, index: usize) -> usize {
+        let blocks = self.blocks.iter().enumerate();
+        let mut dispatched = blocks.filter(|(_, block)| block.role == Role::Dispatched);
+        dispatched
+            .nth(index)
+            .map_or(self.blocks.len(), |(at, _)| at)
+    }
+
+    /// The last id among the blocks before `end`, if one of them has one.
+    #[must_use]
+    pub fn last_id(&self, end: usize) -> Option<&str> {
+        let place = self.blocks[..end]
+            .iter()
+            .rev()
+            .find_map(|block| block.id.clone())?;
+        Some(&self.ids[place])
+    }
+
+    /// Whether a data event is among the blocks before `end`.
+    #[must_use]
+    pub fn has_data(&self, end: usize) -> bool {
+        self.blocks[..end]
+            .iter()
+            .any(|block| block.role != Role::Passed)
+    }
+
+    fn lay_out(&mut self, event: Event, has_id: bool) {
+        let id = if has_id { HAS_ID } else { 0 };
+        match event {
+            Event::Log(log) => {
+                let mut flags = id;
+                let mut row = [0.0; COLUMNS];
+                row[1] = log.step;
+                for (index, metric) in log.metrics.into_iter().enumerate() {
+                    if let Some(number) = metric {
+                        flags |= FIRST_METRIC << index;
+                        row[2 + index] = number;
+                    }
+                }
+                row[0] = f64::from(flags);
+                self.events.columns.extend_from_slice(&row);
+            }
+            Event::Started(text) => self.lay_out_text(id | 1, f64::NAN, text),
+            Event::Checkpoint { step, detail } => self.lay_out_text(id | 2, step, detail),
+            Event::Completed(text) => self.lay_out_text(id | 3, f64::NAN, text),
+            Event::Failed(text) => self.lay_out_text(id | 4, f64::NAN, text),
+            Event::Unknown => {}
+        }
+    }
+
+    fn lay_out_text(&mut self, flags: u32, step: f64, text: String) {
+        let mut row = [0.0; COLUMNS];
+        row[0] = f64::from(flags);
+        row[1] = step;
+        self.events.columns.extend_from_slice(&row);
+        self.text_bytes += text.len();
+        self.events.texts.push(text);
+    }
+}
