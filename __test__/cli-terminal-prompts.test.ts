@@ -82,6 +82,13 @@ describe("arkor login", () => {
   });
 });
 
+it.each([{ CI: "1" }, { TERM: "dumb" }])("with %j nothing is asked", async (env) => {
+  const backend = await issuing();
+  const terminal = arkorAt(["login"], new Project().at(backend, env));
+  expect(await terminal.exit).toBe(0);
+  expect(terminal.screen).toMatch(/^Signed in anonymously, as org-1\./);
+});
+
 describe("arkor logout", () => {
   it("asks, and Enter alone keeps the credentials", async () => {
     const backend = await issuing();

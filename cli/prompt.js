@@ -5,8 +5,8 @@ const { Left } = require("./errors.js");
 
 /** @returns {boolean} whether somebody can answer */
 function canAsk(env = process.env) {
-  // A CI's terminal is nobody's.
-  return Boolean(process.stdin.isTTY && process.stderr.isTTY && !env.CI);
+  // A CI's terminal is nobody's, and a dumb one can't show a choice.
+  return Boolean(process.stdin.isTTY && process.stderr.isTTY && !env.CI && env.TERM !== "dumb");
 }
 
 /** On stderr, so that stdout stays what scripts read. */
