@@ -15,8 +15,8 @@ it("once says that the run goes on and how to cancel it, and exits with 130", as
   const { code, stdout, stderr } = await running.exit;
   expect(code).toBe(130);
   expect(stderr).toBe(
-    "Stopped watching. Job job-1 goes on in the cloud; to cancel it, press Ctrl-C again within 3 s, " +
-      "or use the dashboard.\n",
+    "Stopped watching; job job-1 goes on. To watch it again: arkor attach job-1. " +
+      "To cancel it: Ctrl-C again within 3 s, or arkor cancel job-1.\n",
   );
   expect(stdout).not.toContain("cancel was called");
 });

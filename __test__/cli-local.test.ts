@@ -195,3 +195,55 @@ describe("the end of the command", () => {
     expect(running.stdout).toBe("");
   });
 });
+
+describe("arkor local", () => {
+  const serve = (
+    project: Project,
+    { args = [], mode }: { args?: string[]; mode?: string } = {},
+  ) => {
+    const env = { ARKOR_LOCAL_BIN: FAKE, FAKE_BACKEND: mode, ARKOR_LOCAL_TOKEN: undefined };
+    return arkor(["local", ...args], { ...project, env });
+  };
+
+  it("prints the URL and how to point a project at it, and ends with Ctrl-C", async () => {
+    const running = serve(new Project(), { args: ["--base-model", "m"] });
+    const [, pid, port, token] = await running.until("stderr", IS_READY);
+    await running.until("stdout", /Ctrl-C ends it\.\n/);
+    expect(running.stdout).toBe(
+      `The local backend is ready at http://127.0.0.1:${port}\n` +
+        "To train there from a project, in another terminal:\n" +
+        `  export ARKOR_CLOUD_API_URL=http://127.0.0.1:${port}\n` +
+        `  export ARKOR_LOCAL_TOKEN=${token}\n` +
+        "  arkor start\nCtrl-C ends it.\n",
+    );
+    running.kill("SIGINT");
+    expect((await running.exit).code).toBe(0);
+    expect(isAlive(Number(pid))).toBe(false);
+  });
+
+  it("takes the port that it is given, and names one that is in use", async () => {
+    const port = await portInUse();
+    const { code, stderr } = await serve(new Project(), { args: ["--port", String(port)] }).exit;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(new RegExp(`^error: Port ${port} is in use\\.`));
+  });
+
+  it("does not wait for a backend that will not end after a second Ctrl-C", async () => {
+    const running = serve(new Project(), { mode: "stubborn" });
+    const [, pid] = await running.until("stderr", IS_READY);
+    await running.until("stdout", /Ctrl-C ends it\.\n/);
+    running.kill("SIGINT");
+    await running.until("stderr", /Ending the backend/);
+    running.kill("SIGINT");
+    expect((await running.exit).code).toBe(0);
+    expect(isAlive(Number(pid))).toBe(false);
+  });
+
+  it("gives up with 1 when the backend dies again and again", async () => {
+    const { code, stderr } = await serve(new Project(), { mode: "dying" }).exit;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /\nerror: arkor-local ended with code 7, after 3 restarts; giving up\.\n$/,
+    );
+  });
+});

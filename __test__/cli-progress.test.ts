@@ -1,6 +1,7 @@
-// What is seen of a run while it goes on: the live line of a terminal, the plain lines of a log.
+// What is seen of a run while it goes on: the live block of a terminal, the plain lines of a log.
+import { stripVTControlCharacters } from "node:util";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { LiveLine } from "../cli/live-line.js";
+import { LiveBlock } from "../cli/live-block.js";
 import { formatDuration, Progress, sparkline } from "../cli/progress.js";
 import { Reporter } from "../cli/reporter.js";
 import { asStream, Screen } from "./cli-support/screen.ts";
@@ -15,6 +16,9 @@ const log = (step: number, fields: Record<string, number | null> = {}) => ({
   samplesPerSecond: null,
   ...fields,
 });
+
+const shown = (progress: Progress, columns: number) =>
+  progress.block(columns, NO_PAINT).map(({ text }) => text);
 
 describe("the text", () => {
   it("names what is known, in a fixed order, with the time left at the pace so far", () => {
@@ -47,27 +51,46 @@ describe("the text", () => {
     progress.logged(log(1, { loss: 1 }), 0);
     progress.logged(log(2, { loss: Number.NaN }), 10);
     expect(progress.plain()).toBe("step 2  loss NaN");
-    expect(progress.line(80, NO_PAINT)).toBe("2  loss NaN  ▁");
+    expect(shown(progress, 80)).toEqual(["2", "loss NaN  ▁"]);
   });
 
-  it("draws a bar, the losses and the numbers on one line of a terminal", () => {
+  it("draws a bar, the losses and the numbers", () => {
     const progress = new Progress();
     progress.started({}, { totalSteps: 8 });
     for (const [index, loss] of [8, 6, 4, 1].entries()) {
-      progress.logged(log(index + 1, { loss, samplesPerSecond: 9.5 }), (index + 1) * 1000);
+      const metrics = { loss, evalLoss: 2, learningRate: 0.002, samplesPerSecond: 9.5 };
+      progress.logged(log(index + 1, metrics), (index + 1) * 1000);
     }
-    expect(progress.line(100, NO_PAINT)).toBe(
-      "██████████░░░░░░░░░░  4/8  loss 1.000  █▆▄▁  9.5 samples/s  eta 4s",
-    );
+    progress.reconnects = 2;
+    expect(shown(progress, 100)).toEqual([
+      "██████████░░░░░░░░░░  4/8  eta 4s",
+      "loss 1.000  █▆▄▁  eval 2.000  lr 2.0e-3  9.5 samples/s  2 reconnects",
+    ]);
+    expect(shown(progress, 40)).toEqual([
+      "██████████░░░░░░░░░░  4/8  eta 4s",
+      "loss 1.000  █▆▄▁  eval 2.000  lr 2.0e-3",
+      "9.5 samples/s  2 reconnects",
+    ]);
+    expect(shown(progress, 24)).toEqual([
+      "█████░░░░░  4/8  eta 4s",
+      "loss 1.000  █▆▄▁",
+      "eval 2.000  lr 2.0e-3",
+      "9.5 samples/s",
+      "2 reconnects",
+    ]);
   });
 
-  it.each([10, 25, 40, 60])("never fills a terminal of %i columns", (columns) => {
+  it.each([3, 10, 25, 40, 60])("never fills a terminal of %i columns", (columns) => {
     const progress = new Progress();
     progress.started({}, { totalSteps: 1000 });
     for (let step = 1; step <= 40; step += 1) {
       progress.logged(log(step, { loss: 1 / step, evalLoss: 1, samplesPerSecond: 5 }), step);
     }
-    expect(progress.line(columns, NO_PAINT).length).toBeLessThan(columns);
+    const lines = progress.block(columns, (_, text) => `\u001b[1m${text}\u001b[0m`);
+    for (const { text, width } of lines) {
+      expect(width).toBeLessThan(columns);
+      expect(stripVTControlCharacters(text)).toHaveLength(width);
+    }
   });
 
   it.each([
@@ -85,19 +108,21 @@ describe("the text", () => {
   });
 });
 
-describe("the live line", () => {
+describe("the live block", () => {
   beforeEach(
     () => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] }),
   );
   afterEach(() => void vi.useRealTimers());
 
-  function liveOn(streams: Screen[], text = "the line") {
+  const BLOCK = ["first line", "second line"];
+
+  function liveOn(streams: Screen[], lines: string[] = BLOCK) {
     const [terminal] = streams;
     if (!terminal) throw new Error("no terminal");
-    const live = new LiveLine({
+    const live = new LiveBlock({
       terminal: asStream(terminal),
       streams: streams.map(asStream),
-      render: () => text,
+      render: () => lines.map((text) => ({ text, width: text.length })),
     });
     live.update();
     vi.advanceTimersByTime(100);
@@ -107,12 +132,12 @@ describe("the live line", () => {
   it("stands below what is printed, whoever prints it", () => {
     const screen = new Screen();
     liveOn([screen]);
-    screen.write("first\n");
-    expect(screen.lines).toEqual(["first", ""]);
+    screen.write("one\n");
+    expect(screen.lines).toEqual(["one", ""]);
     vi.advanceTimersByTime(100);
-    screen.write("second\n");
+    screen.write("two\n");
     vi.advanceTimersByTime(100);
-    expect(screen.lines).toEqual(["first", "second", "the line"]);
+    expect(screen.lines).toEqual(["one", "two", ...BLOCK, ""]);
   });
 
   it("waits for the end of a line that is printed in parts", () => {
@@ -123,7 +148,7 @@ describe("the live line", () => {
     expect(screen.lines).toEqual(["half "]);
     screen.write(Buffer.from("a line\n"));
     vi.advanceTimersByTime(100);
-    expect(screen.lines).toEqual(["half a line", "the line"]);
+    expect(screen.lines).toEqual(["half a line", ...BLOCK, ""]);
   });
 
   it("makes way for a warning of Node's, which is written past the streams", () => {
@@ -134,8 +159,14 @@ describe("the live line", () => {
     makeWay?.(new Error("a warning"));
     expect(screen.lines).toEqual([""]);
     vi.advanceTimersByTime(100);
-    expect(screen.lines).toEqual(["the line"]);
+    expect(screen.lines).toEqual([...BLOCK, ""]);
     live.close();
+  });
+
+  it("is as high as the window at most, the cursor's row left out", () => {
+    const screen = new Screen({ rows: 2 });
+    liveOn([screen]);
+    expect(screen.lines).toEqual(["first line", ""]);
   });
 
   it("is redrawn at most ten times a second", () => {
@@ -147,7 +178,7 @@ describe("the live line", () => {
       vi.advanceTimersByTime(1);
     }
     // Both ends of the two seconds may have one.
-    expect(screen.raw.split("the line").length - 1).toBeLessThanOrEqual(21);
+    expect(screen.raw.split("first line").length - 1).toBeLessThanOrEqual(21);
   });
 
   it("is gone at the end, and the streams are as they were", () => {
@@ -158,6 +189,7 @@ describe("the live line", () => {
     vi.advanceTimersByTime(500);
     expect(screen.lines).toEqual(["after", ""]);
     expect(Object.hasOwn(screen, "write")).toBe(false);
+    expect(screen.listenerCount("resize")).toBe(0);
   });
 
   it("hands on what write gets and gives", () => {
@@ -227,7 +259,7 @@ describe("the reporter", () => {
     expect(stderr.lines[1]).toBe("reconnecting in 1.0 s: the stream has ended");
   });
 
-  it("colours the live line only where the terminal has colours", () => {
+  it("colours the live block only where the terminal has colours", () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     const [plain, coloured] = [new Screen(), new Screen({ colours: true })];
     for (const screen of [plain, coloured]) {

@@ -110,3 +110,24 @@ describe("arkor start --local", () => {
     expect(code).toBe(130);
   });
 });
+
+it("arkor local serves a project in another terminal: start, jobs and attach", async () => {
+  const project = new Project({ "src/arkor/index.ts": entry({ maxSteps: 2, saveSteps: 2 }) });
+  const serving = arkor(["local"], project);
+  const [, url, token] = await serving.until(
+    "stdout",
+    /ARKOR_CLOUD_API_URL=(\S+)\n.*ARKOR_LOCAL_TOKEN=(\S+)\n/,
+  );
+  const at = project.at({ url: url ?? "" }, { ARKOR_LOCAL_TOKEN: token });
+  const started = await arkor(["start"], at).exit;
+  expect(started.code).toBe(0);
+  const job = jobOf(started.stdout);
+  const listed = await arkor(["jobs", "--json"], at).exit;
+  expect(JSON.parse(listed.stdout)).toMatchObject([{ id: job, status: "completed" }]);
+  const attached = await arkor(["attach", job], at).exit;
+  expect(attached.code).toBe(0);
+  expect(attached.stdout).toContain("step=2 loss=");
+  expect((await arkor(["whoami"], at).exit).code).toBe(0);
+  serving.kill("SIGINT");
+  expect((await serving.exit).code).toBe(0);
+});

@@ -7,6 +7,20 @@ import { Project } from "./cli-support/project.ts";
 
 const manifest = JSON.parse(readFileSync(path.join(ROOT, "package.json"), "utf8"));
 
+const COMMANDS = [
+  "init",
+  "build",
+  "start",
+  "attach",
+  "jobs",
+  "cancel",
+  "local",
+  "login",
+  "logout",
+  "whoami",
+  "completion",
+];
+
 describe("arkor", () => {
   it.each([["--version"], ["-V"]])(
     "%s prints the package's version and nothing else",
@@ -24,14 +38,13 @@ describe("arkor", () => {
     const { code, stdout } = await arkor(args, new Project()).exit;
     expect(code).toBe(0);
     expect(stdout).toMatch(/^Usage: arkor /);
-    expect(stdout).toContain("start [options] [entry]");
-    expect(stdout).toContain("build [entry]");
+    for (const command of COMMANDS) expect(stdout).toMatch(new RegExp(`^ {2}${command}\\b`, "m"));
   });
 
-  it.each(["start", "build"])("%s --help shows an example", async (command) => {
+  it.each(COMMANDS)("%s --help shows an example", async (command) => {
     const { code, stdout } = await arkor([command, "--help"], new Project()).exit;
     expect(code).toBe(0);
-    expect(stdout).toMatch(new RegExp(`Example:\\n {2}\\$ arkor ${command} \\S`));
+    expect(stdout).toMatch(new RegExp(`Example:\\n {2}\\$ arkor ${command}\\b`));
   });
 
   it.each([

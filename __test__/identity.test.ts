@@ -258,7 +258,9 @@ describe("an OAuth token that has expired", () => {
     const server = await Backend.start();
     let n = 1;
     server.on("POST /oauth/token", ({ body }, response) => {
-      const { refresh_token, grant_type, client_id } = JSON.parse(body);
+      const { refresh_token, grant_type, client_id } = Object.fromEntries(
+        new URLSearchParams(body),
+      );
       expect([grant_type, client_id]).toEqual(["refresh_token", "client"]);
       if (refresh_token !== `refresh-${n}`) {
         return json(response, 403, { error_description: `seen ${refresh_token}` });

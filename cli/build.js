@@ -3,6 +3,7 @@
 
 const fs = require("node:fs");
 const path = require("node:path");
+const { isDeepStrictEqual } = require("node:util");
 const {
   ABSENT,
   digest,
@@ -59,7 +60,7 @@ async function build(entry, cwd = process.cwd()) {
     );
   }
   const out = pathsOf(cwd);
-  const result = await bundle(source, out.file, cwd);
+  const { result, sources } = await bundle(source, out.file, cwd);
   const code = result.outputFiles.find((file) => file.path === out.file);
   const map = result.outputFiles.find((file) => file.path === out.map);
   if (!code || !map) throw new Error("esbuild gave no bundle");
@@ -71,7 +72,6 @@ async function build(entry, cwd = process.cwd()) {
     throw new CliError(NOTHING_EXPORTED);
   }
 
-  const inputs = Object.keys(result.metafile.inputs).map((input) => path.resolve(cwd, input));
   fs.mkdirSync(out.directory, { recursive: true });
   writeAtomically(out.map, map.contents);
   writeAtomically(out.file, code.contents);
@@ -81,7 +81,7 @@ async function build(entry, cwd = process.cwd()) {
     arkor: version,
     entry: portable(cwd, source),
     bundle: digest(out.file),
-    sources: digestSources(cwd, inputs),
+    sources,
   };
   writeAtomically(out.record, `${JSON.stringify(record, null, 2)}\n`);
   return { file: out.file, shown: out.shown };
@@ -95,7 +95,7 @@ async function build(entry, cwd = process.cwd()) {
 async function bundle(source, outfile, cwd) {
   const esbuild = require("esbuild");
   try {
-    return await esbuild.build({
+    const context = await esbuild.context({
       absWorkingDir: cwd,
       entryPoints: [source],
       outfile,
@@ -109,12 +109,31 @@ async function bundle(source, outfile, cwd) {
       write: false,
       logLevel: "silent",
     });
+    // What goes in is known after a build only, and a source may have been saved since it was read.
+    // Digests that are the same before a build and after it are those of what that build has read.
+    let result = await context.rebuild();
+    let sources = digestSources(cwd, inputsOf(result, cwd));
+    for (;;) {
+      result = await context.rebuild();
+      const after = digestSources(cwd, inputsOf(result, cwd));
+      if (isDeepStrictEqual(after, sources)) return { result, sources };
+      sources = after;
+    }
   } catch (error) {
     throw new CliError(firstBuildError(error), { cause: error });
   } finally {
     // Its service is a process of its own, which would idle beside the whole training.
     await esbuild.stop();
   }
+}
+
+/**
+ * @param {{ metafile: import("esbuild").Metafile }} result
+ * @param {string} cwd
+ * @returns {string[]} absolute paths of the files that were read
+ */
+function inputsOf({ metafile }, cwd) {
+  return Object.keys(metafile.inputs).map((input) => path.resolve(cwd, input));
 }
 
 /**

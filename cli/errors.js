@@ -15,6 +15,16 @@ class CliError extends Error {
   }
 }
 
+/** A question was left with Ctrl-C or Escape: no error, and nothing was changed. */
+class Left extends Error {
+  name = "Left";
+  exitCode = 130;
+
+  constructor() {
+    super("Left as it was.");
+  }
+}
+
 /**
  * Joins the lines of a text, so that one error is one line in a log.
  * @param {string} text
@@ -64,4 +74,9 @@ function errorText(error, env = process.env) {
   return env.ARKOR_DEBUG === "1" ? `${line}\n${inspect(error)}` : line;
 }
 
-module.exports = { CliError, describe, errorText, oneLine };
+/** @param {{ message: string, sunset?: string | null }} notice what the backend says of this SDK */
+function deprecationText({ message, sunset }) {
+  return `warning: ${message}${sunset ? ` (it ends on ${sunset})` : ""}`;
+}
+
+module.exports = { CliError, Left, deprecationText, describe, errorText, oneLine };

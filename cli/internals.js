@@ -25,6 +25,9 @@ const INTERNALS = Symbol.for("arkor.internals");
 /**
  * @typedef {object} TrainerInternals
  * @property {(value: boolean) => void} setDryRun
+ * @property {(signal: AbortSignal) => void} stopOn what ends `wait()` besides the user's signal
+ * @property {(jobId: string) => Promise<{ jobId: string }>} attach follows a job that was submitted
+ *   before, instead of `start()`
  * @property {(observer: RunObserver) => () => void} observe returns what ends the observation
  * @property {() => { message: string, sunset?: string | null } | null} takeDeprecation what the
  *   backend has said of the age of this SDK, once

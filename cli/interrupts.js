@@ -13,8 +13,7 @@ const SECOND_PRESS_MS = 3000;
  * The run as far as it has come.
  * @typedef {object} WatchedRun
  * @property {import("..").Trainer} [trainer]
- * @property {boolean} submitting whether `start()` has been called
- * @property {string} [jobId] once the backend has answered
+ * @property {string | undefined} [jobId] once the backend has answered
  * @property {Promise<unknown>} [waiting] what `wait()` gave
  */
 
@@ -22,13 +21,19 @@ const SECOND_PRESS_MS = 3000;
 class Interrupts {
   #count = 0;
   /** @type {(() => void)[]} */ #waiters = [];
+  /** For what this process can't hear while a callback does not return. */
+  #watch;
   #onPress = () => {
+    this.#watch.heard();
     this.#count += 1;
     for (const wake of this.#waiters.splice(0)) wake();
   };
 
   constructor() {
     process.on("SIGINT", this.#onPress);
+    // Loaded here: most commands have no use for it.
+    const { binding } = require("../lib/addon.js");
+    this.#watch = new binding.InterruptWatch();
   }
 
   get count() {
@@ -48,6 +53,7 @@ class Interrupts {
   }
 
   close() {
+    this.#watch.close();
     process.off("SIGINT", this.#onPress);
   }
 }
@@ -62,7 +68,7 @@ class Interrupts {
  */
 async function leaveCloudRun(run, interrupts, say, secondPressMs = SECOND_PRESS_MS) {
   const { trainer, jobId } = run;
-  if (!trainer || !run.submitting) return;
+  if (!trainer) return;
   if (jobId === undefined) {
     // Nobody has seen an id yet: leaving now would leave a run that can't be named.
     say("Cancelling the submission.");
@@ -71,8 +77,8 @@ async function leaveCloudRun(run, interrupts, say, secondPressMs = SECOND_PRESS_
   }
   const seconds = secondPressMs / 1000;
   say(
-    `Stopped watching. Job ${jobId} goes on in the cloud; to cancel it, press Ctrl-C again ` +
-      `within ${seconds} s, or use the dashboard.`,
+    `Stopped watching; job ${jobId} goes on. To watch it again: arkor attach ${jobId}. ` +
+      `To cancel it: Ctrl-C again within ${seconds} s, or arkor cancel ${jobId}.`,
   );
   const again = await Promise.race([
     interrupts.pressed(2).then(() => true),
@@ -92,7 +98,7 @@ async function leaveCloudRun(run, interrupts, say, secondPressMs = SECOND_PRESS_
  */
 async function cancelLocalRun(run, interrupts, say) {
   const { trainer } = run;
-  if (!trainer || !run.submitting) return;
+  if (!trainer) return;
   say("Cancelling the run. Ctrl-C again ends it at once.");
   const cancelled = cancel(trainer, say).then(() => run.waiting?.catch(() => {}));
   await Promise.race([cancelled, interrupts.pressed(2)]);
@@ -103,6 +109,18 @@ async function cancelLocalRun(run, interrupts, say) {
       ? `Its checkpoints are kept in ${checkpoints}`
       : "It had saved no checkpoint yet.",
   );
+}
+
+/**
+ * Ends a local backend, which saves what it has; a second Ctrl-C waits for nothing.
+ * @param {LocalBackend} backend
+ * @param {Interrupts} interrupts
+ * @returns {Promise<void>}
+ */
+async function endBackend(backend, interrupts) {
+  const inTime = backend.stop({ atOnce: interrupts.count > 1 });
+  const atOnce = interrupts.pressed(2).then(() => backend.stop({ atOnce: true }));
+  await Promise.race([inTime, atOnce]);
 }
 
 /**
@@ -119,4 +137,4 @@ async function cancel(trainer, say, success) {
   }
 }
 
-module.exports = { Interrupts, cancelLocalRun, leaveCloudRun };
+module.exports = { Interrupts, cancelLocalRun, endBackend, leaveCloudRun };

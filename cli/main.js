@@ -1,75 +1,11 @@
-// The command line: arguments in, one command run, the exit code set. Each command's module is
-// loaded when it is the one that runs, so that `--help` costs neither esbuild nor the addon.
+// The command line: arguments in, one command run, the exit code set.
 
-const { Command, CommanderError, InvalidArgumentError } = require("commander");
-const { CliError, errorText } = require("./errors.js");
-const { version } = require("../package.json");
+const path = require("node:path");
+const { CommanderError } = require("commander");
+const { CliError, Left, deprecationText, errorText } = require("./errors.js");
+const { createProgram } = require("./program.js");
 
-/**
- * @param {string} value
- * @returns {number}
- */
-function parsePort(value) {
-  const port = Number(value);
-  if (!/^\d+$/.test(value) || port > 65535) {
-    throw new InvalidArgumentError("A port is a whole number from 0 to 65535.");
-  }
-  return port;
-}
-
-/**
- * @param {string} text
- * @returns {string}
- */
-function example(text) {
-  return `\nExample:\n  $ ${text}`;
-}
-
-/** @returns {Command} */
-function createProgram() {
-  const program = new Command("arkor")
-    .description("Fine-tune open-weight language models from TypeScript.")
-    .version(version, "-V, --version", "print the version")
-    .helpOption("-h, --help", "print this help")
-    .helpCommand(false)
-    .exitOverride()
-    .configureOutput({ outputError: () => {} })
-    .addHelpText("after", example("arkor start --local"));
-
-  program
-    .command("start")
-    .summary("run the project's training")
-    .description(
-      "Run the project's training and follow it to its end. The bundle in .arkor/build is " +
-        "built first when it is missing, when an entry is given, or when a source has changed.",
-    )
-    .argument("[entry]", "the training entry (default: src/arkor/index.ts)")
-    .option("--local", "train on this machine instead of in the cloud")
-    .option("--dry-run", "have the backend do a short trial run")
-    .option("--base-model <dir>", "with --local: a Hugging Face model directory to train on")
-    .option("--port <number>", "with --local: the port of the local backend", parsePort)
-    .helpOption("-h, --help", "print this help")
-    .addHelpText("after", example("arkor start --local --base-model ./models/smollm2"))
-    .action(async (entry, options) => {
-      const code = await require("./start.js").start(entry, options);
-      process.exitCode = code;
-    });
-
-  program
-    .command("build")
-    .summary("bundle the training entry")
-    .description("Bundle the training entry into .arkor/build/index.mjs.")
-    .argument("[entry]", "the training entry (default: src/arkor/index.ts)")
-    .helpOption("-h, --help", "print this help")
-    .addHelpText("after", example("arkor build src/arkor/index.ts"))
-    .action(async (entry) => {
-      const { build } = require("./build.js");
-      const bundle = await build(entry);
-      process.stdout.write(`Built ${bundle.shown}\n`);
-    });
-
-  return program;
-}
+const ENGINE = path.join(__dirname, "../binding.js");
 
 /**
  * Runs the command; never rejects. The exit code goes to `process.exitCode`, so that what is still
@@ -84,11 +20,28 @@ async function main(args) {
     const wanted = args.length > 0 ? args : ["--help"];
     await createProgram().parseAsync(wanted, { from: "user" });
   } catch (error) {
-    const told = error instanceof CommanderError ? usageError(error) : error;
-    if (told === undefined) return;
-    process.stderr.write(`${errorText(told)}\n`);
-    process.exitCode = 1;
+    process.exitCode = tell(error);
+  } finally {
+    const deprecation = takeDeprecation();
+    if (deprecation) process.stderr.write(`${deprecationText(deprecation)}\n`);
   }
+}
+
+/**
+ * @param {unknown} error
+ * @returns {number} the exit code
+ */
+function tell(error) {
+  const told = error instanceof CommanderError ? usageError(error) : error;
+  if (told === undefined) return 0;
+  process.stderr.write(`${told instanceof Left ? told.message : errorText(told)}\n`);
+  return told instanceof Left ? told.exitCode : 1;
+}
+
+/** What the backend has said of this SDK's age, once; a command that asks it has loaded the engine. */
+function takeDeprecation() {
+  const engine = require.cache[ENGINE]?.exports;
+  return engine?.takeDeprecation();
 }
 
 /**

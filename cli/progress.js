@@ -1,10 +1,13 @@
-// Where a run stands: the trainer's events in, one line of text out, for a terminal or for a log.
+// Where a run stands: the trainer's events in, text out, a block for a terminal or a line for a log.
 // Pure: the time comes in as an argument, nothing is written here.
 
 /** Losses kept for the sparkline; older ones are merged two by two. */
 const MAX_LOSSES = 256;
 const SPARK_WIDTH = 16;
 const BAR_WIDTH = 20;
+/** A shorter bar says nothing. */
+const MIN_BAR_WIDTH = 6;
+const GAP = "  ";
 const SPARKS = "▁▂▃▄▅▆▇█";
 
 /** @typedef {Parameters<typeof import("node:util").styleText>[0]} Style */
@@ -58,6 +61,8 @@ class Progress {
   /** @type {number | undefined} */ evalLoss;
   /** @type {number | undefined} */ learningRate;
   /** @type {number | undefined} */ samplesPerSecond;
+  /** How often the stream had to be opened again after a failure. */
+  reconnects = 0;
   /** @type {number[]} */ #losses = [];
   /** The first step that was seen: what came before it, such as loading, says nothing of the pace.
    * @type {{ step: number, at: number } | undefined} */
@@ -130,45 +135,70 @@ class Progress {
   }
 
   /**
-   * One line of a terminal, never wider than `columns - 1`: a line that wraps can't be redrawn.
+   * The lines of a terminal, none of them wider than `columns - 1`.
    * @param {number} columns
    * @param {Paint} paint
-   * @returns {string}
+   * @returns {import("./live-block.js").Line[]}
    */
-  line(columns, paint) {
-    const parts = this.#parts();
-    const bar = this.#bar();
+  block(columns, paint) {
+    const { step, loss, eval: evalLoss, lr, speed, eta } = this.#parts();
+    const width = columns - 1;
     const spark = sparkline(this.#losses, SPARK_WIDTH);
-    /** @type {{ text: string, style: Style | undefined }[]} */
-    const cells = [];
-    const cell = (/** @type {string | undefined} */ text, /** @type {Style} */ style) => {
-      if (text) cells.push({ text, style });
-    };
-    cell(bar, "cyan");
-    cell(parts.step, "bold");
-    cell(parts.loss, "reset");
-    cell(spark, "green");
-    cell(parts.eval, "reset");
-    cell(parts.speed, "dim");
-    cell(parts.eta, "dim");
-    let room = columns - 1;
-    const shown = [];
-    for (const { text, style } of cells) {
-      const width = text.length + (shown.length > 0 ? 2 : 0);
-      if (width > room) break;
-      room -= width;
-      shown.push(style === undefined || style === "reset" ? text : paint(style, text));
-    }
-    return shown.join("  ");
+    const again = this.reconnects === 1 ? "1 reconnect" : `${this.reconnects} reconnects`;
+    /** @type {[string | undefined, Style | undefined][]} */
+    const head = [
+      [step, "bold"],
+      [eta, "dim"],
+    ];
+    /** @type {[string | undefined, Style | undefined][]} */
+    const numbers = [
+      [loss, undefined],
+      [spark, "green"],
+      [evalLoss, undefined],
+      [lr, "dim"],
+      [speed, "dim"],
+      [this.reconnects > 0 ? again : undefined, "yellow"],
+    ];
+    const taken = head.reduce((sum, [text]) => sum + (text ? text.length + GAP.length : 0), 0);
+    const bar = this.#bar(Math.min(BAR_WIDTH, width - taken));
+    return [...flow([[bar, "cyan"], ...head], width, paint), ...flow(numbers, width, paint)];
   }
 
-  /** @returns {string | undefined} */
-  #bar() {
-    if (this.total === undefined) return undefined;
+  /**
+   * @param {number} width
+   * @returns {string | undefined}
+   */
+  #bar(width) {
+    if (this.total === undefined || width < MIN_BAR_WIDTH) return undefined;
     const done = Math.min(1, (this.step ?? 0) / this.total);
-    const full = Math.round(done * BAR_WIDTH);
-    return "█".repeat(full) + "░".repeat(BAR_WIDTH - full);
+    const full = Math.round(done * width);
+    return "█".repeat(full) + "░".repeat(width - full);
   }
+}
+
+/**
+ * Puts cells side by side, and on to a next line where they don't fit.
+ * @param {[text: string | undefined, style: Style | undefined][]} cells
+ * @param {number} width
+ * @param {Paint} paint
+ * @returns {import("./live-block.js").Line[]}
+ */
+function flow(cells, width, paint) {
+  /** @type {import("./live-block.js").Line[]} */
+  const lines = [];
+  for (const [whole, style] of cells) {
+    const text = whole?.slice(0, Math.max(0, width));
+    if (!text) continue;
+    const painted = style === undefined ? text : paint(style, text);
+    const line = lines.at(-1);
+    if (line && line.width + GAP.length + text.length <= width) {
+      line.text += GAP + painted;
+      line.width += GAP.length + text.length;
+    } else {
+      lines.push({ text: painted, width: text.length });
+    }
+  }
+  return lines;
 }
 
 module.exports = { Progress, formatDuration, sparkline };

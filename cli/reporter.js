@@ -1,9 +1,9 @@
-// What the user sees of a run besides his own callbacks' output: on a terminal one live line, else
+// What the user sees of a run besides his own callbacks' output: on a terminal a live block, else
 // plain lines, both on stderr, so that stdout stays what scripts read.
 
 const { styleText } = require("node:util");
 const { describe } = require("./errors.js");
-const { LiveLine } = require("./live-line.js");
+const { LiveBlock } = require("./live-block.js");
 const { Progress } = require("./progress.js");
 
 /** A log of a long run stays readable: at most one line of progress a second. */
@@ -18,12 +18,20 @@ function painter(stream) {
   return (style, text) => (colours ? styleText(style, text, { validateStream: false }) : text);
 }
 
+/**
+ * Whether the terminal wraps its lines anew when it is resized, as most do; these two cut them off.
+ * @param {NodeJS.ProcessEnv} env
+ */
+function wrapsAnew(env) {
+  return env.XTERM_VERSION === undefined && env.TERM !== "linux";
+}
+
 class Reporter {
   #stdout;
   #stderr;
   #now;
   #progress = new Progress();
-  /** @type {LiveLine | undefined} */ #live;
+  /** @type {LiveBlock | undefined} */ #live;
   #saidAt = Number.NEGATIVE_INFINITY;
   #said = "";
 
@@ -45,10 +53,11 @@ class Reporter {
     this.#now = now;
     if (!stderr.isTTY || env.TERM === "dumb") return;
     const paint = painter(stderr);
-    this.#live = new LiveLine({
+    this.#live = new LiveBlock({
       terminal: stderr,
       streams: stdout.isTTY ? [stdout, stderr] : [stderr],
-      render: (columns) => (this.#started ? this.#progress.line(columns, paint) : ""),
+      render: (columns) => (this.#started ? this.#progress.block(columns, paint) : []),
+      wraps: wrapsAnew(env),
       now,
     });
   }
@@ -63,6 +72,7 @@ class Reporter {
     return {
       onEvent: (name, context, meta) => this.#onEvent(name, context, meta),
       onReconnect: ({ attempt, delayMs, error }) => {
+        if (error !== undefined) this.#progress.reconnects += 1;
         const seconds = (delayMs / 1000).toFixed(1);
         // Without an error the stream has ended cleanly, which is no failure and no attempt.
         const why =
@@ -129,7 +139,7 @@ class Reporter {
     this.#stdout.write(`${line}\n`);
   }
 
-  /** Takes the live line away. */
+  /** Takes the live block away. */
   close() {
     this.#live?.close();
   }

@@ -33,6 +33,8 @@ class Trainer {
   #dispatcher;
   /** @type {Set<import("./dispatch.js").Observer>} */
   #observers = new Set();
+  /** Ctrl-C, under the command. @type {AbortSignal | undefined} */
+  #stop;
 
   /**
    * @param {import("..").TrainerInput} input
@@ -54,6 +56,13 @@ class Trainer {
           return () => this.#observers.delete(observer);
         },
         takeDeprecation: () => binding.takeDeprecation(),
+        stopOn: (/** @type {AbortSignal} */ signal) => {
+          this.#stop = signal;
+        },
+        attach: (/** @type {string} */ jobId) => {
+          this.#starting ??= this.#attach(jobId);
+          return this.#starting;
+        },
       },
     });
     // So that `const { start } = trainer` works, as it does with a plain object.
@@ -104,21 +113,41 @@ class Trainer {
   }
 
   async #submit() {
-    const { baseUrl, credentials, cwd, onReconnect } = this.#context;
-    const { name } = this.#input;
     const submission = JSON.stringify({
-      name,
+      name: this.#input.name,
       input: configText(this.#input, this.#dryRun),
+      ...this.#identity(),
+    });
+    return this.#take(await native(async () => this.#native.start(submission)));
+  }
+
+  /**
+   * Follows a job that was submitted before, instead of submitting one.
+   * @param {string} id
+   */
+  async #attach(id) {
+    const attachment = JSON.stringify({ id, ...this.#identity() });
+    return this.#take(await native(async () => this.#native.attach(attachment)));
+  }
+
+  #identity() {
+    const { baseUrl, credentials, cwd } = this.#context;
+    return {
       environment: readEnvironment(),
       baseUrl,
       credentials: credentials ?? undefined,
       directory: path.resolve(cwd ?? "."),
-    });
-    const job = JSON.parse(await native(async () => this.#native.start(submission)));
+    };
+  }
+
+  /** @param {string} text the job that is this trainer's from now on */
+  #take(text) {
+    const job = JSON.parse(text);
+    const { onReconnect } = this.#context;
     this.#dispatcher = new Dispatcher({
       job,
       native: this.#native,
-      input: this.#input,
+      input: this.#stop ? { ...this.#input, abortSignal: this.#signal() } : this.#input,
       inferAt: (step) => (args) => this.#infer(args, step),
       onReconnect,
     });
@@ -126,8 +155,16 @@ class Trainer {
     return { jobId: job.id };
   }
 
+  /** What ends `wait()`: the user's signal and the command's. */
+  #signal() {
+    const { abortSignal } = this.#input;
+    return this.#stop && abortSignal
+      ? AbortSignal.any([abortSignal, this.#stop])
+      : (this.#stop ?? abortSignal);
+  }
+
   async #follow() {
-    const signal = this.#input.abortSignal;
+    const signal = this.#signal();
     if (signal?.aborted) throw signal.reason; // T30
     await unlessAborted(this.start(), signal);
     const dispatcher = /** @type {Dispatcher} */ (this.#dispatcher);

@@ -2,7 +2,9 @@
 //!
 //! Tokens flow through here and nowhere into a message.
 
+pub mod login;
 mod refresh;
+mod token;
 
 use std::path::{Path, PathBuf};
 
@@ -131,6 +133,22 @@ pub fn write(home: &Path, credentials: &Credentials) -> Result<()> {
         .map_err(|error| Error::plain(format!("Can't write the credentials: {error}")))?;
     files::write_atomically(&path, format!("{text}\n").as_bytes(), Access::Owner)
         .map_err(|error| Error::file("Can't write the credentials to", &path, &error))
+}
+
+/// Who is signed in; under `arkor start --local` the local identity.
+///
+/// # Errors
+/// When there is nothing, or the file can't be read.
+pub fn signed_in(env: &Environment) -> Result<Credentials> {
+    if let Some(token) = &env.local_token {
+        return Ok(Credentials::local(token));
+    }
+    match read(&env.home)? {
+        Stored::Present(credentials) => Ok(credentials),
+        Stored::Absent | Stored::Corrupt => {
+            Err(Error::plain("Not signed in. Run `arkor login` first."))
+        }
+    }
 }
 
 /// What is there, else a fresh anonymous identity, stored. Says on stderr when that replaced a

@@ -3,6 +3,7 @@
 //!
 //! `node` may use everything; nothing uses `node`.
 
+pub mod account;
 pub mod api;
 pub mod batch;
 pub mod client;
@@ -13,6 +14,7 @@ pub mod error;
 pub mod event;
 pub mod files;
 pub mod inference;
+pub mod interrupts;
 pub mod job;
 pub mod json;
 pub mod project;

@@ -68,33 +68,54 @@ pub fn write(directory: &Path, state: &State) -> Result<()> {
 /// # Errors
 /// `ProjectStateMismatchError`, a missing state under OAuth, or what the backend says.
 pub async fn resolve(api: &Api, credentials: &Credentials, directory: &Path) -> Result<State> {
-    let found = read(directory)?;
-    match (credentials, found) {
-        (Credentials::OAuth { .. }, Some(state)) => Ok(state),
-        (Credentials::OAuth { .. }, None) => Err(Error::plain(format!(
+    if let Some(state) = own(credentials, directory)? {
+        return Ok(state);
+    }
+    match credentials {
+        Credentials::OAuth { .. } => Err(Error::plain(format!(
             "No .arkor/state.json found in {}. Create it for the project that the jobs belong \
              to: {{ \"orgSlug\": \"...\", \"projectSlug\": \"...\", \"projectId\": \"...\" }}",
             directory.display()
         ))),
-        (Credentials::Anonymous { org_slug, .. }, Some(state)) if state.org_slug == *org_slug => {
-            Ok(state)
-        }
-        (Credentials::Anonymous { .. }, Some(state)) => Err(Error::Named {
-            name: "ProjectStateMismatchError",
-            message: format!(
-                "{} is scoped to a different organization ({}) than the anonymous identity of \
-                 this machine. Delete the file to start a new project, or log in with the \
-                 account that owns it.",
-                path(directory).display(),
-                state.org_slug
-            ),
-            status: None,
-        }),
-        (Credentials::Anonymous { org_slug, .. }, None) => {
+        Credentials::Anonymous { org_slug, .. } => {
             let state = create(api, org_slug, directory).await?;
             write(directory, &state)?;
             Ok(state)
         }
+    }
+}
+
+/// The project of a directory, which must have been made before.
+///
+/// # Errors
+/// `ProjectStateMismatchError`, or that there is none.
+pub fn existing(credentials: &Credentials, directory: &Path) -> Result<State> {
+    own(credentials, directory)?.ok_or_else(|| {
+        Error::plain(format!(
+            "No .arkor/state.json found in {}: no run of this project was submitted from here. \
+             `arkor start` submits the first one.",
+            directory.display()
+        ))
+    })
+}
+
+/// The state of a directory, if these credentials may use it.
+fn own(credentials: &Credentials, directory: &Path) -> Result<Option<State>> {
+    match (credentials, read(directory)?) {
+        (Credentials::Anonymous { org_slug, .. }, Some(state)) if state.org_slug != *org_slug => {
+            Err(Error::Named {
+                name: "ProjectStateMismatchError",
+                message: format!(
+                    "{} is scoped to a different organization ({}) than the anonymous identity \
+                     of this machine. Delete the file to start a new project, or log in with the \
+                     account that owns it.",
+                    path(directory).display(),
+                    state.org_slug
+                ),
+                status: None,
+            })
+        }
+        (_, state) => Ok(state),
     }
 }
 

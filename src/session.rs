@@ -26,6 +26,8 @@ pub struct Options {
     pub credentials: Option<Credentials>,
     /// The project's directory: `context.cwd`, else the working directory.
     pub directory: PathBuf,
+    /// Takes what there is, and makes neither an identity nor a project.
+    pub existing: bool,
 }
 
 /// An identity, its project, and the backend that both belong to.
@@ -48,6 +50,7 @@ impl Session {
             base_url: explicit_url,
             credentials,
             directory,
+            existing,
         } = options;
         // An explicit URL is not the local backend's, and must not get its token.
         let local = env
@@ -57,6 +60,7 @@ impl Session {
         let credentials = match (local, credentials) {
             (Some(token), _) => Credentials::local(token),
             (None, Some(given)) => given,
+            (None, None) if existing => credentials::signed_in(&env)?,
             (None, None) => credentials::ensure(&env).await?,
         };
         let url = base_url(
@@ -69,6 +73,8 @@ impl Session {
         let api = Api::new(&env, &url, Some(credentials.token().to_owned()))?;
         let project = if is_local {
             project::local(&directory)
+        } else if existing {
+            project::existing(&credentials, &directory)?
         } else {
             project::resolve(&api, &credentials, &directory).await?
         };
@@ -96,6 +102,16 @@ impl Session {
     #[must_use]
     pub fn scope(&self) -> &Scope {
         &self.scope
+    }
+
+    /// A job of the project, submitted before.
+    ///
+    /// # Errors
+    /// What the backend or the network says.
+    pub async fn find(&self, id: &str) -> Result<Job> {
+        let request = calls::get_job(&self.scope, id);
+        let text = self.api().await?.call(&request).await?;
+        job::read(&text, &request.to_string())
     }
 
     /// Submits a job.

@@ -5,7 +5,8 @@ import path from "node:path";
 import { onTestFinished } from "vitest";
 
 export const ROOT = path.resolve(__dirname, "../..");
-const BIN = path.join(ROOT, "bin/arkor.js");
+/** The program that is under test, with its first argument. */
+export const ARKOR: [string, string] = [process.execPath, path.join(ROOT, "bin/arkor.js")];
 
 export interface Exit {
   code: number | null;
@@ -93,7 +94,8 @@ export function run(program: string, args: string[], { cwd, env = {} }: RunOptio
 
 /** Starts `arkor` with the arguments. */
 export function arkor(args: string[], options: RunOptions): Running {
-  return run(process.execPath, [BIN, ...args], options);
+  const [program, ...first] = ARKOR;
+  return run(program, [...first, ...args], options);
 }
 
 /** Whether a process with that id runs; one that has ended and waits for its parent does not. */

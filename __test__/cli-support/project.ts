@@ -12,18 +12,42 @@ import {
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { onTestFinished } from "vitest";
+import { CREDENTIALS } from "../support/backend.ts";
 import { ROOT } from "./command.ts";
 
 export class Project {
   readonly cwd: string;
+  /** A home of its own: nothing of this machine's user is read or written. */
+  readonly home: string;
 
   /** @param files contents by path; the directory is deleted when the test ends */
   constructor(files: Record<string, string> = {}) {
     this.cwd = realpathSync(mkdtempSync(path.join(tmpdir(), "arkor-cli-")));
     onTestFinished(() => rmSync(this.cwd, { recursive: true, force: true }));
+    this.home = realpathSync(mkdtempSync(path.join(tmpdir(), "arkor-home-")));
+    onTestFinished(() => rmSync(this.home, { recursive: true, force: true }));
     mkdirSync(path.join(this.cwd, "node_modules"));
     symlinkSync(ROOT, path.join(this.cwd, "node_modules/arkor"), "junction");
     for (const [file, content] of Object.entries(files)) this.write(file, content);
+  }
+
+  /** For a command that runs here: against a backend, with these besides. */
+  at(backend: { url: string } | undefined, env: Record<string, string | undefined> = {}) {
+    const home = { HOME: this.home, USERPROFILE: this.home, CI: undefined };
+    const url = { ARKOR_CLOUD_API_URL: backend?.url, ARKOR_LOCAL_TOKEN: undefined };
+    return { cwd: this.cwd, env: { ...home, ...url, ...env } };
+  }
+
+  /** Stores credentials for the backend, so that nobody has to sign in. */
+  signIn(backend: { url: string }, credentials: Record<string, unknown> = {}) {
+    const stored = { ...CREDENTIALS, arkorCloudApiUrl: backend.url, ...credentials };
+    mkdirSync(path.join(this.home, ".arkor"), { recursive: true });
+    writeFileSync(this.credentials, JSON.stringify(stored));
+    return this;
+  }
+
+  get credentials(): string {
+    return path.join(this.home, ".arkor/credentials.json");
   }
 
   path(file: string): string {

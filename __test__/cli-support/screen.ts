@@ -1,20 +1,25 @@
 // A terminal for tests: takes what is written to it and shows what a person would see.
 import { Writable } from "node:stream";
 
-const CLEAR_LINE = "\u001b[2K";
+/** What the live block uses of a terminal: up some rows, and erase all from the cursor on. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it is about these
+const CONTROL = /\u001b\[(\d+)A|\u001b\[J/y;
 
 export class Screen extends Writable {
   readonly isTTY = true;
   readonly columns: number;
+  readonly rows: number;
   /** Everything that was ever written, with the control sequences. */
   raw = "";
   #lines = [""];
+  #row = 0;
   #column = 0;
   #colours: boolean;
 
-  constructor({ columns = 80, colours = false } = {}) {
+  constructor({ columns = 80, rows = 24, colours = false } = {}) {
     super({ decodeStrings: false });
     this.columns = columns;
+    this.rows = rows;
     this.#colours = colours;
   }
 
@@ -27,27 +32,32 @@ export class Screen extends Writable {
     this.raw += text;
     let at = 0;
     while (at < text.length) {
-      if (text.startsWith(CLEAR_LINE, at)) {
-        this.#lines[this.#lines.length - 1] = "";
-        at += CLEAR_LINE.length;
-      } else {
-        this.#put(text[at] ?? "");
-        at += 1;
-      }
+      CONTROL.lastIndex = at;
+      const [control, up] = CONTROL.exec(text) ?? [];
+      if (up !== undefined) this.#row = Math.max(0, this.#row - Number(up));
+      else if (control !== undefined) this.#erase();
+      else this.#put(text[at] ?? "");
+      at += control?.length ?? 1;
     }
     done();
   }
 
+  #erase() {
+    this.#lines.length = this.#row + 1;
+    this.#lines[this.#row] = (this.#lines[this.#row] ?? "").slice(0, this.#column);
+  }
+
   #put(character: string) {
     if (character === "\n") {
-      this.#lines.push("");
+      this.#row += 1;
+      this.#lines[this.#row] ??= "";
       this.#column = 0;
     } else if (character === "\r") {
       this.#column = 0;
     } else {
-      const line = (this.#lines.at(-1) ?? "").padEnd(this.#column);
+      const line = (this.#lines[this.#row] ?? "").padEnd(this.#column);
       const after = line.slice(this.#column + 1);
-      this.#lines[this.#lines.length - 1] = line.slice(0, this.#column) + character + after;
+      this.#lines[this.#row] = line.slice(0, this.#column) + character + after;
       this.#column += 1;
     }
   }

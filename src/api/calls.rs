@@ -90,7 +90,9 @@ impl fmt::Display for Request {
     }
 }
 
-fn component(value: &str) -> String {
+/// A value as it goes into a query or a form.
+#[must_use]
+pub fn component(value: &str) -> String {
     utf8_percent_encode(value, COMPONENT).to_string()
 }
 
@@ -99,6 +101,18 @@ fn component(value: &str) -> String {
 pub fn anonymous(kind: &str) -> Request {
     Request::new(Method::POST, "/v1/auth/anonymous".to_owned())
         .json(&serde_json::json!({ "kind": kind }))
+}
+
+/// How to log in at this deployment.
+#[must_use]
+pub fn cli_config() -> Request {
+    Request::new(Method::GET, "/v1/auth/cli/config".to_owned())
+}
+
+/// Whose token it is, and the organisations.
+#[must_use]
+pub fn me() -> Request {
+    Request::new(Method::GET, "/v1/me".to_owned())
 }
 
 /// The organisation's projects.
@@ -128,6 +142,12 @@ pub fn create_job(scope: &Scope, name: &RawValue, config: &RawValue) -> Request 
     Request::new(Method::POST, "/v1/jobs".to_owned())
         .scope(scope)
         .json(&Body { name, config })
+}
+
+/// The project's jobs.
+#[must_use]
+pub fn list_jobs(scope: &Scope) -> Request {
+    Request::new(Method::GET, "/v1/jobs".to_owned()).scope(scope)
 }
 
 /// One job as it is now.

@@ -1,26 +1,16 @@
 //! An expired access token → a fresh one, by the refresh token (RFC 6749, section 6).
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use base64::Engine;
 use serde::Deserialize;
 
+use super::token::{self, now};
 use super::{Credentials, Stored, lock, read, write};
-use crate::api::http::{client, network_error};
-use crate::api::within_limit;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 
 /// A token that expires within this many seconds counts as expired: it has to last for the
 /// request.
 const MARGIN: f64 = 30.0;
-
-#[derive(Deserialize)]
-struct Tokens {
-    access_token: String,
-    refresh_token: Option<String>,
-    expires_in: Option<f64>,
-}
 
 /// The credentials as they are, or with a fresh access token if theirs has expired.
 ///
@@ -50,12 +40,6 @@ pub async fn fresh(env: &Environment, credentials: &Credentials) -> Result<Crede
         write(&env.home, &renewed)?;
     }
     Ok(renewed)
-}
-
-fn now() -> f64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0.0, |now| now.as_secs_f64())
 }
 
 fn expired(credentials: &Credentials) -> bool {
@@ -95,37 +79,25 @@ fn subject(credentials: &Credentials) -> Option<String> {
 }
 
 async fn request(env: &Environment, credentials: &Credentials) -> Result<Credentials> {
+    let mut renewed = credentials.clone();
     let Credentials::OAuth {
+        access_token,
         refresh_token,
+        expires_at,
         auth0_domain,
         client_id,
         ..
-    } = credentials
+    } = &mut renewed
     else {
-        return Ok(credentials.clone());
+        return Ok(renewed);
     };
-    let body = serde_json::json!({
-        "grant_type": "refresh_token",
-        "client_id": client_id,
-        "refresh_token": refresh_token,
-    });
-    let url = format!("{}/oauth/token", origin(auth0_domain));
-    let (status, text) = within_limit(&url, async {
-        let response = client(&env.network)?
-            .post(&url)
-            .header("content-type", "application/json")
-            .body(body.to_string())
-            .send()
-            .await
-            .map_err(|error| network_error(&error))?;
-        let status = response.status().as_u16();
-        let text = response
-            .text()
-            .await
-            .map_err(|error| network_error(&error))?;
-        Ok((status, text))
-    })
-    .await?;
+    let fields = [
+        ("grant_type", "refresh_token"),
+        ("client_id", client_id.as_str()),
+        ("refresh_token", refresh_token.as_str()),
+    ];
+    let answer = token::request(env, auth0_domain, &fields).await?;
+    let status = answer.status;
     // Not the body: an identity provider may echo what it was sent.
     match status {
         200..300 => {}
@@ -144,35 +116,15 @@ async fn request(env: &Environment, credentials: &Credentials) -> Result<Credent
             )));
         }
     }
-    let tokens: Tokens = serde_json::from_str(&text).map_err(|_| {
+    let tokens = answer.tokens().ok_or_else(|| {
         Error::plain(format!(
             "{auth0_domain} answered the renewal of the login without an access_token"
         ))
     })?;
-    let mut renewed = credentials.clone();
-    if let Credentials::OAuth {
-        access_token,
-        refresh_token,
-        expires_at,
-        ..
-    } = &mut renewed
-    {
-        *access_token = tokens.access_token;
-        *expires_at = now() + tokens.expires_in.unwrap_or(3600.0);
-        if let Some(rotated) = tokens.refresh_token {
-            *refresh_token = rotated;
-        }
+    *expires_at = tokens.expires_at();
+    *access_token = tokens.access_token;
+    if let Some(rotated) = tokens.refresh_token {
+        *refresh_token = rotated;
     }
     Ok(renewed)
-}
-
-/// HTTPS, except on this machine itself, where an identity server for tests has no certificate.
-fn origin(domain: &str) -> String {
-    let host = domain.rsplit_once(':').map_or(domain, |(host, _)| host);
-    let scheme = if matches!(host, "127.0.0.1" | "localhost") {
-        "http"
-    } else {
-        "https"
-    };
-    format!("{scheme}://{domain}")
 }

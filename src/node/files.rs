@@ -133,6 +133,6 @@ pub fn write_state(env: &Env, directory: String, state: String) -> napi::Result<
     })
 }
 
-fn text(value: &impl Serialize) -> Result<String> {
+pub fn text(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| Error::plain(error.to_string()))
 }

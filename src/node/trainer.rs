@@ -25,6 +25,7 @@ use crate::credentials::Credentials;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::inference::{self, Checkpoint};
+use crate::job::Job;
 use crate::reconnect::Policy;
 use crate::run::{self, Ack, Outcome, Resume};
 use crate::session::{self, JobEvents, Session};
@@ -46,15 +47,43 @@ pub struct TrainerOptions {
 
 /// What `start` submits, and as whom; crosses as JSON text.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Submission {
     name: Box<RawValue>,
     /// The input without what is not part of the config, JSON text.
     input: String,
+    #[serde(flatten)]
+    identity: Identity,
+}
+
+/// Which job `attach` takes up, and as whom; crosses as JSON text.
+#[derive(Deserialize)]
+struct Attachment {
+    id: String,
+    #[serde(flatten)]
+    identity: Identity,
+}
+
+/// Whose trainer it is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Identity {
     environment: Environment,
     base_url: Option<String>,
     credentials: Option<Credentials>,
     directory: std::path::PathBuf,
+}
+
+impl Identity {
+    async fn open(self, existing: bool) -> Result<Session> {
+        Session::open(session::Options {
+            env: self.environment,
+            base_url: self.base_url,
+            credentials: self.credentials,
+            directory: self.directory,
+            existing,
+        })
+        .await
+    }
 }
 
 /// How `wait` ended, when it did not fail.
@@ -82,6 +111,15 @@ struct State {
 }
 
 impl State {
+    fn keep(&self, session: Session, job: Job) -> String {
+        let started = Started {
+            session,
+            job: job.id,
+        };
+        *self.started.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(started));
+        job.text
+    }
+
     fn started(&self) -> Result<Arc<Started>> {
         let started = self
             .started
@@ -125,32 +163,32 @@ impl NativeTrainer {
         let Submission {
             name,
             input,
-            environment,
-            base_url,
-            credentials,
-            directory,
+            identity,
         } = argument("createTrainer", &submission).map_err(|error| crossing(&error))?;
         let state = self.state.clone();
         promise(env, async move {
             let config = config::from_input(&input)?;
-            let options = session::Options {
-                env: environment,
-                base_url,
-                credentials,
-                directory,
-            };
             let (session, job) = within_limit("start()", async {
-                let session = Session::open(options).await?;
+                let session = identity.open(false).await?;
                 let job = session.submit(&name, &config).await?;
                 Ok((session, job))
             })
             .await?;
-            let started = Started {
-                session,
-                job: job.id,
-            };
-            *state.started.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(started));
-            Ok(job.text)
+            Ok(state.keep(session, job))
+        })
+    }
+
+    /// Takes up a job that was submitted before, instead of `start`; resolves with it, as JSON
+    /// text.
+    #[napi(catch_unwind, ts_return_type = "Promise<string>")]
+    pub fn attach<'env>(&self, env: &'env Env, attachment: String) -> napi::Result<Object<'env>> {
+        let Attachment { id, identity } =
+            argument("attach", &attachment).map_err(|error| crossing(&error))?;
+        let state = self.state.clone();
+        promise(env, async move {
+            let session = identity.open(true).await?;
+            let job = session.find(&id).await?;
+            Ok(state.keep(session, job))
         })
     }
 

@@ -1,16 +1,20 @@
-// One line at the bottom of the terminal that is redrawn in place. While it lives, everything that
-// the process writes goes past it: the line is cleared, the text is written, the line is drawn again.
+// A block of lines at the bottom of the terminal that is redrawn in place. While it lives, everything
+// that the process writes goes past it: the block is cleared, the text is written, the block is drawn
+// again. The cursor rests on the empty line below it, where the terminal echoes keys.
 
 /** At most ten redraws a second: more flickers, and costs more than the training's own log. */
 const REDRAW_MS = 100;
-const CLEAR = "\r\x1b[2K";
+const DEFAULT_COLUMNS = 80;
+const DEFAULT_ROWS = 24;
 
 /** @typedef {typeof process.stderr.write} Write */
+/** @typedef {{ text: string, width: number }} Line `width` in columns; `text` has colours besides */
 
-class LiveLine {
+class LiveBlock {
   #terminal;
   #render;
-  #shown = false;
+  #wraps;
+  /** What stands on the terminal now. @type {Line[]} */ #drawn = [];
   /** The last thing printed by others ended inside a line; drawing now would overwrite it. */
   #midLine = false;
   #drawnAt = Number.NEGATIVE_INFINITY;
@@ -20,6 +24,7 @@ class LiveLine {
   #write;
   #clearAtExit = () => this.#clear();
   // Node prints its warnings past `process.stderr.write`, in a listener that runs after this one.
+  // And in a resized window the lines stand elsewhere.
   #makeWay = () => {
     this.#clear();
     this.update();
@@ -27,19 +32,23 @@ class LiveLine {
 
   /**
    * @param {object} options
-   * @param {NodeJS.WriteStream} options.terminal where the line is drawn
+   * @param {NodeJS.WriteStream} options.terminal where the block is drawn
    * @param {NodeJS.WriteStream[]} options.streams all that can reach the same terminal
-   * @param {(columns: number) => string} options.render the text of the line, without newline
+   * @param {(columns: number) => Line[]} options.render no line as wide as the terminal: the cursor
+   *   would be left at its edge
+   * @param {boolean} [options.wraps] whether the terminal wraps its lines anew when it is resized
    * @param {() => number} [options.now] ms
    */
-  constructor({ terminal, streams, render, now = () => performance.now() }) {
+  constructor({ terminal, streams, render, wraps = true, now = () => performance.now() }) {
     this.#terminal = terminal;
     this.#render = render;
+    this.#wraps = wraps;
     this.#now = now;
     this.#write = terminal.write.bind(terminal);
     for (const stream of streams) this.#wrap(stream);
     process.once("exit", this.#clearAtExit);
     process.prependListener("warning", this.#makeWay);
+    terminal.on("resize", this.#makeWay);
   }
 
   /** @param {NodeJS.WriteStream} stream */
@@ -64,33 +73,48 @@ class LiveLine {
     });
   }
 
-  /** Draws the line soon: now, or when the last drawing is old enough. */
+  /** Draws the block soon: now, or when the last drawing is old enough. */
   update() {
     if (this.#timer || this.#restore.length === 0) return;
     // Also right after a drawing: a callback that prints ten lines in a row causes one redraw.
     const wait = Math.max(0, this.#drawnAt + REDRAW_MS - this.#now());
     this.#timer = setTimeout(() => this.#draw(), wait);
-    // The line alone never keeps the process alive.
+    // The block alone never keeps the process alive.
     this.#timer.unref();
   }
 
   #draw() {
     this.#timer = undefined;
     if (this.#midLine || this.#restore.length === 0) return;
-    const text = this.#render(this.#terminal.columns || 80);
-    if (text === "") return;
-    this.#write(`${CLEAR}${text}`);
-    this.#shown = true;
+    // One row is the cursor's. What has scrolled out of the window can't be cleared any more.
+    const room = Math.max(0, (this.#terminal.rows || DEFAULT_ROWS) - 1);
+    const lines = this.#render(this.#terminal.columns || DEFAULT_COLUMNS).slice(0, room);
+    const text = lines.map((line) => `${line.text}\n`).join("");
+    // In one write, so that nobody sees the gap between the old block and the new one.
+    const change = `${this.#clearing()}${text}`;
+    this.#drawn = lines;
     this.#drawnAt = this.#now();
+    if (change !== "") this.#write(change);
   }
 
   #clear() {
-    if (!this.#shown) return;
-    this.#shown = false;
-    this.#write(CLEAR);
+    const clearing = this.#clearing();
+    this.#drawn = [];
+    if (clearing !== "") this.#write(clearing);
   }
 
-  /** Takes the line away for good and gives the streams back. */
+  /** @returns {string} what takes the block away */
+  #clearing() {
+    if (this.#drawn.length === 0) return "";
+    const columns = this.#terminal.columns || DEFAULT_COLUMNS;
+    const rows = this.#drawn.reduce(
+      (sum, { width }) => sum + (this.#wraps ? Math.max(1, Math.ceil(width / columns)) : 1),
+      0,
+    );
+    return `\r\x1b[${rows}A\x1b[J`;
+  }
+
+  /** Takes the block away for good and gives the streams back. */
   close() {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -98,6 +122,7 @@ class LiveLine {
     for (const restore of this.#restore.splice(0)) restore();
     process.off("exit", this.#clearAtExit);
     process.off("warning", this.#makeWay);
+    this.#terminal.off("resize", this.#makeWay);
   }
 }
 
@@ -109,4 +134,4 @@ function endsLine(chunk) {
   return typeof chunk === "string" ? chunk.endsWith("\n") : chunk[chunk.length - 1] === 0x0a;
 }
 
-module.exports = { LiveLine };
+module.exports = { LiveBlock };

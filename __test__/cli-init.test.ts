@@ -1,0 +1,173 @@
+// `arkor init` off a terminal: what it writes, what it keeps, and that each template is a project that
+// type-checks and trains.
+import { readdirSync } from "node:fs";
+import path from "node:path";
+import { describe, expect, it } from "vitest";
+import { arkor, ROOT, run } from "./cli-support/command.ts";
+import { Project } from "./cli-support/project.ts";
+
+const TEMPLATES = ["triage", "translate", "redaction"];
+
+const init = (project: Project, ...args: string[]) =>
+  arkor(["init", "-y", "--skip-install", ...args], project.at(undefined)).exit;
+
+const manifestOf = (project: Project) => JSON.parse(project.read("package.json"));
+
+describe.each(TEMPLATES)("the template %s", (template) => {
+  it("is a project that type-checks, with the data in a file of its own", async () => {
+    const project = new Project();
+    const { code, stdout } = await init(project, "--template", template, "--name", "my-run");
+    expect(code).toBe(0);
+    expect(stdout).toContain(`Created data/${template}.jsonl\n`);
+    expect(project.read("arkor.config.ts")).toContain('name: "my-run"');
+    const tsc = path.join(ROOT, "node_modules/typescript/bin/tsc");
+    const types = path.join(ROOT, "node_modules/@types");
+    const args = [tsc, "-p", project.cwd, "--typeRoots", types];
+    const checked = await run(process.execPath, args, project.at(undefined)).exit;
+    expect(checked).toMatchObject({ code: 0, stdout: "" });
+    for (const line of project.read(`data/${template}.jsonl`).trim().split("\n")) {
+      const { messages } = JSON.parse(line);
+      expect(messages.map(({ role }: { role: string }) => role)).toEqual(["user", "assistant"]);
+    }
+  });
+
+  it("trains on this machine with arkor start --local --dry-run", async () => {
+    const project = new Project();
+    await init(project, "--template", template);
+    const args = ["start", "--local", "--dry-run"];
+    const { code, stdout } = await arkor(args, project.at(undefined)).exit;
+    expect(code).toBe(0);
+    expect(stdout).toContain("Trained, with");
+    const [, adapter = ""] = stdout.match(/^Adapter: (.*)$/m) ?? [];
+    expect(readdirSync(project.path(adapter))).toContain("adapter_model.safetensors");
+  });
+});
+
+describe("what it writes", () => {
+  it("is a whole project in an empty directory", async () => {
+    const project = new Project();
+    const { stdout } = await init(project, "--use-pnpm");
+    expect(stdout.match(/^\w+ \S+$/gm)).toEqual([
+      "Created package.json",
+      "Created .gitignore",
+      "Created src/arkor/index.ts",
+      "Created tsconfig.json",
+      "Created arkor.config.ts",
+      "Created data/triage.jsonl",
+      "Created src/arkor/trainer.ts",
+    ]);
+    expect(stdout).toMatch(/Next:\n {2}pnpm install\n {2}pnpm exec arkor start --local --dry-run/);
+    expect(manifestOf(project)).toMatchObject({
+      private: true,
+      type: "module",
+      scripts: { train: "arkor start", "train:local": "arkor start --local", typecheck: "tsc" },
+      devDependencies: { arkor: expect.any(String), typescript: expect.any(String) },
+    });
+    expect(project.read(".gitignore")).toBe("node_modules/\n.arkor/\n");
+    expect(project.has(".git")).toBe(false);
+  });
+
+  it("never overwrites a file, and adds to package.json and .gitignore what they lack", async () => {
+    const mine = {
+      name: "mine",
+      scripts: { train: "my own" },
+      dependencies: { arkor: "file:arkor.tgz" },
+      devDependencies: { zod: "^4" },
+    };
+    const project = new Project({
+      "package.json": JSON.stringify(mine, null, 4),
+      ".gitignore": "dist\n/node_modules",
+      "src/arkor/trainer.ts": "// mine",
+      "arkor.config.ts": "// mine",
+      "tsconfig.json": "// mine",
+    });
+    const { stdout } = await init(project);
+    expect(stdout).toContain("Kept src/arkor/trainer.ts\n");
+    for (const file of ["src/arkor/trainer.ts", "arkor.config.ts", "tsconfig.json"]) {
+      expect(project.read(file)).toBe("// mine");
+    }
+    expect(manifestOf(project)).toEqual({
+      ...mine,
+      scripts: { ...mine.scripts, "train:local": "arkor start --local", typecheck: "tsc" },
+      devDependencies: { "@types/node": "^20", typescript: "^5.9", zod: "^4" },
+    });
+    expect(project.read("package.json")).toMatch(/^ {4}"name"/m);
+    expect(project.read(".gitignore")).toBe("dist\n/node_modules\n.arkor/\n");
+  });
+
+  it("is nothing the second time", async () => {
+    const project = new Project();
+    await init(project);
+    const before = ["package.json", ".gitignore"].map((file) => project.read(file));
+    const { code, stdout } = await init(project, "--template", "redaction");
+    expect(code).toBe(0);
+    expect(stdout.match(/^(Created|Changed) .*$/gm)).toEqual(["Created data/redaction.jsonl"]);
+    expect(["package.json", ".gitignore"].map((file) => project.read(file))).toEqual(before);
+  });
+
+  it("makes a git repository when it is told to", async () => {
+    const project = new Project();
+    const { stdout } = await init(project, "--git");
+    expect(stdout).toContain("Made it a git repository\n");
+    expect(project.has(".git/HEAD")).toBe(true);
+  });
+
+  it("has a name that npm takes, made of the directory's", async () => {
+    const project = new Project();
+    await init(project);
+    expect(manifestOf(project).name).toBe(path.basename(project.cwd).toLowerCase());
+  });
+});
+
+describe("the package manager", () => {
+  it.each([
+    ["the project's lock file", { "pnpm-lock.yaml": "" }, {}, "pnpm"],
+    ["the one that runs it", {}, { npm_config_user_agent: "yarn/1.22.0 npm/? node/v20" }, "yarn"],
+    ["npm", {}, {}, "npm"],
+  ])("is by %s", async (_, files, env, manager) => {
+    const project = new Project(files as Record<string, string>);
+    const at = project.at(undefined, { npm_config_user_agent: undefined, ...env });
+    const { stdout } = await arkor(["init", "-y", "--skip-install"], at).exit;
+    expect(stdout).toContain(`\n  ${manager} install\n`);
+  });
+
+  it("that fails is an error after the files are there", async () => {
+    const project = new Project();
+    project.write("npm", "#!/bin/sh\necho no network >&2\nexit 7\n");
+    const { chmodSync } = await import("node:fs");
+    chmodSync(project.path("npm"), 0o755);
+    const at = project.at(undefined, { PATH: `${project.cwd}:${process.env.PATH}` });
+    const { code, stdout, stderr } = await arkor(["init", "-y", "--use-npm"], at).exit;
+    expect(code).toBe(1);
+    expect(stdout).toContain("Created src/arkor/index.ts\n");
+    expect(stderr).toBe(
+      "no network\nerror: The project is there, but not installed: npm install ended with 7. " +
+        "Run it again when that is mended.\n",
+    );
+  });
+});
+
+describe("is refused before anything is written", () => {
+  it.each([
+    [["--name", "My Run"], {}, /^error: --name "My Run": A name is made of a-z/],
+    [
+      ["--template", "chess"],
+      {},
+      /argument 'chess' is invalid\. Allowed choices are triage, translate, redaction\./,
+    ],
+    [["--use-npm", "--use-bun"], {}, /^error: --use-npm and --use-bun exclude each other\.$/],
+    [["--git", "--skip-git"], {}, /^error: --git and --skip-git exclude each other\.$/],
+    [
+      [],
+      { "package.json": "{" },
+      /^error: package\.json is not valid JSON \(.*\)\. Mend it, then run this again\.$/,
+    ],
+    [[], { "package.json": "[]" }, /^error: package\.json holds no object\./],
+  ])("with %j and %j", async (args, files, message) => {
+    const project = new Project(files as Record<string, string>);
+    const { code, stdout, stderr } = await init(project, ...args);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr.trimEnd().split("\n")).toEqual([expect.stringMatching(message)]);
+    expect(project.has("src")).toBe(false);
+  });
+});

@@ -1,0 +1,194 @@
+// `arkor completion`: what a shell reads to complete the command's words. Made of the commands
+// themselves, so that no list of them is written twice; the shells' ways differ, what is known does not.
+
+/**
+ * @typedef {object} Flag
+ * @property {string} long with its dashes
+ * @property {string | undefined} short
+ * @property {string} description
+ * @property {Value | undefined} value undefined for a switch
+ */
+
+/** @typedef {"file" | "directory" | "other" | string[]} Value what comes next; a list is all there is */
+/** @typedef {{ name: string, description: string, flags: Flag[], value: Value | undefined }} Words */
+
+const SHELLS = /** @type {const} */ (["bash", "zsh", "fish"]);
+
+/**
+ * @param {import("commander").Command} program
+ * @param {typeof SHELLS[number]} shell
+ * @returns {string}
+ */
+function completionScript(program, shell) {
+  const help = program.createHelp();
+  const commands = help.visibleCommands(program).map((command) => wordsOf(help, command));
+  const root = wordsOf(help, program);
+  return { bash, zsh, fish }[shell](commands, root);
+}
+
+/**
+ * @param {import("commander").Help} help
+ * @param {import("commander").Command} command
+ * @returns {Words}
+ */
+function wordsOf(help, command) {
+  const flags = help.visibleOptions(command).map((option) => ({
+    long: option.long ?? "",
+    short: option.short,
+    description: option.description,
+    value:
+      option.required || option.optional ? expected(option.argChoices, option.flags) : undefined,
+  }));
+  // An id is nothing that a shell knows; of two arguments the last is the file.
+  const argument = command.registeredArguments.at(-1);
+  const value = argument && expected(argument.argChoices, argument.name());
+  return { name: command.name(), description: command.summary(), flags, value };
+}
+
+/**
+ * @param {string[] | undefined} choices
+ * @param {string} text that names what is asked for
+ * @returns {Value}
+ */
+function expected(choices, text) {
+  if (choices) return choices;
+  if (text.includes("dir")) return "directory";
+  return text.includes("entry") ? "file" : "other";
+}
+
+/** @param {Words} words */
+function spellings({ flags }) {
+  return flags.flatMap(({ long, short }) => (short ? [short, long] : [long]));
+}
+
+/**
+ * @param {Words[]} commands
+ * @param {Words} root
+ */
+function bash(commands, root) {
+  const reply = (/** @type {Value} */ value) => {
+    if (value === "file") return "compopt -o default 2>/dev/null; COMPREPLY=()";
+    if (value === "directory")
+      return 'compopt -o dirnames 2>/dev/null; COMPREPLY=($(compgen -d -- "$word"))';
+    return value === "other"
+      ? "COMPREPLY=()"
+      : `COMPREPLY=($(compgen -W "${value.join(" ")}" -- "$word"))`;
+  };
+  const values = commands.flatMap(({ name, flags }) =>
+    flags.flatMap(({ long, value }) =>
+      value ? [`    "${name} ${long}") ${reply(value)}; return ;;`] : [],
+    ),
+  );
+  const words = commands.map(
+    (command) => `    ${command.name}) words="${spellings(command).join(" ")}" ;;`,
+  );
+  const entries = commands.flatMap(({ name, value }) =>
+    value ? [`    ${name}) ${reply(value)} ;;`] : [],
+  );
+  const names = commands.map(({ name }) => name);
+  return `# bash completion for arkor. Add to ~/.bashrc: source <(arkor completion bash)
+_arkor() {
+  local word="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}" command="" words="" one
+  COMPREPLY=()
+  for one in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    case "$one" in ${names.join("|")}) command="$one"; break ;; esac
+  done
+  if [[ -z "$command" ]]; then
+    COMPREPLY=($(compgen -W "${[...names, ...spellings(root)].join(" ")}" -- "$word"))
+    return
+  fi
+  case "$command $before" in
+${values.join("\n")}
+  esac
+  if [[ "$word" == -* ]]; then
+    case "$command" in
+${words.map((line) => `  ${line}`).join("\n")}
+    esac
+    COMPREPLY=($(compgen -W "$words" -- "$word"))
+    return
+  fi
+  case "$command" in
+${entries.join("\n")}
+  esac
+}
+complete -F _arkor arkor
+`;
+}
+
+/**
+ * @param {Words[]} commands
+ * @param {Words} root
+ */
+function zsh(commands, root) {
+  const quote = (/** @type {string} */ text) =>
+    text.replaceAll("'", "'\\''").replace(/[[\]:]/g, "\\$&");
+  const action = (/** @type {Value} */ value) => {
+    if (value === "file") return "_files";
+    if (value === "directory") return "_files -/";
+    return value === "other" ? " " : `(${value.join(" ")})`;
+  };
+  /** @param {Flag} flag */
+  const spec = ({ long, short, description, value }) => {
+    const text = `[${quote(description)}]${value ? `:${long.slice(2)}:${action(value)}` : ""}`;
+    return short ? `'(${short} ${long})'{${short},${long}}'${text}'` : `'${long}${text}'`;
+  };
+  const cases = commands.map((command) => {
+    const specs = command.flags.map(spec);
+    if (command.value) specs.push(`'*:${command.name}:${action(command.value)}'`);
+    return `    ${command.name}) _arguments ${specs.join(" \\\n      ")} ;;`;
+  });
+  const list = commands.map(({ name, description }) => `    '${name}:${quote(description)}'`);
+  return `#compdef arkor
+# zsh completion for arkor. Add to ~/.zshrc, after compinit: source <(arkor completion zsh)
+_arkor() {
+  local -a commands=(
+${list.join("\n")}
+  )
+  if (( CURRENT == 2 )); then
+    _describe command commands
+    _arguments ${root.flags.map(spec).join(" ")}
+    return
+  fi
+  local command="$words[2]"
+  shift words
+  (( CURRENT-- ))
+  case "$command" in
+${cases.join("\n")}
+  esac
+}
+compdef _arkor arkor
+`;
+}
+
+/**
+ * @param {Words[]} commands
+ * @param {Words} root
+ */
+function fish(commands, root) {
+  const quote = (/** @type {string} */ text) => `'${text.replace(/['\\]/g, "\\$&")}'`;
+  const action = (/** @type {Value} */ value) => {
+    if (value === "file") return " -r -F";
+    if (value === "directory") return " -x -a '(__fish_complete_directories)'";
+    return value === "other" ? " -x" : ` -x -a ${quote(value.join(" "))}`;
+  };
+  const flag =
+    (/** @type {string} */ condition) =>
+    (/** @type {Flag} */ { long, short, description, value }) =>
+      `complete -c arkor -n ${condition}${short ? ` -s ${short.slice(1)}` : ""} -l ${long.slice(2)}${value ? action(value) : ""} -d ${quote(description)}`;
+  const lines = commands.flatMap((command) => {
+    const condition = quote(`__fish_seen_subcommand_from ${command.name}`);
+    const { value } = command;
+    return [
+      `complete -c arkor -n __fish_use_subcommand -a ${command.name} -d ${quote(command.description)}`,
+      ...command.flags.map(flag(condition)),
+      ...(value && value !== "other" ? [`complete -c arkor -n ${condition}${action(value)}`] : []),
+    ];
+  });
+  return `# fish completion for arkor. Save as ~/.config/fish/completions/arkor.fish
+complete -c arkor -f
+${root.flags.map(flag("__fish_use_subcommand")).join("\n")}
+${lines.join("\n")}
+`;
+}
+
+module.exports = { SHELLS, completionScript };

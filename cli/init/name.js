@@ -1,0 +1,27 @@
+// Names that npm takes for a package.
+
+const MAX_LENGTH = 214;
+const NAME = /^(@[a-z0-9][a-z0-9._~-]*\/)?[a-z0-9][a-z0-9._~-]*$/;
+
+/**
+ * @param {string} name
+ * @returns {string | undefined} what is wrong with it
+ */
+function nameError(name) {
+  if (name.length > MAX_LENGTH) return `A name has at most ${MAX_LENGTH} characters.`;
+  return NAME.test(name)
+    ? undefined
+    : "A name is made of a-z, 0-9, dots, dashes and underscores, and begins with a letter or a number.";
+}
+
+/**
+ * @param {string} text a directory's name, or a name already
+ * @returns {string}
+ */
+function nameOf(text) {
+  if (nameError(text) === undefined) return text;
+  const dashed = text.toLowerCase().replace(/[^a-z0-9]+/g, "-");
+  return dashed.replace(/^-+/, "").slice(0, 40).replace(/-+$/, "") || "project";
+}
+
+module.exports = { nameError, nameOf };

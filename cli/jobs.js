@@ -1,0 +1,100 @@
+// `arkor jobs` and `arkor cancel`: the project's jobs on the backend.
+
+const { cancelJob, listJobs } = require("../lib/account.js");
+const { oneLine } = require("./errors.js");
+const { formatDuration } = require("./progress.js");
+const { painter } = require("./reporter.js");
+const { table } = require("./table.js");
+
+/** @typedef {import("..").TrainingJob} Job */
+/** @typedef {import("./progress.js").Style} Style */
+
+/** @type {Record<string, Style>} */
+const STYLES = {
+  queued: "dim",
+  running: "cyan",
+  completed: "green",
+  failed: "red",
+  cancelled: "yellow",
+};
+
+/**
+ * @param {{ json?: boolean }} options
+ * @returns {Promise<void>}
+ */
+async function showJobs({ json }) {
+  const jobs = await listJobs(process.cwd());
+  const { stdout } = process;
+  if (json) {
+    stdout.write(`${JSON.stringify(jobs, null, 2)}\n`);
+  } else if (jobs.length === 0) {
+    stdout.write("No jobs yet. Submit one with: arkor start\n");
+  } else {
+    const width = stdout.isTTY ? stdout.columns : undefined;
+    const lines = jobsTable(jobs, { now: Date.now(), width, paint: painter(stdout) });
+    stdout.write(`${lines.join("\n")}\n`);
+  }
+}
+
+/**
+ * @param {Job[]} jobs
+ * @param {object} options
+ * @param {number} options.now ms since the epoch
+ * @param {number | undefined} options.width
+ * @param {import("./progress.js").Paint} options.paint
+ * @returns {string[]}
+ */
+function jobsTable(jobs, { now, width, paint }) {
+  const columns = [
+    { title: "ID" },
+    {
+      title: "STATUS",
+      paint: (/** @type {string} */ text, /** @type {string} */ padded) => {
+        const style = STYLES[text];
+        return style ? paint(style, padded) : padded;
+      },
+    },
+    { title: "CREATED", leavesAt: 2 },
+    { title: "TOOK", leavesAt: 1 },
+    { title: "NAME", shrinks: true, leavesAt: 3 },
+  ];
+  // The newest first, whatever order the backend has.
+  const sorted = [...jobs].sort((a, b) => Date.parse(b.createdAt) - Date.parse(a.createdAt));
+  const rows = sorted.map((job) => [
+    oneLine(String(job.id)),
+    oneLine(String(job.status)),
+    minuteOf(job.createdAt),
+    tookOf(job, now),
+    oneLine(String(job.name)),
+  ]);
+  return table(columns, rows, width);
+}
+
+/**
+ * @param {string} timestamp ISO 8601
+ * @returns {string} in UTC, `2026-01-31 09:05`, or as it came
+ */
+function minuteOf(timestamp) {
+  const date = new Date(timestamp);
+  if (Number.isNaN(date.getTime())) return oneLine(String(timestamp));
+  return date.toISOString().slice(0, 16).replace("T", " ");
+}
+
+/**
+ * @param {Job} job
+ * @param {number} now ms since the epoch, where a running job has come to
+ * @returns {string}
+ */
+function tookOf({ status, startedAt, completedAt }, now) {
+  const from = Date.parse(startedAt ?? "");
+  const to = completedAt ? Date.parse(completedAt) : status === "running" ? now : Number.NaN;
+  return Number.isFinite(to - from) ? formatDuration(to - from) : "-";
+}
+
+/** @param {string} jobId */
+async function cancel(jobId) {
+  await cancelJob(process.cwd(), jobId);
+  process.stdout.write(`Job ${jobId} is cancelled.\n`);
+}
+
+module.exports = { cancel, jobsTable, showJobs };

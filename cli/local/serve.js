@@ -1,0 +1,53 @@
+// `arkor local`: the local backend alone, until Ctrl-C.
+
+const { Interrupts, endBackend } = require("../interrupts.js");
+const { LocalBackend } = require("./backend.js");
+const { findLocalBackend } = require("./find.js");
+
+/**
+ * @param {{ port?: number, baseModel?: string }} options
+ * @returns {Promise<void>} when it has ended
+ */
+async function serveLocally({ port, baseModel }) {
+  const cwd = process.cwd();
+  const backend = new LocalBackend({
+    command: findLocalBackend(cwd, process.env),
+    cwd,
+    say,
+    ...(port !== undefined && { port }),
+    ...(baseModel !== undefined && { baseModel }),
+  });
+  const interrupts = new Interrupts();
+  try {
+    const ready = await Promise.race([backend.start(), interrupts.pressed(1)]);
+    if (ready) {
+      process.stdout.write(instructions(ready));
+      await Promise.race([backend.lost, interrupts.pressed(1)]);
+    }
+    if (interrupts.count > 0) say("Ending the backend. Ctrl-C again ends it at once.");
+  } finally {
+    await endBackend(backend, interrupts);
+    interrupts.close();
+  }
+}
+
+/** @param {string} line */
+function say(line) {
+  process.stderr.write(`${line}\n`);
+}
+
+/** @param {import("./child.js").ReadyLine} ready */
+function instructions({ url, token }) {
+  const set = process.platform === "win32" ? "set" : "export";
+  return [
+    `The local backend is ready at ${url}`,
+    "To train there from a project, in another terminal:",
+    `  ${set} ARKOR_CLOUD_API_URL=${url}`,
+    `  ${set} ARKOR_LOCAL_TOKEN=${token}`,
+    "  arkor start",
+    "Ctrl-C ends it.",
+    "",
+  ].join("\n");
+}
+
+module.exports = { serveLocally };

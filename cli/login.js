@@ -1,0 +1,112 @@
+// `arkor login`: an anonymous identity, or an account by OAuth.
+
+const {
+  credentialsPath,
+  defaultArkorCloudApiUrl,
+  ensureCredentials,
+  readCredentials,
+  requestAnonymousToken,
+  writeCredentials,
+} = require("../lib/identity.js");
+const { CliError } = require("./errors.js");
+const { canAsk, confirm, select } = require("./prompt.js");
+
+/** @typedef {import("..").Credentials} Credentials */
+
+/**
+ * @typedef {object} LoginOptions
+ * @property {boolean} [anonymous]
+ * @property {boolean} [oauth]
+ * @property {boolean} browser false with --no-browser
+ */
+
+/**
+ * @param {LoginOptions} options
+ * @returns {Promise<void>}
+ */
+async function login(options) {
+  const { anonymous, oauth, browser } = options;
+  if (anonymous && oauth) throw new CliError("--anonymous and --oauth exclude each other.");
+  if (process.env.ARKOR_LOCAL_TOKEN) {
+    throw new CliError(
+      "ARKOR_LOCAL_TOKEN is set, so the identity is the local backend's. Unset it to log in.",
+    );
+  }
+  if (oauth && process.env.CI) throw new CliError(NO_BROWSER_IN_CI);
+  const stored = await readCredentials();
+  if (oauth || (!anonymous && canAsk() && (await ask()) === "oauth")) {
+    if (stored?.mode === "anon" && !(await mayReplace(stored.orgSlug))) {
+      process.stdout.write("Still signed in anonymously.\n");
+      return;
+    }
+    const baseUrl = defaultArkorCloudApiUrl(stored);
+    await require("./login/oauth.js").loginByOAuth(baseUrl, { browser });
+    process.stdout.write(`Signed in at ${baseUrl}. The credentials are in ${credentialsPath()}\n`);
+  } else {
+    await loginAnonymously(stored, Boolean(anonymous));
+  }
+}
+
+const NO_BROWSER_IN_CI =
+  "--oauth needs a person at a browser, and CI is set. Use arkor login --anonymous instead.";
+
+function ask() {
+  return select("How do you want to sign in?", [
+    { value: "anonymous", label: "Anonymously", hint: "at once, without an account" },
+    { value: "oauth", label: "With an account", hint: "in the browser" },
+  ]);
+}
+
+/**
+ * @param {string} orgSlug of the anonymous identity
+ * @returns {Promise<boolean>}
+ */
+async function mayReplace(orgSlug) {
+  process.stderr.write(
+    `warning: This replaces the anonymous identity of ${orgSlug}, which can't be restored.\n`,
+  );
+  return !canAsk() || (await confirm("Go on?", false));
+}
+
+/**
+ * @param {Credentials | null} stored
+ * @param {boolean} wanted whether the flag was given: only then an account gives way
+ */
+async function loginAnonymously(stored, wanted) {
+  if (stored?.mode === "anon") {
+    process.stdout.write(`Already signed in anonymously, as ${stored.orgSlug}.\n`);
+    return;
+  }
+  if (stored && !wanted) {
+    process.stdout.write("Already signed in with an account. To change that: arkor logout\n");
+    return;
+  }
+  const { orgSlug } = stored ? await replaceByAnonymous() : await ensureAnonymous();
+  process.stdout.write(
+    `Signed in anonymously, as ${orgSlug}. The credentials are in ${credentialsPath()}\n`,
+  );
+}
+
+async function ensureAnonymous() {
+  const credentials = await ensureCredentials();
+  // Another process may have signed in meanwhile.
+  if (credentials.mode !== "anon") throw new CliError("Another arkor has signed in meanwhile.");
+  return credentials;
+}
+
+/** @returns {Promise<import("..").AnonymousCredentials>} */
+async function replaceByAnonymous() {
+  const arkorCloudApiUrl = defaultArkorCloudApiUrl();
+  const { token, anonymousId, orgSlug } = await requestAnonymousToken(arkorCloudApiUrl);
+  const credentials = {
+    mode: /** @type {const} */ ("anon"),
+    token,
+    anonymousId,
+    arkorCloudApiUrl,
+    orgSlug,
+  };
+  await writeCredentials(credentials);
+  return credentials;
+}
+
+module.exports = { login };

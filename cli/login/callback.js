@@ -1,0 +1,100 @@
+// The loopback server that the browser comes back to (RFC 8252, section 7.3).
+
+const http = require("node:http");
+const { CliError } = require("../errors.js");
+
+const HOST = "127.0.0.1";
+const PATH = "/callback";
+
+/**
+ * @typedef {object} Answer
+ * @property {URLSearchParams} query what the browser has brought
+ * @property {(text: string, status?: number) => Promise<void>} show tells the person in the browser
+ */
+
+class CallbackServer {
+  #server;
+  #port;
+  /** @type {Promise<Answer>} the first one that comes */
+  answer;
+
+  /**
+   * @param {http.Server} server that listens
+   * @param {number} port
+   */
+  constructor(server, port) {
+    this.#server = server;
+    this.#port = port;
+    this.answer = new Promise((resolve) => {
+      server.on("request", (request, response) => {
+        const url = new URL(request.url ?? "/", `http://${HOST}`);
+        // Browsers also ask for an icon.
+        if (request.method !== "GET" || url.pathname !== PATH) {
+          response.writeHead(404).end();
+          return;
+        }
+        resolve({
+          query: url.searchParams,
+          show: (text, status = 200) => show(response, text, status),
+        });
+      });
+    });
+  }
+
+  /**
+   * Listens on the first of the ports that is free.
+   * @param {number[]} ports
+   * @param {string} domain of the identity provider, for the message
+   * @returns {Promise<CallbackServer>}
+   */
+  static async listen(ports, domain) {
+    for (const port of ports) {
+      const server = await listenOn(port);
+      if (server) return new CallbackServer(server, port);
+    }
+    const list = ports.join(", ");
+    throw new CliError(
+      `No port is free that ${domain} may come back to (${list}). Close what uses one of them.`,
+    );
+  }
+
+  get redirectUri() {
+    return `http://${HOST}:${this.#port}${PATH}`;
+  }
+
+  close() {
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
+}
+
+/**
+ * @param {number} port
+ * @returns {Promise<http.Server | undefined>} undefined when it can't be had
+ */
+function listenOn(port) {
+  return new Promise((resolve) => {
+    const server = http.createServer();
+    server.once("error", () => resolve(undefined));
+    server.listen({ port, host: HOST, exclusive: true }, () => resolve(server));
+  });
+}
+
+/**
+ * @param {http.ServerResponse} response
+ * @param {string} text
+ * @param {number} status
+ * @returns {Promise<void>} when the browser has it
+ */
+function show(response, text, status) {
+  return new Promise((resolve) => {
+    response.once("close", resolve);
+    response.writeHead(status, {
+      "content-type": "text/plain; charset=utf-8",
+      connection: "close",
+    });
+    response.end(`${text}\n`);
+  });
+}
+
+module.exports = { CallbackServer };

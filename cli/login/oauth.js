@@ -1,0 +1,90 @@
+// A login in the browser: the page is opened, and what the browser brings back is exchanged for
+// credentials. What goes over the network is the engine's (`src/credentials/login.rs`).
+
+const { Login } = require("../../lib/account.js");
+const { CliError, Left, describe } = require("../errors.js");
+const { openBrowser } = require("./browser.js");
+const { CallbackServer } = require("./callback.js");
+
+/** A page that was left open must not hold the port for ever. */
+const PATIENCE_MS = 10 * 60 * 1000;
+
+/**
+ * @param {string} baseUrl of the deployment
+ * @param {{ browser: boolean }} options
+ * @returns {Promise<void>}
+ */
+async function loginByOAuth(baseUrl, { browser }) {
+  const login = await Login.begin(baseUrl);
+  const server = await CallbackServer.listen(login.ports, login.domain);
+  const until = new AbortController();
+  const left = leaving(until.signal);
+  try {
+    const url = login.url(server.redirectUri);
+    const opened = browser && (await openBrowser(url));
+    process.stderr.write(
+      opened
+        ? `The login is open in your browser. If it is not, open this page:\n  ${url}\n`
+        : `Open this page in a browser on this machine:\n  ${url}\n`,
+    );
+    const answer = await Promise.race([server.answer, left]);
+    try {
+      const code = codeOf(answer.query, login.state);
+      await login.finish(code, server.redirectUri);
+      await answer.show("Signed in. You can close this page and go back to the terminal.");
+    } catch (error) {
+      await answer.show(`The login has failed: ${describe(error)}`, 400);
+      throw error;
+    }
+  } finally {
+    until.abort();
+    server.close();
+  }
+}
+
+/**
+ * @param {AbortSignal} signal
+ * @returns {Promise<never>} rejects on Ctrl-C, or when nobody comes back
+ */
+function leaving(signal) {
+  /** @type {Promise<never>} */
+  const left = new Promise((_, reject) => {
+    const onInterrupt = () => reject(new Left());
+    const timer = setTimeout(() => {
+      const minutes = PATIENCE_MS / 60_000;
+      reject(new CliError(`Nobody has come back from the browser within ${minutes} minutes.`));
+    }, PATIENCE_MS);
+    process.once("SIGINT", onInterrupt);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      process.off("SIGINT", onInterrupt);
+    });
+  });
+  // Whoever waits for the browser looks at it; before that it is no stray rejection.
+  left.catch(() => {});
+  return left;
+}
+
+/**
+ * @param {URLSearchParams} query what the browser has brought
+ * @param {string} state what it was sent off with
+ * @returns {string} the authorization code
+ */
+function codeOf(query, state) {
+  // First of all: what comes without it is not the answer to our question.
+  if (query.get("state") !== state) {
+    throw new CliError(
+      "The browser came back with another state than it was sent off with, so the answer was refused. Run arkor login again.",
+    );
+  }
+  const refusal = query.get("error");
+  if (refusal !== null) {
+    const words = query.get("error_description");
+    throw new CliError(`The login was refused: ${refusal}${words ? ` (${words})` : ""}`);
+  }
+  const code = query.get("code");
+  if (!code) throw new CliError("The browser came back without a code. Run arkor login again.");
+  return code;
+}
+
+module.exports = { loginByOAuth };

@@ -1,0 +1,162 @@
+// The commands, their arguments and their help. Each command's module is loaded when it is the one
+// that runs, so that `--help` costs neither esbuild nor the addon.
+
+const { Argument, Command, InvalidArgumentError, Option } = require("commander");
+const { version } = require("../package.json");
+
+/**
+ * @param {string} value
+ * @returns {number}
+ */
+function parsePort(value) {
+  const port = Number(value);
+  if (!/^\d+$/.test(value) || port > 65535) {
+    throw new InvalidArgumentError("A port is a whole number from 0 to 65535.");
+  }
+  return port;
+}
+
+/** @param {string} text */
+function example(text) {
+  return `\nExample:\n  $ ${text}`;
+}
+
+const ENTRY = "the training entry (default: src/arkor/index.ts)";
+const JOB = "the job's id, as arkor jobs lists it";
+
+/** @returns {Command} */
+function createProgram() {
+  const program = new Command("arkor")
+    .description("Fine-tune open-weight language models from TypeScript.")
+    .version(version, "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .helpCommand(false)
+    .exitOverride()
+    .configureOutput({ outputError: () => {} })
+    .addHelpText("after", example("arkor start --local"));
+
+  /**
+   * @param {string} name with its arguments
+   * @param {string} summary
+   * @param {string} shown after `arkor `
+   */
+  const command = (name, summary, shown) =>
+    program
+      .command(name)
+      .summary(summary)
+      .description(`${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`)
+      .helpOption("-h, --help", "print this help")
+      .addHelpText("after", example(`arkor ${shown}`));
+
+  addProjectCommands(command);
+  addRunCommands(command);
+  addAccountCommands(command);
+  const { SHELLS, completionScript } = require("./completion.js");
+  command(
+    "completion",
+    "print a script that completes arkor's words in a shell",
+    "completion bash >> ~/.bashrc",
+  )
+    .addArgument(new Argument("<shell>", "the shell").choices(SHELLS))
+    .action((shell) => void process.stdout.write(completionScript(program, shell)));
+  return program;
+}
+
+/** @typedef {(name: string, summary: string, shown: string) => Command} Define */
+
+/** @param {Define} command */
+function addProjectCommands(command) {
+  command("init", "make a project in this directory", "init --template triage")
+    .description("Make a project in this directory that trains at once. Never overwrites a file.")
+    .option("-y, --yes", "ask nothing, take the defaults")
+    .option("--name <name>", "the project's name (default: the directory's)")
+    .addOption(
+      new Option("--template <template>", "what it learns").choices([
+        "triage",
+        "translate",
+        "redaction",
+      ]),
+    )
+    .option("--skip-install", "install nothing")
+    .option("--use-npm", "install with npm")
+    .option("--use-pnpm", "install with pnpm")
+    .option("--use-yarn", "install with yarn")
+    .option("--use-bun", "install with bun")
+    .option("--git", "make it a git repository")
+    .option("--skip-git", "don't ask whether to make it a git repository")
+    .action((options) => require("./init.js").init(options));
+
+  command("build", "bundle the training entry", "build src/arkor/index.ts")
+    .description("Bundle the training entry into .arkor/build/index.mjs.")
+    .argument("[entry]", ENTRY)
+    .action(async (entry) => {
+      const bundle = await require("./build.js").build(entry);
+      process.stdout.write(`Built ${bundle.shown}\n`);
+    });
+}
+
+/** @param {Define} command */
+function addRunCommands(command) {
+  command("start", "run the project's training", "start --local --base-model ./models/smollm2")
+    .description(
+      "Run the project's training and follow it to its end. The bundle in .arkor/build is " +
+        "built first when it is missing, when an entry is given, or when a source has changed. " +
+        "Ctrl-C stops watching, twice cancels the run; a local run ends at the first.",
+    )
+    .argument("[entry]", ENTRY)
+    .option("--local", "train on this machine instead of in the cloud")
+    .option("--dry-run", "have the backend do a short trial run")
+    .option("--base-model <dir>", "with --local: a Hugging Face model directory to train on")
+    .option("--port <number>", "with --local: the port of the local backend", parsePort)
+    .action(async (entry, options) => {
+      process.exitCode = await require("./start.js").start(entry, options);
+    });
+
+  command("attach", "watch a running job again", "attach job_0a1b2c")
+    .description(
+      "Watch a running job again, with the entry's callbacks. They see the run from its first event on.",
+    )
+    .argument("<jobId>", JOB)
+    .argument("[entry]", ENTRY)
+    .action(async (jobId, entry) => {
+      process.exitCode = await require("./attach.js").attach(jobId, entry);
+    });
+
+  command("jobs", "list this project's jobs", "jobs --json")
+    .option("--json", "print what the backend says, as JSON")
+    .action((options) => require("./jobs.js").showJobs(options));
+
+  command("cancel", "cancel a job", "cancel job_0a1b2c")
+    .argument("<jobId>", JOB)
+    .action((jobId) => require("./jobs.js").cancel(jobId));
+
+  command("local", "run the local backend alone, until Ctrl-C", "local --port 4820")
+    .description(
+      "Run the local backend alone, until Ctrl-C, and print how to point a project at it.",
+    )
+    .option("--port <number>", "its port (default: a free one)", parsePort)
+    .option("--base-model <dir>", "a Hugging Face model directory to train on")
+    .action((options) => require("./local/serve.js").serveLocally(options));
+}
+
+/** @param {Define} command */
+function addAccountCommands(command) {
+  command("login", "sign in", "login --anonymous")
+    .description(
+      "Sign in: with an anonymous identity, or with an account in the browser. Asks which; off a terminal it is the anonymous one.",
+    )
+    .option("--anonymous", "without an account")
+    .option("--oauth", "with an account, in the browser")
+    .option("--no-browser", "print the page's address instead of opening it")
+    .action((options) => require("./login.js").login(options));
+
+  command("logout", "delete the credentials", "logout -f")
+    .option("-f, --force", "without asking")
+    .action((options) => require("./logout.js").logout(options));
+
+  command("whoami", "print who is signed in", "whoami --json")
+    .option("--json", "print user and orgs as one JSON object")
+    .action((options) => require("./whoami.js").showIdentity(options));
+}
+
+module.exports = { createProgram };

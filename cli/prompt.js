@@ -1,0 +1,66 @@
+// Questions to a person at a terminal. Loaded only when there is one: off a terminal every command
+// goes by its flags and defaults.
+
+const { Left } = require("./errors.js");
+
+/** @returns {boolean} whether somebody can answer */
+function canAsk(env = process.env) {
+  // A CI's terminal is nobody's, and a dumb one can't show a choice.
+  return Boolean(process.stdin.isTTY && process.stderr.isTTY && !env.CI && env.TERM !== "dumb");
+}
+
+/** On stderr, so that stdout stays what scripts read. */
+const common = () => ({ output: process.stderr });
+
+/** @returns {Promise<typeof import("@clack/prompts")>} */
+function library() {
+  return import("@clack/prompts");
+}
+
+/**
+ * @template T
+ * @param {T} answer
+ * @returns {Exclude<T, symbol>}
+ * @throws {Left}
+ */
+function given(answer) {
+  if (typeof answer === "symbol") throw new Left();
+  return /** @type {Exclude<T, symbol>} */ (answer);
+}
+
+/**
+ * @param {string} message
+ * @param {boolean} initial what Enter alone answers
+ * @returns {Promise<boolean>}
+ */
+async function confirm(message, initial) {
+  const { confirm } = await library();
+  return given(await confirm({ ...common(), message, initialValue: initial }));
+}
+
+/**
+ * @template {string} T
+ * @param {string} message
+ * @param {{ value: T, label: string, hint?: string }[]} options the first is preselected
+ * @returns {Promise<T>}
+ */
+async function select(message, options) {
+  const { select } = await library();
+  const choices = /** @type {any[]} */ (options);
+  return /** @type {T} */ (given(await select({ ...common(), message, options: choices })));
+}
+
+/**
+ * @param {string} message
+ * @param {string} initial
+ * @param {(value: string) => string | undefined} validate what is wrong with it
+ * @returns {Promise<string>}
+ */
+async function text(message, initial, validate) {
+  const { text } = await library();
+  const check = (/** @type {string | undefined} */ value) => validate(value || initial);
+  const options = { message, placeholder: initial, defaultValue: initial, validate: check };
+  return given(await text({ ...common(), ...options }));
+}
+
+module.exports = { canAsk, confirm, select, text };

@@ -1,0 +1,184 @@
+// What `arkor start` and `arkor attach` share: a fresh bundle, a backend, one trainer watched to its
+// end; out comes the exit code. With --local the backend is a child of this process, else the cloud.
+
+const { freshBundle } = require("./build.js");
+const { CliError, deprecationText, errorText } = require("./errors.js");
+const { internalsOf } = require("./internals.js");
+const { Interrupts, cancelLocalRun, endBackend, leaveCloudRun } = require("./interrupts.js");
+const { LocalBackend } = require("./local/backend.js");
+const { findLocalBackend } = require("./local/find.js");
+const { Reporter } = require("./reporter.js");
+
+const COMPLETED = 0;
+const FAILED = 1;
+const INTERRUPTED = 130;
+
+/**
+ * @typedef {object} WatchOptions
+ * @property {boolean} [local]
+ * @property {boolean} [dryRun]
+ * @property {string} [baseModel]
+ * @property {number} [port]
+ * @property {string} [jobId] a job that was submitted before; else one is submitted
+ */
+
+/**
+ * @param {string | undefined} entry
+ * @param {WatchOptions} options
+ * @returns {Promise<number>} the exit code
+ */
+async function watch(entry, options) {
+  const session = new Session(options);
+  const code = await session.run(entry);
+  // A run that was left has a pending `wait()`, which would keep the process alive; and after
+  // Ctrl-C nothing of the project's may.
+  if (session.isFollowing || code === INTERRUPTED) process.exit(code);
+  return code;
+}
+
+class Session {
+  #options;
+  #reporter = new Reporter();
+  #interrupts = new Interrupts();
+  /** @type {LocalBackend | undefined} */ #backend;
+  /** Ends the watching of a cloud run: no callback starts after it. */
+  #stop = new AbortController();
+  /** @type {import("./interrupts.js").WatchedRun} */ #watched = {};
+  #unobserve = () => {};
+  /** @type {import("./internals.js").TrainerInternals["takeDeprecation"] | undefined} */ #takeDeprecation;
+  /** Whether the trainer's `start()` or `wait()` is pending. */
+  isFollowing = false;
+
+  /** @param {WatchOptions} options */
+  constructor(options) {
+    this.#options = options;
+  }
+
+  /**
+   * @param {string | undefined} entry
+   * @returns {Promise<number>}
+   */
+  async run(entry) {
+    const work = this.#work(entry).catch((error) => {
+      // After Ctrl-C an error is what it caused: a backend that is gone, a run that was cut off.
+      if (this.#interrupts.count > 0) return INTERRUPTED;
+      this.#stopReporting();
+      this.#reporter.say(errorText(error));
+      return FAILED;
+    });
+    try {
+      const code = await Promise.race([work, this.#interrupts.pressed(1).then(() => INTERRUPTED)]);
+      if (this.#interrupts.count === 0) return code;
+      this.#stopReporting();
+      const say = (/** @type {string} */ line) => this.#reporter.say(line);
+      if (!this.#options.local) this.#stop.abort(new CliError("Stopped by Ctrl-C."));
+      const leave = this.#options.local ? cancelLocalRun : leaveCloudRun;
+      await leave(this.#watched, this.#interrupts, say);
+      return INTERRUPTED;
+    } finally {
+      this.#stopReporting();
+      const deprecation = this.#takeDeprecation?.();
+      if (deprecation) this.#reporter.say(deprecationText(deprecation));
+      if (this.#backend) await endBackend(this.#backend, this.#interrupts);
+      this.#interrupts.close();
+    }
+  }
+
+  #stopReporting() {
+    this.#unobserve();
+    this.#reporter.close();
+  }
+
+  /**
+   * @param {string | undefined} entry
+   * @returns {Promise<number>}
+   */
+  async #work(entry) {
+    const bundle = await freshBundle(entry);
+    if (bundle.note) this.#reporter.say(bundle.note);
+    if (this.#options.local) await this.#startBackend();
+    if (this.#interrupts.count > 0) return INTERRUPTED;
+
+    process.setSourceMapsEnabled(true);
+    const { loadTrainer } = require("../lib/run.js");
+    const trainer = await loadTrainer(bundle.file);
+    const run = this.#follow(trainer, internalsOf(trainer));
+    return this.#backend ? Promise.race([run, this.#backend.lost]) : run;
+  }
+
+  async #startBackend() {
+    const cwd = process.cwd();
+    this.#backend = new LocalBackend({
+      command: findLocalBackend(cwd, process.env),
+      cwd,
+      say: (line) => this.#reporter.say(line),
+      ...(this.#options.port !== undefined && { port: this.#options.port }),
+      ...(this.#options.baseModel !== undefined && { baseModel: this.#options.baseModel }),
+    });
+    const { url, token } = await this.#backend.start();
+    // Before the project's code is loaded: its trainer reads them when it starts.
+    process.env.ARKOR_CLOUD_API_URL = url;
+    process.env.ARKOR_LOCAL_TOKEN = token;
+  }
+
+  /**
+   * @param {import("..").Trainer} trainer
+   * @param {import("./internals.js").TrainerInternals | undefined} internals
+   * @returns {Promise<number>}
+   */
+  async #follow(trainer, internals) {
+    const { dryRun, jobId } = this.#options;
+    if (!internals && (dryRun || jobId !== undefined)) {
+      const what = dryRun ? "--dry-run" : "arkor attach";
+      throw new CliError(`${what} needs a trainer made by createTrainer.`);
+    }
+    if (dryRun) internals?.setDryRun(true);
+    internals?.stopOn(this.#stop.signal);
+    if (internals) this.#unobserve = internals.observe(this.#reporter.observer());
+    this.#takeDeprecation = internals?.takeDeprecation;
+    if (this.#interrupts.count > 0) return INTERRUPTED;
+    this.#watched = { trainer, jobId };
+    this.isFollowing = true;
+    try {
+      await this.#begin(trainer, internals);
+      return this.#interrupts.count > 0 ? INTERRUPTED : await this.#end(trainer);
+    } finally {
+      this.isFollowing = false;
+    }
+  }
+
+  /**
+   * @param {import("..").Trainer} trainer
+   * @param {import("./internals.js").TrainerInternals | undefined} internals
+   */
+  async #begin(trainer, internals) {
+    const { jobId } = this.#options;
+    if (internals && jobId !== undefined) {
+      await internals.attach(jobId);
+      this.#reporter.print(`Watching job ${jobId}`);
+      return;
+    }
+    const started = await trainer.start();
+    this.#watched.jobId = started.jobId;
+    this.#reporter.print(`Started job ${started.jobId}`);
+  }
+
+  /**
+   * @param {import("..").Trainer} trainer
+   * @returns {Promise<number>}
+   */
+  async #end(trainer) {
+    const waiting = trainer.wait();
+    this.#watched.waiting = waiting;
+    const { job } = await waiting;
+    const { jobId = job.id } = this.#watched;
+    this.#reporter.close();
+    if (job.status === "failed") this.#reporter.say(`error: the run failed: ${job.error}`);
+    this.#reporter.print(`Job ${jobId} finished with status=${job.status}`);
+    if (job.status !== "completed") return FAILED;
+    if (this.#backend) this.#reporter.print(`Adapter: ${LocalBackend.jobPath(jobId, "adapter")}`);
+    return COMPLETED;
+  }
+}
+
+module.exports = { watch };

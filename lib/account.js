@@ -1,0 +1,104 @@
+// What the command asks of the backend besides training. Internal: `index.js` does not export it.
+"use strict";
+
+const { createHash, randomBytes } = require("node:crypto");
+const path = require("node:path");
+const { binding } = require("./addon.js");
+const { readEnvironment } = require("./environment.js");
+const { native, nativeSync } = require("./errors.js");
+
+/**
+ * @typedef {object} Provider how to log in at a deployment
+ * @property {string} auth0Domain
+ * @property {string} clientId
+ * @property {string | null} audience
+ * @property {number[]} callbackPorts
+ */
+
+/** @typedef {{ user: unknown, orgs: { slug: string }[] }} Me */
+
+/** @returns {Promise<Me | null>} null when nobody is signed in */
+async function whoami() {
+  const text = await native(async () => binding.whoami(environment()));
+  return text == null ? null : JSON.parse(text);
+}
+
+/**
+ * @param {string} directory of the project
+ * @returns {Promise<import("..").TrainingJob[]>} as the backend lists them
+ */
+async function listJobs(directory) {
+  const at = path.resolve(directory);
+  return JSON.parse(await native(async () => binding.listJobs(environment(), at)));
+}
+
+/**
+ * @param {string} directory of the project
+ * @param {string} jobId
+ */
+async function cancelJob(directory, jobId) {
+  const at = path.resolve(directory);
+  await native(async () => binding.cancelJob(environment(), at, jobId));
+}
+
+/**
+ * A login that has begun: the page to open for each place that the browser may come back to, and
+ * what makes credentials of what it brings.
+ */
+class Login {
+  #provider;
+  #baseUrl;
+  #verifier = randomBytes(32).toString("base64url");
+  /** What the browser must bring back, so that nobody else's answer is taken for its. */
+  state = randomBytes(16).toString("base64url");
+
+  /**
+   * @param {string} baseUrl
+   * @param {Provider} provider
+   */
+  constructor(baseUrl, provider) {
+    this.#baseUrl = baseUrl;
+    this.#provider = provider;
+  }
+
+  /**
+   * @param {string} baseUrl of the deployment
+   * @returns {Promise<Login>}
+   */
+  static async begin(baseUrl) {
+    const text = await native(async () => binding.loginProvider(environment(), baseUrl));
+    return new Login(baseUrl, JSON.parse(text));
+  }
+
+  get ports() {
+    return this.#provider.callbackPorts;
+  }
+
+  get domain() {
+    return this.#provider.auth0Domain;
+  }
+
+  /** @param {string} redirectUri */
+  url(redirectUri) {
+    const challenge = createHash("sha256").update(this.#verifier).digest("base64url");
+    const provider = JSON.stringify(this.#provider);
+    return nativeSync(() => binding.loginUrl(provider, redirectUri, this.state, challenge));
+  }
+
+  /**
+   * Stores the credentials that the code is good for.
+   * @param {string} code
+   * @param {string} redirectUri
+   */
+  async finish(code, redirectUri) {
+    const provider = JSON.stringify(this.#provider);
+    const grant = JSON.stringify({ code, verifier: this.#verifier, redirectUri });
+    await native(async () => binding.finishLogin(environment(), this.#baseUrl, provider, grant));
+  }
+}
+
+function environment() {
+  return JSON.stringify(readEnvironment());
+}
+
+module.exports = { Login, cancelJob, listJobs, whoami };

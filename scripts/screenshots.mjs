@@ -1,0 +1,162 @@
+// `node scripts/screenshots.mjs`: the pictures of the command in docs/images. Each is a recording of a
+// real run in a pseudo-terminal, drawn as SVG from what a terminal emulator made of it.
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { spawn } from "@lydell/node-pty";
+import xterm from "@xterm/headless";
+import { root, say } from "./steps.mjs";
+import { toSvg } from "./svg.mjs";
+
+const COLUMNS = 92;
+const ROWS = 40;
+const IMAGES = path.join(root, "docs/images");
+const ENTER = "\r";
+const DOWN = "\u001b[B";
+
+/** A shell with a prompt, in a project, as a person has it. */
+class Session {
+  #terminal = new xterm.Terminal({ cols: COLUMNS, rows: ROWS, allowProposedApi: true });
+  #shell;
+  /** @type {Set<() => void>} */ #watchers = new Set();
+
+  /**
+   * @param {string} cwd
+   * @param {NodeJS.ProcessEnv} env
+   */
+  constructor(cwd, env) {
+    /** @type {NodeJS.ProcessEnv} */
+    const all = { ...process.env, ...env, PS1: "$ ", TERM: "xterm-256color" };
+    for (const name of ["CI", "NO_COLOR", "FORCE_COLOR"]) delete all[name];
+    this.#shell = spawn("/bin/sh", [], { cwd, cols: COLUMNS, rows: ROWS, env: all });
+    this.#shell.onData((data) => {
+      this.#terminal.write(data, () => {
+        for (const look of [...this.#watchers]) look();
+      });
+    });
+  }
+
+  get #screen() {
+    const { active } = this.#terminal.buffer;
+    return Array.from({ length: active.length }, (_, row) =>
+      active.getLine(row)?.translateToString(true),
+    ).join("\n");
+  }
+
+  /** @param {string} keys */
+  type(keys) {
+    this.#shell.write(keys);
+  }
+
+  /**
+   * @param {RegExp} pattern
+   * @returns {Promise<RegExpMatchArray>} when the screen shows it
+   */
+  until(pattern) {
+    return new Promise((resolve) => {
+      const look = () => {
+        const match = this.#screen.match(pattern);
+        if (!match) return;
+        this.#watchers.delete(look);
+        resolve(match);
+      };
+      this.#watchers.add(look);
+      look();
+    });
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} title
+   */
+  picture(name, title) {
+    writeFileSync(path.join(IMAGES, `${name}.svg`), toSvg(this.#terminal, title));
+    say(`docs/images/${name}.svg`);
+  }
+
+  clear() {
+    this.type(`clear${ENTER}`);
+    return this.until(/^\$ \n*$/);
+  }
+
+  end() {
+    this.#shell.kill();
+    this.#terminal.dispose();
+  }
+}
+
+/** A directory in which `arkor` is this checkout's. */
+function workplace() {
+  const home = mkdtempSync(path.join(tmpdir(), "arkor-pictures-"));
+  const cwd = path.join(home, "tickets");
+  const bin = path.join(home, "bin");
+  mkdirSync(bin);
+  symlinkSync(path.join(root, "bin/arkor.js"), path.join(bin, "arkor"));
+  mkdirSync(path.join(cwd, "node_modules"), { recursive: true });
+  symlinkSync(root, path.join(cwd, "node_modules/arkor"), "junction");
+  const PATH = `${bin}${path.delimiter}${process.env.PATH}`;
+  return { home, cwd, env: { PATH, HOME: home } };
+}
+
+/** @param {Session} session */
+async function pictureInit(session) {
+  await session.until(/\$ /);
+  session.type(`arkor init${ENTER}`);
+  await session.until(/What is it called\?/);
+  session.type(ENTER);
+  await session.until(/● Triage/);
+  session.type(DOWN);
+  await session.until(/● Translate/);
+  session.picture("init-question", "arkor init");
+  session.type("\u001b[A");
+  await session.until(/● Triage/);
+  session.type(ENTER);
+  await session.until(/Install with/);
+  session.type("n");
+  await session.until(/git repository\?/);
+  session.type("n");
+  await session.until(/Next:[\s\S]*\n\$ $/m);
+  session.picture("init", "arkor init");
+}
+
+/** @param {Session} session */
+async function pictureStart(session) {
+  await session.clear();
+  session.type(`arkor start --local${ENTER}`);
+  await session.until(/Checkpoint at step 100:[\s\S]*1[1-4]\d\/150[\s\S]*samples\/s/);
+  session.picture("start-running", "arkor start --local");
+  await session.until(/Adapter: \S+[\s\S]*\n\$/);
+  session.picture("start-finished", "arkor start --local");
+}
+
+/**
+ * @param {Session} session
+ * @param {Session} server in another terminal
+ */
+async function pictureJobs(session, server) {
+  server.type(`arkor local${ENTER}`);
+  const [, url, token] = await server.until(
+    /ARKOR_CLOUD_API_URL=(\S+)\s+export ARKOR_LOCAL_TOKEN=(\S+)[\s\S]*Ctrl-C ends it/,
+  );
+  session.type(`export ARKOR_CLOUD_API_URL=${url} ARKOR_LOCAL_TOKEN=${token}${ENTER}`);
+  session.type(`arkor start --dry-run${ENTER}`);
+  await session.until(/finished with status=completed\n\$ $/m);
+  await session.clear();
+  session.type(`arkor jobs${ENTER}`);
+  await session.until(/NAME[\s\S]*\n\$ $/m);
+  session.picture("jobs", "arkor jobs");
+}
+
+mkdirSync(IMAGES, { recursive: true });
+const { home, cwd, env } = workplace();
+const session = new Session(cwd, env);
+const server = new Session(cwd, env);
+try {
+  await pictureInit(session);
+  await pictureStart(session);
+  await pictureJobs(session, server);
+} finally {
+  session.end();
+  server.end();
+  rmSync(home, { recursive: true, force: true });
+}

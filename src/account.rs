@@ -1,0 +1,67 @@
+//! Who the backend says that the user is: `GET /v1/me`, checked for what is shown of it.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::api::{Api, calls};
+use crate::credentials;
+use crate::environment::{Environment, base_url};
+use crate::error::{Error, Result};
+
+/// The backend's answer about the user, JSON text as it came.
+///
+/// # Errors
+/// When nobody is signed in, what the backend or the network says, or what its answer lacks.
+pub async fn me(env: &Environment) -> Result<String> {
+    let credentials = credentials::fresh(env, &credentials::signed_in(env)?).await?;
+    let url = base_url(
+        None,
+        env.cloud_api_url.as_deref(),
+        credentials.cloud_api_url(),
+    );
+    let request = calls::me();
+    let api = Api::new(env, &url, Some(credentials.token().to_owned()))?;
+    let text = api.call(&request).await?;
+    check(&text).map_err(|error| {
+        Error::plain(format!(
+            "The backend's answer to {request} is not usable: {error}"
+        ))
+    })?;
+    Ok(text)
+}
+
+fn check(text: &str) -> serde_json::Result<()> {
+    #[derive(Deserialize)]
+    struct Me<'a> {
+        #[serde(borrow, rename = "user")]
+        _user: &'a RawValue,
+        #[serde(rename = "orgs")]
+        _orgs: Vec<Org>,
+    }
+    #[derive(Deserialize)]
+    struct Org {
+        #[serde(rename = "slug")]
+        _slug: String,
+    }
+    serde_json::from_str::<Me<'_>>(text).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let cases = [
+            (r#"{"user":{},"orgs":[{"slug":"a","new":1}]}"#, ""),
+            (r#"{"orgs":[]}"#, "missing field `user`"),
+            (r#"{"user":{}}"#, "missing field `orgs`"),
+            (r#"{"user":{},"orgs":[{"id":"a"}]}"#, "missing field `slug`"),
+        ];
+        for (text, expected) in cases {
+            let words = check(text).err().map(|error| error.to_string());
+            assert!(words.unwrap_or_default().starts_with(expected), "{text}");
+        }
+        assert!(check(cases[0].0).is_ok());
+    }
+}

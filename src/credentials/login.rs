@@ -1,0 +1,178 @@
+//! A login in the browser: authorization code with PKCE (RFC 7636), for a program on the user's
+//! machine (RFC 8252). The browser and the loopback server are the command's; what is asked of the
+//! backend and of the identity provider is here.
+
+use serde::{Deserialize, Serialize};
+
+use super::Credentials;
+use super::token::{self, form, origin};
+use crate::api::{Api, calls};
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+
+/// `offline_access` is what makes an identity provider give a refresh token.
+const SCOPE: &str = "openid profile email offline_access";
+
+/// How to log in at a deployment, as it says itself.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Provider {
+    /// The identity provider's domain.
+    pub auth0_domain: String,
+    /// The OAuth client's id.
+    pub client_id: String,
+    /// The audience that the token is for.
+    pub audience: Option<String>,
+    /// Where the identity provider may send the browser back to on this machine.
+    pub callback_ports: Vec<u16>,
+}
+
+/// What the browser came back with, and what it was sent off with.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Grant {
+    /// The authorization code.
+    pub code: String,
+    /// What the challenge was made of.
+    pub verifier: String,
+    /// Where the browser was sent back to.
+    pub redirect_uri: String,
+}
+
+/// Asks a deployment how to log in there.
+///
+/// # Errors
+/// What the backend or the network says, or what its answer lacks.
+pub async fn provider(env: &Environment, base_url: &str) -> Result<Provider> {
+    let request = calls::cli_config();
+    let text = Api::new(env, base_url, None)?.call(&request).await?;
+    let provider: Provider = serde_json::from_str(&text).map_err(|error| {
+        Error::plain(format!(
+            "The backend's answer to {request} is not usable: {error}"
+        ))
+    })?;
+    let empty = [
+        ("auth0Domain", provider.auth0_domain.is_empty()),
+        ("clientId", provider.client_id.is_empty()),
+        ("callbackPorts", provider.callback_ports.is_empty()),
+    ];
+    match empty.into_iter().find(|(_, empty)| *empty) {
+        Some((field, _)) => Err(Error::plain(format!(
+            "{base_url} has no login set up: {field} is empty in its answer to {request}. Use an \
+             anonymous identity instead (arkor login --anonymous)."
+        ))),
+        None => Ok(provider),
+    }
+}
+
+/// The page that the browser opens.
+#[must_use]
+pub fn authorize_url(
+    provider: &Provider,
+    redirect_uri: &str,
+    state: &str,
+    challenge: &str,
+) -> String {
+    let mut query = vec![
+        ("response_type", "code"),
+        ("client_id", provider.client_id.as_str()),
+        ("redirect_uri", redirect_uri),
+        ("scope", SCOPE),
+        ("state", state),
+        ("code_challenge", challenge),
+        ("code_challenge_method", "S256"),
+    ];
+    if let Some(audience) = &provider.audience {
+        query.push(("audience", audience));
+    }
+    format!(
+        "{}/authorize?{}",
+        origin(&provider.auth0_domain),
+        form(&query)
+    )
+}
+
+/// Exchanges the authorization code for tokens.
+///
+/// # Errors
+/// When the identity provider refuses, or gives no refresh token.
+pub async fn exchange(
+    env: &Environment,
+    provider: &Provider,
+    base_url: &str,
+    grant: &Grant,
+) -> Result<Credentials> {
+    let domain = &provider.auth0_domain;
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("client_id", provider.client_id.as_str()),
+        ("code", grant.code.as_str()),
+        ("code_verifier", grant.verifier.as_str()),
+        ("redirect_uri", grant.redirect_uri.as_str()),
+    ];
+    let answer = token::request(env, domain, &fields).await?;
+    let status = answer.status;
+    if !(200..300).contains(&status) {
+        let code = answer.error_code();
+        let code = code.map(|code| format!(": {code}")).unwrap_or_default();
+        return Err(Error::plain(format!(
+            "{domain} refused the login (HTTP {status}{code}). Run arkor login again."
+        )));
+    }
+    let tokens = answer.tokens().ok_or_else(|| {
+        Error::plain(format!(
+            "{domain} answered the login without an access_token"
+        ))
+    })?;
+    let expires_at = tokens.expires_at();
+    let refresh_token = tokens.refresh_token.filter(|token| !token.is_empty());
+    let refresh_token = refresh_token.ok_or_else(|| {
+        Error::plain(format!(
+            "{domain} answered the login without a refresh_token, so it would end within hours. \
+             Its application has to allow the refresh token grant, and its API offline access."
+        ))
+    })?;
+    Ok(Credentials::OAuth {
+        access_token: tokens.access_token,
+        refresh_token,
+        expires_at,
+        auth0_domain: domain.clone(),
+        audience: provider.audience.clone(),
+        client_id: provider.client_id.clone(),
+        arkor_cloud_api_url: Some(base_url.to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn the_browser_is_sent_off_with_everything_that_it_has_to_bring() {
+        let provider = Provider {
+            auth0_domain: "login.example".to_owned(),
+            client_id: "client&1".to_owned(),
+            audience: Some("https://api.example".to_owned()),
+            callback_ports: vec![1],
+        };
+        let url = authorize_url(&provider, "http://127.0.0.1:1/callback", "st", "ch");
+        let url = reqwest::Url::parse(&url).unwrap();
+        assert_eq!(url.origin().ascii_serialization(), "https://login.example");
+        assert_eq!(url.path(), "/authorize");
+        let query: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        let expected = [
+            ("response_type", "code"),
+            ("client_id", "client&1"),
+            ("redirect_uri", "http://127.0.0.1:1/callback"),
+            ("scope", "openid profile email offline_access"),
+            ("state", "st"),
+            ("code_challenge", "ch"),
+            ("code_challenge_method", "S256"),
+            ("audience", "https://api.example"),
+        ];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(query, expected);
+    }
+}

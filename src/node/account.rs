@@ -1,0 +1,123 @@
+//! What the command asks besides training: who am I, which jobs are there, end one, log in. What
+//! crosses is JSON text.
+
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "napi hands arguments over by value"
+)]
+
+use std::path::PathBuf;
+
+use napi::Env;
+use napi::bindgen_prelude::Object;
+use napi_derive::napi;
+
+use super::files::text;
+use super::promise::{argument, crossing, promise};
+use crate::account;
+use crate::api::calls;
+use crate::credentials::login::{self, Grant, Provider};
+use crate::credentials::{self, Stored};
+use crate::environment::Environment;
+use crate::error::Result;
+use crate::job;
+use crate::session::{Options, Session};
+
+/// The answer to `GET /v1/me`, or null when nobody is signed in.
+#[napi(catch_unwind, ts_return_type = "Promise<string | null>")]
+pub fn whoami(env: &Env, environment: String) -> napi::Result<Object<'_>> {
+    let environment: Environment =
+        argument("environment", &environment).map_err(|error| crossing(&error))?;
+    promise(env, async move {
+        let is_local = environment.local_token.is_some();
+        if !is_local && !matches!(credentials::read(&environment.home)?, Stored::Present(_)) {
+            return Ok(None);
+        }
+        account::me(&environment).await.map(Some)
+    })
+}
+
+/// The jobs of a directory's project, as the backend lists them: a JSON array.
+#[napi(catch_unwind, ts_return_type = "Promise<string>")]
+pub fn list_jobs(env: &Env, environment: String, directory: String) -> napi::Result<Object<'_>> {
+    promise(env, async move {
+        let session = open(&environment, directory).await?;
+        let request = calls::list_jobs(session.scope());
+        let answer = session.api().await?.call(&request).await?;
+        job::read_list(&answer, &request.to_string())
+    })
+}
+
+/// Cancels a job of a directory's project.
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
+pub fn cancel_job(
+    env: &Env,
+    environment: String,
+    directory: String,
+    id: String,
+) -> napi::Result<Object<'_>> {
+    promise(env, async move {
+        let session = open(&environment, directory).await?;
+        let request = calls::cancel_job(session.scope(), &id);
+        session.api().await?.call(&request).await.map(drop)
+    })
+}
+
+/// Session of a project that was made before.
+async fn open(environment: &str, directory: String) -> Result<Session> {
+    Session::open(Options {
+        env: argument("environment", environment)?,
+        directory: PathBuf::from(directory),
+        existing: true,
+        ..Options::default()
+    })
+    .await
+}
+
+/// How to log in at a deployment.
+#[napi(catch_unwind, ts_return_type = "Promise<string>")]
+pub fn login_provider(
+    env: &Env,
+    environment: String,
+    base_url: String,
+) -> napi::Result<Object<'_>> {
+    promise(env, async move {
+        let environment: Environment = argument("environment", &environment)?;
+        text(&login::provider(&environment, &base_url).await?)
+    })
+}
+
+/// The page on which the user logs in.
+#[napi(catch_unwind)]
+pub fn login_url(
+    provider: String,
+    redirect_uri: String,
+    state: String,
+    challenge: String,
+) -> napi::Result<String> {
+    let provider: Provider = argument("loginUrl", &provider).map_err(|error| crossing(&error))?;
+    Ok(login::authorize_url(
+        &provider,
+        &redirect_uri,
+        &state,
+        &challenge,
+    ))
+}
+
+/// Exchanges what the browser came back with for credentials, and stores them.
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
+pub fn finish_login(
+    env: &Env,
+    environment: String,
+    base_url: String,
+    provider: String,
+    grant: String,
+) -> napi::Result<Object<'_>> {
+    promise(env, async move {
+        let environment: Environment = argument("environment", &environment)?;
+        let provider: Provider = argument("finishLogin", &provider)?;
+        let grant: Grant = argument("finishLogin", &grant)?;
+        let credentials = login::exchange(&environment, &provider, &base_url, &grant).await?;
+        credentials::write(&environment.home, &credentials)
+    })
+}
