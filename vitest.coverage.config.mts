@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["__test__/*.test.ts"],
-    exclude: ["__test__/{bench,cli-,docs,package,workflows}*.test.ts"],
+    exclude: ["__test__/{bench,docs,local,package,workflows}*.test.ts", "__test__/cli-*"],
     testTimeout: 60_000,
     pool: "forks",
     coverage: {

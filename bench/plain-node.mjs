@@ -3,6 +3,9 @@
 // contexts, the same order, `Last-Event-ID` and a simple backoff on a failure (no jitter, no watchdog).
 import { createParser } from "eventsource-parser";
 
+/** @typedef {import("../index.js").TrainingJob} Job */
+
+/** @type {Record<string, string>} */
 const CALLBACKS = {
   "training.started": "onStarted",
   "training.log": "onLog",
@@ -11,9 +14,18 @@ const CALLBACKS = {
   "training.failed": "onFailed",
 };
 
-const number = (value) => (typeof value === "number" ? value : null);
+const number = (/** @type {unknown} */ value) => (typeof value === "number" ? value : null);
 
-/** A trainer with `start` and `wait`, and what of the contract a plain loop keeps. */
+/**
+ * A trainer with `start` and `wait`, and what of the contract a plain loop keeps.
+ * @param {object} options
+ * @param {string} options.name
+ * @param {Record<string, any>} options.callbacks
+ * @param {string} options.baseUrl
+ * @param {string} options.token
+ * @param {number} [options.maxAttempts]
+ * @param {number} [options.reconnectDelayMs]
+ */
 export function createPlainTrainer({
   name,
   callbacks,
@@ -23,6 +35,7 @@ export function createPlainTrainer({
   reconnectDelayMs = 1000,
 }) {
   const headers = { authorization: `Bearer ${token}` };
+  /** @type {Job} */
   let job;
   let lastEventId = "";
 
@@ -36,6 +49,7 @@ export function createPlainTrainer({
     return { jobId: job.id };
   }
 
+  /** @param {import("eventsource-parser").EventSourceMessage} event */
   async function dispatch(event) {
     const data = JSON.parse(event.data);
     const callback = callbacks[CALLBACKS[data.type]];
@@ -68,7 +82,13 @@ export function createPlainTrainer({
       case "checkpoint.saved": {
         const { step, artifacts } = data;
         const adapter = { kind: "checkpoint", jobId: job.id, step };
-        const context = { step, adapter, job, infer: (args) => infer(adapter, args), artifacts };
+        const context = {
+          step,
+          adapter,
+          job,
+          infer: (/** @type {any} */ args) => infer(adapter, args),
+          artifacts,
+        };
         if (callback) await callback.call(callbacks, context);
         return undefined;
       }
@@ -77,6 +97,10 @@ export function createPlainTrainer({
     }
   }
 
+  /**
+   * @param {object} adapter
+   * @param {import("../index.js").InferArgs} args
+   */
   async function infer(adapter, { signal, ...args }) {
     const response = await fetch(`${baseUrl}/v1/inference/chat`, {
       method: "POST",
@@ -97,10 +121,11 @@ export function createPlainTrainer({
       },
     });
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    /** @type {import("eventsource-parser").EventSourceMessage[]} */
     let events = [];
     const parser = createParser({ onEvent: (event) => events.push(event) });
     const decoder = new TextDecoder();
-    for await (const chunk of response.body) {
+    for await (const chunk of /** @type {ReadableStream<Uint8Array>} */ (response.body)) {
       parser.feed(decoder.decode(chunk, { stream: true }));
       const ready = events;
       events = [];

@@ -17,8 +17,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { root, say } from "./steps.mjs";
 
-/** What is not of this measure: the tests themselves, and the command, whose tests start processes. */
-const isCounted = (/** @type {string} */ file) => !/(tests|fake)\.rs$|probe\.rs$/.test(file);
+/** Not the tests themselves, nor what only panics. */
+const isCounted = (/** @type {string} */ file) => !/(tests|fake|probe)\.rs$/.test(file);
 const PROFILE = ["--locked", "--profile", "local", "--package", "arkor"];
 
 /**
@@ -64,7 +64,9 @@ function built(messages) {
  * @returns {Map<string, { lines: number, run: number, missed: number[] }>}
  */
 function tally(text) {
+  /** @type {ReturnType<typeof tally>} */
   const files = new Map();
+  /** @type {{ lines: number, run: number, missed: number[] } | undefined} */
   let file;
   let inTests = false;
   for (const line of text.split("\n")) {
@@ -95,14 +97,16 @@ const directory = mkdtempSync(path.join(tmpdir(), "arkor-coverage-"));
 try {
   const counters = path.join(directory, "counters");
   mkdirSync(counters);
-  // Only this package is instrumented, not what it depends on.
+  // Only this package is instrumented, not what it depends on. The counters live in the file (%c), so
+  // that a process that is ended by force, as vitest ends its own, has counted all the same.
   const wrapper = path.join(directory, "rustc");
-  writeFileSync(wrapper, '#!/bin/sh\nexec "$@" -C instrument-coverage\n');
+  const flags = "-C instrument-coverage -C llvm-args=-runtime-counter-relocation";
+  writeFileSync(wrapper, `#!/bin/sh\nexec "$@" ${flags}\n`);
   chmodSync(wrapper, 0o755);
   const env = {
     RUSTC_WORKSPACE_WRAPPER: wrapper,
     CARGO_TARGET_DIR: path.join(root, "target/coverage"),
-    LLVM_PROFILE_FILE: path.join(counters, "%p-%m.profraw"),
+    LLVM_PROFILE_FILE: path.join(counters, "%p-%m%c.profraw"),
   };
   const messages = ["--message-format", "json-render-diagnostics"];
   const tests = built(

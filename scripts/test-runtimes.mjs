@@ -15,6 +15,7 @@ const FILES = [...NAMES, "identity", "runtimes"].map((name) => `__test__/${name}
 const IN_A_WORKER = FILES.filter((file) => !file.includes("identity"));
 
 const node = process.version.slice(1).split(".")[0];
+/** @type {{ name: string, command: string[], args: string[], env?: Record<string, string> }[]} */
 const runs = [
   ...LINES.map((line) => ({
     name: `Node ${line}`,

@@ -121,11 +121,11 @@ impl Batch {
 
     /// How many blocks there are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn block_count(&self) -> usize {
         self.blocks.len()
     }
 
-    /// The block of the event `index`; [`Self::len`] if there is none.
+    /// The block of the event `index`; [`Self::block_count`] if there is none.
     #[must_use]
     pub fn block_of(&self, index: usize) -> usize {
         let blocks = self.blocks.iter().enumerate();

@@ -204,12 +204,12 @@ where
             Ack::Threw { index, aborted } => {
                 let at = batch.block_of(index);
                 self.pass(&batch, at);
-                if !self.options.reject_callback_errors && at < batch.len() {
+                if !self.options.reject_callback_errors && at < batch.block_count() {
                     // T15: the failing event is behind us, too, and T18: if it was the terminal
                     // one, the run is over all the same.
                     self.data = true;
                     self.resume.terminal |=
-                        batch.last() == Some(Last::Terminal) && at + 1 == batch.len();
+                        batch.last() == Some(Last::Terminal) && at + 1 == batch.block_count();
                     self.advance(batch.last_id(at + 1));
                 }
                 Some(End::Threw { aborted })
@@ -221,7 +221,7 @@ where
 
     /// The whole batch is behind us. `Some` if the connection is over with it.
     fn finish(&mut self, batch: &Batch) -> Option<End> {
-        self.pass(batch, batch.len());
+        self.pass(batch, batch.block_count());
         batch.last().map(|last| match last {
             Last::Terminal => End::Terminal,
             Last::End => End::Done,
