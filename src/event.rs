@@ -4,6 +4,7 @@
 //! gets as an object (artifacts, metadata) goes on as JSON text: JavaScript parses it itself, so
 //! key order, numbers and lone surrogates are those of `JSON.parse` (T9).
 
+mod flat;
 mod lenient;
 
 use std::borrow::Cow;
@@ -111,7 +112,7 @@ fn read_data(data: &str) -> Option<Event> {
 
 fn typed(fields: &Fields<'_>) -> Option<Event> {
     let kind = fields.kind()?;
-    let timestamp = fields.timestamp.filter(|text| is_string(text));
+    let timestamp = fields.timestamp.filter(|json| is_string(json));
     Some(match kind.as_ref() {
         "training.log" => {
             let metrics = fields.metrics.map(|raw| raw.and_then(lenient::number));
@@ -123,10 +124,13 @@ fn typed(fields: &Fields<'_>) -> Option<Event> {
         "training.started" => {
             let job = JobPatch {
                 status: "running",
-                started_at: timestamp,
+                started_at: timestamp.and_then(raw),
                 ..JobPatch::default()
             };
-            let metadata = fields.metadata.filter(|raw| raw.get().starts_with('{'));
+            let metadata = fields
+                .metadata
+                .filter(|json| json.starts_with('{'))
+                .and_then(raw);
             Event::Started(text(&Detail {
                 job: Some(job),
                 metadata,
@@ -135,7 +139,7 @@ fn typed(fields: &Fields<'_>) -> Option<Event> {
         }
         "checkpoint.saved" => {
             let detail = text(&Detail {
-                artifacts: fields.artifacts,
+                artifacts: fields.artifacts.and_then(raw),
                 ..Detail::default()
             });
             Event::Checkpoint {
@@ -146,10 +150,13 @@ fn typed(fields: &Fields<'_>) -> Option<Event> {
         "training.completed" => {
             let job = JobPatch {
                 status: "completed",
-                completed_at: timestamp,
+                completed_at: timestamp.and_then(raw),
                 ..JobPatch::default()
             };
-            let artifacts = fields.artifacts.filter(|raw| raw.get().starts_with('['));
+            let artifacts = fields
+                .artifacts
+                .filter(|json| json.starts_with('['))
+                .and_then(raw);
             Event::Completed(text(&Detail {
                 job: Some(job),
                 artifacts,
@@ -160,7 +167,7 @@ fn typed(fields: &Fields<'_>) -> Option<Event> {
             let job = JobPatch {
                 status: "failed",
                 error: Some(failure(fields.error)),
-                completed_at: timestamp,
+                completed_at: timestamp.and_then(raw),
                 ..JobPatch::default()
             };
             Event::Failed(text(&Detail {
@@ -173,19 +180,25 @@ fn typed(fields: &Fields<'_>) -> Option<Event> {
 }
 
 /// The failure's message, always a JSON string: `onFailed` promises one.
-fn failure(error: Option<&RawValue>) -> Cow<'_, RawValue> {
+fn failure(error: Option<&str>) -> Cow<'_, RawValue> {
+    if let Some(raw) = error.filter(|json| is_string(json)).and_then(raw) {
+        return Cow::Borrowed(raw);
+    }
     let message = match error {
-        Some(raw) if is_string(raw) => return Cow::Borrowed(raw),
-        None => "The backend gave no reason".to_owned(),
-        Some(raw) if raw.get() == "null" => "The backend gave no reason".to_owned(),
-        Some(raw) if lenient::is_nan_marker(raw) => "NaN".to_owned(),
-        Some(raw) => lenient::denormalise(raw.get()),
+        None | Some("null") => "The backend gave no reason".to_owned(),
+        Some(json) if lenient::is_nan_marker(json) => "NaN".to_owned(),
+        Some(json) => lenient::denormalise(json),
     };
     Cow::Owned(serde_json::value::to_raw_value(&message).unwrap_or_default())
 }
 
-fn is_string(raw: &RawValue) -> bool {
-    raw.get().starts_with('"') && !lenient::is_nan_marker(raw)
+fn is_string(json: &str) -> bool {
+    json.starts_with('"') && !lenient::is_nan_marker(json)
+}
+
+/// JSON text that is known to be valid, to go on as it is.
+fn raw(json: &str) -> Option<&RawValue> {
+    serde_json::from_str(json).ok()
 }
 
 fn text(detail: &Detail<'_>) -> String {

@@ -1,13 +1,12 @@
 //! JSON as `JSON.parse` reads it, and as Python writes it (T9).
 //!
-//! Fields are taken as raw text and typed one by one, so that a field of a wrong type never
+//! Fields are taken as JSON text and typed one by one, so that a field of a wrong type never
 //! costs the event, numbers are rounded as JavaScript rounds them, and `1e400` is infinite.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use serde_json::value::RawValue;
-
+use super::flat;
 use crate::json::each_field;
 
 /// Stands for NaN in JSON text, which has no number for it. Random, so that no event contains it
@@ -24,21 +23,21 @@ pub fn nan_marker() -> &'static str {
     NAN_MARKER.trim_matches('"')
 }
 
-pub fn is_nan_marker(raw: &RawValue) -> bool {
-    raw.get() == *NAN_MARKER
+pub fn is_nan_marker(json: &str) -> bool {
+    json == *NAN_MARKER
 }
 
-/// The fields of an event that anything depends on, unread.
+/// The fields of an event that anything depends on, as JSON text.
 #[derive(Default)]
 pub struct Fields<'a> {
-    kind: Option<&'a RawValue>,
-    step: Option<&'a RawValue>,
+    kind: Option<&'a str>,
+    step: Option<&'a str>,
     /// In the order of [`super::Log::metrics`].
-    pub metrics: [Option<&'a RawValue>; 5],
-    pub artifacts: Option<&'a RawValue>,
-    pub metadata: Option<&'a RawValue>,
-    pub error: Option<&'a RawValue>,
-    pub timestamp: Option<&'a RawValue>,
+    pub metrics: [Option<&'a str>; 5],
+    pub artifacts: Option<&'a str>,
+    pub metadata: Option<&'a str>,
+    pub error: Option<&'a str>,
+    pub timestamp: Option<&'a str>,
 }
 
 impl<'a> Fields<'a> {
@@ -48,17 +47,17 @@ impl<'a> Fields<'a> {
     /// When the text is no JSON object.
     pub fn read(text: &'a str) -> serde_json::Result<Self> {
         let mut fields = Self::default();
-        each_field(text, |key, value| {
-            if let Some(slot) = fields.slot(&key) {
-                *slot = Some(value);
-            }
-        })?;
+        let flat = flat::each_field(text, |key, value| fields.set(key.as_bytes(), value));
+        if flat.is_none() {
+            fields = Self::default();
+            each_field(text, |key, value| fields.set(&key, value.get()))?;
+        }
         Ok(fields)
     }
 
     /// The event's type; `None` if there is none, or it is no string.
     pub fn kind(&self) -> Option<Cow<'a, str>> {
-        let text = self.kind?.get();
+        let text = self.kind?;
         let inner = text.strip_prefix('"')?.strip_suffix('"')?;
         if inner.contains('\\') {
             // A lone surrogate in it can't be any type that is known.
@@ -72,8 +71,8 @@ impl<'a> Fields<'a> {
         self.step.and_then(number).unwrap_or(f64::NAN)
     }
 
-    fn slot(&mut self, key: &[u8]) -> Option<&mut Option<&'a RawValue>> {
-        Some(match key {
+    fn set(&mut self, key: &[u8], value: &'a str) {
+        let slot = match key {
             b"type" => &mut self.kind,
             b"step" => &mut self.step,
             b"loss" => &mut self.metrics[0],
@@ -85,8 +84,9 @@ impl<'a> Fields<'a> {
             b"metadata" => &mut self.metadata,
             b"error" => &mut self.error,
             b"timestamp" => &mut self.timestamp,
-            _ => return None,
-        })
+            _ => return,
+        };
+        *slot = Some(value);
     }
 }
 
@@ -97,11 +97,10 @@ pub fn denormalise(text: &str) -> String {
 }
 
 /// A number as JavaScript reads it: rounded to the nearest double, infinite past the largest.
-pub fn number(raw: &RawValue) -> Option<f64> {
-    let text = raw.get();
-    match text.as_bytes().first()? {
-        b'-' | b'0'..=b'9' => text.parse().ok(),
-        _ => is_nan_marker(raw).then_some(f64::NAN),
+pub fn number(json: &str) -> Option<f64> {
+    match json.as_bytes().first()? {
+        b'-' | b'0'..=b'9' => json.parse().ok(),
+        _ => is_nan_marker(json).then_some(f64::NAN),
     }
 }
 

@@ -6,6 +6,8 @@
     reason = "a test fails by panicking, its numbers are exact, its helpers are short"
 )]
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn data(text: &str) -> Meaning {
@@ -187,4 +189,69 @@ fn a_status_change_carries_the_events_timestamp() {
     assert_eq!(job.to_string(), r#"{"status":"running"}"#);
     let job = detail(r#"{"type":"training.failed","error":{"code":7}}"#)["job"].clone();
     assert_eq!(job["error"], r#"{"code":7}"#);
+}
+
+/// JSON texts, and what is nearly JSON.
+fn near_json() -> impl Strategy<Value = String> {
+    let value = prop_oneof![
+        "-?(0|[1-9][0-9]{0,4})(\\.[0-9]{1,4})?([eE][+-]?[0-9]{1,3})?",
+        "[-+0-9.eE]{0,6}",
+        "\"[ -~é]{0,8}\"",
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        Just("nul".to_owned()),
+        Just("\"a\u{1}\"".to_owned()),
+        Just("[1, {\"a\": 2}]".to_owned()),
+    ];
+    let key = prop_oneof![
+        Just("type".to_owned()),
+        Just("loss".to_owned()),
+        Just("step".to_owned()),
+        "[a-z\"\\\\é]{0,4}",
+    ];
+    let space = prop_oneof![4 => Just(""), 1 => Just(" "), 1 => Just("\t\r\n"), 1 => Just("\u{b}")];
+    let field = (key, space.clone(), value, space).prop_map(|(key, before, value, after)| {
+        format!("{before}\"{key}\"{after}:{before}{value}{after}")
+    });
+    let fields = prop::collection::vec(field, 0..5);
+    (
+        fields,
+        prop_oneof![4 => Just(""), 1 => Just(","), 1 => Just("}"), 1 => Just(" ")],
+    )
+        .prop_map(|(fields, end)| format!("{{{}}}{end}", fields.join(",")))
+}
+
+proptest! {
+    /// The quick reader is right, or leaves it to `serde_json`.
+    #[test]
+    fn what_is_read_as_a_flat_object_is_what_serde_json_reads(text in near_json()) {
+        let mut quick = Vec::new();
+        let flat = flat::each_field(&text, |key, value| quick.push((key, value)));
+        let mut slow = Vec::new();
+        let general = crate::json::each_field(&text, |key, value| {
+            slow.push((String::from_utf8(key.into_owned()).unwrap(), value.get()));
+        });
+        if flat.is_some() {
+            prop_assert!(general.is_ok());
+            let slow: Vec<_> = slow.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+            prop_assert_eq!(quick, slow);
+        }
+    }
+}
+
+#[test]
+fn a_log_as_backends_write_it_is_read_as_a_flat_object() {
+    let text = r#"{"type":"training.log","step":7,"loss":1.5e-3,"evalLoss":null,"done":false}"#;
+    let mut fields = Vec::new();
+    assert!(flat::each_field(text, |key, value| fields.push((key, value))).is_some());
+    assert_eq!(
+        fields,
+        [
+            ("type", r#""training.log""#),
+            ("step", "7"),
+            ("loss", "1.5e-3"),
+            ("evalLoss", "null"),
+            ("done", "false")
+        ]
+    );
 }
