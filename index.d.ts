@@ -197,10 +197,11 @@ export interface Trainer {
   /**
    * Submits the job, once: later and concurrent calls give the same id (T1). Runs no callback (T2).
    * After a rejection it can be called again.
-   * @throws {Error} `no answer to start() within 60 s`; `ProjectStateMismatchError` (by `name`) and
-   *   other trouble with the identity or the project
+   * @throws {Error} `ProjectStateMismatchError` (by `name`) and other trouble with the identity or the
+   *   project
    * @throws {CloudApiError} the backend refused
-   * @throws {TypeError} `fetch failed`, with a `cause` that has the system's `code`
+   * @throws {TypeError} `fetch failed`, with a `cause` that has the system's `code`: `ETIMEDOUT` when
+   *   there is no answer within 60 s
    */
   start(): Promise<{ jobId: string }>;
   /**
@@ -219,7 +220,7 @@ export interface Trainer {
    * Ends the run on the backend; `wait()` then resolves. Does nothing before `start()`, and waits
    * for one that is in flight (T5).
    * @throws {CloudApiError} the backend refused
-   * @throws {Error} `no answer to cancel() within 60 s`
+   * @throws {TypeError} `fetch failed`, with `cause.code` `ETIMEDOUT` when there is no answer within 60 s
    */
   cancel(): Promise<void>;
 }

@@ -310,3 +310,31 @@ it("T33: a status that Response does not take is a CloudApiError", async () => {
   expect(error).toBeInstanceOf(CloudApiError);
   expect(error).toMatchObject({ status: 999 });
 });
+
+it.each(["the engine", "a given fetch"])(
+  "T33: a refusal that breaks off keeps its status, by %s",
+  async (by) => {
+    const backend = await Backend.start();
+    backend.on("POST /v1/inference/chat", (_, response) => {
+      response.writeHead(500, { "content-length": 100 }).write("broken", () => response.destroy());
+    });
+    const fetch = by === "the engine" ? undefined : globalThis.fetch;
+    const client = new CloudApiClient({ baseUrl: backend.url, credentials: CREDENTIALS, fetch });
+    expect(await rejection(client.chat({ scope: SCOPE, body: {} }))).toMatchObject({
+      name: "CloudApiError",
+      status: 500,
+    });
+  },
+);
+
+it.each(["the engine", "a given fetch"])(
+  "a token that HTTP can't carry shows in no message, by %s",
+  async (by) => {
+    const fetch = by === "the engine" ? undefined : globalThis.fetch;
+    const credentials = { ...CREDENTIALS, token: "sk-secret\n" };
+    const client = new CloudApiClient({ baseUrl: "http://127.0.0.1:1", credentials, fetch });
+    const error = (await rejection(client.getJob("j", SCOPE))) as Error;
+    expect(error.message).toMatch(/^The authorization header has characters that HTTP can't carry/);
+    expect(`${error.message}${error.cause}${error.stack}`).not.toContain("sk-secret");
+  },
+);

@@ -173,6 +173,21 @@ it("T9: artifacts read as JSON.parse reads them, with NaN besides", async () => 
   expect(contexts[1].artifacts).toBeUndefined();
 });
 
+it("T9: artifacts of any depth are read, with NaN in them", async () => {
+  const depth = 20_000;
+  const backend = await Backend.start((stream) => {
+    const artifacts = `${"[".repeat(depth)}NaN,{"__proto__":NaN}${"]".repeat(depth)}`;
+    stream.write(`data: {"type":"training.completed","artifacts":${artifacts}}\n\n`);
+  });
+  const { job, artifacts } = await backend.trainer().wait();
+  expect(job.status).toBe("completed");
+  let inner: unknown = artifacts;
+  for (let level = 1; level < depth; level++) inner = (inner as unknown[])[0];
+  const [number, object] = inner as [number, object];
+  expect(number).toBeNaN();
+  expect(Object.entries(object)).toEqual([["__proto__", Number.NaN]]);
+});
+
 it("T9: a field of a wrong type never drops an event", async () => {
   const contexts = await collect("onCheckpoint", (stream) =>
     stream.event("checkpoint.saved", { step: "5", jobId: 7, timestamp: [], artifacts: "odd" }, 1),

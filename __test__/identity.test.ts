@@ -2,6 +2,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync 
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import {
+  CloudApiClient,
   CloudApiError,
   type Credentials,
   createTrainer,
@@ -294,6 +295,24 @@ describe("an OAuth token that has expired", () => {
     expect(stored.expiresAt).toBeGreaterThan(now + 3500);
   });
 
+  it("T34: an abort while it is refreshed does not lose the rotated token", async () => {
+    const { server, expired } = await identityServer();
+    await writeCredentials(expired);
+    const backend = await Backend.start();
+    backend.on("POST /v1/inference/chat", (_, response) => json(response, 200, {}));
+    const client = new CloudApiClient({ baseUrl: backend.url, credentials: expired });
+    const scope = { orgSlug: "o", projectSlug: "p" };
+    const controller = new AbortController();
+    const aborted = rejection(client.chat({ scope, body: {}, signal: controller.signal }));
+    await server.until(() => server.requests.length === 1);
+    controller.abort();
+    expect(await aborted).toBe(controller.signal.reason);
+    await client.chat({ scope, body: {} });
+    expect(server.requests).toHaveLength(1);
+    expect(backend.requests[0].headers.authorization).toBe("Bearer access-2");
+    expect(await readCredentials()).toMatchObject({ refreshToken: "refresh-2" });
+  });
+
   it("two processes at once do not lose the rotated token", async () => {
     const { server, expired } = await identityServer();
     await writeCredentials(expired);
@@ -341,6 +360,29 @@ describe("an OAuth token that has expired", () => {
     expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain("a-used-one");
     expect(backend.requests).toEqual([]);
   });
+});
+
+it("ARKOR_LOCAL_TOKEN is not for an explicit baseUrl", async () => {
+  const backend = await issuing();
+  vi.stubEnv("ARKOR_CLOUD_API_URL", backend.url);
+  vi.stubEnv("ARKOR_LOCAL_TOKEN", "of-the-local-backend");
+  const context = { baseUrl: backend.url, cwd: backend.directory };
+  await createTrainer(
+    { name: "run", model: "m", dataset: { type: "blob", url: "u" } },
+    context,
+  ).start();
+  const tokens = backend.requests.map(({ headers }) => headers.authorization);
+  expect(tokens).toEqual([undefined, "Bearer token-1", "Bearer token-1"]);
+  expect(await readState(backend.directory)).not.toMatchObject({ orgSlug: "local" });
+});
+
+it("a refusal of the anonymous identity without end is cut off", async () => {
+  const backend = await Backend.start();
+  backend.on("POST /v1/auth/anonymous", (_, response) => {
+    response.writeHead(500).write("x".repeat(1000));
+  });
+  const error = (await rejection(requestAnonymousToken(backend.url))) as Error;
+  expect(error.message).toBe(`Failed to acquire anonymous token (500): ${"x".repeat(500)}`);
 });
 
 it("ARKOR_LOCAL_TOKEN is the local identity: nothing is read or written, no cloud token sent", async () => {

@@ -99,6 +99,18 @@ describe("what is a failure", () => {
     expect(backend.opened).toHaveLength(1);
   });
 
+  it.each([401, 403, 410, 426])(
+    "T23: %i rejects at once, also when its body never ends",
+    async (status) => {
+      const backend = await Backend.start();
+      backend.on(STREAM, (_, response) => response.writeHead(status).write("no"));
+      const { trainer, notices } = noting(backend, { idleTimeoutMs: 20 });
+      expect(await rejection(trainer.wait())).toMatchObject({ status });
+      expect(notices).toEqual([]);
+      expect(backend.opened).toHaveLength(1);
+    },
+  );
+
   it("426 says what to do about it, for the user's package manager", async () => {
     const backend = await Backend.start();
     backend.on(STREAM, (_, response) =>

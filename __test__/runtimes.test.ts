@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createSecureServer } from "node:http2";
 import type { AddressInfo } from "node:net";
@@ -7,7 +7,15 @@ import path from "node:path";
 import { Worker } from "node:worker_threads";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { CloudApiError } from "../index.js";
-import { Backend, CREDENTIALS, gate, JOB, json, rejection } from "./support/backend.ts";
+import {
+  Backend,
+  CREDENTIALS,
+  type EventStream,
+  gate,
+  JOB,
+  json,
+  rejection,
+} from "./support/backend.ts";
 import { ROOT, runScript } from "./support/process.ts";
 
 const STREAM = `GET /v1/jobs/${JOB.id}/events/stream`;
@@ -51,6 +59,23 @@ describe("worker threads", () => {
     }
   });
 });
+
+it.runIf(process.platform === "linux")(
+  "T35: 100 trainers share the runtime's threads",
+  async () => {
+    const backend = await Backend.start(
+      ...Array.from({ length: 101 }, () => (stream: EventStream) => void stream.completed()),
+    );
+    const threads = () =>
+      readdirSync("/proc/self/task").filter((task) =>
+        readFileSync(`/proc/self/task/${task}/comm`, "utf8").startsWith("arkor"),
+      ).length;
+    await backend.trainer().wait();
+    expect(threads()).toBe(2);
+    await Promise.all(Array.from({ length: 100 }, () => backend.trainer().wait()));
+    expect(threads()).toBe(2);
+  },
+);
 
 it("T35: 100 trainers in one process follow their runs at the same time", async () => {
   const all = gate();

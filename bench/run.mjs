@@ -65,16 +65,21 @@ function measure(side, workload, events) {
   return { throughput: (count / cost.ms) * 1000, ...cost };
 }
 
-/** `import("arkor")` beside an empty script: wall time of the process, and its RSS at the end. */
+/**
+ * `import("arkor")`, and a trainer, so that the engine is loaded, beside an empty script: wall time of the
+ * process, and its RSS at the end.
+ */
 function measureImport() {
   const entry = pathToFileURL(path.join(directory, "../index.js")).href;
+  const trainer = '{ name: "n", model: "m", dataset: { type: "blob", url: "u" } }';
+  const code = `(await import(${JSON.stringify(entry)})).createTrainer(${trainer})`;
   const rss = "console.log(process.memoryUsage().rss)";
   const run = (/** @type {string} */ code) => {
     const begin = performance.now();
     const bytes = Number(node(["--input-type=module", "-e", `${code};${rss}`]));
     return { ms: performance.now() - begin, rssMb: bytes / 2 ** 20 };
   };
-  return { empty: run(""), arkor: run(`await import(${JSON.stringify(entry)})`) };
+  return { empty: run(""), arkor: run(code) };
 }
 
 /** @param {number} times @param {() => any} measurement */
@@ -98,7 +103,7 @@ try {
   }
   if (wanted('import("arkor")')) {
     const runs = repeat(values.short ? 1 : pairs * 4, measureImport);
-    console.log('\nimport("arkor"), more than an empty script');
+    console.log('\nimport("arkor") and createTrainer, more than an empty script');
     for (const [figure, unit, reach] of [
       ["ms", "ms", "≤ 25"],
       ["rssMb", "MiB", "≤ 10"],

@@ -181,8 +181,7 @@ class CloudApiClient {
     /** @type {Record<string, string>} */
     const fields = {};
     for (let at = 0; at < headers.length; at += 2) {
-      // `fetch` takes header values as Latin-1; the bytes on the wire are UTF-8 (T24).
-      fields[headers[at]] = Buffer.from(headers[at + 1], "utf8").toString("latin1");
+      fields[headers[at]] = headers[at + 1];
     }
     return fetch(url, { method, headers: fields, body: body ?? undefined, signal });
   }
@@ -203,6 +202,8 @@ class CloudApiClient {
 
 /** This much of the body of a refusal is read, in bytes. */
 const REFUSAL_LIMIT = 64 * 1024;
+/** And for so long: it may never end. */
+const REFUSAL_TIME_MS = 1000;
 
 /**
  * As much of a refusal's body as a message can use; the rest may be without end.
@@ -211,15 +212,19 @@ const REFUSAL_LIMIT = 64 * 1024;
 async function beginning(response) {
   const reader = response.body?.getReader();
   if (!reader) return "";
+  const cancel = () => reader.cancel().catch(() => {});
+  const timer = setTimeout(cancel, REFUSAL_TIME_MS);
   const parts = [];
   let length = 0;
   while (length < REFUSAL_LIMIT) {
-    const { value, done } = await reader.read();
-    if (done) break;
+    // A body that breaks off has said what it will.
+    const { value, done } = await reader.read().catch(() => ({ value: undefined, done: true }));
+    if (done || !value) break;
     parts.push(value);
     length += value.length;
   }
-  await reader.cancel();
+  clearTimeout(timer);
+  await cancel();
   return Buffer.concat(parts).subarray(0, REFUSAL_LIMIT).toString();
 }
 

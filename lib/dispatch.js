@@ -215,8 +215,19 @@ let nan;
  */
 function parse(text) {
   nan ??= binding.nanMarker();
-  if (!text.includes(nan)) return JSON.parse(text);
-  return JSON.parse(text, (_, value) => (value === nan ? Number.NaN : value));
+  const whole = JSON.parse(text);
+  if (!text.includes(nan)) return whole;
+  // Not by a reviver, which recurses: `JSON.parse` itself reads any depth.
+  const open = [whole];
+  for (let node = open.pop(); node !== undefined; node = open.pop()) {
+    for (const key of Object.keys(node)) {
+      const value = node[key];
+      // Defined, not assigned: a key may be `__proto__`.
+      if (value === nan) Object.defineProperty(node, key, { value: Number.NaN });
+      else if (typeof value === "object" && value !== null) open.push(value);
+    }
+  }
+  return whole;
 }
 
 /**

@@ -26,7 +26,7 @@ function packageManager() {
   const agent = process.env.npm_config_user_agent?.split("/")[0];
   const known = ["npm", "pnpm", "yarn", "bun"];
   if (agent !== undefined && known.includes(agent)) return agent;
-  const script = process.argv[1] ?? "";
+  const script = (process.argv[1] ?? "").replaceAll("\\", "/");
   return ["pnpm", "yarn", "bun"].find(
     (name) => script.includes(`/.${name}/`) || script.includes(`/${name}/`),
   );

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::api::{Api, calls};
-use crate::credentials;
+use crate::credentials::{self, Identity};
 use crate::environment::{Environment, base_url};
 use crate::error::{Error, Result};
 
@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 /// # Errors
 /// When nobody is signed in, what the backend or the network says, or what its answer lacks.
 pub async fn me(env: &Environment) -> Result<String> {
-    let credentials = credentials::fresh(env, &credentials::signed_in(env)?).await?;
+    let identity = Identity::new(credentials::signed_in(env)?);
+    let credentials = identity.fresh(env).await?;
     let url = base_url(
         None,
         env.cloud_api_url.as_deref(),

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream::BoxStream};
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::HeaderValue;
 use tokio::time::timeout;
 
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::run::Refusal;
+use crate::run::{self, Refusal};
 pub use calls::Request;
 use http::network_error;
 pub use refusal::message as refusal_message;
@@ -26,6 +26,12 @@ pub const CALL_LIMIT: Duration = Duration::from_secs(60);
 
 /// This much of the body of a refusal is read, in bytes.
 pub const REFUSAL_LIMIT: usize = 64 * 1024;
+
+/// And for so long: it may never end.
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
+
+/// The largest answer that is read whole, in bytes.
+pub const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 
 /// What every request says about its sender, with the package's version.
 pub const CLIENT_HEADER: &str = concat!("arkor/", env!("CARGO_PKG_VERSION"));
@@ -81,21 +87,8 @@ impl Api {
     pub async fn exchange(&self, request: &Request) -> Result<reqwest::Response> {
         let url = format!("{}{}", self.base_url, request.target());
         let mut builder = self.http.request(request.method.clone(), &url);
-        for (name, value) in headers(request, self.token.as_deref()) {
-            match HeaderValue::from_bytes(value.as_bytes()) {
-                Ok(mut value) => {
-                    value.set_sensitive(name == "authorization");
-                    builder = builder.header(HeaderName::from_static(name), value);
-                }
-                // An id that HTTP can't carry: the backend then starts from the beginning.
-                Err(_) if name == "last-event-id" => {}
-                Err(_) => {
-                    return Err(Error::plain(format!(
-                        "The {name} header has characters that HTTP can't carry; \
-                         are the credentials intact?"
-                    )));
-                }
-            }
+        for (name, value) in headers(request, self.token.as_deref())? {
+            builder = builder.header(name, value);
         }
         if let Some(body) = &request.body {
             builder = builder.body(body.clone());
@@ -125,26 +118,25 @@ impl Api {
     /// [`Error::Network`], [`Error::Api`].
     pub async fn call(&self, request: &Request) -> Result<String> {
         within_limit(&request.to_string(), async {
-            let response = self.open(request).await?;
-            response.text().await.map_err(|error| network_error(&error))
+            text(self.open(request).await?).await
         })
         .await
     }
 
-    /// Opens a job's event stream after the last event id, if there is one.
+    /// Opens a job's event stream after the last event id, if there is one. The answer's head has
+    /// to come within `idle_timeout` (T26).
     ///
     /// # Errors
     /// A [`Refusal`] that says whether another try makes sense (T23).
     pub async fn stream(
         &self,
         request: &Request,
+        idle_timeout: Option<Duration>,
     ) -> std::result::Result<BoxStream<'static, Result<Bytes>>, Refusal> {
-        let transient = |error| Refusal {
-            error,
-            permanent: false,
-            retry_after: None,
-        };
-        let response = self.send(request).await.map_err(transient)?;
+        let response = run::within_idle(idle_timeout, async {
+            self.send(request).await.map_err(Refusal::transient)
+        })
+        .await?;
         let status = response.status();
         if status.is_success() {
             return Ok(body(response).boxed());
@@ -185,36 +177,78 @@ pub async fn within_limit<T>(what: &str, future: impl Future<Output = Result<T>>
     })
 }
 
-/// As much of a refusal's body as a message can use; the rest may be without end.
-async fn beginning(mut response: reqwest::Response) -> String {
+/// As much of a refusal's body as a message can use; the rest may be without end, or never come.
+pub async fn beginning(mut response: reqwest::Response) -> String {
     let mut text = Vec::new();
-    while text.len() < REFUSAL_LIMIT {
-        match response.chunk().await {
-            Ok(Some(chunk)) => text.extend_from_slice(&chunk),
-            _ => break,
+    let reading = async {
+        while text.len() < REFUSAL_LIMIT {
+            match response.chunk().await {
+                Ok(Some(chunk)) => text.extend_from_slice(&chunk),
+                _ => break,
+            }
         }
-    }
+    };
+    // What has come by then has to do.
+    let _ = timeout(REFUSAL_TIME, reading).await;
     text.truncate(REFUSAL_LIMIT);
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// The headers of a request, names in lower case.
-#[must_use]
-pub fn headers(request: &Request, token: Option<&str>) -> Vec<(&'static str, String)> {
-    let mut headers = vec![("x-arkor-client", CLIENT_HEADER.to_owned())];
-    if let Some(token) = token {
-        headers.push(("authorization", format!("Bearer {token}")));
+/// The whole body of an answer.
+///
+/// # Errors
+/// [`Error::Network`], and when it is larger than [`ANSWER_LIMIT`].
+pub async fn text(mut response: reqwest::Response) -> Result<String> {
+    let mut text = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| network_error(&error))?
+    {
+        if text.len() + chunk.len() > ANSWER_LIMIT {
+            return Err(Error::plain(format!(
+                "The answer is larger than the limit of {} MiB",
+                ANSWER_LIMIT / (1024 * 1024)
+            )));
+        }
+        text.extend_from_slice(&chunk);
     }
-    if let Some(accept) = request.accept {
-        headers.push(("accept", accept.to_owned()));
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The headers of a request.
+///
+/// # Errors
+/// When a value has characters that HTTP can't carry. The message names the header, never the
+/// value: it may be the token.
+pub fn headers(request: &Request, token: Option<&str>) -> Result<Vec<(&'static str, HeaderValue)>> {
+    let json = request.body.as_ref().map(|_| "application/json");
+    let authorization = token.map(|token| format!("Bearer {token}"));
+    let mut headers = Vec::new();
+    for (name, value) in [
+        ("x-arkor-client", Some(CLIENT_HEADER)),
+        ("authorization", authorization.as_deref()),
+        ("accept", request.accept),
+        ("last-event-id", request.last_event_id.as_deref()),
+        ("content-type", json),
+    ] {
+        let Some(value) = value else { continue };
+        match HeaderValue::from_bytes(value.as_bytes()) {
+            Ok(mut value) => {
+                value.set_sensitive(name == "authorization");
+                headers.push((name, value));
+            }
+            // An id that HTTP can't carry: the backend then starts from the beginning.
+            Err(_) if name == "last-event-id" => {}
+            Err(_) => {
+                return Err(Error::plain(format!(
+                    "The {name} header has characters that HTTP can't carry; are the credentials \
+                     intact?"
+                )));
+            }
+        }
     }
-    if let Some(id) = &request.last_event_id {
-        headers.push(("last-event-id", id.clone()));
-    }
-    if request.body.is_some() {
-        headers.push(("content-type", "application/json".to_owned()));
-    }
-    headers
+    Ok(headers)
 }
 
 /// The body of an answer, as it arrives.

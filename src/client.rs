@@ -32,11 +32,20 @@ const DEPLOYMENT: &[&str] = &[
     "projectId",
     "target",
     "authMode",
+    "urlFormat",
     "enabled",
+    "customDomain",
     "createdAt",
     "updatedAt",
 ];
-const KEY: &[&str] = &["id", "label", "prefix", "enabled", "createdAt"];
+const KEY: &[&str] = &[
+    "id",
+    "label",
+    "prefix",
+    "enabled",
+    "createdAt",
+    "lastUsedAt",
+];
 const NEW_KEY: &[&str] = &["id", "label", "prefix", "enabled", "createdAt", "plaintext"];
 
 #[derive(Deserialize)]

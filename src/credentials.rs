@@ -2,6 +2,7 @@
 //!
 //! Tokens flow through here and nowhere into a message.
 
+mod identity;
 pub mod login;
 mod refresh;
 mod token;
@@ -10,12 +11,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::http::network_error;
-use crate::api::{Api, calls, within_limit};
+use crate::api::{self, Api, calls, within_limit};
 use crate::environment::{Environment, base_url};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, notice};
 use crate::files::{self, Access};
-pub use refresh::fresh;
+pub use identity::Identity;
 
 /// The content of the credentials file.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -181,11 +181,11 @@ pub async fn ensure(env: &Environment) -> Result<Credentials> {
     write(&env.home, &credentials)?;
     if corrupt {
         let path = path(&env.home);
-        eprintln!(
-            "arkor: {} was not readable as credentials and was replaced by a new anonymous \
+        notice(&format!(
+            "{} was not readable as credentials and was replaced by a new anonymous \
              identity",
             path.display()
-        );
+        ));
     }
     Ok(credentials)
 }
@@ -221,10 +221,11 @@ pub async fn anonymous(env: &Environment, base_url: &str, kind: &str) -> Result<
     let (status, text) = within_limit(&request.to_string(), async {
         let response = api.send(&request).await?;
         let status = response.status();
-        let text = response
-            .text()
-            .await
-            .map_err(|error| network_error(&error))?;
+        let text = if status.is_success() {
+            api::text(response).await?
+        } else {
+            api::beginning(response).await
+        };
         Ok((status, text))
     })
     .await?;
@@ -234,7 +235,7 @@ pub async fn anonymous(env: &Environment, base_url: &str, kind: &str) -> Result<
         let mut message = format!("Failed to acquire anonymous token ({status}): {body}");
         if status == 426 {
             let manager = env.package_manager.as_deref();
-            message = crate::api::refusal_message(status, &text, None, manager);
+            message = api::refusal_message(status, &text, None, manager);
         }
         let name = "AnonymousTokenRejectedError";
         return Err(Error::Named {

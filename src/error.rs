@@ -42,6 +42,18 @@ pub enum Error {
 /// The result of anything that can fail towards JavaScript.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// Says something on stderr that is no error of any call. It may be closed.
+pub fn notice(words: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "arkor: {words}");
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.describe().message)
+    }
+}
+
 impl Error {
     /// An `Error` with this message.
     pub fn plain(message: impl Into<String>) -> Self {

@@ -104,7 +104,7 @@ impl Backoff {
     /// T21: min(base · 2^attempt, cap) ± 25 %, never above the cap.
     fn delay(&self, attempt: u32, jitter: f64) -> Duration {
         let cap = self.policy.cap.as_secs_f64();
-        let full = (self.base.as_secs_f64() * 2_f64.powf(f64::from(attempt))).min(cap);
+        let full = (self.base.as_secs_f64() * 2_f64.powf(f64::from(attempt.min(1000)))).min(cap);
         let jittered = full * (1.0 + JITTER * (2.0 * jitter - 1.0));
         Duration::try_from_secs_f64(jittered.min(cap)).unwrap_or(self.policy.cap)
     }

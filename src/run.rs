@@ -20,17 +20,19 @@ use crate::reconnect::{Backoff, Decision, Policy};
 use connection::{Connection, End};
 
 /// The queue holds back the socket at about this size, in bytes (T27).
-pub const QUEUE_BYTES: usize = 512 * 1024;
+pub const QUEUE_BYTES: usize = 64 * 1024;
 
 /// Where the events come from.
 pub trait Backend {
     /// The bytes of one open stream.
     type Body: Stream<Item = Result<Bytes, Error>> + Send + Unpin;
 
-    /// Opens the event stream after the event with this id (T24).
+    /// Opens the event stream after the event with this id (T24), the answer's head
+    /// [`within_idle`] (T26).
     fn open(
         &self,
         last_event_id: Option<&str>,
+        idle_timeout: Option<Duration>,
     ) -> impl Future<Output = Result<Self::Body, Refusal>> + Send;
 
     /// The job as it is now, as JSON text; `None` if that can't be had (T13).
@@ -46,6 +48,18 @@ pub struct Refusal {
     pub permanent: bool,
     /// The answer's lower bound for the delay (T25).
     pub retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    /// Another try makes sense.
+    #[must_use]
+    pub fn transient(error: Error) -> Self {
+        Self {
+            error,
+            permanent: false,
+            retry_after: None,
+        }
+    }
 }
 
 /// Who the events go to.
@@ -158,7 +172,7 @@ pub async fn run<B: Backend + Sync, C: Callbacks + Send>(
         let opened = tokio::select! {
             biased;
             () = abort.cancelled() => return Outcome::Aborted,
-            opened = open(backend, options.idle_timeout, resume) => opened,
+            opened = open(backend, options, resume) => opened,
         };
         let end = match opened {
             Ok(body) => {
@@ -239,23 +253,29 @@ pub async fn run<B: Backend + Sync, C: Callbacks + Send>(
     }
 }
 
-/// Opens the stream, the answer's headers within the idle timeout (T26).
 async fn open<B: Backend>(
     backend: &B,
-    idle_timeout: Option<Duration>,
+    options: &Options,
     resume: &Resume,
 ) -> Result<B::Body, Refusal> {
     let id = resume.last_event_id.as_deref().filter(|id| !id.is_empty());
-    let opening = backend.open(id);
+    backend.open(id, options.idle_timeout).await
+}
+
+/// Waits for the head of an answer: without one for the idle timeout the connection counts as dead
+/// (T26).
+///
+/// # Errors
+/// Those of the opening, and the timeout's.
+pub async fn within_idle<T>(
+    idle_timeout: Option<Duration>,
+    opening: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
     match idle_timeout {
         None => opening.await,
-        Some(limit) => timeout(limit, opening).await.unwrap_or_else(|_| {
-            Err(Refusal {
-                error: idle(limit),
-                permanent: false,
-                retry_after: None,
-            })
-        }),
+        Some(limit) => timeout(limit, opening)
+            .await
+            .unwrap_or_else(|_| Err(Refusal::transient(idle(limit)))),
     }
 }
 

@@ -1,14 +1,14 @@
 //! One trainer's identity and project, resolved once and kept together (`start()`).
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use serde_json::value::RawValue;
-use tokio::sync::Mutex;
 
 use crate::api::{Api, calls, calls::Scope, within_limit};
-use crate::credentials::{self, Credentials};
+use crate::credentials::{self, Credentials, Identity};
 use crate::environment::{Environment, base_url};
 use crate::error::{Error, Result};
 use crate::job::{self, Job};
@@ -34,7 +34,7 @@ pub struct Options {
 pub struct Session {
     env: Environment,
     api: Api,
-    credentials: Mutex<Credentials>,
+    identity: Identity,
     scope: Scope,
 }
 
@@ -46,18 +46,18 @@ impl Session {
     /// When credentials or project can't be had; nothing was submitted then.
     pub async fn open(options: Options) -> Result<Self> {
         let Options {
-            env,
+            mut env,
             base_url: explicit_url,
             credentials,
             directory,
             existing,
         } = options;
-        // An explicit URL is not the local backend's, and must not get its token.
-        let local = env
-            .local_token
-            .as_deref()
-            .filter(|_| explicit_url.is_none());
-        let credentials = match (local, credentials) {
+        if explicit_url.is_some() {
+            // It is not the local backend's, and must not get its token.
+            env.local_token = None;
+        }
+        let is_local = env.local_token.is_some();
+        let credentials = match (&env.local_token, credentials) {
             (Some(token), _) => Credentials::local(token),
             (None, Some(given)) => given,
             (None, None) if existing => credentials::signed_in(&env)?,
@@ -68,8 +68,8 @@ impl Session {
             env.cloud_api_url.as_deref(),
             credentials.cloud_api_url(),
         );
-        let is_local = local.is_some();
-        let credentials = credentials::fresh(&env, &credentials).await?;
+        let identity = Identity::new(credentials);
+        let credentials = identity.fresh(&env).await?;
         let api = Api::new(&env, &url, Some(credentials.token().to_owned()))?;
         let project = if is_local {
             project::local(&directory)
@@ -82,7 +82,7 @@ impl Session {
             env,
             api,
             scope: project.scope(),
-            credentials: Mutex::new(credentials),
+            identity,
         })
     }
 
@@ -91,11 +91,8 @@ impl Session {
     /// # Errors
     /// When the login has expired and can't be renewed.
     pub async fn api(&self) -> Result<Api> {
-        let mut credentials = self.credentials.lock().await;
-        let fresh = credentials::fresh(&self.env, &credentials).await?;
-        let api = self.api.with_token(fresh.token());
-        *credentials = fresh;
-        Ok(api)
+        let credentials = self.identity.fresh(&self.env).await?;
+        Ok(self.api.with_token(credentials.token()))
     }
 
     /// The project that the jobs belong to.
@@ -136,22 +133,18 @@ pub struct JobEvents<'a> {
 impl Backend for JobEvents<'_> {
     type Body = BoxStream<'static, Result<Bytes>>;
 
-    async fn open(&self, last_event_id: Option<&str>) -> std::result::Result<Self::Body, Refusal> {
-        let api = self.session.api().await.map_err(|error| {
+    async fn open(
+        &self,
+        last_event_id: Option<&str>,
+        idle_timeout: Option<Duration>,
+    ) -> std::result::Result<Self::Body, Refusal> {
+        let api = self.session.api().await.map_err(|error| Refusal {
             // Everything else passes; a login that was refused stays so.
-            let permanent = matches!(error, Error::Api { status: 401, .. });
-            Refusal {
-                error,
-                permanent,
-                retry_after: None,
-            }
+            permanent: matches!(error, Error::Api { status: 401, .. }),
+            ..Refusal::transient(error)
         })?;
-        api.stream(&calls::stream_events(
-            &self.session.scope,
-            self.job,
-            last_event_id,
-        ))
-        .await
+        let request = calls::stream_events(&self.session.scope, self.job, last_event_id);
+        api.stream(&request, idle_timeout).await
     }
 
     async fn job(&self) -> Option<String> {

@@ -56,6 +56,8 @@ export function writeFiles(cwd, files) {
 export async function install(cwd, packages, registry) {
   writeFiles(cwd, { "package.json": '{ "name": "clean", "private": true, "version": "1.0.0" }\n' });
   const flags = ["--no-audit", "--no-fund", "--ignore-scripts", "--cache=.npm-cache"];
+  // What npm says is looked at, however quiet the npm is that runs this.
+  flags.push("--loglevel=notice");
   // The registry is on this machine, whatever proxy the environment names.
   flags.push(`--registry=${registry}`, "--noproxy=127.0.0.1");
   return execute(cwd, ["npm", "install", ...flags, ...packages]);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::{Certificate, Client, NoProxy, Proxy, redirect};
 
 use crate::environment::Network;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, notice};
 
 /// A dead peer behind a silent network shows after this long without an acknowledgement.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
@@ -70,7 +70,7 @@ fn build(network: &Network) -> Result<Client> {
         match roots(path) {
             Ok(roots) => builder = builder.tls_certs_merge(roots),
             // As Node does: a stale setting must not stop what does not need it.
-            Err(error) => eprintln!("arkor: NODE_EXTRA_CA_CERTS is ignored: {error}"),
+            Err(error) => notice(&format!("NODE_EXTRA_CA_CERTS is ignored: {error}")),
         }
     }
     builder

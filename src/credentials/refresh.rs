@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::token::{self, now};
 use super::{Credentials, Stored, lock, read, write};
 use crate::environment::Environment;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, notice};
 
 /// A token that expires within this many seconds counts as expired: it has to last for the
 /// request.
@@ -36,13 +36,14 @@ pub async fn fresh(env: &Environment, credentials: &Credentials) -> Result<Crede
         return Ok(current);
     }
     let renewed = request(env, &current).await?;
-    if stored {
-        write(&env.home, &renewed)?;
+    if stored && let Err(error) = write(&env.home, &renewed) {
+        // The old refresh token may be used up: what goes on here must not fail with the disk.
+        notice(&format!("the renewed login is not stored: {error}"));
     }
     Ok(renewed)
 }
 
-fn expired(credentials: &Credentials) -> bool {
+pub fn expired(credentials: &Credentials) -> bool {
     matches!(credentials, Credentials::OAuth { expires_at, .. } if *expires_at <= now() + MARGIN)
 }
 

@@ -69,10 +69,7 @@ pub async fn request(env: &Environment, domain: &str, grant: &[(&str, &str)]) ->
             .await
             .map_err(|error| network_error(&error))?;
         let status = response.status().as_u16();
-        let text = response
-            .text()
-            .await
-            .map_err(|error| network_error(&error))?;
+        let text = crate::api::text(response).await?;
         Ok(Answer { status, text })
     })
     .await

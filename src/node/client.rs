@@ -10,18 +10,18 @@ use napi::bindgen_prelude::Object;
 use napi_derive::napi;
 
 use super::promise::{argument, crossing, promise};
-use super::response::{NativeAbort, NativeResponse, aborted};
+use super::response::{NativeAbort, NativeResponse, aborted, latin1};
 use crate::api::deprecation::{self, Deprecation};
 use crate::api::{self, Api};
 use crate::client;
-use crate::credentials::{self, Credentials};
+use crate::credentials::{Credentials, Identity};
 use crate::environment::Environment;
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 /// One backend as one identity sees it.
 #[napi]
 pub struct NativeClient {
-    credentials: std::sync::Arc<tokio::sync::Mutex<Credentials>>,
+    identity: Identity,
     base_url: String,
 }
 
@@ -61,7 +61,7 @@ impl NativeClient {
         let credentials: Credentials = argument("CloudApiClient: credentials", &credentials)
             .map_err(|error| crossing(&error))?;
         Ok(Self {
-            credentials: std::sync::Arc::new(tokio::sync::Mutex::new(credentials)),
+            identity: Identity::new(credentials),
             base_url: base_url.trim_end_matches('/').to_owned(),
         })
     }
@@ -78,11 +78,12 @@ impl NativeClient {
     ) -> napi::Result<Object<'env>> {
         let request = client::request(&call, &arguments).map_err(|error| crossing(&error))?;
         let base_url = self.base_url.clone();
-        let (credentials, token) = (self.credentials.clone(), abort.token());
+        let (identity, token) = (self.identity.clone(), abort.token());
         promise(env, async move {
             let sending = async {
                 let environment: Environment = argument("environment", &environment)?;
-                let access = access_token(&environment, &credentials).await?;
+                let credentials = identity.fresh(&environment).await?;
+                let access = credentials.token().to_owned();
                 Api::new(&environment, &base_url, Some(access))?
                     .exchange(&request)
                     .await
@@ -107,33 +108,23 @@ impl NativeClient {
     ) -> napi::Result<Object<'env>> {
         let request = client::request(&call, &arguments).map_err(|error| crossing(&error))?;
         let base_url = self.base_url.clone();
-        let credentials = self.credentials.clone();
+        let identity = self.identity.clone();
         promise(env, async move {
             let environment: Environment = argument("environment", &environment)?;
-            let access = access_token(&environment, &credentials).await?;
+            let credentials = identity.fresh(&environment).await?;
             let url = format!("{base_url}{}", request.target());
-            let headers = api::headers(&request, Some(&access));
+            let headers = api::headers(&request, Some(credentials.token()))?;
             Ok(PreparedRequest {
                 url,
                 method: request.method.to_string(),
                 headers: headers
                     .into_iter()
-                    .flat_map(|(name, value)| [name.to_owned(), value])
+                    .flat_map(|(name, value)| [name.to_owned(), latin1(&value)])
                     .collect(),
                 body: request.body,
             })
         })
     }
-}
-
-/// The token of a request: a fresh one where the stored one has expired.
-async fn access_token(
-    environment: &Environment,
-    credentials: &tokio::sync::Mutex<Credentials>,
-) -> Result<String> {
-    let mut credentials = credentials.lock().await;
-    *credentials = credentials::fresh(environment, &credentials).await?;
-    Ok(credentials.token().to_owned())
 }
 
 /// What the caller of a `CloudApiClient` call gets of a 2xx answer: JSON text, or null.

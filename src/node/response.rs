@@ -8,6 +8,7 @@ use futures::{FutureExt, StreamExt};
 use napi::Env;
 use napi::bindgen_prelude::{Object, Uint8Array};
 use napi_derive::napi;
+use reqwest::header::HeaderValue;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -64,14 +65,7 @@ impl NativeResponse {
         let mut headers = Vec::new();
         for (name, value) in response.headers() {
             headers.push(name.as_str().to_owned());
-            // As `fetch` does: header bytes are Latin-1.
-            headers.push(
-                value
-                    .as_bytes()
-                    .iter()
-                    .map(|byte| char::from(*byte))
-                    .collect(),
-            );
+            headers.push(latin1(value));
         }
         let (status, url) = (response.status().as_u16(), response.url().to_string());
         let mut body = Body {
@@ -165,6 +159,11 @@ impl NativeResponse {
             body.close();
         }
     }
+}
+
+/// A header's value as `fetch` has it: its bytes are Latin-1.
+pub fn latin1(value: &HeaderValue) -> String {
+    value.as_bytes().iter().copied().map(char::from).collect()
 }
 
 pub fn aborted() -> Error {

@@ -95,3 +95,21 @@ fn t22_a_clean_end_waits_the_base_delay_and_counts_nothing() {
     assert_eq!(backoff.pause(NONE), MS(1000));
     assert_eq!(backoff.failed(None, NONE), Decision::GiveUp { failures: 2 });
 }
+
+#[test]
+fn t21_no_delay_stays_no_delay_however_many_failures() {
+    let mut backoff = Backoff::new(
+        Policy {
+            base: Duration::ZERO,
+            ..policy(None)
+        },
+        None,
+    );
+    for attempt in 0..2000 {
+        assert_eq!(
+            delay(backoff.failed(None, NONE)),
+            Duration::ZERO,
+            "{attempt}"
+        );
+    }
+}

@@ -122,6 +122,9 @@ where
                     if let Some(end) = self.settle(ack) {
                         return end;
                     }
+                    if abort.is_cancelled() {
+                        return End::Aborted;
+                    }
                     // Time that a callback takes never counts (T26).
                     deadline = idle_deadline(limit);
                 }

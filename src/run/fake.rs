@@ -54,7 +54,11 @@ pub struct FakeBackend {
 impl Backend for FakeBackend {
     type Body = BoxStream<'static, Result<Bytes, Error>>;
 
-    async fn open(&self, last_event_id: Option<&str>) -> Result<Self::Body, Refusal> {
+    async fn open(
+        &self,
+        last_event_id: Option<&str>,
+        idle_timeout: Option<Duration>,
+    ) -> Result<Self::Body, Refusal> {
         self.opened
             .lock()
             .unwrap()
@@ -85,7 +89,7 @@ impl Backend for FakeBackend {
                 permanent: matches!(status, 401 | 403 | 410 | 426),
                 retry_after,
             }),
-            Some(Answer::NoHeaders) => std::future::pending().await,
+            Some(Answer::NoHeaders) => within_idle(idle_timeout, std::future::pending()).await,
             None => panic!("one request more than the script has answers"),
         }
     }
