@@ -48,6 +48,9 @@ function replay(job, events, fields) {
   return replays.get(job);
 }
 
+/** Ten thousand events. @type {Buffer | undefined} */
+let chunk;
+
 /** What a job's stream does. */
 const STREAMS = {
   small: (response, job, events) => response.end(replay(job, events)),
@@ -55,7 +58,7 @@ const STREAMS = {
   huge: (response, job, events) => response.end(replay(job, events, { pad: "x".repeat(1e7) })),
   /** Any number of events in bounded memory: the same ten thousand again and again. */
   long: (response, _job, events) => {
-    const chunk = Buffer.from(logs(1, 10_000));
+    chunk ??= Buffer.from(logs(1, 10_000));
     pour(response, chunk, events / 10_000, COMPLETED);
   },
   /** One every 10 ms; its loss is the time of its writing, in µs of the monotonic clock. */
