@@ -1,4 +1,12 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import {
@@ -19,6 +27,7 @@ import {
 import {
   Backend,
   CREDENTIALS,
+  gate,
   JOB,
   json,
   rejection,
@@ -311,6 +320,28 @@ describe("an OAuth token that has expired", () => {
     expect(server.requests).toHaveLength(1);
     expect(backend.requests[0].headers.authorization).toBe("Bearer access-2");
     expect(await readCredentials()).toMatchObject({ refreshToken: "refresh-2" });
+  });
+
+  it.each(["a logout", "a new login"])("does not undo %s that came meanwhile", async (what) => {
+    const { server, expired } = await identityServer();
+    await writeCredentials(expired);
+    const answer = gate();
+    server.on("POST /oauth/token", async (_, response) => {
+      await answer.promise;
+      json(response, 200, { access_token: "access-2", refresh_token: "refresh-2" });
+    });
+    const backend = await Backend.start();
+    backend.on("POST /v1/inference/chat", (_, response) => json(response, 200, {}));
+    const client = new CloudApiClient({ baseUrl: backend.url, credentials: expired });
+    const asked = client.chat({ scope: { orgSlug: "o", projectSlug: "p" }, body: {} });
+    await server.until(() => server.requests.length === 1);
+    const later = what === "a logout" ? null : { ...OAUTH, refreshToken: "of a new login" };
+    if (later) await writeCredentials(later);
+    else rmSync(credentialsPath());
+    answer.open();
+    await asked;
+    expect(backend.requests[0].headers.authorization).toBe("Bearer access-2");
+    expect(await readCredentials()).toEqual(later);
   });
 
   it("two processes at once do not lose the rotated token", async () => {

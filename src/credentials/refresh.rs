@@ -36,11 +36,19 @@ pub async fn fresh(env: &Environment, credentials: &Credentials) -> Result<Crede
         return Ok(current);
     }
     let renewed = request(env, &current).await?;
-    if stored && let Err(error) = write(&env.home, &renewed) {
+    // Somebody may have logged out, or in anew, meanwhile: then the file is no longer this login's.
+    if stored
+        && still_stored(env, &current)
+        && let Err(error) = write(&env.home, &renewed)
+    {
         // The old refresh token may be used up: what goes on here must not fail with the disk.
         notice(&format!("the renewed login is not stored: {error}"));
     }
     Ok(renewed)
+}
+
+fn still_stored(env: &Environment, credentials: &Credentials) -> bool {
+    matches!(read(&env.home), Ok(Stored::Present(found)) if found == *credentials)
 }
 
 pub fn expired(credentials: &Credentials) -> bool {
