@@ -1,7 +1,7 @@
 // `arkor login --oauth` end to end: a deployment that describes its login, an identity server that
 // checks PKCE, and a browser that is a `fetch` of the test's.
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { arkor, type Running } from "./cli-support/command.ts";
 import { IdentityServer } from "./cli-support/identity-server.ts";
@@ -161,6 +161,61 @@ describe("a login in the browser", () => {
     expect((await fetch(redirect, { method: "POST" })).status).toBe(404);
     await fetch(page);
     expect((await running.exit).code).toBe(0);
+  });
+
+  it("answers 404 to a target that is no URL, and waits on", async () => {
+    const { backend, project } = await deployment([await port({ inUse: false })]);
+    const running = login(project, backend);
+    const page = await pageOf(running);
+    const { port: at } = new URL(page.searchParams.get("redirect_uri") ?? "");
+    const socket = connect(Number(at), "127.0.0.1").setEncoding("utf8");
+    socket.end("GET // HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let text = "";
+    for await (const chunk of socket) text += chunk;
+    expect(text).toMatch(/^HTTP\/1\.1 404 /);
+    await fetch(page);
+    expect((await running.exit).code).toBe(0);
+  });
+
+  /** A login whose code is being exchanged: the identity server answers when it is told to. */
+  async function exchanging() {
+    const { identity, backend, project } = await deployment([await port({ inUse: false })]);
+    let answer = () => {};
+    const asked = new Promise<void>((resolve) => {
+      identity.server.on("POST /oauth/token", (_, response) => {
+        answer = () =>
+          json(response, 200, { access_token: "a", refresh_token: "r", expires_in: 3600 });
+        resolve();
+      });
+    });
+    const running = login(project, backend);
+    const page = await pageOf(running);
+    const back = new URL(page.searchParams.get("redirect_uri") ?? "");
+    const state = page.searchParams.get("state") ?? "";
+    const socket = connect(Number(back.port), "127.0.0.1");
+    socket.write(`GET /callback?code=c&state=${state} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    await asked;
+    return { answer: () => answer(), project, running, socket };
+  }
+
+  it("ends also when the page was closed before the code was exchanged", async () => {
+    const { answer, project, running, socket } = await exchanging();
+    const closed = new Promise((resolve) => socket.once("close", resolve));
+    // The command has seen the end once it closes its side.
+    socket.resume().end();
+    await closed;
+    answer();
+    expect((await running.exit).code).toBe(0);
+    expect(existsSync(project.credentials)).toBe(true);
+  });
+
+  it("can be left with Ctrl-C while the code is exchanged, and stores nothing", async () => {
+    const { project, running } = await exchanging();
+    running.kill("SIGINT");
+    const { code, stderr } = await running.exit;
+    expect(code).toBe(130);
+    expect(stderr).toMatch(/\nLeft as it was\.\n$/);
+    expect(existsSync(project.credentials)).toBe(false);
   });
 
   it("can be left with Ctrl-C", async () => {

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
-import { arkor, ROOT } from "./cli-support/command.ts";
+import { ARKOR, arkor, ROOT, run } from "./cli-support/command.ts";
 import { Project } from "./cli-support/project.ts";
 
 const manifest = JSON.parse(readFileSync(path.join(ROOT, "package.json"), "utf8"));
@@ -40,6 +40,19 @@ describe("arkor", () => {
     expect(stdout).toMatch(/^Usage: arkor /);
     for (const command of COMMANDS) expect(stdout).toMatch(new RegExp(`^ {2}${command}\\b`, "m"));
   });
+
+  it.skipIf(process.platform !== "linux").each([["--help"], ["--version"], ["build --help"]])(
+    "%s is one error line when stdout can't be written",
+    async (args) => {
+      const [program, script] = ARKOR;
+      const line = `"${program}" "${script}" ${args} >/dev/full`;
+      const { code, stderr } = await run("/bin/sh", ["-c", line], new Project()).exit;
+      expect({ code, stderr }).toEqual({
+        code: 1,
+        stderr: expect.stringMatching(/^error: Can't write to stdout: ENOSPC.*\n$/),
+      });
+    },
+  );
 
   it.each(COMMANDS)("%s --help shows an example", async (command) => {
     const { code, stdout } = await arkor([command, "--help"], new Project()).exit;

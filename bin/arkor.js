@@ -5,7 +5,9 @@
 const args = process.argv.slice(2);
 
 if (args.length === 1 && (args[0] === "--version" || args[0] === "-V")) {
-  process.stdout.write(`${require("../package.json").version}\n`);
+  const { stdout } = process;
+  stdout.on("error", (error) => require("../cli/main.js").onWriteError.call(stdout, error));
+  stdout.write(`${require("../package.json").version}\n`);
 } else {
   require("../cli/main.js").main(args);
 }

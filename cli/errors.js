@@ -17,8 +17,9 @@ class CliError extends Error {
 
 /** A question was left with Ctrl-C or Escape: no error, and nothing was changed. */
 class Left extends Error {
+  static EXIT_CODE = 130;
   name = "Left";
-  exitCode = 130;
+  exitCode = Left.EXIT_CODE;
 
   constructor() {
     super("Left as it was.");
@@ -26,16 +27,19 @@ class Left extends Error {
 }
 
 /**
- * Joins the lines of a text, so that one error is one line in a log.
+ * Joins the lines of a text, so that one error is one line in a log, and takes the control characters
+ * out of it: a backend's words must not move the cursor or set the window's title.
  * @param {string} text
  * @returns {string}
  */
 function oneLine(text) {
   return text
-    .split(/\r?\n/)
+    .split(/[\r\n\u2028\u2029]+/)
     .map((line) => line.trim())
     .filter((line) => line !== "")
-    .join(" ");
+    .join(" ")
+    .replaceAll("\t", " ")
+    .replace(/\p{Cc}/gu, "\ufffd");
 }
 
 /**
@@ -76,7 +80,7 @@ function errorText(error, env = process.env) {
 
 /** @param {{ message: string, sunset?: string | null }} notice what the backend says of this SDK */
 function deprecationText({ message, sunset }) {
-  return `warning: ${message}${sunset ? ` (it ends on ${sunset})` : ""}`;
+  return `warning: ${oneLine(message)}${sunset ? ` (it ends on ${sunset})` : ""}`;
 }
 
 module.exports = { CliError, Left, deprecationText, describe, errorText, oneLine };

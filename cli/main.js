@@ -2,7 +2,7 @@
 
 const path = require("node:path");
 const { CommanderError } = require("commander");
-const { CliError, Left, deprecationText, errorText } = require("./errors.js");
+const { CliError, Left, deprecationText, describe, errorText } = require("./errors.js");
 const { createProgram } = require("./program.js");
 
 const ENGINE = path.join(__dirname, "../binding.js");
@@ -14,7 +14,8 @@ const ENGINE = path.join(__dirname, "../binding.js");
  * @returns {Promise<void>}
  */
 async function main(args) {
-  for (const stream of [process.stdout, process.stderr]) stream.on("error", onWriteError);
+  process.stdout.on("error", onWriteError);
+  process.stderr.on("error", onWriteError);
   try {
     // Nothing to do is no error: it asks what there is.
     const wanted = args.length > 0 ? args : ["--help"];
@@ -25,6 +26,8 @@ async function main(args) {
     const deprecation = takeDeprecation();
     if (deprecation) process.stderr.write(`${deprecationText(deprecation)}\n`);
   }
+  // A request that is on its way would go on after it was left, and change what is there.
+  if (process.exitCode === Left.EXIT_CODE) process.stderr.write("", () => process.exit());
 }
 
 /**
@@ -45,11 +48,16 @@ function takeDeprecation() {
 }
 
 /**
- * A reader that has gone (`arkor start | head -1`) is no reason to give up a run.
+ * A reader that has gone (`arkor start | head -1`) is no reason to give up a run; a full disk is.
+ * @this {NodeJS.WriteStream}
  * @param {NodeJS.ErrnoException} error
  */
 function onWriteError(error) {
-  if (error.code !== "EPIPE") throw error;
+  if (error.code === "EPIPE") return;
+  if (this === process.stdout) {
+    process.stderr.write(`error: Can't write to stdout: ${describe(error)}\n`);
+  }
+  process.exit(1);
 }
 
 /**
@@ -62,4 +70,4 @@ function usageError(error) {
   return new CliError(error.message.replace(/^error: /, ""));
 }
 
-module.exports = { main };
+module.exports = { main, onWriteError };

@@ -27,9 +27,9 @@ class CallbackServer {
     this.#port = port;
     this.answer = new Promise((resolve) => {
       server.on("request", (request, response) => {
-        const url = new URL(request.url ?? "/", `http://${HOST}`);
+        const url = urlOf(request);
         // Browsers also ask for an icon.
-        if (request.method !== "GET" || url.pathname !== PATH) {
+        if (request.method !== "GET" || url?.pathname !== PATH) {
           response.writeHead(404).end();
           return;
         }
@@ -81,13 +81,24 @@ function listenOn(port) {
 }
 
 /**
+ * @param {http.IncomingMessage} request
+ * @returns {URL | undefined} undefined when its target is none, as `//` is
+ */
+function urlOf({ url = "/" }) {
+  const base = `http://${HOST}`;
+  return URL.canParse(url, base) ? new URL(url, base) : undefined;
+}
+
+/**
  * @param {http.ServerResponse} response
  * @param {string} text
  * @param {number} status
- * @returns {Promise<void>} when the browser has it
+ * @returns {Promise<void>} when the browser has it, or has gone
  */
 function show(response, text, status) {
   return new Promise((resolve) => {
+    // The page was closed meanwhile; that is not told a second time.
+    if (response.destroyed || response.closed) return resolve();
     response.once("close", resolve);
     response.writeHead(status, {
       "content-type": "text/plain; charset=utf-8",

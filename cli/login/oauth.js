@@ -30,7 +30,7 @@ async function loginByOAuth(baseUrl, { browser }) {
     const answer = await Promise.race([server.answer, left]);
     try {
       const code = codeOf(answer.query, login.state);
-      await login.finish(code, server.redirectUri);
+      await Promise.race([login.finish(code, server.redirectUri), left]);
       await answer.show("Signed in. You can close this page and go back to the terminal.");
     } catch (error) {
       await answer.show(`The login has failed: ${describe(error)}`, 400);
