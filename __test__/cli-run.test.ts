@@ -45,6 +45,15 @@ it("ends with 1 when the backend says that the run has failed", async () => {
   expect(code).toBe(1);
 });
 
+it("tells a failure of several lines, with a terminal's escapes in it, in one plain line", async () => {
+  const error = "out of\r\nmemory\n\tat \u001b[2J\u001b]0;title\u0007x";
+  const cloud = await Cloud.start({ events: [STARTED, { type: "training.failed", error }] });
+  const project = new Project({ "src/arkor/index.ts": ENTRY });
+  const { code, stderr } = await arkor(["start"], { ...project, env: cloud.env }).exit;
+  expect(stderr).toBe("error: the run failed: out of memory at \ufffd[2J\ufffd]0;title\ufffdx\n");
+  expect(code).toBe(1);
+});
+
 it.each([
   [["start"], undefined],
   [["start", "--dry-run"], true],

@@ -2,7 +2,7 @@
 // end; out comes the exit code. With --local the backend is a child of this process, else the cloud.
 
 const { freshBundle } = require("./build.js");
-const { CliError, deprecationText, errorText } = require("./errors.js");
+const { CliError, deprecationText, errorText, oneLine } = require("./errors.js");
 const { internalsOf } = require("./internals.js");
 const { Interrupts, cancelLocalRun, endBackend, leaveCloudRun } = require("./interrupts.js");
 const { LocalBackend } = require("./local/backend.js");
@@ -173,7 +173,9 @@ class Session {
     const { job } = await waiting;
     const { jobId = job.id } = this.#watched;
     this.#reporter.close();
-    if (job.status === "failed") this.#reporter.say(`error: the run failed: ${job.error}`);
+    if (job.status === "failed") {
+      this.#reporter.say(`error: the run failed: ${oneLine(String(job.error))}`);
+    }
     this.#reporter.print(`Job ${jobId} finished with status=${job.status}`);
     if (job.status !== "completed") return FAILED;
     if (this.#backend) this.#reporter.print(`Adapter: ${LocalBackend.jobPath(jobId, "adapter")}`);
