@@ -64,6 +64,14 @@ describe("arkor jobs", () => {
     expect(backend.requests[0]?.query).toEqual(SCOPE);
   });
 
+  it("shows a name's control characters as such", async () => {
+    const { backend, project } = await withProject();
+    const jobs = [{ ...JOB, name: "a\u001b[31m\tname\u009b" }];
+    backend.on("GET /v1/jobs", (_, response) => json(response, 200, { jobs }));
+    const { stdout } = await arkor(["jobs"], project.at(backend)).exit;
+    expect(stdout).toMatch(/ a\ufffd\[31m name\ufffd\n$/);
+  });
+
   it("--json prints what the backend says, unknown fields and all", async () => {
     const { backend, project } = await withProject();
     const { stdout } = await arkor(["jobs", "--json"], project.at(backend)).exit;
@@ -120,9 +128,26 @@ describe("arkor jobs at a terminal", () => {
 describe("arkor cancel", () => {
   it("cancels the job on the backend", async () => {
     const { backend, project } = await withProject();
+    const jobs = [{ ...JOB, status: "cancelled" }];
+    backend.on("GET /v1/jobs", (_, response) => json(response, 200, { jobs }));
     const { code, stdout } = await arkor(["cancel", "job-1"], project.at(backend)).exit;
     expect({ code, stdout }).toEqual({ code: 0, stdout: "Job job-1 is cancelled.\n" });
     expect(backend.to("POST /v1/jobs/job-1/cancel")[0]?.query).toEqual(SCOPE);
+  });
+
+  it.each([
+    [
+      [{ ...JOB, status: "completed" }],
+      "Job job-1 was not cancelled: it has ended before, with status=completed\n",
+    ],
+    [[{ ...JOB, status: "running" }], "Job job-1 is being cancelled; it is still running.\n"],
+    [[], "The backend has accepted to cancel job job-1.\n"],
+    ["no list", "The backend has accepted to cancel job job-1.\n"],
+  ])("tells what has come of it: %j", async (jobs, expected) => {
+    const { backend, project } = await withProject();
+    backend.on("GET /v1/jobs", (_, response) => json(response, 200, { jobs }));
+    const { code, stdout } = await arkor(["cancel", "job-1"], project.at(backend)).exit;
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expected });
   });
 
   it("tells what the backend says of a job that it does not know", async () => {

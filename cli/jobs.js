@@ -94,7 +94,35 @@ function tookOf({ status, startedAt, completedAt }, now) {
 /** @param {string} jobId */
 async function cancel(jobId) {
   await cancelJob(process.cwd(), jobId);
-  process.stdout.write(`Job ${jobId} is cancelled.\n`);
+  process.stdout.write(`${outcomeOf(oneLine(jobId), await statusOf(jobId))}\n`);
+}
+
+/**
+ * A backend accepts the cancelling of a finished job too, so what has come of it is asked for.
+ * @param {string} jobId
+ * @returns {Promise<string | undefined>} undefined when it can't be told
+ */
+async function statusOf(jobId) {
+  try {
+    return (await listJobs(process.cwd())).find(({ id }) => id === jobId)?.status;
+  } catch {
+    // The cancelling has gone through; that this has not is no failure of it.
+    return undefined;
+  }
+}
+
+/**
+ * @param {string} jobId
+ * @param {string | undefined} status after the cancelling
+ * @returns {string}
+ */
+function outcomeOf(jobId, status) {
+  if (status === undefined) return `The backend has accepted to cancel job ${jobId}.`;
+  if (status === "cancelled") return `Job ${jobId} is cancelled.`;
+  if (status === "queued" || status === "running") {
+    return `Job ${jobId} is being cancelled; it is still ${status}.`;
+  }
+  return `Job ${jobId} was not cancelled: it has ended before, with status=${oneLine(status)}`;
 }
 
 module.exports = { cancel, jobsTable, showJobs };
