@@ -1,6 +1,6 @@
 // `arkor init` off a terminal: what it writes, what it keeps, and that each template is a project that
 // type-checks and trains.
-import { readdirSync } from "node:fs";
+import { chmodSync, lstatSync, readdirSync, renameSync, statSync, symlinkSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { arkor, ROOT, run } from "./cli-support/command.ts";
@@ -95,6 +95,18 @@ describe("what it writes", () => {
     expect(project.read(".gitignore")).toBe("dist\n/node_modules\n.arkor/\n");
   });
 
+  it("changes a linked package.json where it lies, and leaves its permissions as they are", async () => {
+    const project = new Project({ "package.json": "{}" });
+    renameSync(project.path("package.json"), project.path("real.json"));
+    chmodSync(project.path("real.json"), 0o600);
+    symlinkSync("real.json", project.path("package.json"));
+    const { stdout } = await init(project);
+    expect(stdout).toContain("Changed package.json\n");
+    expect(lstatSync(project.path("package.json")).isSymbolicLink()).toBe(true);
+    expect(JSON.parse(project.read("real.json")).scripts.train).toBe("arkor start");
+    expect(statSync(project.path("real.json")).mode & 0o777).toBe(0o600);
+  });
+
   it("is nothing the second time", async () => {
     const project = new Project();
     await init(project);
@@ -163,11 +175,25 @@ describe("is refused before anything is written", () => {
       /^error: package\.json is not valid JSON \(.*\)\. Mend it, then run this again\.$/,
     ],
     [[], { "package.json": "[]" }, /^error: package\.json holds no object\./],
+    [
+      [],
+      { data: "mine" },
+      /^error: data is no directory, but is needed for data\/triage\.jsonl\. Move it away, then run this again\.$/,
+    ],
+    ...[".gitignore", "package.json", "arkor.config.ts"].map(
+      (file): [string[], Record<string, string>, RegExp] => [
+        [],
+        { [`${file}/mine`]: "" },
+        new RegExp(`^error: ${file} is a directory, but is needed as a file\\. Move it away`),
+      ],
+    ),
   ])("with %j and %j", async (args, files, message) => {
     const project = new Project(files as Record<string, string>);
+    const before = readdirSync(project.cwd).sort();
     const { code, stdout, stderr } = await init(project, ...args);
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
     expect(stderr.trimEnd().split("\n")).toEqual([expect.stringMatching(message)]);
     expect(project.has("src")).toBe(false);
+    expect(readdirSync(project.cwd).sort()).toEqual(before);
   });
 });

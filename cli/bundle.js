@@ -122,11 +122,14 @@ function isUnchanged(cwd, record) {
  * A reader sees the old content or the new one, never half of it.
  * @param {string} file
  * @param {string | Uint8Array} content
+ * @param {number} [mode] the permissions; without them the usual ones
  */
-function writeAtomically(file, content) {
+function writeAtomically(file, content, mode) {
   const temporary = `${file}.${randomBytes(6).toString("hex")}.tmp`;
   try {
-    fs.writeFileSync(temporary, content, { flag: "wx" });
+    fs.writeFileSync(temporary, content, { flag: "wx", ...(mode !== undefined && { mode }) });
+    // What the umask has taken away.
+    if (mode !== undefined) fs.chmodSync(temporary, mode);
     fs.renameSync(temporary, file);
   } catch (error) {
     fs.rmSync(temporary, { force: true });

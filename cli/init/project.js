@@ -53,8 +53,13 @@ function readIfPresent(file) {
   try {
     return fs.readFileSync(file, "utf8");
   } catch (error) {
-    if (/** @type {NodeJS.ErrnoException} */ (error).code === "ENOENT") return undefined;
-    throw error;
+    const { code } = /** @type {NodeJS.ErrnoException} */ (error);
+    if (code === "ENOENT") return undefined;
+    if (code !== "EISDIR") throw error;
+    const name = path.basename(file);
+    throw new CliError(
+      `${name} is a directory, but is needed as a file. Move it away, then run this again.`,
+    );
   }
 }
 

@@ -3,6 +3,7 @@
 const fs = require("node:fs");
 const path = require("node:path");
 const { writeAtomically } = require("../bundle.js");
+const { CliError } = require("../errors.js");
 const { findLocalBackend } = require("../local/find.js");
 const { ignoreWith, manifestWith } = require("./project.js");
 const { directoriesOf } = require("./templates.js");
@@ -22,15 +23,39 @@ const KEPT = "Kept";
 function scaffold(cwd, { name, template, project }) {
   const isInstalled = (/** @type {string} */ one) => one === "@arkor/local" && hasLocalBackend(cwd);
   const manifest = manifestWith(project, name, isInstalled);
+  const files = directoriesOf(template).flatMap((directory) =>
+    filesIn(directory).map((file) => ({ file, directory })),
+  );
+  // All before the first is written: a project is made whole or not at all.
+  for (const { file } of files) checkTarget(cwd, file);
   return [
     change(cwd, "package.json", project.manifestText, manifest),
     change(cwd, ".gitignore", project.ignore, ignoreWith(project)),
-    ...directoriesOf(template).flatMap((directory) =>
-      filesIn(directory).map((file) =>
-        create(cwd, file, contentOf(directory, file, template, name)),
-      ),
+    ...files.map(({ file, directory }) =>
+      create(cwd, file, contentOf(directory, file, template, name)),
     ),
   ];
+}
+
+/**
+ * @param {string} cwd
+ * @param {string} file relative, with `/`
+ * @throws {CliError} a file can't come there
+ */
+function checkTarget(cwd, file) {
+  const parts = file.split("/");
+  for (const [index] of parts.entries()) {
+    const part = parts.slice(0, index + 1).join("/");
+    const at = path.join(cwd, part);
+    const isThere = fs.lstatSync(at, { throwIfNoEntry: false }) !== undefined;
+    const isDirectory = fs.statSync(at, { throwIfNoEntry: false })?.isDirectory() ?? false;
+    const needsDirectory = index < parts.length - 1;
+    if (!isThere || isDirectory === needsDirectory) continue;
+    const [is, needs] = needsDirectory ? ["no directory", "for"] : ["a directory", "as"];
+    throw new CliError(
+      `${part} is ${is}, but is needed ${needs} ${needsDirectory ? file : "a file"}. Move it away, then run this again.`,
+    );
+  }
 }
 
 /** @param {string} cwd */
@@ -51,8 +76,15 @@ function hasLocalBackend(cwd) {
  */
 function change(cwd, file, before, after) {
   if (after === undefined) return { file, done: KEPT };
-  writeAtomically(path.join(cwd, file), after);
-  return { file, done: before === undefined ? CREATED : CHANGED };
+  const target = path.join(cwd, file);
+  if (before === undefined) {
+    writeAtomically(target, after);
+    return { file, done: CREATED };
+  }
+  // A link stays a link, and what only the owner may read stays so.
+  const real = fs.realpathSync(target);
+  writeAtomically(real, after, fs.statSync(real).mode & 0o777);
+  return { file, done: CHANGED };
 }
 
 /**
