@@ -41,7 +41,9 @@ const answer =
   (_, response) =>
     json(response, status, body);
 const unreadable = (project: Project) => mkdirSync(project.credentials, { recursive: true });
-const NOWHERE = { ARKOR_CLOUD_API_URL: "http://127.0.0.1:1" };
+const NOWHERE = { ARKOR_CLOUD_API_URL: "http://user:s3cret@127.0.0.1:1/base" };
+const REFUSED_THERE =
+  /^fetch failed \(.*[Cc]onnection refused.*, ECONNREFUSED; the backend is http:\/\/127\.0\.0\.1:1\)$/;
 const UNSUPPORTED = {
   error: "sdk_version_unsupported",
   currentVersion: "0.1.0",
@@ -96,8 +98,13 @@ const CASES: Record<string, Case> = {
   },
   "a backend that is not there": {
     env: NOWHERE,
-    expected: /^fetch failed \(.*[Cc]onnection refused.*\)$/,
+    expected: REFUSED_THERE,
     cause: /code: 'ECONNREFUSED'/,
+  },
+  "a backend that is not there, at whoami": {
+    args: ["whoami"],
+    env: NOWHERE,
+    expected: REFUSED_THERE,
   },
   "a backend's address that is none": {
     env: { ARKOR_CLOUD_API_URL: "" },

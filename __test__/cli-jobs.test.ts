@@ -103,6 +103,18 @@ describe("arkor jobs", () => {
   });
 });
 
+it("arkor jobs says how to list local runs when there are some and nobody is signed in", async () => {
+  const backend = await Backend.start();
+  const project = new Project({ ".arkor/local/jobs/job-1/job.json": "{}" });
+  const { code, stderr } = await arkor(["jobs"], project.at(backend)).exit;
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr:
+      "error: Not signed in. Run `arkor login` first. To list this directory's local runs, start " +
+      "`arkor local`, and run this with the two variables that it prints.\n",
+  });
+});
+
 describe("arkor jobs at a terminal", () => {
   it("colours the states, and fits a window of 40 columns", async () => {
     const { backend, project } = await withProject();

@@ -1,7 +1,9 @@
 // `arkor jobs` and `arkor cancel`: the project's jobs on the backend.
 
+const fs = require("node:fs");
+const path = require("node:path");
 const { cancelJob, listJobs } = require("../lib/account.js");
-const { oneLine } = require("./errors.js");
+const { CliError, oneLine } = require("./errors.js");
 const { formatDuration } = require("./progress.js");
 const { painter } = require("./reporter.js");
 const { table } = require("./table.js");
@@ -23,7 +25,9 @@ const STYLES = {
  * @returns {Promise<void>}
  */
 async function showJobs({ json }) {
-  const jobs = await listJobs(process.cwd());
+  const jobs = await listJobs(process.cwd()).catch((error) => {
+    throw withLocalRuns(error, process.cwd());
+  });
   const { stdout } = process;
   if (json) {
     stdout.write(`${JSON.stringify(jobs, null, 2)}\n`);
@@ -34,6 +38,20 @@ async function showJobs({ json }) {
     const lines = jobsTable(jobs, { now: Date.now(), width, paint: painter(stdout) });
     stdout.write(`${lines.join("\n")}\n`);
   }
+}
+
+/**
+ * @param {unknown} error
+ * @param {string} cwd
+ * @returns {unknown} with how to list the local runs, where nobody is signed in and there are some
+ */
+function withLocalRuns(error, cwd) {
+  const isUnsigned = error instanceof Error && error.message.startsWith("Not signed in.");
+  if (!isUnsigned || !fs.existsSync(path.join(cwd, ".arkor/local/jobs"))) return error;
+  return new CliError(
+    `${error.message} To list this directory's local runs, start \`arkor local\`, and run this with the two variables that it prints.`,
+    { cause: error },
+  );
 }
 
 /**

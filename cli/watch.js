@@ -7,6 +7,7 @@ const { internalsOf } = require("./internals.js");
 const { Interrupts, cancelLocalRun, endBackend, leaveCloudRun } = require("./interrupts.js");
 const { LocalBackend } = require("./local/backend.js");
 const { findLocalBackend } = require("./local/find.js");
+const { withBackend } = require("./reached.js");
 const { Reporter } = require("./reporter.js");
 
 const COMPLETED = 0;
@@ -59,11 +60,11 @@ class Session {
    * @returns {Promise<number>}
    */
   async run(entry) {
-    const work = this.#work(entry).catch((error) => {
+    const work = this.#work(entry).catch(async (error) => {
       // After Ctrl-C an error is what it caused: a backend that is gone, a run that was cut off.
       if (this.#interrupts.count > 0) return INTERRUPTED;
       this.#stopReporting();
-      this.#reporter.say(errorText(error));
+      this.#reporter.say(errorText(await withBackend(error)));
       return FAILED;
     });
     try {
