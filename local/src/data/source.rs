@@ -93,8 +93,15 @@ impl DatasetSource {
                         path.display()
                     ))
                 };
-                let length = tokio::fs::metadata(path).await.map_err(failed)?.len();
-                if length > MAX_BYTES as u64 {
+                // A device or a pipe may have no end, and no length.
+                let metadata = tokio::fs::metadata(path).await.map_err(failed)?;
+                if !metadata.is_file() {
+                    return refused(format!(
+                        "datasetSource.url: {} is no regular file",
+                        path.display()
+                    ));
+                }
+                if metadata.len() > MAX_BYTES as u64 {
                     return too_large();
                 }
                 tokio::fs::read(path).await.map_err(failed)?
@@ -180,10 +187,12 @@ fn too_large<T>() -> Result<T> {
 }
 
 async fn download(url: &Url, token: Option<&str>) -> Result<Vec<u8>> {
+    // Without the URL: its query may be a signature.
     let failed = |error: reqwest::Error| {
         Error::Refused(format!(
-            "datasetSource.url: can't download the dataset: {}",
-            chain(&error)
+            "datasetSource.url: can't download the dataset from {}: {}",
+            url.host_str().unwrap_or_default(),
+            chain(&error.without_url())
         ))
     };
     let mut client = reqwest::Client::builder();
@@ -278,6 +287,25 @@ mod tests {
             let error = DatasetSource::from_json(&source, Some("train")).unwrap_err();
             assert!(
                 error.is_refusal() && error.to_string().starts_with(field),
+                "{error}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn what_can_not_be_read_is_refused_without_a_secret_and_without_end() {
+        // As `main` does.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let download = Url::parse("http://user:hunter2@127.0.0.1:1/a?sig=SECRET").unwrap();
+        let sources = [
+            (DatasetSource::Http(download, None), "from 127.0.0.1: "),
+            (DatasetSource::File("/dev/zero".into()), "no regular file"),
+        ];
+        for (source, expected) in sources {
+            let error = source.fetch().await.err().unwrap().to_string();
+            assert!(error.contains(expected), "{error}");
+            assert!(
+                !error.contains("SECRET") && !error.contains("hunter2"),
                 "{error}"
             );
         }

@@ -47,7 +47,7 @@ pub struct Read {
 
 impl EventLog {
     /// Opens a log, and creates it if needed. A last line that was not written completely is cut
-    /// off.
+    /// off; one that is damaged before others is an error, and the file is left as it is.
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |source| Error::io("can't open", path, source);
         let bytes = match fs::read(path) {
@@ -55,7 +55,10 @@ impl EventLog {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(failed(error)),
         };
-        let (events, whole) = parse(&bytes);
+        let (events, whole) = parse(&bytes).map_err(|line| {
+            let words = format!("line {line} is damaged, and events follow it");
+            failed(std::io::Error::new(std::io::ErrorKind::InvalidData, words))
+        })?;
         let mut file = File::options()
             .create(true)
             .truncate(false)
@@ -192,24 +195,32 @@ impl State {
 }
 
 /// The events of a file, and how many of its bytes are whole lines with the ids 1, 2, 3, …
-fn parse(bytes: &[u8]) -> (Vec<Value>, usize) {
+///
+/// # Errors
+/// The number of the first line that is none, if another event follows it: it is no torn last line.
+fn parse(bytes: &[u8]) -> Result<(Vec<Value>, usize), usize> {
     let mut events = Vec::new();
     let mut whole = 0;
-    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        let Some(line_data) = line.strip_suffix(b"\n") else {
-            break;
-        };
-        let Ok(mut entry) = serde_json::from_slice::<Value>(line_data) else {
-            break;
-        };
+    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    for line in lines.by_ref() {
         let id = (events.len() + 1).to_string();
-        if entry["id"].as_str() != Some(&id) {
-            break;
+        match entry(line) {
+            Some(mut entry) if entry["id"].as_str() == Some(&id) => {
+                events.push(entry["data"].take());
+                whole += line.len();
+            }
+            _ => break,
         }
-        events.push(entry["data"].take());
-        whole += line.len();
     }
-    (events, whole)
+    if lines.any(|line| entry(line).is_some()) {
+        return Err(events.len() + 1);
+    }
+    Ok((events, whole))
+}
+
+/// A whole line that is JSON.
+fn entry(line: &[u8]) -> Option<Value> {
+    serde_json::from_slice(line.strip_suffix(b"\n")?).ok()
 }
 
 fn frame(id: usize, event: &Value) -> Bytes {
@@ -274,6 +285,23 @@ mod tests {
             log.append(&event(2)).unwrap();
             assert_eq!(EventLog::open(&path).unwrap().read(0).next, 2);
         }
+    }
+
+    #[test]
+    fn a_line_that_is_damaged_before_others_is_an_error_and_nothing_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        let log = EventLog::open(&path).unwrap();
+        for step in 1..=4 {
+            log.append(&event(step)).unwrap();
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let damaged = text.replacen("\"id\":\"2\"", "\"id\":\"2", 1);
+        assert_ne!(damaged, text);
+        fs::write(&path, &damaged).unwrap();
+        let error = EventLog::open(&path).err().unwrap().to_string();
+        assert!(error.contains("events.jsonl: line 2 is damaged"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), damaged);
     }
 
     #[test]
