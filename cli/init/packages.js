@@ -25,13 +25,19 @@ function isKnown(name) {
 }
 
 /**
+ * In CI, pnpm refuses a package.json that has changed since its lock file, and init has just changed it.
+ * @type {Partial<Record<PackageManager, string[]>>}
+ */
+const UNLOCKED = { pnpm: ["--no-frozen-lockfile"] };
+
+/**
  * @param {string} cwd
  * @param {PackageManager} manager
  * @returns {Promise<void>}
  */
 async function install(cwd, manager) {
   const how = await new Promise((resolve) => {
-    const child = spawn(manager, ["install"], {
+    const child = spawn(manager, ["install", ...(UNLOCKED[manager] ?? [])], {
       cwd,
       // What it says is for the person; our stdout is for scripts.
       stdio: ["ignore", process.stderr, process.stderr],
