@@ -200,7 +200,8 @@ fn new_id() -> Result<String> {
     ))
 }
 
-/// A dataset's token is a secret: it is used once and never stored.
+/// What is secret about a dataset is used once and never stored: its token, and a web address's user
+/// and query, which may be a password and a signature.
 fn without_token(config: &Value) -> Value {
     let mut config = config.clone();
     if let Some(source) = config
@@ -208,6 +209,32 @@ fn without_token(config: &Value) -> Value {
         .and_then(Value::as_object_mut)
     {
         source.remove("token");
+        if let Some(url) = source.get_mut("url")
+            && let Some(mut parsed) = url.as_str().and_then(|text| reqwest::Url::parse(text).ok())
+            && parsed.scheme().starts_with("http")
+        {
+            // Both fail only for addresses that can't have a user.
+            let _ = parsed.set_username("");
+            let _ = parsed.set_password(None);
+            parsed.set_query(None);
+            *url = parsed.as_str().into();
+        }
     }
     config
+}
+
+#[cfg(test)]
+mod secret_tests {
+    use serde_json::json;
+
+    #[test]
+    fn nothing_secret_of_a_dataset_is_stored() {
+        let url = "http://user:hunter2@127.0.0.1:9/a.jsonl?sig=SECRET";
+        let source = json!({ "type": "blob", "url": url, "token": "t" });
+        let stored = super::without_token(&json!({ "model": "m", "datasetSource": source }));
+        let expected = json!({ "type": "blob", "url": "http://127.0.0.1:9/a.jsonl" });
+        assert_eq!(stored, json!({ "model": "m", "datasetSource": expected }));
+        let file = json!({ "datasetSource": { "type": "blob", "url": "file:///a b.jsonl?x" } });
+        assert_eq!(super::without_token(&file), file);
+    }
 }
