@@ -113,11 +113,10 @@ class Dispatcher {
           this.result = { job: this.job, artifacts: detail.artifacts ?? [] };
         }
         const callback = callbacks?.[name];
-        if (callback == null && this.observers.size === 0) continue;
+        const observed = this.observers.size > 0;
+        if (callback == null && !observed) continue;
         const context = this.#context(name, columns, at, detail);
-        for (const { onEvent } of this.observers) {
-          tell(() => onEvent?.(name, context, detail?.metadata), undefined);
-        }
+        if (observed) this.#show(name, context, detail?.metadata);
         if (callback == null) continue;
         if (typeof callback !== "function") {
           throw new TypeError(`callbacks.${name} must be a function, not ${typeof callback}`);
@@ -134,12 +133,23 @@ class Dispatcher {
   }
 
   /**
+   * @param {CallbackName} name
+   * @param {any} context
+   * @param {unknown} metadata
+   */
+  #show(name, context, metadata) {
+    for (const { onEvent } of this.observers) {
+      tell(() => onEvent?.(name, context, metadata), undefined);
+    }
+  }
+
+  /**
    * T11: one object until a status change makes a new one.
    * @param {Partial<Job>} patch
    */
   #change(patch) {
-    const changed = Object.entries(patch).some(
-      ([name, value]) => Reflect.get(this.job, name) !== value,
+    const changed = Object.keys(patch).some(
+      (name) => Reflect.get(this.job, name) !== Reflect.get(patch, name),
     );
     if (changed) this.job = { ...this.job, ...patch };
   }

@@ -136,7 +136,7 @@ class Trainer {
       environment: readEnvironment(),
       baseUrl,
       credentials: credentials ?? undefined,
-      directory: path.resolve(cwd ?? "."),
+      directory: cwd == null ? process.cwd() : path.resolve(cwd),
     };
   }
 

@@ -46,8 +46,11 @@ const STREAMS = {
     response.write(log(1));
     held.set(job, response);
   },
-  /** A short run. */
-  short: (response) => response.end(log(1) + log(2) + COMPLETED),
+  /** A short run of twenty events. */
+  short: (response) => {
+    const events = Array.from({ length: 20 }, (_, n) => log(n + 1));
+    response.end(events.join("") + COMPLETED);
+  },
 };
 
 const held = new Map();
