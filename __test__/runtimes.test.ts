@@ -210,39 +210,122 @@ it("T36: a worker's own process.env counts", async () => {
   expect(request.query).toEqual({ orgSlug: "local", projectSlug: "my-app" });
 });
 
-it("T36: a refused certificate is told, and accepted with NODE_EXTRA_CA_CERTS", async () => {
-  const fixtures = path.join(__dirname, "fixtures");
-  const versions: string[] = [];
-  const server = createSecureServer(
-    {
-      key: readFileSync(path.join(fixtures, "localhost.key.pem")),
-      cert: readFileSync(path.join(fixtures, "localhost.cert.pem")),
-      allowHTTP1: true,
-    },
-    (request, response) => {
-      versions.push(request.httpVersion);
-      request.resume();
-      response.writeHead(201, { "content-type": "application/json" });
-      response.end(JSON.stringify({ job: JOB }));
+describe("TLS", () => {
+  const fixture = (name: string) => path.join(__dirname, "fixtures", name);
+
+  /** A backend with this certificate, and what starting a trainer there says under an environment. */
+  async function secure(name: string) {
+    const versions: string[] = [];
+    const server = createSecureServer(
+      {
+        key: readFileSync(fixture(`${name}.key.pem`)),
+        cert: readFileSync(fixture(`${name}.cert.pem`)),
+        allowHTTP1: true,
+      },
+      (request, response) => {
+        versions.push(request.httpVersion);
+        request.resume();
+        response.writeHead(201, { "content-type": "application/json" });
+        response.end(JSON.stringify({ job: JOB }));
+      },
+    );
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => void server.close());
+    const backend = await Backend.start();
+    await backend.trainer().start();
+    const baseUrl = `https://localhost:${(server.address() as AddressInfo).port}`;
+    const start = async (env: NodeJS.ProcessEnv, before = "") => {
+      const { stdout } = await runScript(
+        `${before}
+        arkor.createTrainer(
+          { name: "run", model: "m", dataset: { type: "blob", url: "u" } },
+          ${JSON.stringify({ baseUrl, credentials: CREDENTIALS, cwd: backend.directory })},
+        ).start().then(
+          ({ jobId }) => console.log(jobId),
+          ({ message, cause }) => console.log(message, cause.code, cause.message),
+        );`,
+        { NODE_EXTRA_CA_CERTS: undefined, ...env },
+      );
+      return stdout;
+    };
+    return { start, versions };
+  }
+
+  it("T36: a certificate of an unknown authority is refused, and accepted with NODE_EXTRA_CA_CERTS", async () => {
+    const { start, versions } = await secure("localhost");
+    expect(await start({})).toMatch(
+      /^fetch failed UNABLE_TO_VERIFY_LEAF_SIGNATURE .*certificate.*NODE_EXTRA_CA_CERTS/,
+    );
+    const authority = { NODE_EXTRA_CA_CERTS: fixture("authority.cert.pem") };
+    expect(await start(authority)).toBe("job-1\n");
+    // T7: trainers must not share HTTP/2's window of one connection.
+    expect(versions).toEqual(["1.1"]);
+  });
+
+  it("T36: a self-signed certificate is refused, and accepted with NODE_EXTRA_CA_CERTS", async () => {
+    const { start } = await secure("self-signed");
+    expect(await start({})).toMatch(
+      /^fetch failed DEPTH_ZERO_SELF_SIGNED_CERT .*certificate.*NODE_EXTRA_CA_CERTS/,
+    );
+    const itself = { NODE_EXTRA_CA_CERTS: fixture("self-signed.cert.pem") };
+    expect(await start(itself)).toBe("job-1\n");
+    const another = { NODE_EXTRA_CA_CERTS: fixture("authority.cert.pem") };
+    expect(await start(another)).toContain("DEPTH_ZERO_SELF_SIGNED_CERT");
+  });
+
+  it("T36: NODE_TLS_REJECT_UNAUTHORIZED=0 does not turn the verification off", async () => {
+    const { start } = await secure("self-signed");
+    const off = { NODE_TLS_REJECT_UNAUTHORIZED: "0", NODE_NO_WARNINGS: "1" };
+    expect(await start(off)).toContain("DEPTH_ZERO_SELF_SIGNED_CERT");
+  });
+
+  it("T36: a file of NODE_EXTRA_CA_CERTS that can't be used is ignored, as Node ignores it", async () => {
+    const backend = await Backend.start((stream) => stream.completed());
+    const context = { baseUrl: backend.url, credentials: CREDENTIALS, cwd: backend.directory };
+    const finished = await runScript(
+      `process.env.NODE_EXTRA_CA_CERTS = ${JSON.stringify(fixture("self-signed.key.pem"))};
+      const { job } = await arkor.createTrainer(
+        { name: "run", model: "m", dataset: { type: "blob", url: "u" } },
+        ${JSON.stringify(context)},
+      ).wait();
+      console.log(job.status);`,
+    );
+    expect(finished.stdout).toBe("completed\n");
+    expect(finished.stderr).toMatch(
+      /^arkor: NODE_EXTRA_CA_CERTS is ignored: .*self-signed\.key\.pem: no certificate in it\n$/,
+    );
+  });
+
+  it.runIf(process.platform === "linux")(
+    "T36: on a system without roots Node's own count, and plain HTTP works, too",
+    async () => {
+      const none = { SSL_CERT_FILE: "/nonexistent", SSL_CERT_DIR: "/nonexistent" };
+      const plain = await Backend.start((stream) => stream.completed());
+      const context = { baseUrl: plain.url, credentials: CREDENTIALS, cwd: plain.directory };
+      const finished = await runScript(
+        `const { job } = await arkor.createTrainer(
+          { name: "run", model: "m", dataset: { type: "blob", url: "u" } },
+          ${JSON.stringify(context)},
+        ).wait();
+        console.log(job.status);`,
+        { ...none, NODE_EXTRA_CA_CERTS: undefined },
+      );
+      expect(finished).toEqual({ code: 0, stdout: "completed\n", stderr: "" });
+
+      const { start } = await secure("localhost");
+      expect(await start(none)).toContain("UNABLE_TO_VERIFY_LEAF_SIGNATURE");
+      // As if this authority were among those that come with Node.
+      const authority = readFileSync(fixture("authority.cert.pem"), "utf8");
+      const nodes = `const Module = require("node:module");
+        const load = Module._load;
+        Module._load = (id, ...rest) => id === "node:tls"
+          ? { rootCertificates: [${JSON.stringify(authority)}] }
+          : load(id, ...rest);`;
+      expect(await start(none, nodes)).toBe("job-1\n");
+      // Where the system has roots, they are the ones that count.
+      expect(await start({}, nodes)).toContain("UNABLE_TO_VERIFY_LEAF_SIGNATURE");
     },
   );
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  onTestFinished(() => void server.close());
-  const backend = await Backend.start();
-  await backend.trainer().start();
-  const baseUrl = `https://localhost:${(server.address() as AddressInfo).port}`;
-  const code = `arkor.createTrainer(
-      { name: "run", model: "m", dataset: { type: "blob", url: "u" } },
-      ${JSON.stringify({ baseUrl, credentials: CREDENTIALS, cwd: backend.directory })},
-    ).start().then(({ jobId }) => console.log(jobId), (error) => console.log(error.message, error.cause.message));`;
-  const refused = await runScript(code, { NODE_EXTRA_CA_CERTS: undefined });
-  expect(refused.stdout).toMatch(/^fetch failed .*certificate/i);
-  const accepted = await runScript(code, {
-    NODE_EXTRA_CA_CERTS: path.join(fixtures, "authority.cert.pem"),
-  });
-  expect(accepted.stdout).toBe("job-1\n");
-  // T7: trainers must not share HTTP/2's window of one connection.
-  expect(versions).toEqual(["1.1"]);
 });
 
 it("a panic in the engine ends the call, not the process", async () => {

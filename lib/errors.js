@@ -1,9 +1,11 @@
 // A failure's description, as it crosses from Rust (`src/error.rs`) → the error the user sees.
 "use strict";
 
+const { binding } = require("./addon.js");
+
 /**
  * @typedef {object} Description
- * @property {"api" | "network" | "named" | "exhausted" | "plain"} kind
+ * @property {"api" | "network" | "named" | "exhausted" | "roots" | "plain"} kind
  * @property {string} message
  * @property {number} [status]
  * @property {string} [code]
@@ -77,6 +79,20 @@ function fromNative(crossing, thrown) {
 }
 
 /**
+ * Whether the call did nothing yet, for want of root certificates (T36).
+ * @param {any} crossing
+ */
+function lacksRoots(crossing) {
+  return String(crossing?.message).startsWith('{"kind":"roots"');
+}
+
+/** On a system without any, `node:22-slim` say, Node's own count, as they do for `fetch`. */
+function handOverRoots() {
+  const { rootCertificates } = require("node:tls");
+  nativeSync(() => binding.takeNodesRoots(rootCertificates.join("\n")));
+}
+
+/**
  * Runs a synchronous native call; what it throws is the error that the user sees.
  * @template T
  * @param {() => T} call
@@ -101,6 +117,10 @@ async function native(call, thrown) {
   try {
     return await call();
   } catch (crossing) {
+    if (lacksRoots(crossing)) {
+      handOverRoots();
+      return native(call, thrown);
+    }
     throw fromNative(crossing, thrown?.());
   }
 }

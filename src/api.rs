@@ -5,6 +5,7 @@ pub mod deprecation;
 pub mod http;
 mod refusal;
 mod retry_after;
+pub mod tls;
 mod upgrade;
 
 use std::time::Duration;

@@ -35,6 +35,8 @@ pub enum Error {
         /// The last of them; `None` is the value that the callback threw, which JavaScript kept.
         cause: Option<Box<Error>>,
     },
+    /// The system has no root certificates: JavaScript hands over Node's and calls again.
+    NoRoots,
     /// `Error(message)`.
     Plain(String),
 }
@@ -96,6 +98,10 @@ impl Error {
                 out.message =
                     format!("Trainer SSE stream failed {failures} consecutive times; giving up.");
                 out.cause = cause.as_ref().map(|cause| Box::new(cause.describe()));
+            }
+            Self::NoRoots => {
+                out.kind = "roots";
+                "this system has no root certificates".clone_into(&mut out.message);
             }
             Self::Plain(message) => {
                 out.kind = "plain";

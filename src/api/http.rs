@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::error::Error as _;
-use std::path::Path;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, NoProxy, Proxy, redirect};
+use reqwest::{Client, NoProxy, Proxy, redirect};
 
+use super::tls;
 use crate::environment::Network;
-use crate::error::{Error, Result, notice};
+use crate::error::{Error, Result};
 
 /// A dead peer behind a silent network shows after this long without an acknowledgement.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
@@ -35,8 +35,6 @@ pub fn client(network: &Network) -> Result<Client> {
 }
 
 fn build(network: &Network) -> Result<Client> {
-    // Fails only when there is one already, which serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
         // One connection for each stream: on a shared one, a few slow callbacks use up HTTP/2's
         // window of the connection, and nothing else of that backend gets through (T7).
@@ -62,18 +60,10 @@ fn build(network: &Network) -> Result<Client> {
     if let Some(url) = setting(network.https_proxy.as_deref()) {
         builder = builder.proxy(proxy("HTTPS_PROXY", Proxy::https(url), &exceptions)?);
     }
-    if let Some(path) = network
-        .extra_ca_certs
-        .as_ref()
-        .filter(|path| !path.as_os_str().is_empty())
-    {
-        match roots(path) {
-            Ok(roots) => builder = builder.tls_certs_merge(roots),
-            // As Node does: a stale setting must not stop what does not need it.
-            Err(error) => notice(&format!("NODE_EXTRA_CA_CERTS is ignored: {error}")),
-        }
-    }
+    let extra = network.extra_ca_certs.as_deref();
+    let tls = tls::config(extra.filter(|path| !path.as_os_str().is_empty()))?;
     builder
+        .tls_backend_preconfigured(tls)
         .build()
         .map_err(|error| Error::plain(format!("Can't set up the HTTP client: {}", words(&error))))
 }
@@ -99,12 +89,6 @@ fn no_proxy(list: &str) -> String {
     out
 }
 
-fn roots(path: &Path) -> std::result::Result<Vec<Certificate>, String> {
-    let pem = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Certificate::from_pem_bundle(&pem)
-        .map_err(|error| format!("{}: {}", path.display(), words(&error)))
-}
-
 fn setting(value: Option<&str>) -> Option<&str> {
     value.filter(|value| !value.is_empty())
 }
@@ -126,8 +110,14 @@ pub fn network_error(error: &reqwest::Error) -> Error {
         };
     }
     let mut code = None;
+    let mut message = words(error);
     let mut source = error.source();
     while let Some(inner) = source {
+        if let Some((name, words)) = certificate_fault(inner) {
+            code = Some(name);
+            words.clone_into(&mut message);
+            break;
+        }
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
             code = io
                 .raw_os_error()
@@ -155,7 +145,20 @@ pub fn network_error(error: &reqwest::Error) -> Error {
     }
     Error::Network {
         code: code.map(str::to_owned),
-        message: words(error),
+        message,
+    }
+}
+
+fn certificate_fault(
+    error: &(dyn std::error::Error + 'static),
+) -> Option<(&'static str, &'static str)> {
+    // The TLS layer's errors come as those of the system, which may be wrapped twice.
+    let mut inner = error.downcast_ref::<std::io::Error>()?.get_ref()?;
+    loop {
+        if let Some(error) = inner.downcast_ref() {
+            return tls::explain(error);
+        }
+        inner = inner.downcast_ref::<std::io::Error>()?.get_ref()?;
     }
 }
 

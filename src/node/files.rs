@@ -14,6 +14,7 @@ use napi_derive::napi;
 use serde::Serialize;
 
 use super::promise::{argument, crossing, promise};
+use crate::api::tls;
 use crate::credentials::{self, Credentials, Stored};
 use crate::environment::{self, Environment};
 use crate::error::{Error, Result};
@@ -43,6 +44,12 @@ pub fn default_base_url(
 ) -> String {
     let of_credentials = of_credentials.filter(|url| !url.is_empty());
     environment::base_url(None, from_environment.as_deref(), of_credentials.as_deref())
+}
+
+/// The root certificates that come with Node, as PEM text: for a system that has none.
+#[napi(catch_unwind)]
+pub fn take_nodes_roots(pem: String) -> napi::Result<()> {
+    tls::take_nodes_roots(&pem).map_err(|error| crossing(&error))
 }
 
 /// The stored credentials, or null; under `arkor start --local` the local identity.

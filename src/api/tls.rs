@@ -1,0 +1,199 @@
+//! Which servers are trusted (T36): by the system's roots, or by Node's where the system has none,
+//! and besides them by `NODE_EXTRA_CA_CERTS`.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_name;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, SignatureScheme,
+};
+use rustls_platform_verifier::Verifier;
+
+use crate::error::{Error, Result, notice};
+
+/// The roots that come with Node, where they were needed.
+static NODES_ROOTS: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();
+
+/// Takes the roots that come with Node, for a system that has none, as PEM text.
+///
+/// # Errors
+/// When there is none among them.
+pub fn take_nodes_roots(pem: &str) -> Result<()> {
+    let roots = certificates(pem.as_bytes()).map_err(Error::plain)?;
+    // The same ones, if another thread was here before.
+    let _ = NODES_ROOTS.set(roots);
+    Ok(())
+}
+
+/// The settings of every TLS connection.
+///
+/// # Errors
+/// [`Error::NoRoots`] when the system has no roots and those of Node are not here yet.
+pub fn config(extra_ca_certs: Option<&Path>) -> Result<ClientConfig> {
+    let unusable = |error: TlsError| Error::plain(format!("Can't set up the HTTP client: {error}"));
+    let provider = Arc::new(ring::default_provider());
+    let trust = Trust::new(&provider, extra_ca_certs)?;
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(trust))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// What is wrong with a server's certificate: Node's code for it, and words.
+#[must_use]
+pub fn explain(error: &TlsError) -> Option<(&'static str, &'static str)> {
+    let TlsError::InvalidCertificate(reason) = error else {
+        return None;
+    };
+    Some(match reason {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            ("CERT_HAS_EXPIRED", "the server's certificate has expired")
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => (
+            "CERT_NOT_YET_VALID",
+            "the server's certificate is not valid yet",
+        ),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
+            "ERR_TLS_CERT_ALTNAME_INVALID",
+            "the server's certificate is for another host name",
+        ),
+        CertificateError::UnknownIssuer => (
+            "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+            "no authority that is trusted here signed the server's certificate; if that is as it \
+             should be, set NODE_EXTRA_CA_CERTS to a PEM file with the authority's certificate",
+        ),
+        _ if is_authority(error) => (
+            "DEPTH_ZERO_SELF_SIGNED_CERT",
+            "the server's certificate is self-signed; if that is as it should be, set \
+             NODE_EXTRA_CA_CERTS to a PEM file with that certificate",
+        ),
+        _ => return None,
+    })
+}
+
+/// The certificate is fine so far, but may only sign others. `openssl req -x509` makes servers'
+/// certificates like that.
+fn is_authority(error: &TlsError) -> bool {
+    matches!(
+        error,
+        TlsError::InvalidCertificate(CertificateError::Other(inner))
+            if inner.0.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity)
+    )
+}
+
+/// Who is trusted.
+#[derive(Debug)]
+struct Trust {
+    roots: Verifier,
+    extra: Vec<CertificateDer<'static>>,
+}
+
+impl Trust {
+    fn new(provider: &Arc<CryptoProvider>, extra_ca_certs: Option<&Path>) -> Result<Self> {
+        let extra = extra_ca_certs.map_or_else(Vec::new, |path| {
+            read(path).unwrap_or_else(|error| {
+                // As Node does: a stale setting must not stop what does not need it.
+                notice(&format!("NODE_EXTRA_CA_CERTS is ignored: {error}"));
+                Vec::new()
+            })
+        });
+        Self::of(provider, extra)
+    }
+
+    fn of(provider: &Arc<CryptoProvider>, extra: Vec<CertificateDer<'static>>) -> Result<Self> {
+        let unusable = |error: TlsError| Error::plain(format!("NODE_EXTRA_CA_CERTS: {error}"));
+        let with = |roots: Vec<CertificateDer<'static>>| {
+            Verifier::new_with_extra_roots(roots, Arc::clone(provider)).map_err(unusable)
+        };
+        let roots = match Verifier::new(Arc::clone(provider)) {
+            Ok(system) if extra.is_empty() => system,
+            Ok(_) => with(extra.clone())?,
+            Err(_) => {
+                let nodes = NODES_ROOTS.get().ok_or(Error::NoRoots)?;
+                with([nodes.as_slice(), &extra].concat())?
+            }
+        };
+        Ok(Self { roots, extra })
+    }
+}
+
+impl ServerCertVerifier for Trust {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, TlsError> {
+        let verdict = self.roots.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        );
+        match verdict {
+            // The user named this very certificate. Its dates were looked at before its use.
+            Err(error) if is_authority(&error) && self.extra.contains(end_entity) => {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, TlsError> {
+        self.roots.verify_tls12_signature(message, cert, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, TlsError> {
+        self.roots.verify_tls13_signature(message, cert, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.roots.supported_verify_schemes()
+    }
+}
+
+fn read(path: &Path) -> std::result::Result<Vec<CertificateDer<'static>>, String> {
+    let of = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let pem = std::fs::read(path).map_err(|error| of(&error))?;
+    certificates(&pem).map_err(|error| of(&error))
+}
+
+fn certificates(pem: &[u8]) -> std::result::Result<Vec<CertificateDer<'static>>, String> {
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|error| error.to_string())?;
+    if certificates.is_empty() {
+        return Err("no certificate in it".to_owned());
+    }
+    for certificate in &certificates {
+        webpki::anchor_from_trusted_cert(certificate).map_err(|error| error.to_string())?;
+    }
+    Ok(certificates)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::time::Duration;
+
+use super::*;
+
+const SELF_SIGNED: &str = include_str!("../../../__test__/fixtures/self-signed.cert.pem");
+const AUTHORITY: &str = include_str!("../../../__test__/fixtures/authority.cert.pem");
+const YEAR: u64 = 366 * 24 * 60 * 60;
+
+/// What becomes of the self-signed certificate when these are the extra ones.
+fn verdict(extra: &str, name: &'static str, now: UnixTime) -> std::result::Result<(), TlsError> {
+    // Only for a machine whose system has none.
+    take_nodes_roots(AUTHORITY).unwrap();
+    let provider = Arc::new(ring::default_provider());
+    let extra = certificates(extra.as_bytes()).unwrap();
+    let trust = Trust::of(&provider, extra).unwrap();
+    let [shown] = certificates(SELF_SIGNED.as_bytes())
+        .unwrap()
+        .try_into()
+        .unwrap();
+    let name = ServerName::try_from(name).unwrap();
+    trust
+        .verify_server_cert(&shown, &[], &name, &[], now)
+        .map(|_| ())
+}
+
+#[test]
+fn t36_a_self_signed_certificate_counts_where_the_user_names_it() {
+    let now = UnixTime::now();
+    assert_eq!(verdict(SELF_SIGNED, "localhost", now), Ok(()));
+    let code =
+        |verdict: std::result::Result<(), TlsError>| explain(&verdict.unwrap_err()).unwrap().0;
+    assert_eq!(
+        code(verdict(AUTHORITY, "localhost", now)),
+        "DEPTH_ZERO_SELF_SIGNED_CERT"
+    );
+    assert_eq!(
+        code(verdict(SELF_SIGNED, "other.test", now)),
+        "ERR_TLS_CERT_ALTNAME_INVALID"
+    );
+}
+
+#[test]
+fn t36_and_only_within_its_dates() {
+    let code = |seconds| {
+        let at = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        explain(&verdict(SELF_SIGNED, "localhost", at).unwrap_err())
+            .unwrap()
+            .0
+    };
+    assert_eq!(code(50 * YEAR), "CERT_NOT_YET_VALID");
+    assert_eq!(code(200 * YEAR), "CERT_HAS_EXPIRED");
+}
