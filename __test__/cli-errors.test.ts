@@ -43,7 +43,7 @@ const answer =
 const unreadable = (project: Project) => mkdirSync(project.credentials, { recursive: true });
 const NOWHERE = { ARKOR_CLOUD_API_URL: "http://user:s3cret@127.0.0.1:1/base" };
 const REFUSED_THERE =
-  /^fetch failed \(.*[Cc]onnection refused.*, ECONNREFUSED; the backend is http:\/\/127\.0\.0\.1:1\)$/;
+  /^fetch failed \(http:\/\/127\.0\.0\.1:1: .*[Cc]onnection refused.*, ECONNREFUSED\)$/;
 const UNSUPPORTED = {
   error: "sdk_version_unsupported",
   currentVersion: "0.1.0",

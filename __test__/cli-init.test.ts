@@ -1,6 +1,14 @@
 // `arkor init` off a terminal: what it writes, what it keeps, and that each template is a project that
 // type-checks and trains.
-import { chmodSync, lstatSync, readdirSync, renameSync, statSync, symlinkSync } from "node:fs";
+import {
+  chmodSync,
+  lstatSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { arkor, ROOT, run } from "./cli-support/command.ts";
@@ -195,5 +203,17 @@ describe("is refused before anything is written", () => {
     expect(stderr.trimEnd().split("\n")).toEqual([expect.stringMatching(message)]);
     expect(project.has("src")).toBe(false);
     expect(readdirSync(project.cwd).sort()).toEqual(before);
+  });
+
+  it("with a package.json that is a link to nothing, which stays one", async () => {
+    const project = new Project();
+    const link = path.join(project.cwd, "package.json");
+    rmSync(link, { force: true });
+    symlinkSync("elsewhere.json", link);
+    const { code, stdout, stderr } = await init(project);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toMatch(/^error: package\.json is a link to a file that is not there\. Mend/);
+    expect(lstatSync(link).isSymbolicLink()).toBe(true);
+    expect(project.has("src")).toBe(false);
   });
 });

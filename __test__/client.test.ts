@@ -201,8 +201,8 @@ describe.each(["the engine", "a fetch of the user's"])("through %s", (via) => {
       json(response, 403, { error: "not yours" });
     backend.on(`GET /v1/jobs/${JOB.id}`, refuse).on("POST /v1/inference/chat", refuse);
     const client = clientOf(backend);
-    for (const call of [client.getJob(JOB.id, SCOPE), client.chat({ scope: SCOPE, body: {} })]) {
-      const error = await rejection(call);
+    const calls = [client.getJob(JOB.id, SCOPE), client.chat({ scope: SCOPE, body: {} })];
+    for (const error of await Promise.all(calls.map(rejection))) {
       expect(error).toBeInstanceOf(CloudApiError);
       expect(error).toMatchObject({ status: 403, message: "not yours" });
     }
@@ -215,11 +215,17 @@ describe.each(["the engine", "a fetch of the user's"])("through %s", (via) => {
       .on("GET /v1/projects", (_, response) => json(response, 200, { org: { slug: "o" } }))
       .on("GET /v1/endpoints/d", (_, response) => json(response, 200, { deployment: 5 }))
       .on("GET /v1/endpoints/d/keys", (_, response) => json(response, 200, { keys: {} }))
+      .on("GET /v1/endpoints/e", (_, response) =>
+        json(response, 200, { deployment: { ...DEPLOYMENT, enabled: "yes" } }),
+      )
       .on("GET /v1/endpoints", (_, response) => json(response, 200, { deployments: [lacking] }))
       .on("POST /v1/projects", (_, response) => response.writeHead(201).end("<html>"));
     const client = clientOf(backend);
     await expect(client.listProjects("o")).rejects.toThrow(/listProjects.*projects is missing/);
     await expect(client.getDeployment("d", SCOPE)).rejects.toThrow(/deployment is no object/);
+    await expect(client.getDeployment("e", SCOPE)).rejects.toThrow(
+      /deployment\.enabled is neither true nor false/,
+    );
     await expect(client.listDeploymentKeys("d", SCOPE)).rejects.toThrow(/keys is no array/);
     await expect(client.listDeployments(SCOPE)).rejects.toThrow(
       /deployments\[0\]\.authMode is missing/,

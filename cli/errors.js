@@ -58,13 +58,14 @@ function describe(error) {
 
 /**
  * @param {unknown} cause
- * @returns {string | undefined}
+ * @returns {string | undefined} its message, and its code where the message does not have it
  */
 function reasonOf(cause) {
   if (cause === undefined || cause === null) return undefined;
   if (!(cause instanceof Error)) return typeof cause === "string" ? cause : inspect(cause);
-  const code = /** @type {NodeJS.ErrnoException} */ (cause).code;
-  return cause.message || code || cause.name;
+  const { code } = /** @type {NodeJS.ErrnoException} */ (cause);
+  const message = cause.message || cause.name;
+  return typeof code !== "string" || message.includes(code) ? message : `${message}, ${code}`;
 }
 
 /**

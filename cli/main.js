@@ -21,22 +21,13 @@ async function main(args) {
     const wanted = args.length > 0 ? args : ["--help"];
     await createProgram().parseAsync(wanted, { from: "user" });
   } catch (error) {
-    process.exitCode = tell(await located(error));
+    process.exitCode = tell(error);
   } finally {
     const deprecation = takeDeprecation();
     if (deprecation) process.stderr.write(`${deprecationText(deprecation)}\n`);
   }
   // A request that is on its way would go on after it was left, and change what is there.
   if (process.exitCode === Left.EXIT_CODE) process.stderr.write("", () => process.exit());
-}
-
-/**
- * @param {unknown} error
- * @returns {Promise<unknown>} one of the network says with which backend
- */
-async function located(error) {
-  // Loaded only here: it needs the engine, and help does not.
-  return error instanceof TypeError ? require("./reached.js").withBackend(error) : error;
 }
 
 /**

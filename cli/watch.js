@@ -7,7 +7,6 @@ const { internalsOf } = require("./internals.js");
 const { Interrupts, cancelLocalRun, endBackend, leaveCloudRun } = require("./interrupts.js");
 const { LocalBackend } = require("./local/backend.js");
 const { findLocalBackend } = require("./local/find.js");
-const { withBackend } = require("./reached.js");
 const { Reporter } = require("./reporter.js");
 
 const COMPLETED = 0;
@@ -60,11 +59,11 @@ class Session {
    * @returns {Promise<number>}
    */
   async run(entry) {
-    const work = this.#work(entry).catch(async (error) => {
+    const work = this.#work(entry).catch((error) => {
       // After Ctrl-C an error is what it caused: a backend that is gone, a run that was cut off.
       if (this.#interrupts.count > 0) return INTERRUPTED;
       this.#stopReporting();
-      this.#reporter.say(errorText(await withBackend(error)));
+      this.#reporter.say(errorText(error));
       return FAILED;
     });
     try {

@@ -10,43 +10,39 @@ use serde_json::{Map, Value};
 use crate::api::calls::{self, Request, Scope};
 use crate::error::{Error, Result};
 use crate::job;
-use crate::json::fields;
+use crate::shape::Kind::{Array, Flag, Id, Object, Text, TextOrNull};
+use crate::shape::{self, Field};
 
-/// What a field of an answer holds.
-#[derive(Debug, Clone, Copy)]
-enum Content {
-    /// An object with these fields at least.
-    Object(&'static [&'static str]),
-    /// An array of such objects.
-    Array(&'static [&'static str]),
-}
-
-/// The fields of the answer to a call; none where nobody reads it.
-type Shape = &'static [(&'static str, Content)];
-
-const PROJECT: &[&str] = &["id", "slug", "name", "orgId"];
-const DEPLOYMENT: &[&str] = &[
-    "id",
-    "slug",
-    "orgId",
-    "projectId",
-    "target",
-    "authMode",
-    "urlFormat",
-    "enabled",
-    "customDomain",
-    "createdAt",
-    "updatedAt",
+const PROJECT: &[Field] = &[("id", Id), ("slug", Text), ("name", Text), ("orgId", Text)];
+const DEPLOYMENT: &[Field] = &[
+    ("id", Id),
+    ("slug", Text),
+    ("orgId", Text),
+    ("projectId", Text),
+    ("target", Object(&[("kind", Text)])),
+    ("authMode", Text),
+    ("urlFormat", Text),
+    ("enabled", Flag),
+    ("customDomain", TextOrNull),
+    ("createdAt", Text),
+    ("updatedAt", Text),
 ];
-const KEY: &[&str] = &[
-    "id",
-    "label",
-    "prefix",
-    "enabled",
-    "createdAt",
-    "lastUsedAt",
+const KEY: &[Field] = &[
+    ("id", Id),
+    ("label", Text),
+    ("prefix", Text),
+    ("enabled", Flag),
+    ("createdAt", Text),
+    ("lastUsedAt", TextOrNull),
 ];
-const NEW_KEY: &[&str] = &["id", "label", "prefix", "enabled", "createdAt", "plaintext"];
+const NEW_KEY: &[Field] = &[
+    ("id", Id),
+    ("label", Text),
+    ("prefix", Text),
+    ("enabled", Flag),
+    ("createdAt", Text),
+    ("plaintext", Text),
+];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -173,26 +169,16 @@ pub fn request(call: &str, arguments: &str) -> Result<Request> {
 /// What the caller gets of a 2xx answer: JSON text, or nothing.
 ///
 /// # Errors
-/// When the answer lacks what the call promises; the message names the field.
+/// When the answer is not what the call promises; the message names the field.
 pub fn answer(call: &str, text: &str) -> Result<Option<String>> {
     let from = format!("CloudApiClient.{call}");
-    let Some(shape) = shape(call) else {
+    let Some(shape) = promised(call) else {
         return Ok(None);
     };
     if matches!(call, "createJob" | "getJob") {
         job::read(text, &from)?;
-    }
-    let unusable = |what: String| {
-        Error::plain(format!(
-            "The backend's answer to {from} is not usable: {what}"
-        ))
-    };
-    let answer = fields(text).map_err(|_| unusable("it is no JSON object".to_owned()))?;
-    for (name, content) in shape {
-        let raw = answer
-            .get(name.as_bytes())
-            .ok_or_else(|| unusable(format!("{name} is missing")))?;
-        check(name, raw, *content).map_err(unusable)?;
+    } else {
+        shape::read(text, &from, shape)?;
     }
     if call == "listDeploymentKeys" {
         return without_plaintext(text).map(Some);
@@ -200,10 +186,13 @@ pub fn answer(call: &str, text: &str) -> Result<Option<String>> {
     Ok(Some(text.to_owned()))
 }
 
-fn shape(call: &str) -> Option<Shape> {
-    use Content::{Array, Object};
+/// The fields of the answer to a call; none where nobody reads it.
+fn promised(call: &str) -> Option<&'static [Field]> {
     Some(match call {
-        "listProjects" => &[("org", Object(&["slug"])), ("projects", Array(PROJECT))],
+        "listProjects" => &[
+            ("org", Object(&[("slug", Text)])),
+            ("projects", Array(PROJECT)),
+        ],
         "createProject" => &[("project", Object(PROJECT))],
         "createJob" | "getJob" => &[],
         "listDeployments" => &[("deployments", Array(DEPLOYMENT))],
@@ -214,29 +203,6 @@ fn shape(call: &str) -> Option<Shape> {
         "createDeploymentKey" => &[("key", Object(NEW_KEY))],
         _ => return None,
     })
-}
-
-/// Whether a field holds what it should; the error names what is missing.
-fn check(name: &str, raw: &RawValue, content: Content) -> std::result::Result<(), String> {
-    match content {
-        Content::Object(required) => {
-            let object = fields(raw.get()).map_err(|_| format!("{name} is no object"))?;
-            match required
-                .iter()
-                .find(|field| !object.contains_key(field.as_bytes()))
-            {
-                Some(missing) => Err(format!("{name}.{missing} is missing")),
-                None => Ok(()),
-            }
-        }
-        Content::Array(required) => {
-            let items: Vec<&RawValue> =
-                serde_json::from_str(raw.get()).map_err(|_| format!("{name} is no array"))?;
-            items.iter().enumerate().try_for_each(|(index, item)| {
-                check(&format!("{name}[{index}]"), item, Content::Object(required))
-            })
-        }
-    }
 }
 
 /// A key is shown once, when it is made; a list must not hold it.

@@ -2,8 +2,9 @@
 
 use serde_json::value::RawValue;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::json::fields;
+use crate::shape::{self, Field, Kind};
 
 /// A job as the backend sent it.
 #[derive(Debug, Clone)]
@@ -15,78 +16,41 @@ pub struct Job {
 }
 
 /// Every job has these; the others come with time.
-const REQUIRED: [&str; 7] = [
-    "id",
-    "orgId",
-    "projectId",
-    "name",
-    "status",
-    "config",
-    "createdAt",
+const JOB: &[Field] = &[
+    ("id", Kind::Id),
+    ("orgId", Kind::Text),
+    ("projectId", Kind::Text),
+    ("name", Kind::Text),
+    ("status", Kind::Text),
+    ("config", Kind::Any),
+    ("createdAt", Kind::Text),
 ];
 
 /// Reads `{ job }`, the answer to `call`.
 ///
 /// # Errors
-/// When a required field is missing; the message names it.
+/// When a required field is missing or of another type; the message names it.
 pub fn read(text: &str, call: &str) -> Result<Job> {
-    let unusable = unusable(call);
-    let answer = fields(text).map_err(|error| unusable(&error.to_string()))?;
-    let raw = answer
-        .get(b"job".as_slice())
-        .ok_or_else(|| unusable("job is missing"))?;
-    check("job", raw).map_err(|what| unusable(&what))
+    let text = field(text, call, ("job", Kind::Object(JOB)))?;
+    let id = fields(&text)
+        .ok()
+        .and_then(|job| serde_json::from_str(job.get(b"id".as_slice())?.get()).ok())
+        .ok_or_else(|| shape::unusable(call, "job.id is no Unicode text"))?;
+    Ok(Job { id, text })
 }
 
 /// Reads `{ jobs }`, the answer to `call`: the array as it came, JSON text.
 ///
 /// # Errors
-/// When a required field of a job is missing; the message names it.
+/// When a required field of a job is missing or of another type; the message names it.
 pub fn read_list(text: &str, call: &str) -> Result<String> {
-    let unusable = unusable(call);
-    let answer = fields(text).map_err(|error| unusable(&error.to_string()))?;
-    let raw = answer
-        .get(b"jobs".as_slice())
-        .ok_or_else(|| unusable("jobs is missing"))?;
-    let jobs: Vec<&RawValue> =
-        serde_json::from_str(raw.get()).map_err(|_| unusable("jobs is no array"))?;
-    for (index, job) in jobs.into_iter().enumerate() {
-        check(&format!("jobs[{index}]"), job).map_err(|what| unusable(&what))?;
-    }
-    Ok(raw.get().to_owned())
+    field(text, call, ("jobs", Kind::Array(JOB)))
 }
 
-fn unusable(call: &str) -> impl Fn(&str) -> Error {
-    move |what| {
-        Error::plain(format!(
-            "The backend's answer to {call} is not usable: {what}"
-        ))
-    }
-}
-
-/// Whether it is a job; the error says what is wrong with the field `name`.
-fn check(name: &str, raw: &RawValue) -> std::result::Result<Job, String> {
-    if !raw.get().starts_with('{') {
-        return Err(format!("{name} is missing"));
-    }
-    let job = fields(raw.get()).map_err(|error| error.to_string())?;
-    if let Some(missing) = REQUIRED
-        .into_iter()
-        .find(|field| !job.contains_key(field.as_bytes()))
-    {
-        return Err(format!("{name}.{missing} is missing"));
-    }
-    let id = job.get(b"id".as_slice()).and_then(|raw| {
-        let id: Option<String> = serde_json::from_str(raw.get()).ok();
-        id.filter(|id| !id.is_empty())
-    });
-    match id {
-        Some(id) => Ok(Job {
-            id,
-            text: raw.get().to_owned(),
-        }),
-        None => Err(format!("{name}.id is no string")),
-    }
+fn field(text: &str, call: &str, field: Field) -> Result<String> {
+    let answer = shape::read(text, call, &[field])?;
+    let raw = answer.get(field.0.as_bytes()).copied();
+    Ok(raw.map_or_else(String::new, |raw: &RawValue| raw.get().to_owned()))
 }
 
 #[cfg(test)]
@@ -105,24 +69,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_of_a_listed_job_is_named() {
-        let lacking = JOB.replace(r#""status":"queued","#, "");
-        let cases = [
-            (
-                format!(r#"{{"jobs":[{JOB},{lacking}]}}"#),
-                "jobs[1].status is missing",
-            ),
-            (r#"{"jobs":{}}"#.to_owned(), "jobs is no array"),
-            ("{}".to_owned(), "jobs is missing"),
-        ];
-        for (text, expected) in cases {
-            let Err(Error::Plain(message)) = read_list(&text, "GET /v1/jobs") else {
-                panic!("{text} was read")
-            };
-            assert_eq!(
-                message,
-                format!("The backend's answer to GET /v1/jobs is not usable: {expected}")
-            );
+    fn a_job_is_passed_on_as_it_came_by_its_id() {
+        let odd = JOB.replace(r#""n""#, r#""\ud800""#);
+        for job in [JOB, &odd] {
+            let read = read(&format!(r#"{{"events":[], "job":{job}}}"#), "GET").unwrap();
+            assert_eq!((read.id.as_str(), read.text.as_str()), ("a", job));
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod project;
 pub mod reconnect;
 pub mod run;
 pub mod session;
+pub mod shape;
 pub mod sse;
 
 #[cfg_attr(

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use crate::api::Api;
 use crate::api::calls::{self, Scope};
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::files::{self, Access};
+use crate::shape::{self, Field, Kind};
 
 /// The content of `.arkor/state.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,10 +130,11 @@ pub fn local(directory: &Path) -> State {
     }
 }
 
+const PROJECT: &[Field] = &[("id", Kind::Id), ("slug", Kind::Id)];
+
 #[derive(Deserialize)]
-struct Created<'a> {
-    #[serde(borrow)]
-    project: &'a RawValue,
+struct Created {
+    project: Project,
 }
 
 #[derive(Deserialize)]
@@ -157,12 +158,14 @@ async fn create(api: &Api, org_slug: &str, directory: &Path) -> Result<State> {
             .call(&calls::create_project(org_slug, &name, &slug))
             .await
         {
-            Ok(text) => created(&text)?,
+            Ok(text) => {
+                let shape = [("project", Kind::Object(PROJECT))];
+                read_answer::<Created>(&text, "POST /v1/projects", &shape)?.project
+            }
             Err(Error::Api { status: 409, .. }) => {
                 let text = api.call(&calls::list_projects(org_slug)).await?;
-                let listed: Listed = serde_json::from_str(&text).map_err(|error| {
-                    Error::plain(format!("The backend's answer to GET /v1/projects: {error}"))
-                })?;
+                let shape = [("projects", Kind::Array(PROJECT))];
+                let listed: Listed = read_answer(&text, "GET /v1/projects", &shape)?;
                 listed.projects.into_iter().find(|project| project.slug == slug).ok_or_else(|| {
                 Error::plain(format!(
                     "The project {slug:?} exists already but is not among those of {org_slug:?}"
@@ -178,14 +181,9 @@ async fn create(api: &Api, org_slug: &str, directory: &Path) -> Result<State> {
     })
 }
 
-fn created(text: &str) -> Result<Project> {
-    let shape = |error: serde_json::Error| {
-        Error::plain(format!(
-            "The backend's answer to POST /v1/projects: {error}"
-        ))
-    };
-    let created: Created<'_> = serde_json::from_str(text).map_err(shape)?;
-    serde_json::from_str(created.project.get()).map_err(shape)
+fn read_answer<'a, T: Deserialize<'a>>(text: &'a str, call: &str, shape: &[Field]) -> Result<T> {
+    shape::read(text, call, shape)?;
+    serde_json::from_str(text).map_err(|error| shape::unusable(call, &error.to_string()))
 }
 
 /// A slug from the directory's name: lower case, anything but `[a-z0-9-]` is a dash, no dashes at

@@ -54,9 +54,14 @@ function readIfPresent(file) {
     return fs.readFileSync(file, "utf8");
   } catch (error) {
     const { code } = /** @type {NodeJS.ErrnoException} */ (error);
-    if (code === "ENOENT") return undefined;
-    if (code !== "EISDIR") throw error;
     const name = path.basename(file);
+    if (code === "ENOENT") {
+      if (fs.lstatSync(file, { throwIfNoEntry: false }) === undefined) return undefined;
+      throw new CliError(
+        `${name} is a link to a file that is not there. Mend the link or remove it, then run this again.`,
+      );
+    }
+    if (code !== "EISDIR") throw error;
     throw new CliError(
       `${name} is a directory, but is needed as a file. Move it away, then run this again.`,
     );

@@ -100,7 +100,8 @@ fn proxy(name: &str, proxy: reqwest::Result<Proxy>, exceptions: &str) -> Result<
         .map_err(|_| Error::plain(format!("{name} is no URL that a proxy could have")))
 }
 
-/// A network failure as `fetch` reports it: the system's code, and the innermost words (T33).
+/// A network failure as `fetch` reports it (T33): the system's code, and who could not be reached,
+/// by origin only, since a URL may have a password in it, and why.
 pub fn network_error(error: &reqwest::Error) -> Error {
     if error.is_builder() {
         let message = "the backend's URL can't be parsed (ARKOR_CLOUD_API_URL?)".to_owned();
@@ -142,6 +143,9 @@ pub fn network_error(error: &reqwest::Error) -> Error {
         } else {
             None
         };
+    }
+    if let Some(url) = error.url() {
+        message = format!("{}: {message}", url.origin().ascii_serialization());
     }
     Error::Network {
         code: code.map(str::to_owned),

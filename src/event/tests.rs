@@ -189,6 +189,16 @@ fn a_status_change_carries_the_events_timestamp() {
     assert_eq!(job.to_string(), r#"{"status":"running"}"#);
     let job = detail(r#"{"type":"training.failed","error":{"code":7}}"#)["job"].clone();
     assert_eq!(job["error"], r#"{"code":7}"#);
+    let job = detail(r#"{"type":"training.failed","error":NaN}"#)["job"].clone();
+    assert_eq!(job["error"], "NaN");
+}
+
+#[test]
+fn what_goes_along_with_a_status_change_goes_on_as_it_came() {
+    let started = detail(r#"{"type":"training.started","metadata":{"gpu":"x"}}"#);
+    assert_eq!(started["metadata"].to_string(), r#"{"gpu":"x"}"#);
+    let completed = detail(r#"{"type":"training.completed","artifacts":[{"b":1,"a":2}]}"#);
+    assert_eq!(completed["artifacts"].to_string(), r#"[{"b":1,"a":2}]"#);
 }
 
 /// JSON texts, and what is nearly JSON.
@@ -254,4 +264,45 @@ fn a_log_as_backends_write_it_is_read_as_a_flat_object() {
             ("done", "false")
         ]
     );
+}
+
+#[test]
+fn t12_the_quick_reader_takes_plain_json_and_nothing_else() {
+    let last = |text: &str| {
+        let mut value = None;
+        flat::each_field(text, |_, json| value = Some(json.to_owned()))?;
+        value
+    };
+    for value in [
+        "0", "-0", "10", "-12", "0.5", "1e5", "1E+5", "2.25e-05", "null", "true", "false",
+        r#""x y""#,
+    ] {
+        let text = format!(" {{ \"a\" : 1 ,\"b\":{value} }}\n");
+        assert_eq!(last(&text).as_deref(), Some(value), "{text}");
+    }
+    for text in [
+        "",
+        "{",
+        "{}",
+        r#"{"a":1."#,
+        r#"{"a":1.}"#,
+        r#"{"a":.5}"#,
+        r#"{"a":-}"#,
+        r#"{"a":1e}"#,
+        r#"{"a":1e+}"#,
+        r#"{"a":01}"#,
+        r#"{"a":+1}"#,
+        r#"{"a":1,}"#,
+        r#"{"a":1}x"#,
+        r#"{"a" 1}"#,
+        r#"{a:1}"#,
+        r#"{"a":nul}"#,
+        r#"{"a":tru}"#,
+        r#"{"a":"x"#,
+        "{\"a\":\"\u{1f}\"}",
+        r#"{"a":"\n"}"#,
+        r#"{"a":[1]}"#,
+    ] {
+        assert_eq!(last(text), None, "{text}");
+    }
 }

@@ -1,8 +1,10 @@
 //! Rows in Parquet files, the form in which Hugging Face keeps most datasets. Flow in: the bytes of a
 //! file. Flow out: rows as JSON. A module because nothing else knows this format.
 
+use std::io::Write;
+
 use bytes::Bytes;
-use parquet::errors::Result;
+use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::Value;
 
@@ -14,13 +16,44 @@ pub fn is_parquet(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC)
 }
 
-/// The rows, each a JSON object.
-pub fn rows(bytes: Bytes) -> Result<Vec<Value>> {
+/// The rows, each a JSON object: all of them at most `limit` bytes when decompressed, as the file
+/// says, and as JSON.
+pub fn rows(bytes: Bytes, limit: u64) -> Result<Vec<Value>> {
+    let too_large = || ParquetError::General(format!("more than {limit} bytes when decompressed"));
     let reader = SerializedFileReader::new(bytes)?;
-    reader
-        .get_row_iter(None)?
-        .map(|row| row.map(|row| row.to_json_value()))
-        .collect()
+    let groups = reader.metadata().row_groups().iter();
+    let said: i128 = groups
+        .map(|group| i128::from(group.total_byte_size()))
+        .sum();
+    if said > i128::from(limit) {
+        return Err(too_large());
+    }
+    let mut size = Size(0);
+    let mut rows = Vec::new();
+    for row in reader.get_row_iter(None)? {
+        let row = row?.to_json_value();
+        serde_json::to_writer(&mut size, &row)
+            .map_err(|error| ParquetError::General(error.to_string()))?;
+        if size.0 > limit {
+            return Err(too_large());
+        }
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+/// Counts the bytes that are written to it.
+struct Size(u64);
+
+impl Write for Size {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -67,7 +100,19 @@ pub(crate) mod tests {
             serde_json::json!({ "text": "a" }),
             serde_json::json!({ "text": "b ü" }),
         ];
-        assert_eq!(rows(Bytes::from(bytes)).unwrap(), expected);
-        assert!(rows(Bytes::from_static(b"PAR1 and no more")).is_err());
+        assert_eq!(rows(Bytes::from(bytes), 1000).unwrap(), expected);
+        assert!(rows(Bytes::from_static(b"PAR1 and no more"), 1000).is_err());
+    }
+
+    #[test]
+    fn what_grows_beyond_the_limit_is_refused() {
+        let text = "x".repeat(10_000);
+        let bytes = Bytes::from(file("text", &[&text, &text]));
+        assert!(bytes.len() < 5_000);
+        assert!(rows(bytes.clone(), 30_000).is_ok());
+        for limit in [5_000, 15_000] {
+            let error = rows(bytes.clone(), limit).unwrap_err().to_string();
+            assert!(error.contains("when decompressed"), "{error}");
+        }
     }
 }

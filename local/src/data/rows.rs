@@ -82,7 +82,7 @@ pub fn parse(files: Vec<File>, only: Option<Format>, responses_only: bool) -> Re
                 .map_err(|reason| failed(format!("{what} {number}: {reason}")))
         };
         if parquet::is_parquet(&file.bytes) {
-            let values = parquet::rows(file.bytes)
+            let values = parquet::rows(file.bytes, MAX_TEXT_BYTES)
                 .map_err(|error| failed(format!("the Parquet data is broken: {error}")))?;
             for (index, value) in values.into_iter().enumerate() {
                 rows.push(read(index + 1, "row", Ok(value))?);

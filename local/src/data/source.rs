@@ -1,12 +1,13 @@
 //! Where a dataset comes from. Flows in: a config's `datasetSource`. Flow out: the bytes of a file.
 //! A module because it is the only place that reads files and addresses that a client names.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::StreamExt;
 use reqwest::Url;
 use serde_json::{Map, Value};
+use tokio::io::AsyncReadExt;
 
 use super::hub::HubDataset;
 use super::rows::{File, kind};
@@ -66,15 +67,16 @@ impl DatasetSource {
         let url = match Url::parse(text) {
             Ok(url) => url,
             Err(error) => {
-                return refused(format!("datasetSource.url: {text:?} is no URL: {error}"));
+                // Without the text: a part of it may be a password.
+                return refused(format!("datasetSource.url is no URL: {error}"));
             }
         };
         match url.scheme() {
             "file" => match url.to_file_path() {
                 Ok(path) => Ok(Self::File(path)),
-                Err(()) => refused(format!(
-                    "datasetSource.url: {text:?} is no local file. Use an absolute path."
-                )),
+                Err(()) => refused(
+                    "datasetSource.url is no file of this machine. Use file:/// and an absolute path.",
+                ),
             },
             "http" | "https" => Ok(Self::Http(url, token)),
             other => refused(format!(
@@ -104,7 +106,12 @@ impl DatasetSource {
                 if metadata.len() > MAX_BYTES as u64 {
                     return too_large();
                 }
-                tokio::fs::read(path).await.map_err(failed)?
+                let bytes = read_file(path, MAX_BYTES).await.map_err(failed)?;
+                // It may have grown since.
+                if bytes.len() > MAX_BYTES {
+                    return too_large();
+                }
+                bytes
             }
             Self::Http(url, token) => {
                 let download = download(url, token.as_deref());
@@ -159,7 +166,7 @@ async fn read_all(paths: Vec<PathBuf>) -> Result<Vec<File>> {
     let mut files = Vec::new();
     let mut total = 0;
     for path in paths {
-        let bytes = tokio::fs::read(&path).await.map_err(|error| {
+        let bytes = read_file(&path, MAX_BYTES - total).await.map_err(|error| {
             Error::Refused(format!(
                 "datasetSource.name: can't read {}: {error}",
                 path.display()
@@ -178,6 +185,14 @@ async fn read_all(paths: Vec<PathBuf>) -> Result<Vec<File>> {
         });
     }
     Ok(files)
+}
+
+/// Reads a file, and no further than one byte beyond `limit`.
+async fn read_file(path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = tokio::fs::File::open(path).await?;
+    file.take(limit as u64 + 1).read_to_end(&mut bytes).await?;
+    Ok(bytes)
 }
 
 fn too_large<T>() -> Result<T> {

@@ -2,11 +2,15 @@
 //! `{ "error": "..." }`. A module because the SDK shows that sentence to its user as it is.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::body::to_bytes;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::error::Error;
+
+/// The framework's words are at most this long, in bytes.
+const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 
 /// An answer other than success.
 #[derive(Debug)]
@@ -42,6 +46,21 @@ impl ApiError {
             "no such job on this local backend: list them with GET /v1/jobs, and check --store",
         )
     }
+}
+
+/// A refusal of the framework's own, of a query or a path that can't be read say, is plain text.
+pub async fn as_json(response: Response) -> Response {
+    let status = response.status();
+    let is_text = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/plain"));
+    if !is_text || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let text = to_bytes(response.into_body(), MAX_REFUSAL_BYTES).await;
+    let message = String::from_utf8_lossy(&text.unwrap_or_default()).into_owned();
+    ApiError::new(status, message).into_response()
 }
 
 impl From<Error> for ApiError {

@@ -116,6 +116,7 @@ fn router(app: &Arc<App>) -> Router {
         .route("/v1/endpoints/{*rest}", any(no_deployments))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::map_response(error::as_json))
         .layer(middleware::from_fn_with_state(
             Arc::clone(app),
             guard::check,

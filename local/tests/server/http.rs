@@ -73,6 +73,15 @@ async fn what_is_not_there_is_404_and_deployments_are_501() {
         assert_eq!(status, 404, "{path}");
         assert!(body["error"].is_string(), "{path}: {body}");
     }
+    for path in [
+        "/v1/jobs?projectSlug=a&projectSlug=b",
+        "/v1/jobs/%ff",
+        "/v1/models/%ff",
+    ] {
+        let (status, body) = server.get(path).await;
+        assert_eq!(status, 400, "{path}");
+        assert!(body["error"].is_string(), "{path}: {body}");
+    }
     assert_eq!(server.post("/v1/jobs/nope/cancel", &json!({})).await.0, 404);
     let (status, body) = server.get("/v1/endpoints").await;
     assert_eq!(status, 501);
