@@ -512,6 +512,8 @@ export interface OAuthCredentials {
   audience: string | null;
   clientId: string;
   arkorCloudApiUrl?: string;
+  /** Which `arkor login` it comes from, through all renewals; other SDKs write none. */
+  loginId?: string;
 }
 
 /** Who the user is. */

@@ -1,6 +1,6 @@
 import { getEventListeners } from "node:events";
-import { describe, expect, it } from "vitest";
-import { CloudApiClient } from "../index.js";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { CloudApiClient, createTrainer } from "../index.js";
 import { Backend, CREDENTIALS, gate, JOB, json, rejection } from "./support/backend.ts";
 
 const REASON = { any: "value" };
@@ -141,6 +141,27 @@ it("T29: also when it is the terminal event's callback that is running", async (
     callbacks: { onCompleted: () => controller.abort(REASON) },
   });
   expect(await rejection(trainer.wait())).toBe(REASON);
+  expect(backend.opened).toHaveLength(1);
+});
+
+it("T4: after an abort in the terminal event's callback the next wait() has its result", async () => {
+  const backend = await Backend.start((stream) =>
+    stream.event("training.completed", { artifacts: ["a"] }, 1),
+  );
+  const controller = new AbortController();
+  const input = {
+    name: "run",
+    model: "m",
+    dataset: { type: "blob", url: "u" } as const,
+    abortSignal: controller.signal as AbortSignal | undefined,
+    callbacks: { onCompleted: () => controller.abort(REASON) },
+  };
+  const context = { baseUrl: backend.url, credentials: CREDENTIALS, cwd: backend.directory };
+  const trainer = createTrainer(input, context);
+  expect(await rejection(trainer.wait())).toBe(REASON);
+  input.abortSignal = undefined;
+  expect(await trainer.wait()).toMatchObject({ job: { status: "completed" }, artifacts: ["a"] });
+  expect(backend.opened).toHaveLength(1);
 });
 
 it("T29: the signal's listeners are removed", async () => {
@@ -155,4 +176,58 @@ it("T30: with a signal that is already aborted wait() submits nothing", async ()
   const trainer = backend.trainer({ abortSignal: AbortSignal.abort(REASON) });
   expect(await rejection(trainer.wait())).toBe(REASON);
   expect(backend.requests).toEqual([]);
+});
+
+it("T29: an abort while the callback is looked up starts none", async () => {
+  const backend = await Backend.start((stream) => stream.log(1).completed());
+  const controller = new AbortController();
+  let called = 0;
+  const callbacks = {
+    get onLog() {
+      controller.abort(REASON);
+      return () => called++;
+    },
+  };
+  const trainer = backend.trainer({ abortSignal: controller.signal, callbacks });
+  expect(await rejection(trainer.wait())).toBe(REASON);
+  expect(called).toBe(0);
+});
+
+it("T4: after an abort the next wait() resumes with the signal that the input has by then", async () => {
+  const backend = await Backend.start(
+    (stream) => void stream.log(1),
+    (stream) => stream.log(2).completed(),
+  );
+  const first = new AbortController();
+  const steps: number[] = [];
+  const input = {
+    name: "run",
+    model: "m",
+    dataset: { type: "blob", url: "u" } as const,
+    abortSignal: first.signal,
+    callbacks: {
+      onLog: ({ step }: { step: number }) => {
+        steps.push(step);
+        first.abort(REASON);
+      },
+    },
+  };
+  const context = { baseUrl: backend.url, credentials: CREDENTIALS, cwd: backend.directory };
+  const trainer = createTrainer(input, context);
+  expect(await rejection(trainer.wait())).toBe(REASON);
+  input.abortSignal = new AbortController().signal;
+  expect((await trainer.wait()).job.status).toBe("completed");
+  expect(steps).toEqual([1, 2]);
+  expect(backend.opened[1].headers["last-event-id"]).toBe("1");
+});
+
+it("T28: many runs may share a signal, and nobody is warned of a leak", async () => {
+  const emitWarning = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+  onTestFinished(() => emitWarning.mockRestore());
+  const { signal } = new AbortController();
+  const backends = await Promise.all(
+    Array.from({ length: 12 }, () => Backend.start((stream) => stream.completed())),
+  );
+  await Promise.all(backends.map((backend) => backend.trainer({ abortSignal: signal }).wait()));
+  expect(emitWarning).not.toHaveBeenCalled();
 });

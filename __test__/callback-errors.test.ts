@@ -46,6 +46,16 @@ describe("by default", () => {
     expect(notices[0].error).toBe(boom);
   });
 
+  it("T19: a warning that can't be emitted changes nothing", async () => {
+    emitWarning.mockImplementationOnce(() => {
+      throw new Error("no warnings here");
+    });
+    const backend = await Backend.start(logsTo(2), logsTo(2));
+    const { steps, onLog } = throwsAt(1, new Error("boom"));
+    await backend.trainer({ callbacks: { onLog } }).wait();
+    expect(steps).toEqual([1, 2]);
+  });
+
   it("T14: a rejected promise counts as a throw", async () => {
     const backend = await Backend.start(logsTo(2), logsTo(2));
     const { steps, onLog } = throwsAt(1, new Error("later"));

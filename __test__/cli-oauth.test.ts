@@ -68,6 +68,7 @@ describe("a login in the browser", () => {
       audience: "https://api.example",
       clientId: "client-1",
       arkorCloudApiUrl: backend.url,
+      loginId: expect.stringMatching(/^[0-9a-f]{16}$/),
     });
     expect(stored.expiresAt).toBeGreaterThan(Date.now() / 1000 + 3500);
     expect(statSync(project.credentials).mode & 0o777).toBe(0o600);

@@ -1,18 +1,7 @@
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import {
-  CloudApiClient,
-  CloudApiError,
-  type Credentials,
   createTrainer,
   credentialsPath,
   defaultArkorCloudApiUrl,
@@ -27,35 +16,15 @@ import {
 import {
   Backend,
   CREDENTIALS,
-  gate,
   JOB,
   json,
   rejection,
   temporaryDirectory,
 } from "./support/backend.ts";
+import { OAUTH, useTemporaryHome } from "./support/identity.ts";
 import { runScript } from "./support/process.ts";
 
-const OAUTH = {
-  mode: "oauth",
-  accessToken: "access-1",
-  refreshToken: "refresh-1",
-  expiresAt: 4_000_000_000,
-  auth0Domain: "login.made-up.test",
-  audience: null,
-  clientId: "client",
-} satisfies Credentials;
-
-let home: string;
-
-beforeEach(() => {
-  home = temporaryDirectory();
-  vi.stubEnv("HOME", home);
-  vi.stubEnv("USERPROFILE", home);
-  vi.stubEnv("ARKOR_CLOUD_API_URL", undefined);
-  vi.stubEnv("ARKOR_LOCAL_TOKEN", undefined);
-});
-
-afterEach(() => void vi.unstubAllEnvs());
+useTemporaryHome();
 
 function store(content: string) {
   mkdirSync(path.dirname(credentialsPath()), { recursive: true });
@@ -78,7 +47,7 @@ async function issuing() {
 
 describe("the credentials file", () => {
   it("is in the home directory of the moment", () => {
-    expect(credentialsPath()).toBe(path.join(home, ".arkor", "credentials.json"));
+    expect(credentialsPath()).toBe(path.join(process.env.HOME ?? "", ".arkor/credentials.json"));
   });
 
   it.each([CREDENTIALS, OAUTH])(
@@ -97,6 +66,11 @@ describe("the credentials file", () => {
       store(content);
       expect(await readCredentials()).toBeNull();
     }
+  });
+
+  it("is read with a byte order mark, too", async () => {
+    store(`\ufeff${JSON.stringify(CREDENTIALS)}`);
+    expect(await readCredentials()).toEqual(CREDENTIALS);
   });
 
   it("throws when it is there but can't be read, and nothing is overwritten", async () => {
@@ -262,149 +236,25 @@ describe("the project's state", () => {
   });
 });
 
-describe("an OAuth token that has expired", () => {
-  /** An identity server that rotates the refresh token and refuses one it has seen. */
-  async function identityServer() {
-    const server = await Backend.start();
-    let n = 1;
-    server.on("POST /oauth/token", ({ body }, response) => {
-      const { refresh_token, grant_type, client_id } = Object.fromEntries(
-        new URLSearchParams(body),
-      );
-      expect([grant_type, client_id]).toEqual(["refresh_token", "client"]);
-      if (refresh_token !== `refresh-${n}`) {
-        return json(response, 403, { error_description: `seen ${refresh_token}` });
-      }
-      n++;
-      json(response, 200, {
-        access_token: `access-${n}`,
-        refresh_token: `refresh-${n}`,
-        expires_in: 3600,
-      });
-    });
-    const auth0Domain = server.url.replace("http://", "");
-    return { server, expired: { ...OAUTH, auth0Domain, expiresAt: 1 } };
-  }
-
-  it("is refreshed before a request, once for all, and the rotated token is stored", async () => {
-    const { server, expired } = await identityServer();
-    await writeCredentials(expired);
-    const backends = await Promise.all([Backend.start(), Backend.start(), Backend.start()]);
-    await Promise.all(
-      backends.map(async (backend) => {
-        await writeState({ orgSlug: "o", projectSlug: "p", projectId: "i" }, backend.directory);
-        await backend.trainer({}, { credentials: expired }).start();
-        expect(backend.requests[0].headers.authorization).toBe("Bearer access-2");
-      }),
-    );
-    expect(server.requests).toHaveLength(1);
-    const now = Date.now() / 1000;
-    const stored = (await readCredentials()) as typeof OAUTH;
-    expect(stored).toMatchObject({ accessToken: "access-2", refreshToken: "refresh-2" });
-    expect(stored.expiresAt).toBeGreaterThan(now + 3500);
-  });
-
-  it("T34: an abort while it is refreshed does not lose the rotated token", async () => {
-    const { server, expired } = await identityServer();
-    await writeCredentials(expired);
-    const backend = await Backend.start();
-    backend.on("POST /v1/inference/chat", (_, response) => json(response, 200, {}));
-    const client = new CloudApiClient({ baseUrl: backend.url, credentials: expired });
-    const scope = { orgSlug: "o", projectSlug: "p" };
-    const controller = new AbortController();
-    const aborted = rejection(client.chat({ scope, body: {}, signal: controller.signal }));
-    await server.until(() => server.requests.length === 1);
-    controller.abort();
-    expect(await aborted).toBe(controller.signal.reason);
-    await client.chat({ scope, body: {} });
-    expect(server.requests).toHaveLength(1);
-    expect(backend.requests[0].headers.authorization).toBe("Bearer access-2");
-    expect(await readCredentials()).toMatchObject({ refreshToken: "refresh-2" });
-  });
-
-  it.each(["a logout", "a new login"])("does not undo %s that came meanwhile", async (what) => {
-    const { server, expired } = await identityServer();
-    await writeCredentials(expired);
-    const answer = gate();
-    server.on("POST /oauth/token", async (_, response) => {
-      await answer.promise;
-      json(response, 200, { access_token: "access-2", refresh_token: "refresh-2" });
-    });
-    const backend = await Backend.start();
-    backend.on("POST /v1/inference/chat", (_, response) => json(response, 200, {}));
-    const client = new CloudApiClient({ baseUrl: backend.url, credentials: expired });
-    const asked = client.chat({ scope: { orgSlug: "o", projectSlug: "p" }, body: {} });
-    await server.until(() => server.requests.length === 1);
-    const later = what === "a logout" ? null : { ...OAUTH, refreshToken: "of a new login" };
-    if (later) await writeCredentials(later);
-    else rmSync(credentialsPath());
-    answer.open();
-    await asked;
-    expect(backend.requests[0].headers.authorization).toBe("Bearer access-2");
-    expect(await readCredentials()).toEqual(later);
-  });
-
-  it("two processes at once do not lose the rotated token", async () => {
-    const { server, expired } = await identityServer();
-    await writeCredentials(expired);
-    const backend = await Backend.start();
-    await writeState({ orgSlug: "o", projectSlug: "p", projectId: "i" }, backend.directory);
-    const code = `await arkor.createTrainer(
-      { name: "run", model: "m", dataset: { type: "blob", url: "u" } },
-      ${JSON.stringify({ baseUrl: backend.url, cwd: backend.directory })},
-    ).start();`;
-    const ends = await Promise.all([runScript(code), runScript(code), runScript(code)]);
-    expect(ends.map(({ stderr }) => stderr)).toEqual(["", "", ""]);
-    expect(server.requests).toHaveLength(1);
-    expect(await readCredentials()).toMatchObject({ refreshToken: "refresh-2" });
-  });
-
-  it("of another user is not taken from the file", async () => {
-    const { server, expired } = await identityServer();
-    const token = (sub: string) =>
-      `h.${Buffer.from(JSON.stringify({ sub })).toString("base64url")}.s`;
-    await writeCredentials({
-      ...expired,
-      accessToken: token("B"),
-      refreshToken: "of-B",
-      expiresAt: OAUTH.expiresAt,
-    });
-    const backend = await Backend.start();
-    await writeState({ orgSlug: "o", projectSlug: "p", projectId: "i" }, backend.directory);
-    await backend.trainer({}, { credentials: { ...expired, accessToken: token("A") } }).start();
-    expect(backend.requests[0].headers.authorization).toBe("Bearer access-2");
-    expect(server.requests).toHaveLength(1);
-    expect(await readCredentials()).toMatchObject({ refreshToken: "of-B" });
-  });
-
-  it("and can't be refreshed says so without showing a token", async () => {
-    const { expired } = await identityServer();
-    const backend = await Backend.start();
-    await writeState({ orgSlug: "o", projectSlug: "p", projectId: "i" }, backend.directory);
-    const credentials = { ...expired, refreshToken: "a-used-one" };
-    const error = await rejection(backend.trainer({}, { credentials }).start());
-    expect(error).toBeInstanceOf(CloudApiError);
-    expect(error).toMatchObject({
-      status: 401,
-      message: expect.stringMatching(/login has expired.*HTTP 403.*Log in again/),
-    });
-    expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain("a-used-one");
-    expect(backend.requests).toEqual([]);
-  });
+it("ARKOR_LOCAL_TOKEN is not for an explicit baseUrl of another backend", async () => {
+  await issuing();
+  vi.stubEnv("ARKOR_LOCAL_TOKEN", "of-the-local-backend");
+  const backend = await Backend.start();
+  await backend.trainer({}, { credentials: undefined }).start();
+  const tokens = backend.requests.map(({ headers }) => headers.authorization);
+  expect(tokens).toEqual(["Bearer token-1", "Bearer token-1"]);
+  expect(await readState(backend.directory)).not.toMatchObject({ orgSlug: "local" });
 });
 
-it("ARKOR_LOCAL_TOKEN is not for an explicit baseUrl", async () => {
-  const backend = await issuing();
+it("ARKOR_LOCAL_TOKEN is for an explicit baseUrl that is the local backend's", async () => {
+  const backend = await Backend.start();
   vi.stubEnv("ARKOR_CLOUD_API_URL", backend.url);
   vi.stubEnv("ARKOR_LOCAL_TOKEN", "of-the-local-backend");
-  const context = { baseUrl: backend.url, cwd: backend.directory };
-  await createTrainer(
-    { name: "run", model: "m", dataset: { type: "blob", url: "u" } },
-    context,
-  ).start();
+  const context = { baseUrl: `${backend.url}/`, credentials: CREDENTIALS };
+  await backend.trainer({}, context).start();
   const tokens = backend.requests.map(({ headers }) => headers.authorization);
-  expect(tokens).toEqual([undefined, "Bearer token-1", "Bearer token-1"]);
-  expect(await readState(backend.directory)).not.toMatchObject({ orgSlug: "local" });
+  expect(tokens).toEqual(["Bearer of-the-local-backend"]);
+  expect(await readState(backend.directory)).toBeNull();
 });
 
 it("a refusal of the anonymous identity without end is cut off", async () => {

@@ -2,7 +2,8 @@ import { getEventListeners } from "node:events";
 import type { ServerResponse } from "node:http";
 import { describe, expect, it } from "vitest";
 import { type CheckpointContext, CloudApiError, type InferArgs } from "../index.js";
-import { Backend, gate, JOB, json, rejection } from "./support/backend.ts";
+import { Backend, CREDENTIALS, gate, JOB, json, rejection } from "./support/backend.ts";
+import { runScript } from "./support/process.ts";
 
 const CHAT = "POST /v1/inference/chat";
 const ASK: InferArgs = { messages: [{ role: "user", content: "hello" }] };
@@ -68,7 +69,7 @@ it("T32: resolves with a real Response before the body has come, and streams it"
   });
   const response = await infer(ASK);
   expect(response).toBeInstanceOf(globalThis.Response);
-  expect([response.status, response.ok, response.statusText]).toEqual([200, true, "OK"]);
+  expect([response.status, response.ok, response.statusText]).toEqual([200, true, "Fine"]);
   expect(response.headers.get("content-type")).toBe("text/event-stream");
   expect(response.headers.get("x-latin")).toBe("caf\u00e9");
   expect(response.headers.getSetCookie()).toEqual(["a=1", "b=2"]);
@@ -222,4 +223,43 @@ describe("T34: args.signal aborts with its reason", () => {
       expect(getEventListeners(controller.signal, "abort")).toEqual([]);
     }
   });
+});
+
+it("T34: an answer that was dropped unread lets go of the signal, and of its connection", async () => {
+  const backend = await Backend.start((stream) =>
+    stream.event("checkpoint.saved", { step: 1 }, 1).completed(),
+  );
+  const closed = gate();
+  backend.on(CHAT, (_, response) => {
+    response.writeHead(200).write("the beginning");
+    response.once("close", () => closed.open());
+  });
+  const context = { baseUrl: backend.url, credentials: CREDENTIALS, cwd: backend.directory };
+  const finished = runScript(
+    `const { getEventListeners } = require("node:events");
+    const { signal } = new AbortController();
+    let infer;
+    await arkor.createTrainer(
+      { name: "run", model: "m", dataset: { type: "blob", url: "u" },
+        callbacks: { onCheckpoint: (context) => { infer = context.infer; } } },
+      ${JSON.stringify(context)},
+    ).wait();
+    await infer({ messages: [], signal });
+    while (getEventListeners(signal, "abort").length > 0) {
+      await new Promise(setImmediate);
+      gc();
+    }
+    console.log("let go");`,
+    { NODE_OPTIONS: "--expose-gc" },
+  );
+  await closed.promise;
+  expect((await finished).stdout).toBe("let go\n");
+});
+
+it("an argument that is no object is refused by name", async () => {
+  const { infer } = await checkpoint(() => {});
+  for (const wrong of [undefined, null, "hello"]) {
+    // biome-ignore lint/suspicious/noExplicitAny: not what the types allow
+    await expect(infer(wrong as any)).rejects.toThrow("infer: the argument must be an object");
+  }
 });

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
-import { CloudApiError } from "../index.js";
+import { CloudApiError, createTrainer } from "../index.js";
 import { Backend, CREDENTIALS, gate, JOB, json, rejection } from "./support/backend.ts";
 import { runScript } from "./support/process.ts";
 
@@ -30,6 +30,34 @@ describe("start", () => {
     expect(jobs[0].headers.authorization).toBe(`Bearer ${CREDENTIALS.token}`);
     const { version } = JSON.parse(readFileSync(path.join(__dirname, "../package.json"), "utf8"));
     expect(jobs[0].headers["x-arkor-client"]).toBe(`arkor/${version}`);
+  });
+
+  it("T1: inherited fields and accessors of the input are part of the config", async () => {
+    class Input {
+      name = "run";
+      get model() {
+        return "m";
+      }
+      get dataset() {
+        return { type: "blob", url: "u" } as const;
+      }
+    }
+    const backend = await Backend.start();
+    const input = Object.create(new Input(), { maxSteps: { value: 5 } });
+    const context = { baseUrl: backend.url, credentials: CREDENTIALS, cwd: backend.directory };
+    await createTrainer(input, context).start();
+    expect(JSON.parse(backend.to("POST /v1/jobs")[0].body)).toEqual({
+      name: "run",
+      config: { model: "m", datasetSource: { type: "blob", url: "u" }, maxSteps: 5 },
+    });
+  });
+
+  it("T1: a byte order mark before the answer is none of its matter", async () => {
+    const backend = await Backend.start();
+    backend.on("POST /v1/jobs", (_, response) =>
+      response.writeHead(201).end(`\ufeff${JSON.stringify({ job: JOB })}`),
+    );
+    expect(await backend.trainer().start()).toEqual({ jobId: JOB.id });
   });
 
   it("T1: a failed start can be tried again", async () => {

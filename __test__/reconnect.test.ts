@@ -199,12 +199,25 @@ describe("the idle watchdog", () => {
     ]);
   });
 
+  it("T24: an id that no header can carry is passed over", async () => {
+    const backend = await Backend.start(
+      (stream) => stream.log(1).write("id: \u0001b\n\n").end(),
+      (stream) => stream.completed(),
+    );
+    const { trainer, notices } = noting(backend);
+    await trainer.wait();
+    expect(notices[0].lastEventId).toBe("1");
+    expect(backend.opened[1].headers["last-event-id"]).toBe("1");
+  });
+
   it("T26: so are headers that never come", async () => {
     const backend = await Backend.start();
     backend.on(STREAM, () => {});
     const { trainer, notices } = noting(backend, { idleTimeoutMs: 50, maxReconnectAttempts: 1 });
     await expect(trainer.wait()).rejects.toThrow("failed 2 consecutive times");
-    expect((notices[0].error as Error).message).toContain("50 ms (idleTimeoutMs)");
+    expect((notices[0].error as Error).message).toBe(
+      "SSE stream idle: no complete head of an answer within 50 ms (idleTimeoutMs)",
+    );
   });
 
   it("T26: the time of a callback never counts, also with a silent backend", async () => {

@@ -184,11 +184,20 @@ describe("proxies", () => {
   it("T36: NO_PROXY and loopback addresses go without", async () => {
     const backend = await withState();
     const proxy = await startProxy();
-    const env = { HTTP_PROXY: proxy.url, NO_PROXY: ".made-up.test" };
-    const direct = await start(backend, "http://api.made-up.test", env);
-    expect(direct.stdout).toBe("fetch failed\n");
+    for (const [list, host] of [
+      [".made-up.test", "api.made-up.test"],
+      ["other.test,*", "api.made-up.test"],
+    ]) {
+      const env = { HTTP_PROXY: proxy.url, NO_PROXY: list };
+      const direct = await start(backend, `http://${host}`, env);
+      expect(direct.stdout).toBe("fetch failed\n");
+    }
     const loopback = await start(backend, backend.url, { HTTP_PROXY: proxy.url });
     expect(loopback.stdout).toBe("job-1\n");
+    // Whether anything answers there is the system's business.
+    for (const host of ["localhost.", "[::ffff:127.0.0.1]", "[::1]"]) {
+      await start(backend, `http://${host}:1`, { HTTP_PROXY: proxy.url });
+    }
     expect(proxy.asked).toEqual([]);
   });
 });
@@ -292,7 +301,7 @@ describe("TLS", () => {
     );
     expect(finished.stdout).toBe("completed\n");
     expect(finished.stderr).toMatch(
-      /^arkor: NODE_EXTRA_CA_CERTS is ignored: .*self-signed\.key\.pem: no certificate in it\n$/,
+      /^arkor: NODE_EXTRA_CA_CERTS is ignored: .*self-signed\.key\.pem: no usable certificate in it\n$/,
     );
   });
 

@@ -16,7 +16,10 @@ class CloudApiClient {
 
   /** @param {import("..").CloudApiClientOptions} options */
   constructor({ baseUrl, credentials, fetch, onDeprecation }) {
-    const identity = JSON.stringify(credentials);
+    if (typeof baseUrl !== "string") {
+      throw new TypeError("CloudApiClient: `baseUrl` must be a string");
+    }
+    const identity = JSON.stringify(credentials ?? null);
     this.#native = nativeSync(() => new binding.NativeClient(baseUrl, identity));
     this.#fetch = fetch;
     this.#onDeprecation = onDeprecation;
@@ -160,6 +163,7 @@ class CloudApiClient {
     this.#tellDeprecation(response.headers);
     if (response.ok) return response;
     const words = await beginning(response);
+    signal?.throwIfAborted();
     const location = response.headers.get("location") ?? undefined;
     nativeSync(() =>
       binding.clientRefusal(response.status, words, location, environment.packageManager),
@@ -183,7 +187,8 @@ class CloudApiClient {
     for (let at = 0; at < headers.length; at += 2) {
       fields[headers[at]] = headers[at + 1];
     }
-    return fetch(url, { method, headers: fields, body: body ?? undefined, signal });
+    const init = { method, headers: fields, body: body ?? undefined, signal };
+    return withinOrigin(fetch, url, init);
   }
 
   /** @param {Headers} headers */
@@ -197,6 +202,41 @@ class CloudApiClient {
     if (!notice) return;
     if (!this.#onDeprecation) binding.noteDeprecation(notice);
     else tell(this.#onDeprecation, { message: notice.message, sunset: notice.sunset ?? null });
+  }
+}
+
+/** As many redirects as `fetch` follows. */
+const MOST_REDIRECTS = 20;
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+
+/**
+ * Redirects are followed within one origin only (T36), as `fetch` follows them: another origin must get
+ * neither the token nor the body.
+ * @param {typeof globalThis.fetch} fetch
+ * @param {string} url
+ * @param {RequestInit} init
+ * @returns {Promise<Response>}
+ */
+async function withinOrigin(fetch, url, init) {
+  for (let followed = 0; ; followed++) {
+    const response = await fetch(url, { ...init, redirect: "manual" });
+    const location = response.headers.get("location");
+    if (!REDIRECTS.has(response.status) || location === null || followed === MOST_REDIRECTS) {
+      return response;
+    }
+    if (!URL.canParse(location, url)) return response;
+    const target = new URL(location, url);
+    if (target.origin !== new URL(url).origin) return response;
+    await response.body?.cancel();
+    url = target.href;
+    const { status } = response;
+    if (status === 303 || (status < 303 && init.method === "POST")) {
+      const { body, ...rest } = init;
+      const { "content-type": _, ...headers } = /** @type {Record<string, string>} */ (
+        init.headers
+      );
+      init = { ...rest, method: "GET", headers };
+    }
   }
 }
 

@@ -4,6 +4,8 @@
 // callback throws stays on this side, so that `wait()` can reject with that very value.
 "use strict";
 
+// Node's own, also while a test has put another in its place.
+const { setImmediate } = require("node:timers");
 const { binding } = require("./addon.js");
 const { tell, toError, wordsOf } = require("./errors.js");
 
@@ -58,8 +60,9 @@ class Dispatcher {
   constructor({ job, native, input, inferAt, onReconnect }) {
     this.job = job;
     this.native = native;
-    this.callbacks = input.callbacks;
-    this.signal = input.abortSignal;
+    this.input = input;
+    /** @type {AbortSignal | undefined} what ends the `wait()` under way */
+    this.signal = undefined;
     this.rejects = input.callbackErrors === "reject";
     this.inferAt = inferAt;
     this.onReconnect = onReconnect;
@@ -99,20 +102,22 @@ class Dispatcher {
    * @param {string[]} texts
    */
   async #dispatch(columns, texts) {
-    const { callbacks, signal, native } = this;
+    const { input, signal, native } = this;
     let text = 0;
     let index = 0;
     for (let at = 0; at < columns.length; at += COLUMNS, index++) {
-      if (signal?.aborted) return native.ack(ABORTED, index);
       const kind = columns[at] & KIND;
       const name = CALLBACKS[kind];
       try {
+        const { callbacks } = input;
+        const callback = callbacks?.[name];
+        // After the look-up, which may run an accessor: nothing may start after an abort (T29).
+        if (signal?.aborted) return native.ack(ABORTED, index);
         const detail = kind === 0 ? undefined : parse(texts[text++]);
         if (detail?.job) this.#change(detail.job);
         if (detail?.job && (name === "onCompleted" || name === "onFailed")) {
           this.result = { job: this.job, artifacts: detail.artifacts ?? [] };
         }
-        const callback = callbacks?.[name];
         const observed = this.observers.size > 0;
         if (callback == null && !observed) continue;
         const context = this.#context(name, columns, at, detail);
@@ -121,7 +126,8 @@ class Dispatcher {
         if (typeof callback !== "function") {
           throw new TypeError(`callbacks.${name} must be a function, not ${typeof callback}`);
         }
-        await callback.call(callbacks, context);
+        // Not `callback.call`: a function may have a property of that name.
+        await Reflect.apply(callback, callbacks, [context]);
       } catch (error) {
         this.thrown = error;
         if (signal?.aborted) return native.ack(THREW_AFTER_ABORT, index);
@@ -148,10 +154,8 @@ class Dispatcher {
    * @param {Partial<Job>} patch
    */
   #change(patch) {
-    const changed = Object.keys(patch).some(
-      (name) => Reflect.get(this.job, name) !== Reflect.get(patch, name),
-    );
-    if (changed) this.job = { ...this.job, ...patch };
+    if (this.job.status === patch.status) Object.assign(this.job, patch);
+    else this.job = { ...this.job, ...patch };
   }
 
   /**
@@ -252,7 +256,10 @@ function warn(name, step, error, skipped) {
   const next = skipped
     ? "its id counts as seen, so the event is skipped when the stream is opened again"
     : "it has no id, so the event comes again when the stream is opened again";
-  process.emitWarning(`${where} threw: ${wordsOf(error)}; ${next}`, "ArkorCallbackWarning");
+  tell(
+    (words) => process.emitWarning(words, "ArkorCallbackWarning"),
+    `${where} threw: ${wordsOf(error)}; ${next}`,
+  );
 }
 
 module.exports = { Dispatcher };

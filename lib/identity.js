@@ -19,7 +19,9 @@ async function readCredentials() {
 
 /** @param {import("..").Credentials} credentials */
 async function writeCredentials(credentials) {
-  await native(async () => binding.writeCredentials(homedir(), JSON.stringify(credentials)));
+  await native(async () =>
+    binding.writeCredentials(homedir(), JSON.stringify(credentials ?? null)),
+  );
 }
 
 /** @returns {Promise<import("..").Credentials>} */
@@ -68,7 +70,7 @@ async function readState(cwd = process.cwd()) {
  * @param {string} [cwd]
  */
 async function writeState(state, cwd = process.cwd()) {
-  await native(async () => binding.writeState(cwd, JSON.stringify(state)));
+  await native(async () => binding.writeState(cwd, JSON.stringify(state ?? null)));
 }
 
 /** @param {string | null | undefined} text */

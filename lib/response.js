@@ -3,6 +3,7 @@
 
 const { binding } = require("./addon.js");
 const { CloudApiError, native } = require("./errors.js");
+const { listen } = require("./signal.js");
 
 /** Bytes asked for at once. */
 const CHUNK = 64 * 1024;
@@ -21,17 +22,38 @@ async function request(signal, send) {
   /** @type {() => void} */
   let onAbort = () => abort.abort();
   const listener = () => onAbort();
-  signal?.addEventListener("abort", listener, { once: true });
+  if (signal) listen(signal, listener);
   const release = () => signal?.removeEventListener("abort", listener);
   try {
     const answer = await native(() => send(abort));
-    const body = toStream(answer, signal, release);
-    onAbort = body.abort;
-    return toResponse(answer, body.stream, release);
+    const { stream, controller } = toStream(answer, signal, release);
+    onAbort = aborter(signal, new WeakRef(controller), new WeakRef(answer));
+    unread.register(answer, release);
+    return toResponse(answer, stream, release);
   } catch (error) {
     release();
     throw signal?.aborted ? signal.reason : error;
   }
+}
+
+/**
+ * Takes the listener off the signal of an answer that was dropped unread: a signal may live as long as
+ * the process.
+ */
+const unread = new FinalizationRegistry((/** @type {() => void} */ release) => release());
+
+/**
+ * What an abort does to a body, whether it is being read or not. It does not hold what it ends: an answer
+ * that nobody has any more is collected, and its connection closed.
+ * @param {AbortSignal | null | undefined} signal
+ * @param {WeakRef<ReadableByteStreamController>} controller
+ * @param {WeakRef<import("../binding.js").NativeResponse>} answer
+ */
+function aborter(signal, controller, answer) {
+  return () => {
+    controller.deref()?.error(signal?.reason);
+    answer.deref()?.close();
+  };
 }
 
 /**
@@ -63,15 +85,14 @@ function toResponse(answer, stream, release) {
 }
 
 /**
- * The body as a stream, and what an abort does to it, whether it is being read or not.
+ * The body as a stream.
  * @param {import("../binding.js").NativeResponse} answer
  * @param {AbortSignal | null | undefined} signal
  * @param {() => void} release
- * @returns {{ stream: ReadableStream, abort: () => void }}
+ * @returns {{ stream: ReadableStream, controller: ReadableByteStreamController }}
  */
 function toStream(answer, signal, release) {
-  /** @type {ReadableByteStreamController} */
-  let controller;
+  let controller = /** @type {ReadableByteStreamController} */ (/** @type {unknown} */ (undefined));
   const stream = new ReadableStream(
     {
       type: "bytes",
@@ -98,11 +119,7 @@ function toStream(answer, signal, release) {
     },
     { highWaterMark: 0 },
   );
-  const abort = () => {
-    controller.error(signal?.reason);
-    answer.close();
-  };
-  return { stream, abort };
+  return { stream, controller };
 }
 
 /**

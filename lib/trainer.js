@@ -8,6 +8,7 @@ const { Dispatcher } = require("./dispatch.js");
 const { readEnvironment } = require("./environment.js");
 const { native } = require("./errors.js");
 const { request } = require("./response.js");
+const { listen } = require("./signal.js");
 
 /** How the command, which may be another copy of this package, talks to a trainer. */
 const INTERNALS = Symbol.for("arkor.internals");
@@ -147,7 +148,7 @@ class Trainer {
     this.#dispatcher = new Dispatcher({
       job,
       native: this.#native,
-      input: this.#stop ? { ...this.#input, abortSignal: this.#signal() } : this.#input,
+      input: this.#input,
       inferAt: (step) => (args) => this.#infer(args, step),
       onReconnect,
     });
@@ -168,13 +169,15 @@ class Trainer {
     if (signal?.aborted) throw signal.reason; // T30
     await unlessAborted(this.start(), signal);
     const dispatcher = /** @type {Dispatcher} */ (this.#dispatcher);
+    // That of this `wait()`: T4's next one may have another.
+    dispatcher.signal = signal;
     const onAbort = () => this.#native.abort();
     try {
       const waiting = native(
         async () => this.#native.wait(dispatcher.receive),
         () => dispatcher.thrown,
       );
-      signal?.addEventListener("abort", onAbort, { once: true });
+      if (signal) listen(signal, onAbort);
       if (signal?.aborted) onAbort();
       const end = await waiting;
       switch (end.kind) {
@@ -198,6 +201,9 @@ class Trainer {
    * @param {number} step
    */
   async #infer(args, step) {
+    if (typeof args !== "object" || args === null) {
+      throw new TypeError("infer: the argument must be an object with `messages`");
+    }
     const { signal, ...rest } = args;
     const text = JSON.stringify(rest);
     return request(signal, async (abort) => this.#native.chat(text, step, abort));
@@ -217,7 +223,7 @@ async function unlessAborted(promise, signal) {
   let onAbort = () => {};
   const aborted = new Promise((_, reject) => {
     onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
+    listen(signal, onAbort);
   });
   try {
     return await Promise.race([promise, aborted]);
@@ -276,13 +282,17 @@ function span(name, value) {
 }
 
 /**
- * The input without what is not part of the job's config; the fields are picked in Rust.
+ * What of the input is part of the job's config, inherited fields and accessors, too; Rust makes the
+ * config of it.
  * @param {import("..").TrainerInput} input
  * @param {boolean | undefined} dryRun
  */
 function configText(input, dryRun) {
-  const { callbacks, abortSignal, callbackErrors, name, ...fields } = input;
-  return JSON.stringify(dryRun === undefined ? fields : { ...fields, dryRun });
+  /** @type {Record<string, unknown>} */
+  const fields = {};
+  for (const name of binding.inputFields()) fields[name] = Reflect.get(input, name);
+  if (dryRun !== undefined) fields.dryRun = dryRun;
+  return JSON.stringify(fields);
 }
 
 /**
@@ -290,11 +300,11 @@ function configText(input, dryRun) {
  * @param {import("..").TrainerContext} [context]
  * @returns {import("..").Trainer}
  */
-function createTrainer(input, context = {}) {
+function createTrainer(input, context) {
   if (typeof input !== "object" || input === null) {
     throw new TypeError("createTrainer: the first argument must be an object");
   }
-  return new Trainer(input, context);
+  return new Trainer(input, context ?? {});
 }
 
 module.exports = { createTrainer };

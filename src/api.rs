@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::json::without_bom;
 use crate::run::{self, Refusal};
 pub use calls::Request;
 use http::network_error;
@@ -55,7 +56,7 @@ impl Api {
     pub fn new(env: &Environment, base_url: &str, token: Option<String>) -> Result<Self> {
         Ok(Self {
             http: http::client(&env.network)?,
-            base_url: base_url.trim_end_matches('/').to_owned(),
+            base_url: calls::root(base_url),
             token,
             package_manager: env.package_manager.clone(),
         })
@@ -86,7 +87,11 @@ impl Api {
     /// # Errors
     /// [`Error::Network`].
     pub async fn exchange(&self, request: &Request) -> Result<reqwest::Response> {
-        let url = format!("{}{}", self.base_url, request.target());
+        // Without a host of its own, the first part of the path would be taken for one.
+        if reqwest::Url::parse(&self.base_url).is_err() {
+            return Err(http::invalid_url());
+        }
+        let url = format!("{}{}", self.base_url, request.target()?);
         let mut builder = self.http.request(request.method.clone(), &url);
         for (name, value) in headers(request, self.token.as_deref())? {
             builder = builder.header(name, value);
@@ -192,7 +197,12 @@ pub async fn beginning(mut response: reqwest::Response) -> String {
     // What has come by then has to do.
     let _ = timeout(REFUSAL_TIME, reading).await;
     text.truncate(REFUSAL_LIMIT);
-    String::from_utf8_lossy(&text).into_owned()
+    decoded(&text)
+}
+
+/// Text as `Response.text()` decodes it: without a byte order mark.
+fn decoded(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(without_bom(bytes)).into_owned()
 }
 
 /// The whole body of an answer.
@@ -214,7 +224,7 @@ pub async fn text(mut response: reqwest::Response) -> Result<String> {
         }
         text.extend_from_slice(&chunk);
     }
-    Ok(String::from_utf8_lossy(&text).into_owned())
+    Ok(decoded(&text))
 }
 
 /// The headers of a request.

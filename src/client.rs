@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::api::calls::{self, Request, Scope};
 use crate::error::{Error, Result};
 use crate::job;
+use crate::json;
 use crate::shape::Kind::{Array, Flag, Id, Object, Text, TextOrNull};
 use crate::shape::{self, Field};
 
@@ -226,7 +227,7 @@ fn by_id(call: &str, arguments: &str, make: fn(&Scope, &str) -> Request) -> Resu
 
 fn read<'a, T: Deserialize<'a>>(call: &str, arguments: &'a str) -> Result<T> {
     serde_json::from_str(arguments)
-        .map_err(|error| Error::plain(format!("CloudApiClient.{call}: {error}")))
+        .map_err(|error| Error::plain(format!("CloudApiClient.{call}: {}", json::words(&error))))
 }
 
 fn lacks(call: &str, field: &str) -> Error {

@@ -32,6 +32,17 @@ const FIELDS: [(&str, &str); 21] = [
     ("dryRun", "dryRun"),
 ];
 
+/// The fields of the input that the config is made of.
+#[must_use]
+pub fn input_fields() -> Vec<&'static str> {
+    let mut names: Vec<_> = FIELDS
+        .iter()
+        .map(|(from, _)| from.split('.').next().unwrap_or(from))
+        .collect();
+    names.dedup();
+    names
+}
+
 /// The config of an input, both JSON text.
 ///
 /// # Errors

@@ -15,6 +15,7 @@ use crate::api::{self, Api, calls, within_limit};
 use crate::environment::{Environment, base_url};
 use crate::error::{Error, Result, notice};
 use crate::files::{self, Access};
+use crate::json::without_bom;
 pub use identity::Identity;
 
 /// The content of the credentials file.
@@ -51,6 +52,9 @@ pub enum Credentials {
         /// The deployment that it is for.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         arkor_cloud_api_url: Option<String>,
+        /// Which login it comes from, through all renewals.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        login_id: Option<String>,
     },
 }
 
@@ -119,7 +123,9 @@ pub fn read(home: &Path) -> Result<Stored> {
         .map_err(|error| Error::file("Can't read the credentials at", &path, &error))?;
     Ok(match content {
         None => Stored::Absent,
-        Some(content) => serde_json::from_slice(&content).map_or(Stored::Corrupt, Stored::Present),
+        Some(content) => {
+            serde_json::from_slice(without_bom(&content)).map_or(Stored::Corrupt, Stored::Present)
+        }
     })
 }
 

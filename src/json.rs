@@ -5,8 +5,27 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+/// Text without the byte order mark that some write in front of it.
+#[must_use]
+pub fn without_bom(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
+/// The words of an error of `serde_json` that have nothing of the text in them: a token may be
+/// there.
+#[must_use]
+pub fn words(error: &serde_json::Error) -> String {
+    let words = error.to_string();
+    let words = words.split(" at line ").next().unwrap_or_default();
+    if words.starts_with("missing field") {
+        words.to_owned()
+    } else {
+        "a field has the wrong type or a value that can't be used".to_owned()
+    }
+}
 
 /// The fields of an object by name; a lone surrogate in a name is in its bytes.
 pub type Fields<'a> = HashMap<Cow<'a, [u8]>, &'a RawValue>;
@@ -64,7 +83,11 @@ impl<'de> Deserialize<'de> for Key<'de> {
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a key")
             }
-            fn visit_borrowed_bytes<E>(self, key: &'de [u8]) -> Result<Self::Value, E> {
+            fn visit_borrowed_bytes<E: Error>(self, key: &'de [u8]) -> Result<Self::Value, E> {
+                // As bytes, `serde_json` takes what no string may have in it.
+                if key.iter().any(|byte| *byte < 0x20) {
+                    return Err(E::custom("a control character in a key"));
+                }
                 Ok(Key(Cow::Borrowed(key)))
             }
             fn visit_bytes<E>(self, key: &[u8]) -> Result<Self::Value, E> {

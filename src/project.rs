@@ -9,6 +9,7 @@ use crate::api::calls::{self, Scope};
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::files::{self, Access};
+use crate::json::without_bom;
 use crate::shape::{self, Field, Kind};
 
 /// The content of `.arkor/state.json`.
@@ -48,7 +49,7 @@ pub fn read(directory: &Path) -> Result<Option<State>> {
     let path = path(directory);
     let content = files::read_if_present(&path)
         .map_err(|error| Error::file("Can't read the project's state at", &path, &error))?;
-    Ok(content.and_then(|content| serde_json::from_slice(&content).ok()))
+    Ok(content.and_then(|content| serde_json::from_slice(without_bom(&content)).ok()))
 }
 
 /// Writes the state as a whole.

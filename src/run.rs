@@ -88,7 +88,10 @@ pub enum Ack {
         aborted: bool,
     },
     /// The signal was aborted; no further callback started (T29).
-    Aborted,
+    Aborted {
+        /// The place of the first event in the batch whose callback did not start.
+        index: usize,
+    },
     /// The environment is gone.
     Gone,
 }
@@ -275,8 +278,15 @@ pub async fn within_idle<T>(
         None => opening.await,
         Some(limit) => timeout(limit, opening)
             .await
-            .unwrap_or_else(|_| Err(Refusal::transient(idle(limit)))),
+            .unwrap_or_else(|_| Err(Refusal::transient(headless(limit)))),
     }
+}
+
+fn headless(limit: Duration) -> Error {
+    Error::plain(format!(
+        "SSE stream idle: no complete head of an answer within {} ms (idleTimeoutMs)",
+        limit.as_millis()
+    ))
 }
 
 fn idle(limit: Duration) -> Error {

@@ -52,7 +52,9 @@ impl Session {
             directory,
             existing,
         } = options;
-        if explicit_url.is_some() {
+        if let Some(url) = &explicit_url
+            && env.cloud_api_url.as_deref().map(calls::root) != Some(calls::root(url))
+        {
             // It is not the local backend's, and must not get its token.
             env.local_token = None;
         }

@@ -3,9 +3,11 @@
 use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::Method;
+use reqwest::{Method, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+use crate::error::{Error, Result};
 
 /// What `encodeURIComponent` leaves as it is.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -71,8 +73,16 @@ impl Request {
     }
 
     /// Path and query, as they go into the URL.
-    #[must_use]
-    pub fn target(&self) -> String {
+    ///
+    /// # Errors
+    /// When an id can't be a part of a path: a URL's path has no such name, whichever way it is
+    /// encoded, and the request would be another one.
+    pub fn target(&self) -> Result<String> {
+        let mut parts = self.path.split('/').skip(1);
+        if parts.any(|part| matches!(part, "" | "." | "..")) {
+            let words = "an id must not be empty, \".\" or \"..\"";
+            return Err(Error::plain(format!("{self}: {words}")));
+        }
         let mut out = self.path.clone();
         for (index, (name, value)) in self.query.iter().enumerate() {
             out.push(if index == 0 { '?' } else { '&' });
@@ -80,13 +90,28 @@ impl Request {
             out.push('=');
             out.push_str(&component(value));
         }
-        out
+        Ok(out)
     }
 }
 
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.path)
+    }
+}
+
+/// A backend's base URL as requests use it: no slash at the end, and no user, who would be a second
+/// `Authorization`.
+#[must_use]
+pub fn root(base_url: &str) -> String {
+    let root = base_url.trim_end_matches('/');
+    match Url::parse(root) {
+        Ok(mut url) if !url.username().is_empty() || url.password().is_some() => {
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+            url.as_str().trim_end_matches('/').to_owned()
+        }
+        _ => root.to_owned(),
     }
 }
 

@@ -16,7 +16,7 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 /// As many as `fetch` follows.
 const MOST_REDIRECTS: usize = 20;
 /// Never through a proxy, whatever `NO_PROXY` says (T36).
-const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
+const LOOPBACK: &str = "localhost,localhost.,127.0.0.0/8,::1,::ffff:127.0.0.0/104";
 
 static CLIENTS: LazyLock<Mutex<HashMap<Network, Client>>> = LazyLock::new(Mutex::default);
 
@@ -52,13 +52,16 @@ fn build(network: &Network) -> Result<Client> {
                 attempt.stop()
             }
         }))
+        // A query may be nobody else's business, and `fetch` sends none either.
+        .referer(false)
         .tcp_keepalive(TCP_KEEPALIVE);
-    let exceptions = no_proxy(network.no_proxy.as_deref().unwrap_or_default());
-    if let Some(url) = setting(network.http_proxy.as_deref()) {
-        builder = builder.proxy(proxy("HTTP_PROXY", Proxy::http(url), &exceptions)?);
-    }
-    if let Some(url) = setting(network.https_proxy.as_deref()) {
-        builder = builder.proxy(proxy("HTTPS_PROXY", Proxy::https(url), &exceptions)?);
+    if let Some(exceptions) = no_proxy(network.no_proxy.as_deref().unwrap_or_default()) {
+        if let Some(url) = setting(network.http_proxy.as_deref()) {
+            builder = builder.proxy(proxy("HTTP_PROXY", Proxy::http(url), &exceptions)?);
+        }
+        if let Some(url) = setting(network.https_proxy.as_deref()) {
+            builder = builder.proxy(proxy("HTTPS_PROXY", Proxy::https(url), &exceptions)?);
+        }
     }
     let extra = network.extra_ca_certs.as_deref();
     let tls = tls::config(extra.filter(|path| !path.as_os_str().is_empty()))?;
@@ -69,24 +72,35 @@ fn build(network: &Network) -> Result<Client> {
 }
 
 /// The list as the HTTP client reads it: names and networks, between commas. What others write
-/// besides (spaces, `*.name`, a port) is brought into that form; a port is not told apart.
-fn no_proxy(list: &str) -> String {
+/// besides (spaces, `*.name`, a port, a bracketed address) is brought into that form; a port is not
+/// told apart. `None`: it has a `*`, so that nothing goes through a proxy.
+fn no_proxy(list: &str) -> Option<String> {
     let mut out = LOOPBACK.to_owned();
     for entry in list.split(|char: char| char == ',' || char.is_whitespace()) {
+        if entry == "*" {
+            return None;
+        }
         let entry = entry
             .strip_prefix('*')
             .filter(|rest| rest.starts_with('.'))
             .unwrap_or(entry);
-        let entry = match entry.rsplit_once(':') {
-            Some((host, port)) if !host.contains(':') && port.parse::<u16>().is_ok() => host,
+        let bracketed = entry
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once(']'));
+        let entry = match (bracketed, entry.rsplit_once(':')) {
+            (Some((address, _)), _) => address,
+            (None, Some((host, port))) if !host.contains(':') && port.parse::<u16>().is_ok() => {
+                host
+            }
             _ => entry,
         };
+        let entry = entry.strip_suffix('.').unwrap_or(entry);
         if !entry.is_empty() {
             out.push(',');
             out.push_str(entry);
         }
     }
-    out
+    Some(out)
 }
 
 fn setting(value: Option<&str>) -> Option<&str> {
@@ -100,23 +114,28 @@ fn proxy(name: &str, proxy: reqwest::Result<Proxy>, exceptions: &str) -> Result<
         .map_err(|_| Error::plain(format!("{name} is no URL that a proxy could have")))
 }
 
+/// What `fetch` says of a URL that is none.
+#[must_use]
+pub fn invalid_url() -> Error {
+    Error::Network {
+        code: Some("ERR_INVALID_URL".to_owned()),
+        message: "the backend's URL can't be parsed (ARKOR_CLOUD_API_URL?)".to_owned(),
+    }
+}
+
 /// A network failure as `fetch` reports it (T33): the system's code, and who could not be reached,
 /// by origin only, since a URL may have a password in it, and why.
 pub fn network_error(error: &reqwest::Error) -> Error {
     if error.is_builder() {
-        let message = "the backend's URL can't be parsed (ARKOR_CLOUD_API_URL?)".to_owned();
-        return Error::Network {
-            code: Some("ERR_INVALID_URL".to_owned()),
-            message,
-        };
+        return invalid_url();
     }
     let mut code = None;
     let mut message = words(error);
     let mut source = error.source();
     while let Some(inner) = source {
-        if let Some((name, words)) = certificate_fault(inner) {
+        if let Some((name, words)) = tls_fault(inner) {
             code = Some(name);
-            words.clone_into(&mut message);
+            message = words;
             break;
         }
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
@@ -132,6 +151,13 @@ pub fn network_error(error: &reqwest::Error) -> Error {
             .is_some_and(hyper::Error::is_incomplete_message)
         {
             code = code.or(Some("ECONNRESET"));
+        }
+        // It does not speak HTTP.
+        if inner
+            .downcast_ref::<hyper::Error>()
+            .is_some_and(hyper::Error::is_parse)
+        {
+            code = code.or(Some("EPROTO"));
         }
         source = inner.source();
     }
@@ -153,14 +179,12 @@ pub fn network_error(error: &reqwest::Error) -> Error {
     }
 }
 
-fn certificate_fault(
-    error: &(dyn std::error::Error + 'static),
-) -> Option<(&'static str, &'static str)> {
+fn tls_fault(error: &(dyn std::error::Error + 'static)) -> Option<(&'static str, String)> {
     // The TLS layer's errors come as those of the system, which may be wrapped twice.
     let mut inner = error.downcast_ref::<std::io::Error>()?.get_ref()?;
     loop {
         if let Some(error) = inner.downcast_ref() {
-            return tls::explain(error);
+            return Some(tls::explain(error));
         }
         inner = inner.downcast_ref::<std::io::Error>()?.get_ref()?;
     }
@@ -213,12 +237,16 @@ mod tests {
 
     #[test]
     fn t36_no_proxy_is_read_as_others_write_it() {
-        let read = |list| no_proxy(list).replace("localhost,127.0.0.0/8,::1", "");
-        assert_eq!(read(""), "");
-        assert_eq!(read("a.test, .b.test  c.test"), ",a.test,.b.test,c.test");
-        assert_eq!(
-            read("*.d.test,e.test:8080,fe80::1,*"),
-            ",.d.test,e.test,fe80::1,*"
-        );
+        let read = |list| no_proxy(list).map(|all| all.replace(super::LOOPBACK, ""));
+        let cases = [
+            ("", ""),
+            ("a.test, .b.test  c.test", ",a.test,.b.test,c.test"),
+            ("*.d.test,e.test:8080,fe80::1", ",.d.test,e.test,fe80::1"),
+            ("[fd00::2],[fd00::3]:80,f.test.", ",fd00::2,fd00::3,f.test"),
+        ];
+        for (list, expected) in cases {
+            assert_eq!(read(list).as_deref(), Some(expected), "{list}");
+        }
+        assert_eq!(read("a.test,*"), None);
     }
 }

@@ -39,17 +39,43 @@ pub fn message(status: u16, text: &str, location: Option<&str>, manager: Option<
 
 /// Only the place: its user, its query and its fragment may hold a secret.
 fn without_secrets(place: &str) -> String {
-    let Ok(mut url) = reqwest::Url::parse(place) else {
-        return place
-            .split(['?', '#'])
-            .next()
-            .unwrap_or_default()
-            .to_owned();
+    // Relative to a host that can't be: what stays there is a path.
+    let here = "http://here.invalid/";
+    let Ok(mut url) = reqwest::Url::parse(here).and_then(|base| base.join(place)) else {
+        return "an address that can't be read".to_owned();
     };
     // Fails for a URL that can't have a user: then it has none.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.set_query(None);
     url.set_fragment(None);
-    url.to_string()
+    let text = url.to_string();
+    text.strip_prefix("http://here.invalid")
+        .map_or(text.clone(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_secrets;
+
+    #[test]
+    fn t36_a_redirect_is_told_without_its_secrets() {
+        let cases = [
+            (
+                "https://u:s3cret@a.test/x?s3cret#s3cret",
+                "https://a.test/x",
+            ),
+            ("//u:s3cret@a.test/x", "http://a.test/x"),
+            ("/\\u:s3cret@a.test/x", "http://a.test/x"),
+            (
+                "http://u:s3cret@a.test:99999/",
+                "an address that can't be read",
+            ),
+            ("http://u:s3cret@[bad/x", "an address that can't be read"),
+            ("/moved?s3cret", "/moved"),
+        ];
+        for (place, expected) in cases {
+            assert_eq!(without_secrets(place), expected, "{place}");
+        }
+    }
 }

@@ -49,13 +49,13 @@ pub fn config(extra_ca_certs: Option<&Path>) -> Result<ClientConfig> {
     Ok(config)
 }
 
-/// What is wrong with a server's certificate: Node's code for it, and words.
+/// What is wrong with a server, or its certificate: Node's code for it, and words.
 #[must_use]
-pub fn explain(error: &TlsError) -> Option<(&'static str, &'static str)> {
+pub fn explain(error: &TlsError) -> (&'static str, String) {
     let TlsError::InvalidCertificate(reason) = error else {
-        return None;
+        return ("EPROTO", format!("TLS: {error}"));
     };
-    Some(match reason {
+    let (code, words) = match reason {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             ("CERT_HAS_EXPIRED", "the server's certificate has expired")
         }
@@ -77,8 +77,20 @@ pub fn explain(error: &TlsError) -> Option<(&'static str, &'static str)> {
             "the server's certificate is self-signed; if that is as it should be, set \
              NODE_EXTRA_CA_CERTS to a PEM file with that certificate",
         ),
-        _ => return None,
-    })
+        CertificateError::BadSignature
+        | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => (
+            "CERT_SIGNATURE_FAILURE",
+            "the signature of the server's certificate is not that of the authority it names, or of a \
+             kind that is not supported; if the certificate is to be trusted, set \
+             NODE_EXTRA_CA_CERTS to a PEM file with it, or with its authority's",
+        ),
+        _ => {
+            let words = format!("the server's certificate is not usable: {reason}");
+            return ("CERT_REJECTED", words);
+        }
+    };
+    (code, words.to_owned())
 }
 
 /// The certificate is fine so far, but may only sign others. `openssl req -x509` makes servers'
@@ -146,7 +158,7 @@ impl ServerCertVerifier for Trust {
         match verdict {
             // The user named this very certificate. Its dates were looked at before its use.
             Err(error) if is_authority(&error) && self.extra.contains(end_entity) => {
-                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                verify_name(end_entity, server_name)?;
                 Ok(ServerCertVerified::assertion())
             }
             verdict => verdict,
@@ -176,21 +188,56 @@ impl ServerCertVerifier for Trust {
     }
 }
 
+/// Whether a certificate is this server's. One without names of its own, which `openssl req -x509 -subj
+/// /CN=localhost` makes, is by its subject's common name, as Node has it.
+fn verify_name(
+    certificate: &CertificateDer<'_>,
+    server_name: &ServerName<'_>,
+) -> std::result::Result<(), TlsError> {
+    let verdict = verify_server_name(&ParsedCertificate::try_from(certificate)?, server_name);
+    match (&verdict, server_name) {
+        (
+            Err(TlsError::InvalidCertificate(CertificateError::NotValidForNameContext {
+                presented,
+                ..
+            })),
+            ServerName::DnsName(name),
+        ) if presented.is_empty() => {
+            let parsed = webpki::EndEntityCert::try_from(certificate).ok();
+            let common = parsed.as_ref().and_then(|cert| common_name(cert.subject()));
+            if common.is_some_and(|common| common.eq_ignore_ascii_case(name.as_ref().as_bytes())) {
+                return Ok(());
+            }
+            verdict
+        }
+        _ => verdict,
+    }
+}
+
+/// The common name in a subject, both DER: object identifier 2.5.4.3, then a string.
+fn common_name(subject: &[u8]) -> Option<&[u8]> {
+    const COMMON_NAME: &[u8] = &[0x06, 0x03, 0x55, 0x04, 0x03];
+    let at = memchr::memmem::find(subject, COMMON_NAME)? + COMMON_NAME.len();
+    let [_tag, length, rest @ ..] = subject.get(at..)? else {
+        return None;
+    };
+    rest.get(..usize::from(*length))
+}
+
 fn read(path: &Path) -> std::result::Result<Vec<CertificateDer<'static>>, String> {
     let of = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let pem = std::fs::read(path).map_err(|error| of(&error))?;
     certificates(&pem).map_err(|error| of(&error))
 }
 
+/// The certificates in a PEM text that can be used: a bad one must not cost the others.
 fn certificates(pem: &[u8]) -> std::result::Result<Vec<CertificateDer<'static>>, String> {
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
-        .collect::<std::result::Result<_, _>>()
-        .map_err(|error| error.to_string())?;
+        .filter_map(std::result::Result::ok)
+        .filter(|certificate| webpki::anchor_from_trusted_cert(certificate).is_ok())
+        .collect();
     if certificates.is_empty() {
-        return Err("no certificate in it".to_owned());
-    }
-    for certificate in &certificates {
-        webpki::anchor_from_trusted_cert(certificate).map_err(|error| error.to_string())?;
+        return Err("no usable certificate in it".to_owned());
     }
     Ok(certificates)
 }

@@ -140,6 +140,7 @@ pub async fn exchange(
         audience: provider.audience.clone(),
         client_id: provider.client_id.clone(),
         arkor_cloud_api_url: Some(base_url.to_owned()),
+        login_id: Some(format!("{:016x}", fastrand::u64(..))),
     })
 }
 

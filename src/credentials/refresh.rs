@@ -23,7 +23,7 @@ pub async fn fresh(env: &Environment, credentials: &Credentials) -> Result<Crede
     if !expired(credentials) {
         return Ok(credentials.clone());
     }
-    let _lock = lock(&env.home).await?;
+    let locked = lock(&env.home).await;
     let mut current = credentials.clone();
     let mut stored = false;
     if let Stored::Present(found) = read(&env.home)?
@@ -32,6 +32,8 @@ pub async fn fresh(env: &Environment, credentials: &Credentials) -> Result<Crede
         stored = true;
         current = found;
     }
+    // Credentials that are stored nowhere need no lock, and perhaps there is no home to have one.
+    let _lock = if stored { Some(locked?) } else { locked.ok() };
     if !expired(&current) {
         return Ok(current);
     }
@@ -55,26 +57,31 @@ pub fn expired(credentials: &Credentials) -> bool {
     matches!(credentials, Credentials::OAuth { expires_at, .. } if *expires_at <= now() + MARGIN)
 }
 
-fn same_login(a: &Credentials, b: &Credentials) -> bool {
-    match (a, b) {
-        (
-            Credentials::OAuth {
-                auth0_domain: domain_a,
-                client_id: client_a,
-                ..
-            },
-            Credentials::OAuth {
-                auth0_domain: domain_b,
-                client_id: client_b,
-                ..
-            },
-        ) => domain_a == domain_b && client_a == client_b && subject(a) == subject(b),
-        _ => false,
-    }
+/// Whether `found` is what became of `held`: the file may hold another user's login by now, and a
+/// token and its project belong together.
+fn same_login(found: &Credentials, held: &Credentials) -> bool {
+    let key = |credentials: &Credentials| match credentials {
+        Credentials::OAuth {
+            auth0_domain,
+            client_id,
+            login_id,
+            ..
+        } => Some((auth0_domain.clone(), client_id.clone(), login_id.clone())),
+        Credentials::Anonymous { .. } => None,
+    };
+    let (Some(found_key), Some(held_key)) = (key(found), key(held)) else {
+        return false;
+    };
+    let same_provider = (&found_key.0, &found_key.1) == (&held_key.0, &held_key.1);
+    same_provider
+        && match (&found_key.2, &held_key.2) {
+            (Some(found), Some(held)) => found == held,
+            // Written by another SDK.
+            _ => subject(found) == subject(held),
+        }
 }
 
-/// Whose token it is, where it is a JWT (RFC 7519) and says so: the file may hold another user's
-/// login by now, and a token and its project belong together.
+/// Whose token it is, where it is a JWT (RFC 7519) and says so.
 fn subject(credentials: &Credentials) -> Option<String> {
     #[derive(Deserialize)]
     struct Claims {

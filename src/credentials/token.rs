@@ -20,13 +20,26 @@ pub struct Tokens {
     pub access_token: String,
     /// What gets the next one.
     pub refresh_token: Option<String>,
-    expires_in: Option<f64>,
+    expires_in: Option<Seconds>,
+}
+
+/// A number, which some identity providers write as a string.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Seconds {
+    Number(f64),
+    Text(String),
 }
 
 impl Tokens {
     /// When the access token expires, in seconds since the epoch.
     pub fn expires_at(&self) -> f64 {
-        now() + self.expires_in.unwrap_or(DEFAULT_LIFETIME)
+        let lifetime = match &self.expires_in {
+            Some(Seconds::Number(seconds)) => Some(*seconds),
+            Some(Seconds::Text(text)) => text.trim().parse().ok(),
+            None => None,
+        };
+        now() + lifetime.unwrap_or(DEFAULT_LIFETIME)
     }
 }
 

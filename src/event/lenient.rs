@@ -57,7 +57,7 @@ impl<'a> Fields<'a> {
 
     /// The event's type; `None` if there is none, or it is no string.
     pub fn kind(&self) -> Option<Cow<'a, str>> {
-        let text = self.kind?;
+        let text = self.kind.filter(|json| !is_nan_marker(json))?;
         let inner = text.strip_prefix('"')?.strip_suffix('"')?;
         if inner.contains('\\') {
             // A lone surrogate in it can't be any type that is known.
@@ -92,8 +92,26 @@ impl<'a> Fields<'a> {
 
 /// What was rewritten, as Python wrote it.
 pub fn denormalise(text: &str) -> String {
-    text.replace(NAN_MARKER.as_str(), "NaN")
-        .replace(INFINITE, "Infinity")
+    let mut out = String::with_capacity(text.len());
+    let mut copied = 0;
+    let mut at = 0;
+    let bytes = text.as_bytes();
+    while at < bytes.len() {
+        let (token, stands_for) = if bytes[at..].starts_with(NAN_MARKER.as_bytes()) {
+            (NAN_MARKER.as_str(), "NaN")
+        } else if bytes[at..].starts_with(INFINITE.as_bytes()) {
+            (INFINITE, "Infinity")
+        } else {
+            at = end_of_element(bytes, at);
+            continue;
+        };
+        out.push_str(&text[copied..at]);
+        out.push_str(stands_for);
+        at += token.len();
+        copied = at;
+    }
+    out.push_str(&text[copied..]);
+    out
 }
 
 /// A number as JavaScript reads it: rounded to the nearest double, infinite past the largest.
@@ -104,30 +122,28 @@ pub fn number(json: &str) -> Option<f64> {
     }
 }
 
-/// Rewrites Python's bare `NaN`, `Infinity` and `-Infinity` into JSON that means the same to
-/// [`number`] and, with the marker, to JavaScript. `None` if there is none of them.
+/// Rewrites Python's bare `NaN`, `Infinity` and `-Infinity`, where a value may stand, into JSON that
+/// means the same to [`number`] and, with the marker, to JavaScript. `None` if there is none of them.
 pub fn normalise(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len() + 64);
     let mut copied = 0;
     let mut at = 0;
     let bytes = text.as_bytes();
     while at < bytes.len() {
-        let (token, stands_for): (&str, &str) = match bytes[at] {
-            b'"' => {
-                at = end_of_string(bytes, at);
-                continue;
-            }
-            b'N' => ("NaN", &NAN_MARKER),
-            b'I' => ("Infinity", INFINITE),
+        let (token, stands_for, sign): (&str, &str, &[u8]) = match bytes[at] {
+            b'N' => ("NaN", &NAN_MARKER, b""),
+            b'I' => ("Infinity", INFINITE, b"-"),
             _ => {
-                at += 1;
+                at = end_of_element(bytes, at);
                 continue;
             }
         };
-        if text[at..].starts_with(token) {
+        let end = at + token.len();
+        let before = bytes[..at].strip_suffix(sign).unwrap_or(&bytes[..at]);
+        if text[at..].starts_with(token) && is_value(before, &bytes[end..]) {
             out.push_str(&text[copied..at]);
             out.push_str(stands_for);
-            at += token.len();
+            at = end;
             copied = at;
         } else {
             at += 1;
@@ -135,6 +151,25 @@ pub fn normalise(text: &str) -> Option<String> {
     }
     out.push_str(&text[copied..]);
     (copied > 0).then_some(out)
+}
+
+/// Whether what stands between these is an element of an array or the value of a field.
+fn is_value(before: &[u8], after: &[u8]) -> bool {
+    let first = after.trim_ascii_start().first();
+    match before.trim_ascii_end().last() {
+        Some(b':') => matches!(first, Some(b',' | b'}')),
+        Some(b'[' | b',') => matches!(first, Some(b',' | b']')),
+        _ => false,
+    }
+}
+
+/// The position after the string that opens at `at`, or after the byte there.
+fn end_of_element(bytes: &[u8], at: usize) -> usize {
+    if bytes[at] == b'"' {
+        end_of_string(bytes, at)
+    } else {
+        at + 1
+    }
 }
 
 /// The position after the string that opens at `open`.

@@ -83,6 +83,45 @@ fn t9_bare_nan_and_infinity_arrive_as_those_numbers() {
 }
 
 #[test]
+fn t9_what_only_looks_like_nan_or_infinity_is_no_json() {
+    for value in [
+        "5Infinity",
+        "Infinity5",
+        "1.Infinity",
+        "--Infinity",
+        "-NaN",
+        "NaNa",
+        "+Infinity",
+        "NaN NaN",
+        "[NaN}",
+    ] {
+        let text = format!(r#"{{"type":"training.log","loss":{value}}}"#);
+        assert_eq!(data(&text), Meaning::Nothing, "{text}");
+    }
+    for text in [
+        r#"{"type":"training.log",NaN:1}"#,
+        r#"{NaN:1,"type":"training.log"}"#,
+        r#"{"type":NaN}"#,
+        "{\"type\":\"training.log\",\"a\tb\":1}",
+    ] {
+        assert_eq!(data(text), Meaning::Nothing, "{text}");
+    }
+    // Where it may stand, space or not.
+    let found = log(r#"{"type":"training.log","loss" : -Infinity , "x":[ NaN , Infinity ]}"#);
+    assert_eq!(found.metrics[0], Some(f64::NEG_INFINITY));
+}
+
+#[test]
+fn t9_the_words_of_a_failure_stay_as_they_are() {
+    let of = |error: &str| {
+        let text = format!(r#"{{"type":"training.failed","error":{error}}}"#);
+        detail(&text)["job"]["error"].clone()
+    };
+    assert_eq!(of(r#"{"code":"x1e999y"}"#), r#"{"code":"x1e999y"}"#);
+    assert_eq!(of(r#"[NaN,-Infinity,"NaN"]"#), r#"[NaN,-Infinity,"NaN"]"#);
+}
+
+#[test]
 fn t9_numbers_are_read_as_json_parse_reads_them() {
     let cases = [
         ("12345678901234567890", 12_345_678_901_234_567_000.0),
@@ -295,7 +334,7 @@ fn t12_the_quick_reader_takes_plain_json_and_nothing_else() {
         r#"{"a":1,}"#,
         r#"{"a":1}x"#,
         r#"{"a" 1}"#,
-        r#"{a:1}"#,
+        r"{a:1}",
         r#"{"a":nul}"#,
         r#"{"a":tru}"#,
         r#"{"a":"x"#,

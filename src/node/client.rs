@@ -12,7 +12,7 @@ use napi_derive::napi;
 use super::promise::{argument, crossing, promise};
 use super::response::{NativeAbort, NativeResponse, aborted, latin1};
 use crate::api::deprecation::{self, Deprecation};
-use crate::api::{self, Api};
+use crate::api::{self, Api, calls};
 use crate::client;
 use crate::credentials::{Credentials, Identity};
 use crate::environment::Environment;
@@ -62,7 +62,7 @@ impl NativeClient {
             .map_err(|error| crossing(&error))?;
         Ok(Self {
             identity: Identity::new(credentials),
-            base_url: base_url.trim_end_matches('/').to_owned(),
+            base_url: calls::root(&base_url),
         })
     }
 
@@ -112,7 +112,7 @@ impl NativeClient {
         promise(env, async move {
             let environment: Environment = argument("environment", &environment)?;
             let credentials = identity.fresh(&environment).await?;
-            let url = format!("{base_url}{}", request.target());
+            let url = format!("{base_url}{}", request.target()?);
             let headers = api::headers(&request, Some(credentials.token()))?;
             Ok(PreparedRequest {
                 url,

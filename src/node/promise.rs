@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::environment::{lifetime, runtime};
 use crate::error::Error;
+use crate::json;
 
 /// Runs a future on the runtime and hands JavaScript a promise of its result. The promise keeps
 /// the process alive while it is pending, and nothing after (T6).
@@ -49,16 +50,8 @@ pub fn crossing(error: &Error) -> napi::Error {
 /// Reads an argument of `function` that crossed as JSON text. The error names what is wrong,
 /// never a value: a token may be among them.
 pub fn argument<T: DeserializeOwned>(function: &str, text: &str) -> Result<T, Error> {
-    serde_json::from_str(text).map_err(|error| {
-        let words = error.to_string();
-        let words = words.split(" at line ").next().unwrap_or_default();
-        let words = if words.starts_with("missing field") {
-            words
-        } else {
-            "a field has the wrong type or a value that can't be used"
-        };
-        Error::plain(format!("{function}: {words}"))
-    })
+    serde_json::from_str(text)
+        .map_err(|error| Error::plain(format!("{function}: {}", json::words(&error))))
 }
 
 fn words(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
+use hyper::ext::ReasonPhrase;
 use napi::Env;
 use napi::bindgen_prelude::{Object, Uint8Array};
 use napi_derive::napi;
@@ -53,6 +54,7 @@ struct Body {
 #[napi]
 pub struct NativeResponse {
     status: u16,
+    status_text: String,
     headers: Vec<String>,
     url: String,
     body: Arc<Mutex<Body>>,
@@ -68,6 +70,15 @@ impl NativeResponse {
             headers.push(latin1(value));
         }
         let (status, url) = (response.status().as_u16(), response.url().to_string());
+        let said = response.extensions().get::<ReasonPhrase>();
+        let status_text = match said {
+            Some(phrase) => String::from_utf8_lossy(phrase.as_bytes()).into_owned(),
+            None => response
+                .status()
+                .canonical_reason()
+                .unwrap_or_default()
+                .to_owned(),
+        };
         let mut body = Body {
             rest: Bytes::new(),
             reads: Some(api::body(response).boxed()),
@@ -76,6 +87,7 @@ impl NativeResponse {
         body.fill();
         Self {
             status,
+            status_text,
             headers,
             url,
             body: Arc::new(Mutex::new(body)),
@@ -91,11 +103,8 @@ impl NativeResponse {
 
     /// The status in words.
     #[napi(getter, catch_unwind)]
-    pub fn status_text(&self) -> &'static str {
-        let status = reqwest::StatusCode::from_u16(self.status).ok();
-        status
-            .and_then(|status| status.canonical_reason())
-            .unwrap_or_default()
+    pub fn status_text(&self) -> String {
+        self.status_text.clone()
     }
 
     /// Names and values in turn.

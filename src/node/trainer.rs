@@ -45,6 +45,12 @@ pub struct TrainerOptions {
     pub reject_callback_errors: bool,
 }
 
+/// The fields of `createTrainer`'s input that the job's config is made of.
+#[napi(catch_unwind)]
+pub fn input_fields() -> Vec<&'static str> {
+    config::input_fields()
+}
+
 /// What `start` submits, and as whom; crosses as JSON text.
 #[derive(Deserialize)]
 struct Submission {
@@ -240,7 +246,7 @@ impl NativeTrainer {
     }
 
     /// The answer to a batch: 0 all done, 1 the callback at `index` threw, 2 it threw after the
-    /// abort, 3 aborted.
+    /// abort, 3 aborted before the one at `index`.
     #[napi(catch_unwind)]
     pub fn ack(&self, code: u32, index: u32) {
         let index = usize::try_from(index).unwrap_or(usize::MAX);
@@ -250,7 +256,7 @@ impl NativeTrainer {
                 index,
                 aborted: code == 2,
             },
-            _ => Ack::Aborted,
+            _ => Ack::Aborted { index },
         };
         let acks = self
             .state

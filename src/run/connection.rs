@@ -21,6 +21,13 @@ use crate::sse::Decoder;
 /// be hundreds of KiB, and JavaScript would wait for its next batch for as long as it takes.
 const DECODED_AT_ONCE: usize = 16 * 1024;
 
+/// Whether a header can carry an id (RFC 9110, section 5.5). One that it can't is passed over, so that
+/// the stream goes on after the last one that can instead of from the beginning.
+fn is_carriable(id: &str) -> bool {
+    id.bytes()
+        .all(|byte| byte == b'\t' || !byte.is_ascii_control())
+}
+
 /// How a connection ended, or why there was none.
 pub enum End {
     /// It was not opened.
@@ -168,7 +175,7 @@ where
             }
             if let Some(batch) = queue.back_mut() {
                 let before = batch.bytes();
-                batch.push(frame.id.as_deref(), meaning);
+                batch.push(frame.id.as_deref().filter(|id| is_carriable(id)), meaning);
                 *queued_bytes += batch.bytes() - before;
             }
         });
@@ -217,7 +224,14 @@ where
                 }
                 Some(End::Threw { aborted })
             }
-            Ack::Aborted => Some(End::Aborted),
+            Ack::Aborted { index } => {
+                // A later `wait()` goes on behind what was dispatched (T4).
+                let at = batch.block_of(index);
+                self.pass(&batch, at);
+                self.resume.terminal |=
+                    batch.last() == Some(Last::Terminal) && at == batch.block_count();
+                Some(End::Aborted)
+            }
             Ack::Gone => Some(End::Gone),
         }
     }

@@ -124,9 +124,10 @@ impl Callbacks for FakeCallbacks {
         assert!(rows.len() <= MOST_EVENTS, "T8: a batch of {}", rows.len());
         let mut time = Duration::ZERO;
         let mut ack = Ack::Done;
+        let count = rows.len();
         for (index, row) in rows.enumerate() {
             if self.abort.is_cancelled() {
-                ack = Ack::Aborted;
+                ack = Ack::Aborted { index };
                 break;
             }
             // The kind of an event: 0 is a log, 3 and 4 are terminal.
@@ -147,6 +148,10 @@ impl Callbacks for FakeCallbacks {
                     break;
                 }
             }
+        }
+        // As the dispatcher does: also when it was the last callback that aborted.
+        if ack == Ack::Done && self.abort.is_cancelled() {
+            ack = Ack::Aborted { index: count };
         }
         self.answer = Some((ack, Instant::now() + time));
         true

@@ -271,3 +271,34 @@ async fn t13_an_end_without_a_terminal_event_asks_for_the_job_once() {
     let mut run = Run::new([end()], fine);
     assert_eq!(run.follow().await, Outcome::Ended(None));
 }
+
+#[tokio::test(start_paused = true)]
+async fn t4_after_an_abort_the_next_wait_goes_on_behind_what_was_dispatched() {
+    for (last, opened) in [(2.0, Some("2")), (3.0, Some("3"))] {
+        let mut run = Run::new([stream([logs([1, 2, 3])]), stream([completed()])], fine);
+        let abort = run.abort.clone();
+        run.callbacks.script = Box::new(move |step| {
+            if step == last {
+                abort.cancel();
+            }
+            Reaction::Ok
+        });
+        assert_eq!(run.follow().await, Outcome::Aborted);
+        assert_eq!(run.resume.last_event_id.as_deref(), opened);
+        assert!(!run.resume.terminal);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn t4_an_abort_in_the_terminal_callback_keeps_what_it_ended() {
+    let mut run = Run::new([stream([logs([1]), completed()])], fine);
+    let abort = run.abort.clone();
+    run.callbacks.script = Box::new(move |step| {
+        if step == 1000.0 {
+            abort.cancel();
+        }
+        Reaction::Ok
+    });
+    assert_eq!(run.follow().await, Outcome::Aborted);
+    assert!(run.resume.terminal);
+}

@@ -29,8 +29,7 @@ fn verdict(extra: &str, name: &'static str, now: UnixTime) -> std::result::Resul
 fn t36_a_self_signed_certificate_counts_where_the_user_names_it() {
     let now = UnixTime::now();
     assert_eq!(verdict(SELF_SIGNED, "localhost", now), Ok(()));
-    let code =
-        |verdict: std::result::Result<(), TlsError>| explain(&verdict.unwrap_err()).unwrap().0;
+    let code = |verdict: std::result::Result<(), TlsError>| explain(&verdict.unwrap_err()).0;
     assert_eq!(
         code(verdict(AUTHORITY, "localhost", now)),
         "DEPTH_ZERO_SELF_SIGNED_CERT"
@@ -45,10 +44,31 @@ fn t36_a_self_signed_certificate_counts_where_the_user_names_it() {
 fn t36_and_only_within_its_dates() {
     let code = |seconds| {
         let at = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-        explain(&verdict(SELF_SIGNED, "localhost", at).unwrap_err())
-            .unwrap()
-            .0
+        explain(&verdict(SELF_SIGNED, "localhost", at).unwrap_err()).0
     };
     assert_eq!(code(50 * YEAR), "CERT_NOT_YET_VALID");
     assert_eq!(code(200 * YEAR), "CERT_HAS_EXPIRED");
+}
+
+#[test]
+fn t36_a_self_signed_certificate_without_names_is_its_common_names() {
+    let [shown] = certificates(include_bytes!("common-name.cert.pem"))
+        .unwrap()
+        .try_into()
+        .unwrap();
+    let fits = |name: &'static str| verify_name(&shown, &ServerName::try_from(name).unwrap());
+    assert_eq!(fits("localhost"), Ok(()));
+    assert_eq!(fits("LOCALHOST"), Ok(()));
+    for other in ["local", "localhost.test", "127.0.0.1"] {
+        let code = explain(&fits(other).unwrap_err()).0;
+        assert_eq!(code, "ERR_TLS_CERT_ALTNAME_INVALID", "{other}");
+    }
+}
+
+#[test]
+fn a_bad_certificate_does_not_cost_the_others() {
+    let bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let all = format!("{bad}{AUTHORITY}{bad}{SELF_SIGNED}");
+    assert_eq!(certificates(all.as_bytes()).unwrap().len(), 2);
+    assert!(certificates(bad.as_bytes()).is_err());
 }

@@ -1,0 +1,184 @@
+import { rmSync } from "node:fs";
+import { describe, expect, it, vi } from "vitest";
+import {
+  CloudApiClient,
+  CloudApiError,
+  credentialsPath,
+  readCredentials,
+  writeCredentials,
+  writeState,
+} from "../index.js";
+import { Backend, gate, JOB, json, rejection } from "./support/backend.ts";
+import { OAUTH, useTemporaryHome } from "./support/identity.ts";
+import { runScript } from "./support/process.ts";
+
+useTemporaryHome();
+
+describe("an OAuth token that has expired", () => {
+  /** An identity server that rotates the refresh token and refuses one it has seen. */
+  async function identityServer() {
+    const server = await Backend.start();
+    let n = 1;
+    server.on("POST /oauth/token", ({ body }, response) => {
+      const { refresh_token, grant_type, client_id } = Object.fromEntries(
+        new URLSearchParams(body),
+      );
+      expect([grant_type, client_id]).toEqual(["refresh_token", "client"]);
+      if (refresh_token !== `refresh-${n}`) {
+        return json(response, 403, { error_description: `seen ${refresh_token}` });
+      }
+      n++;
+      json(response, 200, {
+        access_token: `access-${n}`,
+        refresh_token: `refresh-${n}`,
+        expires_in: 3600,
+      });
+    });
+    const auth0Domain = server.url.replace("http://", "");
+    return { server, expired: { ...OAUTH, auth0Domain, expiresAt: 1 } };
+  }
+
+  it("is refreshed before a request, once for all, and the rotated token is stored", async () => {
+    const { server, expired } = await identityServer();
+    await writeCredentials(expired);
+    const backends = await Promise.all([Backend.start(), Backend.start(), Backend.start()]);
+    await Promise.all(
+      backends.map(async (backend) => {
+        await writeState({ orgSlug: "o", projectSlug: "p", projectId: "i" }, backend.directory);
+        await backend.trainer({}, { credentials: expired }).start();
+        expect(backend.requests[0].headers.authorization).toBe("Bearer access-2");
+      }),
+    );
+    expect(server.requests).toHaveLength(1);
+    const now = Date.now() / 1000;
+    const stored = (await readCredentials()) as typeof OAUTH;
+    expect(stored).toMatchObject({ accessToken: "access-2", refreshToken: "refresh-2" });
+    expect(stored.expiresAt).toBeGreaterThan(now + 3500);
+  });
+
+  it("T34: an abort while it is refreshed does not lose the rotated token", async () => {
+    const { server, expired } = await identityServer();
+    await writeCredentials(expired);
+    const backend = await Backend.start();
+    backend.on("POST /v1/inference/chat", (_, response) => json(response, 200, {}));
+    const client = new CloudApiClient({ baseUrl: backend.url, credentials: expired });
+    const scope = { orgSlug: "o", projectSlug: "p" };
+    const controller = new AbortController();
+    const aborted = rejection(client.chat({ scope, body: {}, signal: controller.signal }));
+    await server.until(() => server.requests.length === 1);
+    controller.abort();
+    expect(await aborted).toBe(controller.signal.reason);
+    await client.chat({ scope, body: {} });
+    expect(server.requests).toHaveLength(1);
+    expect(backend.requests[0].headers.authorization).toBe("Bearer access-2");
+    expect(await readCredentials()).toMatchObject({ refreshToken: "refresh-2" });
+  });
+
+  it.each(["a logout", "a new login"])("does not undo %s that came meanwhile", async (what) => {
+    const { server, expired } = await identityServer();
+    await writeCredentials(expired);
+    const answer = gate();
+    server.on("POST /oauth/token", async (_, response) => {
+      await answer.promise;
+      json(response, 200, { access_token: "access-2", refresh_token: "refresh-2" });
+    });
+    const backend = await Backend.start();
+    backend.on("POST /v1/inference/chat", (_, response) => json(response, 200, {}));
+    const client = new CloudApiClient({ baseUrl: backend.url, credentials: expired });
+    const asked = client.chat({ scope: { orgSlug: "o", projectSlug: "p" }, body: {} });
+    await server.until(() => server.requests.length === 1);
+    const later = what === "a logout" ? null : { ...OAUTH, refreshToken: "of a new login" };
+    if (later) await writeCredentials(later);
+    else rmSync(credentialsPath());
+    answer.open();
+    await asked;
+    expect(backend.requests[0].headers.authorization).toBe("Bearer access-2");
+    expect(await readCredentials()).toEqual(later);
+  });
+
+  it("two processes at once do not lose the rotated token", async () => {
+    const { server, expired } = await identityServer();
+    await writeCredentials(expired);
+    const backend = await Backend.start();
+    await writeState({ orgSlug: "o", projectSlug: "p", projectId: "i" }, backend.directory);
+    const code = `await arkor.createTrainer(
+      { name: "run", model: "m", dataset: { type: "blob", url: "u" } },
+      ${JSON.stringify({ baseUrl: backend.url, cwd: backend.directory })},
+    ).start();`;
+    const ends = await Promise.all([runScript(code), runScript(code), runScript(code)]);
+    expect(ends.map(({ stderr }) => stderr)).toEqual(["", "", ""]);
+    expect(server.requests).toHaveLength(1);
+    expect(await readCredentials()).toMatchObject({ refreshToken: "refresh-2" });
+  });
+
+  const jwt = (sub: string) => ({
+    accessToken: `h.${Buffer.from(JSON.stringify({ sub })).toString("base64url")}.s`,
+  });
+  it.each([
+    ["by its token", jwt("A"), jwt("B")],
+    ["by its login, where tokens say nothing", { loginId: "a" }, { loginId: "b" }],
+  ])("of another user is not taken from the file, told %s", async (_, ours, theirs) => {
+    const { server, expired } = await identityServer();
+    await writeCredentials({
+      ...expired,
+      refreshToken: "of-B",
+      expiresAt: OAUTH.expiresAt,
+      ...theirs,
+    });
+    const backend = await Backend.start();
+    await writeState({ orgSlug: "o", projectSlug: "p", projectId: "i" }, backend.directory);
+    await backend.trainer({}, { credentials: { ...expired, ...ours } }).start();
+    expect(backend.requests[0].headers.authorization).toBe("Bearer access-2");
+    expect(server.requests).toHaveLength(1);
+    expect(await readCredentials()).toMatchObject({ refreshToken: "of-B", ...theirs });
+  });
+
+  it("keeps its login's id when it is refreshed", async () => {
+    const { expired } = await identityServer();
+    await writeCredentials({ ...expired, loginId: "a" });
+    const backend = await Backend.start();
+    await writeState({ orgSlug: "o", projectSlug: "p", projectId: "i" }, backend.directory);
+    await backend.trainer({}, { credentials: undefined }).start();
+    const refreshed = { refreshToken: "refresh-2", loginId: "a" };
+    expect(await readCredentials()).toMatchObject(refreshed);
+  });
+
+  it("and can't be refreshed says so without showing a token", async () => {
+    const { expired } = await identityServer();
+    const backend = await Backend.start();
+    await writeState({ orgSlug: "o", projectSlug: "p", projectId: "i" }, backend.directory);
+    const credentials = { ...expired, refreshToken: "a-used-one" };
+    const error = await rejection(backend.trainer({}, { credentials }).start());
+    expect(error).toBeInstanceOf(CloudApiError);
+    expect(error).toMatchObject({
+      status: 401,
+      message: expect.stringMatching(/login has expired.*HTTP 403.*Log in again/),
+    });
+    expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain("a-used-one");
+    expect(backend.requests).toEqual([]);
+  });
+
+  it("is told its lifetime in a string by some identity providers", async () => {
+    const { server, expired } = await identityServer();
+    server.on("POST /oauth/token", (_, response) =>
+      json(response, 200, { access_token: "access-2", expires_in: "7200" }),
+    );
+    await writeCredentials(expired);
+    const backend = await Backend.start();
+    await writeState({ orgSlug: "o", projectSlug: "p", projectId: "i" }, backend.directory);
+    await backend.trainer({}, { credentials: expired }).start();
+    const stored = (await readCredentials()) as typeof OAUTH;
+    expect(stored.expiresAt).toBeGreaterThan(Date.now() / 1000 + 7000);
+  });
+
+  it("needs no home directory when it is stored nowhere", async () => {
+    const { expired } = await identityServer();
+    // A place where nothing can be made.
+    vi.stubEnv("HOME", "/proc/nobody");
+    vi.stubEnv("USERPROFILE", "/proc/nobody");
+    const backend = await Backend.start();
+    const client = new CloudApiClient({ baseUrl: backend.url, credentials: expired });
+    await client.getJob(JOB.id, { orgSlug: "o", projectSlug: "p" });
+    expect(backend.requests[0].headers.authorization).toBe("Bearer access-2");
+  });
+});
