@@ -1,8 +1,8 @@
 import { setImmediate as turn } from "node:timers/promises";
-import { expect, it, onTestFinished } from "vitest";
-import { createTrainer, type TrainerCallbacks, type TrainingJob } from "../index.js";
+import { expect, it } from "vitest";
+import type { TrainerCallbacks, TrainingJob } from "../index.js";
 import { Dispatcher } from "../lib/dispatch.js";
-import { Backend, CREDENTIALS, type EventStream, gate, JOB, json } from "./support/backend.ts";
+import { Backend, type EventStream, gate, JOB, json } from "./support/backend.ts";
 
 /** Runs one stream and collects what a callback gets. */
 async function collect<K extends keyof TrainerCallbacks>(
@@ -348,81 +348,4 @@ it("T13: if that request fails, wait() resolves with what it has", async () => {
   backend.on(`GET /v1/jobs/${JOB.id}`, (_, response) => response.writeHead(500).end());
   const result = await backend.trainer().wait();
   expect(result).toEqual({ job: { ...JOB, status: "running", startedAt: "at 1" }, artifacts: [] });
-});
-
-it("T10: a callback is called as a function, whatever properties it has", async () => {
-  const backend = await Backend.start((stream) => stream.log(1).log(2).completed());
-  const steps: number[] = [];
-  const onLog = Object.assign(({ step }: { step: number }) => void steps.push(step), {
-    call: () => steps.push(-1),
-    apply: () => steps.push(-2),
-  });
-  Object.setPrototypeOf(onLog, null);
-  await backend.trainer({ callbacks: { onLog } }).wait();
-  expect(steps).toEqual([1, 2]);
-});
-
-it("T10: callbacks that were put in the input's place of them count from then on", async () => {
-  const backend = await Backend.start((stream) => stream.log(1).log(2).completed());
-  const seen: string[] = [];
-  const input = {
-    callbacks: {
-      onLog: () => {
-        seen.push("old");
-        input.callbacks = { onLog: () => void seen.push("new") };
-      },
-    },
-  } as { callbacks: Partial<TrainerCallbacks> };
-  const trainer = createTrainer(
-    Object.assign(input, {
-      name: "run",
-      model: "m",
-      dataset: { type: "blob", url: "u" } as const,
-    }),
-    { baseUrl: backend.url, credentials: CREDENTIALS, cwd: backend.directory },
-  );
-  await trainer.wait();
-  expect(seen).toEqual(["old", "new"]);
-});
-
-it("T11: the job stays one object while its status does, also when the run starts twice", async () => {
-  const backend = await Backend.start((stream) =>
-    stream
-      .event("training.started", {}, 1)
-      .log(2)
-      .event("training.started", {}, 3)
-      .log(4)
-      .completed(),
-  );
-  const jobs: TrainingJob[] = [];
-  const keep = ({ job }: { job: TrainingJob }) => void jobs.push(job);
-  await backend.trainer({ callbacks: { onStarted: keep, onLog: keep } }).wait();
-  expect(new Set(jobs).size).toBe(1);
-  expect(jobs[0].startedAt).toBe("at 3");
-});
-
-it("T12: an event whose type is NaN is none", async () => {
-  const backend = await Backend.start(
-    (stream) => stream.write('data: {"type":NaN}\n\n').end(),
-    (stream) => stream.completed(),
-  );
-  const errors: unknown[] = [];
-  const onReconnect = ({ error }: { error: unknown }) => void errors.push(error);
-  await backend.trainer({}, { onReconnect }).wait();
-  expect(errors).toEqual([new Error("SSE stream closed without emitting any frame")]);
-});
-
-it("T8: timers that a test has put in the place of Node's do not stop the events", async () => {
-  const real = globalThis.setImmediate;
-  globalThis.setImmediate = (() => {}) as unknown as typeof setImmediate;
-  onTestFinished(() => {
-    globalThis.setImmediate = real;
-  });
-  const backend = await Backend.start((stream) => {
-    for (let step = 1; step <= 2000; step++) stream.log(step);
-    stream.completed();
-  });
-  let logs = 0;
-  await backend.trainer({ callbacks: { onLog: () => void logs++ } }).wait();
-  expect(logs).toBe(2000);
 });

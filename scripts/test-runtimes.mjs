@@ -9,7 +9,17 @@ const LINES = ["20", "22", "24"];
 const VITEST = path.join(root, "node_modules/vitest/vitest.mjs");
 
 /** Everything that goes through the engine; what is about packing or the command is not. */
-const NAMES = ["abort", "callback-errors", "client", "dispatch", "infer", "lifecycle", "reconnect"];
+const NAMES = [
+  "abort",
+  "callback-errors",
+  "client",
+  "client-requests",
+  "dispatch",
+  "dispatch-odd",
+  "infer",
+  "lifecycle",
+  "reconnect",
+];
 const FILES = [...NAMES, "identity", "oauth", "runtimes"].map((name) => `__test__/${name}.test.ts`);
 /** `os.homedir()` does not see a worker's `process.env`, by which these tests move the home. */
 const IN_A_WORKER = FILES.filter((file) => !/identity|oauth/.test(file));

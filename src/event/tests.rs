@@ -106,6 +106,15 @@ fn t9_what_only_looks_like_nan_or_infinity_is_no_json() {
     ] {
         assert_eq!(data(text), Meaning::Nothing, "{text}");
     }
+    // Strings before it are passed over as a whole.
+    for before in [
+        r#""s":"x\\""#,
+        r#""s":"\"NaN:\"","t":"\\\"""#,
+        r#""NaN":"""#,
+    ] {
+        let text = format!(r#"{{"type":"training.log",{before},"loss":NaN}}"#);
+        assert!(log(&text).metrics[0].is_some_and(f64::is_nan), "{text}");
+    }
     // Where it may stand, space or not.
     let found = log(r#"{"type":"training.log","loss" : -Infinity , "x":[ NaN , Infinity ]}"#);
     assert_eq!(found.metrics[0], Some(f64::NEG_INFINITY));

@@ -302,3 +302,21 @@ async fn t4_an_abort_in_the_terminal_callback_keeps_what_it_ended() {
     assert_eq!(run.follow().await, Outcome::Aborted);
     assert!(run.resume.terminal);
 }
+
+#[tokio::test(start_paused = true)]
+async fn t18_only_a_throwing_terminal_event_ends_the_run() {
+    let throw_at_one = |step| {
+        if step == 1.0 {
+            Reaction::Throw
+        } else {
+            Reaction::Ok
+        }
+    };
+    let end = || stream([Step::Read("event: end\n\n".to_owned())]);
+    // The last event of its batch, and one of the same batch as the terminal event.
+    for first in [stream([logs([1])]), stream([logs([1]), completed()])] {
+        let mut run = Run::new([first, end()], throw_at_one);
+        assert_eq!(run.follow().await, Outcome::Ended(None));
+        assert_eq!(run.opened(), [None, id("1")]);
+    }
+}

@@ -38,16 +38,44 @@ fn t25_retry_counts_at_its_line_also_when_the_block_never_ends() {
 }
 
 #[test]
+fn an_empty_read_changes_nothing() {
+    let mut decoder = Decoder::default();
+    let mut events = Vec::new();
+    for read in [
+        "",
+        "data: a\r",
+        "",
+        "\n\r",
+        "",
+        "\ndata: b\r\n",
+        "",
+        "\r\n",
+        "",
+    ] {
+        let keep = |frame: Frame<'_>| events.push(frame.data.into_owned());
+        decoder.push(read.as_bytes(), keep).unwrap();
+    }
+    assert_eq!(events, ["a", "b"]);
+}
+
+#[test]
 fn t27_an_event_over_the_limit_is_refused_by_name_and_one_at_the_limit_is_not() {
     let event = |size: usize| format!("data: {}\n\n", "x".repeat(size)).into_bytes();
     let limit = 1024;
     // The limit counts the block's bytes: the field's name and the line end, too.
     let fits = limit - "data: \n".len();
     let mut count = 0;
-    Decoder::with_limit(limit)
-        .push(&event(fits), |_| count += 1)
-        .unwrap();
-    assert_eq!(count, 1);
+    let mut decoder = Decoder::with_limit(limit);
+    // Alone, behind others in the same read, and cut anywhere.
+    decoder.push(&event(fits), |_| count += 1).unwrap();
+    let behind = [event(1000), event(10), event(fits)].concat();
+    decoder.push(&behind, |_| count += 1).unwrap();
+    for at in [1, 500, fits] {
+        let whole = event(fits);
+        decoder.push(&whole[..at], |_| count += 1).unwrap();
+        decoder.push(&whole[at..], |_| count += 1).unwrap();
+    }
+    assert_eq!(count, 7);
     let error = Decoder::with_limit(limit)
         .push(&event(limit), |_| ())
         .unwrap_err();
