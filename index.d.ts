@@ -140,7 +140,8 @@ export interface TrainerInput {
   /**
    * Ends {@link Trainer.wait}, which rejects with the signal's reason (T28, T29): at once, or when
    * the callback that runs has settled. The run goes on: {@link Trainer.cancel} ends it on the
-   * backend. Aborted before `wait()`, nothing is submitted (T30).
+   * backend. Aborted before `wait()`, nothing is submitted (T30). Each `wait()` reads it anew: with
+   * another signal in its place, the next one resumes the run (T4).
    */
   abortSignal?: AbortSignal;
 }
@@ -588,7 +589,11 @@ export interface CloudApiClientOptions {
   baseUrl: string;
   /** Whose requests these are. */
   credentials: Credentials;
-  /** All traffic of the client goes through this, called as `fetch(url, init)`. */
+  /**
+   * All calls of the client go through this, as `fetch(url, init)` with `redirect: "manual"`: redirects
+   * are followed within the backend's origin only (T36). The renewal of an expired login goes to the
+   * identity provider without it.
+   */
   fetch?: typeof globalThis.fetch;
   /** Told when the backend says that this version of the SDK is deprecated. */
   onDeprecation?: (notice: { message: string; sunset: string | null }) => void;

@@ -75,6 +75,7 @@ describe("the credentials file", () => {
 
   it("throws when it is there but can't be read, and nothing is overwritten", async () => {
     mkdirSync(credentialsPath(), { recursive: true });
+    expect(await rejection(readCredentials())).toMatchObject({ code: "EISDIR" });
     await expect(readCredentials()).rejects.toThrow(
       /Can't read the credentials at .*credentials\.json/,
     );

@@ -5,7 +5,7 @@ const { binding } = require("./addon.js");
 
 /**
  * @typedef {object} Description
- * @property {"api" | "network" | "named" | "exhausted" | "roots" | "plain"} kind
+ * @property {"api" | "network" | "named" | "exhausted" | "file" | "roots" | "plain"} kind
  * @property {string} message
  * @property {number} [status]
  * @property {string} [code]
@@ -39,6 +39,7 @@ function toError(description, thrown) {
     case "network":
       return new TypeError("fetch failed", { cause: withFields(new Error(message), description) });
     case "named":
+    case "file":
       return withFields(new Error(message), description);
     case "exhausted": {
       const cause = description.cause === undefined ? thrown : toError(description.cause);
@@ -60,7 +61,7 @@ function withFields(error, { name, code, status }) {
   return error;
 }
 
-const KINDS = new Set(["api", "network", "named", "exhausted", "plain"]);
+const KINDS = new Set(["api", "network", "named", "exhausted", "file", "plain"]);
 
 /**
  * What a native call rejected with, or threw. Not told by `instanceof`: the error may be of

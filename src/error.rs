@@ -37,6 +37,13 @@ pub enum Error {
     },
     /// The system has no root certificates: JavaScript hands over Node's and calls again.
     NoRoots,
+    /// `Error(message)` with this `code`: a file could not be read or written.
+    File {
+        /// The system's code, `EACCES` say.
+        code: Option<String>,
+        /// The file and the system's words.
+        message: String,
+    },
     /// `Error(message)`.
     Plain(String),
 }
@@ -65,7 +72,10 @@ impl Error {
     /// An error of reading or writing a file, with its path and the system's words.
     #[must_use]
     pub fn file(what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
-        Self::Plain(format!("{what} {}: {error}", path.display()))
+        Self::File {
+            code: system_code(error).map(str::to_owned),
+            message: format!("{what} {}: {error}", path.display()),
+        }
     }
 
     /// The form in which it crosses to `lib/errors.js`.
@@ -99,6 +109,11 @@ impl Error {
                     format!("Trainer SSE stream failed {failures} consecutive times; giving up.");
                 out.cause = cause.as_ref().map(|cause| Box::new(cause.describe()));
             }
+            Self::File { code, message } => {
+                out.kind = "file";
+                out.code.clone_from(code);
+                out.message.clone_from(message);
+            }
             Self::NoRoots => {
                 out.kind = "roots";
                 "this system has no root certificates".clone_into(&mut out.message);
@@ -110,6 +125,30 @@ impl Error {
         }
         out
     }
+}
+
+/// Node's name for what the system said. The numbers differ between systems, the names do not.
+#[must_use]
+pub fn system_code(error: &std::io::Error) -> Option<&'static str> {
+    use std::io::ErrorKind as Kind;
+    Some(match error.kind() {
+        Kind::ConnectionRefused => "ECONNREFUSED",
+        Kind::ConnectionReset | Kind::UnexpectedEof => "ECONNRESET",
+        Kind::ConnectionAborted => "ECONNABORTED",
+        Kind::BrokenPipe => "EPIPE",
+        Kind::TimedOut => "ETIMEDOUT",
+        Kind::HostUnreachable => "EHOSTUNREACH",
+        Kind::NetworkUnreachable => "ENETUNREACH",
+        Kind::NetworkDown => "ENETDOWN",
+        Kind::AddrNotAvailable => "EADDRNOTAVAIL",
+        Kind::PermissionDenied => "EACCES",
+        Kind::NotFound => "ENOENT",
+        Kind::NotADirectory => "ENOTDIR",
+        Kind::IsADirectory => "EISDIR",
+        Kind::ReadOnlyFilesystem => "EROFS",
+        Kind::StorageFull => "ENOSPC",
+        _ => return None,
+    })
 }
 
 /// An [`Error`] as plain data: JSON on its way to JavaScript.

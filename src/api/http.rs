@@ -9,7 +9,7 @@ use reqwest::{Client, NoProxy, Proxy, redirect};
 
 use super::tls;
 use crate::environment::Network;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, system_code};
 
 /// A dead peer behind a silent network shows after this long without an acknowledgement.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
@@ -139,11 +139,7 @@ pub fn network_error(error: &reqwest::Error) -> Error {
             break;
         }
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            code = io
-                .raw_os_error()
-                .and_then(system_code)
-                .or_else(|| kind_code(io.kind()))
-                .or(code);
+            code = system_code(io).or(code);
         }
         // The peer closed before it had answered.
         if inner
@@ -206,29 +202,6 @@ fn words(error: &reqwest::Error) -> String {
     } else {
         words.join(": ")
     }
-}
-
-/// Node's names for what the system said. The numbers differ between systems, the names do not.
-fn system_code(errno: i32) -> Option<&'static str> {
-    let kind = std::io::Error::from_raw_os_error(errno).kind();
-    kind_code(kind)
-}
-
-fn kind_code(kind: std::io::ErrorKind) -> Option<&'static str> {
-    use std::io::ErrorKind as Kind;
-    Some(match kind {
-        Kind::ConnectionRefused => "ECONNREFUSED",
-        Kind::ConnectionReset | Kind::UnexpectedEof => "ECONNRESET",
-        Kind::ConnectionAborted => "ECONNABORTED",
-        Kind::BrokenPipe => "EPIPE",
-        Kind::TimedOut => "ETIMEDOUT",
-        Kind::HostUnreachable => "EHOSTUNREACH",
-        Kind::NetworkUnreachable => "ENETUNREACH",
-        Kind::NetworkDown => "ENETDOWN",
-        Kind::AddrNotAvailable => "EADDRNOTAVAIL",
-        Kind::PermissionDenied => "EACCES",
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
