@@ -2,6 +2,7 @@ import { getEventListeners } from "node:events";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { CloudApiClient, createTrainer } from "../index.js";
 import { Backend, CREDENTIALS, gate, JOB, json, rejection } from "./support/backend.ts";
+import { runScript } from "./support/process.ts";
 
 const REASON = { any: "value" };
 
@@ -44,6 +45,29 @@ it("T28: wait() rejects while the submission goes on", async () => {
   expect(await rejection(waiting)).toBe(REASON);
   submitted.open();
   expect(await trainer.start()).toEqual({ jobId: JOB.id });
+});
+
+it("T28: a submission that fails after the abort is nobody's unhandled rejection", async () => {
+  const backend = await Backend.start();
+  const refused = gate();
+  backend.on("POST /v1/jobs", async (_, response) => {
+    await refused.promise;
+    json(response, 503, { error: "busy" });
+  });
+  const context = { baseUrl: backend.url, credentials: CREDENTIALS, cwd: backend.directory };
+  const finished = runScript(
+    `const controller = new AbortController();
+    const trainer = arkor.createTrainer(
+      { name: "run", model: "m", dataset: { type: "blob", url: "u" }, abortSignal: controller.signal },
+      ${JSON.stringify(context)},
+    );
+    const waiting = trainer.wait();
+    setImmediate(() => controller.abort("why"));
+    await waiting.catch((reason) => console.log(reason));`,
+  );
+  await backend.until(() => backend.to("POST /v1/jobs").length === 1);
+  refused.open();
+  expect(await finished).toEqual({ code: 0, stdout: "why\n", stderr: "" });
 });
 
 it("T29: an abort in the moment between start and stream is not lost", async () => {

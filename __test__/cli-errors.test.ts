@@ -108,7 +108,8 @@ const CASES: Record<string, Case> = {
   },
   "a backend's address that is none": {
     env: { ARKOR_CLOUD_API_URL: "" },
-    expected: /^fetch failed \(the backend's URL can't be parsed \(ARKOR_CLOUD_API_URL\?\)\)$/,
+    expected:
+      /^fetch failed \(the backend's URL can't be parsed \(ARKOR_CLOUD_API_URL\?\), ERR_INVALID_URL\)$/,
   },
   "a submission that is refused": {
     routes: { "POST /v1/jobs": answer(400, { error: "model: unknown\nmodel" }) },

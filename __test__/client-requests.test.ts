@@ -1,7 +1,20 @@
 // What `CloudApiClient` sends nowhere, and what it does with redirects and aborts under a given `fetch`.
+import { execFile } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { CloudApiClient } from "../index.js";
-import { Backend, CREDENTIALS, gate, JOB, json, rejection } from "./support/backend.ts";
+import {
+  Backend,
+  CREDENTIALS,
+  gate,
+  JOB,
+  json,
+  rejection,
+  temporaryDirectory,
+} from "./support/backend.ts";
+import { ROOT } from "./support/process.ts";
 
 const SCOPE = { orgSlug: "the org", projectSlug: "a/b" };
 
@@ -104,6 +117,7 @@ describe("T36: redirects under a given fetch", () => {
       clientOf(backend).createJob({ ...SCOPE, name: "run", config: {} }),
     );
     expect(error).toMatchObject({ name: "CloudApiError", status: 307 });
+    expect((error as Error).message).toContain(`redirect to ${other.url}/v1/jobs not followed`);
     expect(other.requests).toEqual([]);
   });
 
@@ -116,4 +130,29 @@ describe("T36: redirects under a given fetch", () => {
     expect(error).toMatchObject({ status: 302 });
     expect(backend.requests).toHaveLength(21);
   });
+});
+
+it.each([
+  [".bun/install/global", "bun add -g arkor@latest"],
+  ["share/pnpm/global/5", "pnpm add -g arkor@latest"],
+  [".yarn/global", "yarn global add arkor@latest"],
+  ["lib/node_modules", "npm install -g arkor@latest"],
+])("426 of a script in %s says: %s", async (folder, hint) => {
+  const backend = await Backend.start();
+  backend.on(`GET /v1/jobs/${JOB.id}`, (_, response) => json(response, 426, {}));
+  const directory = path.join(temporaryDirectory(), folder);
+  mkdirSync(directory, { recursive: true });
+  const script = path.join(directory, "script.cjs");
+  const options = { baseUrl: backend.url, credentials: CREDENTIALS };
+  writeFileSync(
+    script,
+    `const { CloudApiClient } = require(${JSON.stringify(ROOT)});
+    new CloudApiClient(${JSON.stringify(options)})
+      .getJob(${JSON.stringify(JOB.id)}, ${JSON.stringify(SCOPE)})
+      .catch(({ message }) => console.log(message));`,
+  );
+  const env = { ...process.env, npm_config_user_agent: undefined };
+  const { stdout } = await promisify(execFile)(process.execPath, [script], { env });
+  expect(stdout).toMatch(/^Arkor SDK is no longer supported/);
+  expect(stdout).toContain(hint);
 });

@@ -156,6 +156,13 @@ it("requestAnonymousToken gives the identity and stores nothing", async () => {
   expect(existsSync(credentialsPath())).toBe(false);
 });
 
+it("an argument of a wrong type is an error like any other", async () => {
+  // biome-ignore lint/suspicious/noExplicitAny: not what the types allow
+  expect(await rejection(requestAnonymousToken(5 as any))).toBeInstanceOf(Error);
+  // biome-ignore lint/suspicious/noExplicitAny: not what the types allow
+  await expect(writeCredentials(undefined as any)).rejects.toThrow(/^writeCredentials|credentials/);
+});
+
 it("the backend's URL: the environment, the credentials, the default", () => {
   const own = { ...CREDENTIALS, arkorCloudApiUrl: "https://own.test//" };
   expect(defaultArkorCloudApiUrl()).toBe("https://api.arkor.ai");

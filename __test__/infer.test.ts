@@ -93,6 +93,13 @@ it("T32: text(), json() and clone() work, of a large body, too", async () => {
   expect((await copy.text()).length).toBe(large.length + '{"large":""}'.length);
 });
 
+it("T34: an answer without a body lets go of the signal", async () => {
+  const { infer } = await checkpoint((response) => response.writeHead(204).end());
+  const { signal } = new AbortController();
+  await infer({ ...ASK, signal });
+  expect(getEventListeners(signal, "abort")).toEqual([]);
+});
+
 it("T32: 204 has no body", async () => {
   const { infer } = await checkpoint((response) => response.writeHead(204).end());
   const response = await infer(ASK);

@@ -99,6 +99,17 @@ describe("start", () => {
     expect(stdout).toBe("createTrainer: missing field `accessToken`\n");
   });
 
+  it("an input that is no object is refused, and a context that is null is none", () => {
+    for (const wrong of [undefined, null, "run"]) {
+      // biome-ignore lint/suspicious/noExplicitAny: not what the types allow
+      expect(() => createTrainer(wrong as any)).toThrow("the first argument must be an object");
+    }
+    const input = { name: "run", model: "m", dataset: { type: "blob", url: "u" } } as const;
+    // biome-ignore lint/suspicious/noExplicitAny: not what the types allow
+    expect(createTrainer(input, null as any).name).toBe("run");
+    expect(createTrainer(input, { maxReconnectAttempts: Infinity }).name).toBe("run");
+  });
+
   it("T2: opens no stream and runs no callback", async () => {
     const backend = await Backend.start((stream) => stream.log(1).completed().end());
     let called = 0;
@@ -178,6 +189,16 @@ describe("cancel", () => {
     const backend = await Backend.start();
     await backend.trainer().cancel();
     expect(backend.requests).toEqual([]);
+  });
+
+  it("T5: after a start that failed does nothing", async () => {
+    const backend = await Backend.start();
+    backend.on("POST /v1/jobs", (_, response) => json(response, 503, { error: "busy" }));
+    const trainer = backend.trainer();
+    const starting = rejection(trainer.start());
+    await trainer.cancel();
+    expect(await starting).toMatchObject({ status: 503 });
+    expect(backend.requests.map(({ path }) => path)).toEqual(["/v1/projects", "/v1/jobs"]);
   });
 
   it("T5: waits for a start in flight, then cancels", async () => {

@@ -186,3 +186,6 @@ impl Batch {
         self.events.texts.push(text);
     }
 }
+
+#[cfg(test)]
+mod tests;
