@@ -1,4 +1,4 @@
-// What gives up after 60 s, by the clock of the process that waits.
+// What gives up, and when: by the clock of the process that waits.
 import { expect, it } from "vitest";
 import { Backend, JOB, rejection } from "../support/backend.ts";
 
@@ -48,3 +48,37 @@ it("T1: start(), cancel() and T13's request give up after 60 s", async () => {
     expect(ms).toBeLessThan(LIMIT_MS + 5_000);
   }
 }, 90_000);
+
+it("T26: silence and an answer without a head are given up within the timeout and a second", async () => {
+  const idleTimeoutMs = 2000;
+  const silent = await Backend.start(
+    (stream) => stream.log(1),
+    (stream) => stream.completed(),
+  );
+  const headless = await Backend.start();
+  const timedOut = async (backend: Backend) => {
+    let begin = performance.now();
+    let ms = 0;
+    const controller = new AbortController();
+    const onLog = () => {
+      begin = performance.now();
+    };
+    const onReconnect = () => {
+      ms = performance.now() - begin;
+      controller.abort();
+    };
+    const input = { callbacks: { onLog }, abortSignal: controller.signal };
+    const trainer = backend.trainer(input, { idleTimeoutMs, onReconnect });
+    await trainer.start();
+    begin = performance.now();
+    await rejection(trainer.wait());
+    return ms;
+  };
+  headless.on(`GET /v1/jobs/${JOB.id}/events/stream`, () => {});
+  const times = await Promise.all([timedOut(silent), timedOut(headless)]);
+  console.log(times.map((ms) => `${ms.toFixed(0)} ms`).join(", "));
+  for (const ms of times) {
+    expect(ms).toBeGreaterThanOrEqual(idleTimeoutMs - 50);
+    expect(ms).toBeLessThanOrEqual(idleTimeoutMs + 1000);
+  }
+});
