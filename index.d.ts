@@ -590,9 +590,9 @@ export interface CloudApiClientOptions {
   /** Whose requests these are. */
   credentials: Credentials;
   /**
-   * All calls of the client go through this, as `fetch(url, init)` with `redirect: "manual"`: redirects
-   * are followed within the backend's origin only (T36). The renewal of an expired login goes to the
-   * identity provider without it.
+   * All traffic of the client goes through this, as `fetch(url, init)` with `redirect: "manual"`: redirects
+   * are followed within the backend's origin only (T36). So does the renewal of an expired login, which
+   * goes to the identity provider.
    */
   fetch?: typeof globalThis.fetch;
   /** Told when the backend says that this version of the SDK is deprecated. */

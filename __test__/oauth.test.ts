@@ -181,4 +181,70 @@ describe("an OAuth token that has expired", () => {
     await client.getJob(JOB.id, { orgSlug: "o", projectSlug: "p" });
     expect(backend.requests[0].headers.authorization).toBe("Bearer access-2");
   });
+
+  describe("under a given fetch", () => {
+    const scope = { orgSlug: "o", projectSlug: "p" };
+
+    it("is renewed through it, once for all, and stored", async () => {
+      const credentials = { ...OAUTH, expiresAt: 1 };
+      await writeCredentials(credentials);
+      const seen: unknown[] = [];
+      const fetch = async (url: unknown, init?: RequestInit) => {
+        seen.push(url);
+        if (url !== "https://login.made-up.test/oauth/token") return Response.json({ job: JOB });
+        expect(init).toMatchObject({
+          method: "POST",
+          headers: { "content-type": "application/x-www-form-urlencoded" },
+          body: "grant_type=refresh_token&client_id=client&refresh_token=refresh-1",
+        });
+        return Response.json({ access_token: "access-2", refresh_token: "refresh-2" });
+      };
+      const baseUrl = "http://api.made-up.test";
+      const client = new CloudApiClient({
+        baseUrl,
+        credentials,
+        fetch: fetch as typeof globalThis.fetch,
+      });
+      await Promise.all([client.getJob("a", scope), client.getJob("b", scope)]);
+      expect(seen).toHaveLength(3);
+      expect(seen[0]).toBe("https://login.made-up.test/oauth/token");
+      expect(await readCredentials()).toMatchObject({ refreshToken: "refresh-2" });
+    });
+
+    it("rejects with what it rejected with, and the next call tries again", async () => {
+      const failure = new TypeError("offline");
+      let asked = 0;
+      const fetch = async (url: unknown) => {
+        if (!String(url).endsWith("/oauth/token")) return Response.json({ job: JOB });
+        if (++asked === 1) throw failure;
+        return Response.json({ access_token: "access-2" });
+      };
+      const client = new CloudApiClient({
+        baseUrl: "http://api.made-up.test",
+        credentials: { ...OAUTH, expiresAt: 1 },
+        fetch: fetch as typeof globalThis.fetch,
+      });
+      expect(await rejection(client.getJob("a", scope))).toBe(failure);
+      expect(await client.getJob("a", scope)).toEqual({ job: JOB });
+    });
+
+    it("T34: an abort meanwhile rejects at once, and the renewal goes on", async () => {
+      const answer = gate<Response>();
+      const controller = new AbortController();
+      const fetch = (url: unknown) => {
+        if (!String(url).endsWith("/oauth/token")) return Promise.resolve(new Response("fine"));
+        setImmediate(() => controller.abort("why"));
+        return answer.promise;
+      };
+      const client = new CloudApiClient({
+        baseUrl: "http://api.made-up.test",
+        credentials: { ...OAUTH, expiresAt: 1 },
+        fetch: fetch as typeof globalThis.fetch,
+      });
+      const { signal } = controller;
+      expect(await rejection(client.chat({ scope, body: {}, signal }))).toBe("why");
+      answer.open(Response.json({ access_token: "access-2" }));
+      expect(await (await client.chat({ scope, body: {} })).text()).toBe("fine");
+    });
+  });
 });

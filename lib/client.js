@@ -6,6 +6,7 @@ const { binding } = require("./addon.js");
 const { readEnvironment } = require("./environment.js");
 const { native, nativeSync, tell } = require("./errors.js");
 const { request } = require("./response.js");
+const { unlessAborted } = require("./signal.js");
 
 /** @typedef {import("..").DeploymentScope} Scope */
 
@@ -179,9 +180,8 @@ class CloudApiClient {
    * @param {AbortSignal | undefined} signal
    */
   async #viaFetch(fetch, surroundings, name, text, signal) {
-    const { url, method, headers, body } = await native(async () =>
-      this.#native.prepare(surroundings, name, text),
-    );
+    const prepared = await this.#prepare(fetch, surroundings, name, text, signal);
+    const { url, method, headers, body } = prepared;
     /** @type {Record<string, string>} */
     const fields = {};
     for (let at = 0; at < headers.length; at += 2) {
@@ -189,6 +189,38 @@ class CloudApiClient {
     }
     const init = { method, headers: fields, body: body ?? undefined, signal };
     return withinOrigin(fetch, url, init);
+  }
+
+  /**
+   * The request to make; a login that has expired is renewed first, by the same `fetch`.
+   * @param {typeof globalThis.fetch} fetch
+   * @param {string} surroundings
+   * @param {string} name
+   * @param {string} text
+   * @param {AbortSignal | undefined} signal
+   */
+  async #prepare(fetch, surroundings, name, text, signal) {
+    /** @type {{ error: unknown } | undefined} what `fetch` rejected with */
+    let failed;
+    const renew = async (/** @type {string} */ crossing) => {
+      try {
+        const { url, headers, body } = JSON.parse(crossing);
+        const init = { method: "POST", headers, body, redirect: /** @type {const} */ ("manual") };
+        const response = await fetch(url, init);
+        this.#native.renewed(response.status, await response.text());
+      } catch (error) {
+        failed = { error };
+        this.#native.notRenewed();
+      }
+    };
+    try {
+      const preparing = native(async () =>
+        this.#native.prepare(surroundings, name, text, (crossing) => void renew(crossing)),
+      );
+      return await unlessAborted(preparing, signal);
+    } catch (error) {
+      throw failed && !signal?.aborted ? failed.error : error;
+    }
   }
 
   /** @param {Headers} headers */

@@ -19,4 +19,27 @@ function listen(signal, onAbort) {
   signal.addEventListener("abort", onAbort, { once: true });
 }
 
-module.exports = { listen };
+/**
+ * The abort ends the wait for a promise, not what it stands for (T28, T29).
+ * @template T
+ * @param {Promise<T>} promise
+ * @param {AbortSignal | undefined} signal
+ * @returns {Promise<T>}
+ */
+async function unlessAborted(promise, signal) {
+  if (!signal) return promise;
+  /** @type {() => void} */
+  let onAbort = () => {};
+  const aborted = new Promise((_, reject) => {
+    onAbort = () => reject(signal.reason);
+    listen(signal, onAbort);
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    if (signal.aborted) promise.catch(() => {});
+  }
+}
+
+module.exports = { listen, unlessAborted };

@@ -8,7 +8,7 @@ const { Dispatcher } = require("./dispatch.js");
 const { readEnvironment } = require("./environment.js");
 const { native } = require("./errors.js");
 const { request } = require("./response.js");
-const { listen } = require("./signal.js");
+const { listen, unlessAborted } = require("./signal.js");
 
 /** How the command, which may be another copy of this package, talks to a trainer. */
 const INTERNALS = Symbol.for("arkor.internals");
@@ -207,29 +207,6 @@ class Trainer {
     const { signal, ...rest } = args;
     const text = JSON.stringify(rest);
     return request(signal, async (abort) => this.#native.chat(text, step, abort));
-  }
-}
-
-/**
- * T28, T29: the abort ends the wait, not the submission.
- * @template T
- * @param {Promise<T>} promise
- * @param {AbortSignal | undefined} signal
- * @returns {Promise<T>}
- */
-async function unlessAborted(promise, signal) {
-  if (!signal) return promise;
-  /** @type {() => void} */
-  let onAbort = () => {};
-  const aborted = new Promise((_, reject) => {
-    onAbort = () => reject(signal.reason);
-    listen(signal, onAbort);
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-    if (signal.aborted) promise.catch(() => {});
   }
 }
 

@@ -17,6 +17,7 @@ use crate::error::{Error, Result, notice};
 use crate::files::{self, Access};
 use crate::json::without_bom;
 pub use identity::Identity;
+pub use token::{Answer, Exchange, TokenRequest};
 
 /// The content of the credentials file.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]

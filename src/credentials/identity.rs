@@ -6,6 +6,7 @@ use tokio::sync::Mutex;
 
 use super::Credentials;
 use super::refresh::{expired, fresh};
+use super::token::{self, Exchange};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 
@@ -28,13 +29,21 @@ impl Identity {
     /// # Errors
     /// When the login has expired and can't be renewed.
     pub async fn fresh(&self, env: &Environment) -> Result<Credentials> {
+        self.fresh_by(env, token::engine(env)).await
+    }
+
+    /// The same, renewed by a request that somebody else makes.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn fresh_by(&self, env: &Environment, exchange: Exchange) -> Result<Credentials> {
         let mut held = self.0.clone().lock_owned().await;
         if !expired(&held) {
             return Ok(held.clone());
         }
         let env = env.clone();
         let renewal = tokio::spawn(async move {
-            *held = fresh(&env, &held).await?;
+            *held = fresh(&env, &held, &exchange).await?;
             Ok(held.clone())
         });
         renewal

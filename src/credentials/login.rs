@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Credentials;
-use super::token::{self, form, origin};
+use super::token::{self, TokenRequest, form, origin};
 use crate::api::{Api, calls};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
@@ -110,7 +110,7 @@ pub async fn exchange(
         ("code_verifier", grant.verifier.as_str()),
         ("redirect_uri", grant.redirect_uri.as_str()),
     ];
-    let answer = token::request(env, domain, &fields).await?;
+    let answer = token::post(env, TokenRequest::new(domain, &fields)).await?;
     let status = answer.status;
     if !(200..300).contains(&status) {
         let code = answer.error_code();

@@ -3,7 +3,7 @@
 use base64::Engine;
 use serde::Deserialize;
 
-use super::token::{self, now};
+use super::token::{Exchange, TokenRequest, now};
 use super::{Credentials, Stored, lock, read, write};
 use crate::environment::Environment;
 use crate::error::{Error, Result, notice};
@@ -19,7 +19,11 @@ const MARGIN: f64 = 30.0;
 ///
 /// # Errors
 /// When the identity provider refuses; the message says to log in again.
-pub async fn fresh(env: &Environment, credentials: &Credentials) -> Result<Credentials> {
+pub async fn fresh(
+    env: &Environment,
+    credentials: &Credentials,
+    exchange: &Exchange,
+) -> Result<Credentials> {
     if !expired(credentials) {
         return Ok(credentials.clone());
     }
@@ -37,7 +41,7 @@ pub async fn fresh(env: &Environment, credentials: &Credentials) -> Result<Crede
     if !expired(&current) {
         return Ok(current);
     }
-    let renewed = request(env, &current).await?;
+    let renewed = request(&current, exchange).await?;
     // Somebody may have logged out, or in anew, meanwhile: then the file is no longer this login's.
     if stored
         && still_stored(env, &current)
@@ -94,7 +98,7 @@ fn subject(credentials: &Credentials) -> Option<String> {
     Some(serde_json::from_slice::<Claims>(&claims).ok()?.sub)
 }
 
-async fn request(env: &Environment, credentials: &Credentials) -> Result<Credentials> {
+async fn request(credentials: &Credentials, exchange: &Exchange) -> Result<Credentials> {
     let mut renewed = credentials.clone();
     let Credentials::OAuth {
         access_token,
@@ -112,7 +116,7 @@ async fn request(env: &Environment, credentials: &Credentials) -> Result<Credent
         ("client_id", client_id.as_str()),
         ("refresh_token", refresh_token.as_str()),
     ];
-    let answer = token::request(env, auth0_domain, &fields).await?;
+    let answer = exchange(TokenRequest::new(auth0_domain, &fields)).await?;
     let status = answer.status;
     // Not the body: an identity provider may echo what it was sent.
     match status {

@@ -1,7 +1,10 @@
 //! The identity provider's token endpoint (RFC 6749): a grant in, tokens out.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use serde::Deserialize;
 
 use crate::api::calls::component;
@@ -43,21 +46,61 @@ impl Tokens {
     }
 }
 
-/// The answer of a token endpoint, its body still to be read.
+/// A request to a token endpoint.
+pub struct TokenRequest {
+    /// The endpoint.
+    pub url: String,
+    /// The grant, as a form.
+    pub body: String,
+}
+
+impl TokenRequest {
+    /// What the request carries besides.
+    pub const HEADERS: [(&str, &str); 2] = [
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("accept", "application/json"),
+    ];
+
+    /// Asks `domain` for tokens.
+    #[must_use]
+    pub fn new(domain: &str, grant: &[(&str, &str)]) -> Self {
+        Self {
+            url: format!("{}/oauth/token", origin(domain)),
+            body: form(grant),
+        }
+    }
+}
+
+/// The answer of a token endpoint.
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    text: String,
+    /// The body.
+    pub text: String,
+}
+
+/// Who makes the request: the engine, or a `fetch` of the user's.
+pub type Exchange = Arc<dyn Fn(TokenRequest) -> BoxFuture<'static, Result<Answer>> + Send + Sync>;
+
+/// The engine's own way.
+pub fn engine(env: &Environment) -> Exchange {
+    let env = env.clone();
+    Arc::new(move |request| {
+        let env = env.clone();
+        async move { post(&env, request).await }.boxed()
+    })
 }
 
 impl Answer {
     /// The tokens, if there are any.
+    #[must_use]
     pub fn tokens(&self) -> Option<Tokens> {
         serde_json::from_str(&self.text).ok()
     }
 
     /// The error's code (RFC 6749, section 5.2), `invalid_grant` say. Never the words beside it: an
     /// identity provider may echo there what it was sent.
+    #[must_use]
     pub fn error_code(&self) -> Option<String> {
         #[derive(Deserialize)]
         struct Body {
@@ -70,14 +113,14 @@ impl Answer {
 }
 
 /// Asks for tokens.
-pub async fn request(env: &Environment, domain: &str, grant: &[(&str, &str)]) -> Result<Answer> {
-    let url = format!("{}/oauth/token", origin(domain));
-    within_limit(&url, async {
-        let response = client(&env.network)?
-            .post(&url)
-            .header("content-type", "application/x-www-form-urlencoded")
-            .header("accept", "application/json")
-            .body(form(grant))
+pub async fn post(env: &Environment, request: TokenRequest) -> Result<Answer> {
+    within_limit(&request.url, async {
+        let mut builder = client(&env.network)?.post(&request.url);
+        for (name, value) in TokenRequest::HEADERS {
+            builder = builder.header(name, value);
+        }
+        let response = builder
+            .body(request.body)
             .send()
             .await
             .map_err(|error| network_error(&error))?;

@@ -5,25 +5,36 @@
     reason = "napi hands arguments over by value"
 )]
 
-use napi::Env;
-use napi::bindgen_prelude::Object;
-use napi_derive::napi;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::FutureExt;
+use napi::bindgen_prelude::{Function, Object};
+use napi::threadsafe_function::ThreadsafeFunctionCallMode;
+use napi::{Env, Status};
+use napi_derive::napi;
+use tokio::sync::oneshot;
+
+use super::environment::lifetime;
 use super::promise::{argument, crossing, promise};
 use super::response::{NativeAbort, NativeResponse, aborted, latin1};
 use crate::api::deprecation::{self, Deprecation};
-use crate::api::{self, Api, calls};
+use crate::api::{self, Api, calls, within_limit};
 use crate::client;
-use crate::credentials::{Credentials, Identity};
+use crate::credentials::{Answer, Credentials, Exchange, Identity, TokenRequest};
 use crate::environment::Environment;
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// One backend as one identity sees it.
 #[napi]
 pub struct NativeClient {
     identity: Identity,
+    /// Who waits for the answer to the renewal under way; there is one at a time.
+    renewal: Renewal,
     base_url: String,
 }
+
+type Renewal = Arc<Mutex<Option<oneshot::Sender<Result<Answer>>>>>;
 
 /// A request that JavaScript makes itself.
 #[napi(object)]
@@ -62,6 +73,7 @@ impl NativeClient {
             .map_err(|error| crossing(&error))?;
         Ok(Self {
             identity: Identity::new(credentials),
+            renewal: Arc::default(),
             base_url: calls::root(&base_url),
         })
     }
@@ -97,7 +109,9 @@ impl NativeClient {
         })
     }
 
-    /// The same request for a `fetch` of the user's.
+    /// The same request for a `fetch` of the user's. If the login has to be renewed first, `renew` is
+    /// called with that request as JSON text, `{ url, headers, body }`, and is answered with
+    /// `renewed` or `notRenewed`.
     #[napi(catch_unwind, ts_return_type = "Promise<PreparedRequest>")]
     pub fn prepare<'env>(
         &self,
@@ -105,13 +119,15 @@ impl NativeClient {
         environment: String,
         call: String,
         arguments: String,
+        renew: Function<'_, String, ()>,
     ) -> napi::Result<Object<'env>> {
         let request = client::request(&call, &arguments).map_err(|error| crossing(&error))?;
         let base_url = self.base_url.clone();
         let identity = self.identity.clone();
+        let exchange = self.exchange(&renew)?;
         promise(env, async move {
             let environment: Environment = argument("environment", &environment)?;
-            let credentials = identity.fresh(&environment).await?;
+            let credentials = identity.fresh_by(&environment, exchange).await?;
             let url = format!("{base_url}{}", request.target()?);
             let headers = api::headers(&request, Some(credentials.token()))?;
             Ok(PreparedRequest {
@@ -124,6 +140,71 @@ impl NativeClient {
                 body: request.body,
             })
         })
+    }
+
+    /// The answer to the renewal that `prepare` asked for.
+    #[napi(catch_unwind)]
+    pub fn renewed(&self, status: u16, text: String) {
+        self.settle(Ok(Answer { status, text }));
+    }
+
+    /// There is none; JavaScript keeps why.
+    #[napi(catch_unwind)]
+    pub fn not_renewed(&self) {
+        self.settle(Err(Error::plain("The login could not be renewed")));
+    }
+}
+
+impl NativeClient {
+    fn settle(&self, answer: Result<Answer>) {
+        let waiting = self
+            .renewal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(waiting) = waiting {
+            // Nobody waits any more when the environment is going.
+            let _ = waiting.send(answer);
+        }
+    }
+
+    /// How JavaScript makes the request of a renewal.
+    fn exchange(&self, renew: &Function<'_, String, ()>) -> napi::Result<Exchange> {
+        let renew = renew
+            .build_threadsafe_function::<String>()
+            .callee_handled::<false>()
+            .weak::<true>()
+            .build_callback(|call| Ok(call.value))?;
+        let (renewal, lifetime) = (self.renewal.clone(), lifetime());
+        Ok(Arc::new(move |request: TokenRequest| {
+            let (sender, answer) = oneshot::channel();
+            *renewal.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+            let crossing = serde_json::json!({
+                "url": request.url,
+                "headers": BTreeMap::from(TokenRequest::HEADERS),
+                "body": request.body,
+            });
+            let called = renew.call(
+                crossing.to_string(),
+                ThreadsafeFunctionCallMode::NonBlocking,
+            );
+            let lifetime = lifetime.clone();
+            async move {
+                let gone = || Error::plain("The login could not be renewed: its thread is gone");
+                if called != Status::Ok {
+                    return Err(gone());
+                }
+                within_limit("the renewal of the login", async {
+                    tokio::select! {
+                        biased;
+                        () = lifetime.cancelled() => Err(gone()),
+                        answer = answer => answer.map_err(|_| gone())?,
+                    }
+                })
+                .await
+            }
+            .boxed()
+        }))
     }
 }
 

@@ -103,3 +103,16 @@ fn an_event_of_many_lines_costs_no_more_than_its_size() {
         .unwrap();
     assert_eq!(length, lines * 11 - 1);
 }
+
+#[test]
+fn long_lines_of_one_event_are_joined_whole() {
+    let lines = [
+        "a".repeat(100_000),
+        "b".repeat(10),
+        "c".repeat(300_000),
+        String::new(),
+    ];
+    let text = format!("data: {}\n\n", lines.join("\ndata: "));
+    let [frame] = frames(text.as_bytes()).try_into().unwrap();
+    assert!(frame.data == lines.join("\n"));
+}
