@@ -182,6 +182,25 @@ describe("an OAuth token that has expired", () => {
     expect(backend.requests[0].headers.authorization).toBe("Bearer access-2");
   });
 
+  it("T23: and can't be refreshed any more ends wait() at once", async () => {
+    const { server, expired } = await identityServer();
+    const backend = await Backend.start((stream) => stream.completed());
+    // As good as expired when it comes: it is refreshed before every request.
+    server.on("POST /oauth/token", (_, response) =>
+      backend.to("POST /v1/jobs").length > 0
+        ? json(response, 403, {})
+        : json(response, 200, { access_token: "access-2", expires_in: 1 }),
+    );
+    await writeState({ orgSlug: "o", projectSlug: "p", projectId: "i" }, backend.directory);
+    const notices: unknown[] = [];
+    const onReconnect = (notice: unknown) => void notices.push(notice);
+    const trainer = backend.trainer({}, { credentials: expired, onReconnect });
+    const error = await rejection(trainer.wait());
+    expect(error).toMatchObject({ name: "CloudApiError", status: 401 });
+    expect(notices).toEqual([]);
+    expect(backend.opened).toEqual([]);
+  });
+
   describe("under a given fetch", () => {
     const scope = { orgSlug: "o", projectSlug: "p" };
 
