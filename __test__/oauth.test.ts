@@ -74,6 +74,39 @@ describe("an OAuth token that has expired", () => {
     expect(await readCredentials()).toMatchObject({ refreshToken: "refresh-2" });
   });
 
+  it("T6: an abort while it is refreshed does not end the process before the token is stored", async () => {
+    const { server, expired } = await identityServer();
+    await writeCredentials(expired);
+    const asked = gate();
+    const gone = gate();
+    server
+      .on("POST /oauth/token", async (_, response) => {
+        asked.open();
+        await gone.promise;
+        json(response, 200, { access_token: "access-2", refresh_token: "refresh-2" });
+      })
+      .on("GET /asked", async (_, response) => {
+        await asked.promise;
+        response.end();
+      })
+      .on("GET /still-here", (_, response) => void response.end(() => gone.open()));
+    const finished = await runScript(
+      `const controller = new AbortController();
+      const client = new arkor.CloudApiClient(
+        ${JSON.stringify({ baseUrl: "http://127.0.0.1:1", credentials: expired })},
+      );
+      const scope = { orgSlug: "o", projectSlug: "p" };
+      const chat = client.chat({ scope, body: {}, signal: controller.signal });
+      await fetch("${server.url}/asked");
+      controller.abort("why");
+      await chat.catch((reason) => console.log(reason));
+      // Of itself it keeps no process alive.
+      setTimeout(() => fetch("${server.url}/still-here"), 20).unref();`,
+    );
+    expect(finished).toEqual({ code: 0, stdout: "why\n", stderr: "" });
+    expect(await readCredentials()).toMatchObject({ refreshToken: "refresh-2" });
+  });
+
   it.each(["a logout", "a new login"])("does not undo %s that came meanwhile", async (what) => {
     const { server, expired } = await identityServer();
     await writeCredentials(expired);

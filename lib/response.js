@@ -3,7 +3,7 @@
 
 const { binding } = require("./addon.js");
 const { CloudApiError, native } = require("./errors.js");
-const { listen } = require("./signal.js");
+const { keepRenewals, listen } = require("./signal.js");
 
 /** Bytes asked for at once. */
 const CHUNK = 64 * 1024;
@@ -32,7 +32,9 @@ async function request(signal, send) {
     return toResponse(answer, stream, release);
   } catch (error) {
     release();
-    throw signal?.aborted ? signal.reason : error;
+    if (!signal?.aborted) throw error;
+    keepRenewals();
+    throw signal.reason;
   }
 }
 

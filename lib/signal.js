@@ -2,6 +2,7 @@
 "use strict";
 
 const { defaultMaxListeners, getMaxListeners, setMaxListeners } = require("node:events");
+const { binding } = require("./addon.js");
 
 /**
  * Listens for an abort, once.
@@ -38,8 +39,19 @@ async function unlessAborted(promise, signal) {
     return await Promise.race([promise, aborted]);
   } finally {
     signal.removeEventListener("abort", onAbort);
-    if (signal.aborted) promise.catch(() => {});
+    if (signal.aborted) {
+      promise.catch(() => {});
+      keepRenewals();
+    }
   }
 }
 
-module.exports = { listen, unlessAborted };
+/**
+ * After an abort: nobody waits for the renewal of a login that may be under way, but the process must
+ * not end before the rotated token is stored.
+ */
+function keepRenewals() {
+  if (binding.isRenewing()) binding.renewalsSettled().catch(() => {});
+}
+
+module.exports = { keepRenewals, listen, unlessAborted };

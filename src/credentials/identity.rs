@@ -1,14 +1,45 @@
 //! Credentials that the requests of one trainer or client share, their access token kept fresh.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::Credentials;
 use super::refresh::{expired, fresh};
 use super::token::{self, Exchange};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+
+/// How many renewals are under way in this process.
+static IN_FLIGHT: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
+
+/// A renewal under way.
+struct InFlight;
+
+impl InFlight {
+    fn begin() -> Self {
+        IN_FLIGHT.send_modify(|count| *count += 1);
+        Self
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        IN_FLIGHT.send_modify(|count| *count -= 1);
+    }
+}
+
+/// Whether a renewal is under way in this process.
+#[must_use]
+pub fn renewing() -> bool {
+    *IN_FLIGHT.borrow() > 0
+}
+
+/// Resolves when none is.
+pub async fn renewals_settled() {
+    // Its sender is never dropped.
+    let _ = IN_FLIGHT.subscribe().wait_for(|count| *count == 0).await;
+}
 
 /// An identity. Cheap to clone.
 #[derive(Clone)]
@@ -42,7 +73,9 @@ impl Identity {
             return Ok(held.clone());
         }
         let env = env.clone();
+        let in_flight = InFlight::begin();
         let renewal = tokio::spawn(async move {
+            let _in_flight = in_flight;
             *held = fresh(&env, &held, &exchange).await?;
             Ok(held.clone())
         });
