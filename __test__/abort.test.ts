@@ -195,6 +195,25 @@ it("T29: the signal's listeners are removed", async () => {
   expect(getEventListeners(controller.signal, "abort")).toEqual([]);
 });
 
+it("T29: an abort by an accessor of the input, in the middle of wait(), is not lost", async () => {
+  const backend = await Backend.start();
+  backend.on("POST /v1/jobs", () => {});
+  const controller = new AbortController();
+  const trainer = backend.trainer({ abortSignal: controller.signal });
+  const input = {
+    name: "run",
+    dataset: { type: "blob", url: "u" } as const,
+    abortSignal: controller.signal,
+    get model() {
+      controller.abort(REASON);
+      return "m";
+    },
+  };
+  const context = { baseUrl: backend.url, credentials: CREDENTIALS, cwd: backend.directory };
+  expect(await rejection(createTrainer(input, context).wait())).toBe(REASON);
+  expect(await rejection(trainer.wait())).toBe(REASON);
+});
+
 it("T30: with a signal that is already aborted wait() submits nothing", async () => {
   const backend = await Backend.start();
   const trainer = backend.trainer({ abortSignal: AbortSignal.abort(REASON) });

@@ -1,5 +1,5 @@
 // Odd callbacks, odd events, and timers that are not Node's.
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { createTrainer, type TrainerCallbacks, type TrainingJob } from "../index.js";
 import { Backend, CREDENTIALS } from "./support/backend.ts";
 
@@ -78,4 +78,30 @@ it("T8: timers that a test has put in the place of Node's do not stop the events
   let logs = 0;
   await backend.trainer({ callbacks: { onLog: () => void logs++ } }).wait();
   expect(logs).toBe(2000);
+});
+
+it("T18: a terminal event whose callback can't be looked up is not lost", async () => {
+  const backend = await Backend.start(
+    (stream) => stream.event("training.completed", { artifacts: ["a"] }, 1),
+    (stream) => stream.write("event: end\n\n"),
+  );
+  const emitWarning = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+  onTestFinished(() => emitWarning.mockRestore());
+  const callbacks = {
+    get onCompleted(): undefined {
+      throw new Error("no such thing");
+    },
+  };
+  const result = await backend.trainer({ callbacks }).wait();
+  expect(result).toMatchObject({ job: { status: "completed" }, artifacts: ["a"] });
+});
+
+it("T11: a job that was frozen is left as it is", async () => {
+  const backend = await Backend.start((stream) =>
+    stream.event("training.started", {}, 1).event("training.started", {}, 2).completed(),
+  );
+  const starts: unknown[] = [];
+  const onStarted = ({ job }: { job: TrainingJob }) => void starts.push(Object.freeze(job));
+  await backend.trainer({ callbacks: { onStarted } }).wait();
+  expect(starts).toMatchObject([{ startedAt: "at 1" }, { startedAt: "at 2" }]);
 });

@@ -232,36 +232,50 @@ describe("T34: args.signal aborts with its reason", () => {
   });
 });
 
-it("T34: an answer that was dropped unread lets go of the signal, and of its connection", async () => {
-  const backend = await Backend.start((stream) =>
-    stream.event("checkpoint.saved", { step: 1 }, 1).completed(),
-  );
-  const closed = gate();
-  backend.on(CHAT, (_, response) => {
-    response.writeHead(200).write("the beginning");
-    response.once("close", () => closed.open());
-  });
-  const context = { baseUrl: backend.url, credentials: CREDENTIALS, cwd: backend.directory };
-  const finished = runScript(
-    `const { getEventListeners } = require("node:events");
+it.each([
+  ["infer", "with", "await infer({ messages: [], signal })"],
+  ["infer", "without", "await infer({ messages: [] })"],
+  ["CloudApiClient", "with", "await client.chat({ scope, body: {}, signal })"],
+  ["CloudApiClient", "without", "await client.chat({ scope, body: {} })"],
+])(
+  "T34: an answer of %s %s a signal that is dropped unread lets go of it, and of its connection",
+  async (_, __, ask) => {
+    const backend = await Backend.start((stream) =>
+      stream.event("checkpoint.saved", { step: 1 }, 1).completed(),
+    );
+    let open = 0;
+    const closed = gate();
+    backend.on(CHAT, (_, response) => {
+      open++;
+      response.writeHead(200).write("the beginning");
+      response.once("close", () => --open === 0 && closed.open());
+    });
+    const given = { baseUrl: backend.url, credentials: CREDENTIALS };
+    const finished = runScript(
+      `const { getEventListeners } = require("node:events");
     const { signal } = new AbortController();
+    const scope = { orgSlug: "o", projectSlug: "p" };
+    const client = new arkor.CloudApiClient(${JSON.stringify(given)});
     let infer;
     await arkor.createTrainer(
       { name: "run", model: "m", dataset: { type: "blob", url: "u" },
         callbacks: { onCheckpoint: (context) => { infer = context.infer; } } },
-      ${JSON.stringify(context)},
+      ${JSON.stringify({ ...given, cwd: backend.directory })},
     ).wait();
-    await infer({ messages: [], signal });
-    while (getEventListeners(signal, "abort").length > 0) {
+    for (let asked = 0; asked < 3; asked++) ${ask};
+    let going = true;
+    process.once("message", () => { going = false; process.disconnect(); });
+    while (going) {
       await new Promise(setImmediate);
       gc();
     }
-    console.log("let go");`,
-    { NODE_OPTIONS: "--expose-gc" },
-  );
-  await closed.promise;
-  expect((await finished).stdout).toBe("let go\n");
-});
+    console.log(getEventListeners(signal, "abort").length);`,
+      { NODE_OPTIONS: "--expose-gc" },
+      (child) => void closed.promise.then(() => child.send("closed")),
+    );
+    expect((await finished).stdout).toBe("0\n");
+  },
+);
 
 it("an argument that is no object is refused by name", async () => {
   const { infer } = await checkpoint(() => {});

@@ -166,6 +166,18 @@ describe("an OAuth token that has expired", () => {
     expect(await readCredentials()).toMatchObject({ refreshToken: "of-B", ...theirs });
   });
 
+  it("of the same user is taken from the file, also after a new login", async () => {
+    const { server, expired } = await identityServer();
+    const now = { ...expired, ...jwt("A"), expiresAt: OAUTH.expiresAt, loginId: "new" };
+    await writeCredentials(now);
+    const backend = await Backend.start();
+    const credentials = { ...expired, ...jwt("A"), loginId: "old" };
+    const client = new CloudApiClient({ baseUrl: backend.url, credentials });
+    await client.getJob(JOB.id, { orgSlug: "o", projectSlug: "p" });
+    expect(backend.requests[0].headers.authorization).toBe(`Bearer ${now.accessToken}`);
+    expect(server.requests).toEqual([]);
+  });
+
   it("keeps its login's id when it is refreshed", async () => {
     const { expired } = await identityServer();
     await writeCredentials({ ...expired, loginId: "a" });
@@ -191,17 +203,20 @@ describe("an OAuth token that has expired", () => {
     expect(backend.requests).toEqual([]);
   });
 
-  it("is told its lifetime in a string by some identity providers", async () => {
+  it.each([
+    ["7200", 7200],
+    ["NaN", 3600],
+  ])("is told its lifetime in a string by some identity providers: %s", async (text, seconds) => {
     const { server, expired } = await identityServer();
     server.on("POST /oauth/token", (_, response) =>
-      json(response, 200, { access_token: "access-2", expires_in: "7200" }),
+      json(response, 200, { access_token: "access-2", expires_in: text }),
     );
     await writeCredentials(expired);
     const backend = await Backend.start();
     await writeState({ orgSlug: "o", projectSlug: "p", projectId: "i" }, backend.directory);
     await backend.trainer({}, { credentials: expired }).start();
     const stored = (await readCredentials()) as typeof OAUTH;
-    expect(stored.expiresAt).toBeGreaterThan(Date.now() / 1000 + 7000);
+    expect(Math.abs(stored.expiresAt - Date.now() / 1000 - seconds)).toBeLessThan(100);
   });
 
   it("needs no home directory when it is stored nowhere", async () => {
@@ -278,6 +293,18 @@ describe("an OAuth token that has expired", () => {
       });
       expect(await rejection(client.getJob("a", scope))).toBe(failure);
       expect(await client.getJob("a", scope)).toEqual({ job: JOB });
+    });
+
+    it("T34: with a signal that is aborted already nothing is asked", async () => {
+      const fetch = vi.fn();
+      const client = new CloudApiClient({
+        baseUrl: "http://api.made-up.test",
+        credentials: { ...OAUTH, expiresAt: 1 },
+        fetch,
+      });
+      const signal = AbortSignal.abort("why");
+      expect(await rejection(client.chat({ scope, body: {}, signal }))).toBe("why");
+      expect(fetch).not.toHaveBeenCalled();
     });
 
     it("T34: an abort meanwhile rejects at once, and the renewal goes on", async () => {

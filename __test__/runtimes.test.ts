@@ -319,7 +319,13 @@ describe("TLS", () => {
         console.log(job.status);`,
         { ...none, NODE_EXTRA_CA_CERTS: undefined },
       );
-      expect(finished).toEqual({ code: 0, stdout: "completed\n", stderr: "" });
+      expect(finished).toEqual({
+        code: 0,
+        stdout: "completed\n",
+        stderr: ["SSL_CERT_FILE", "SSL_CERT_DIR"]
+          .map((name) => `arkor: ${name} names no certificate: Node's are trusted\n`)
+          .join(""),
+      });
 
       const { start } = await secure("localhost");
       expect(await start(none)).toContain("UNABLE_TO_VERIFY_LEAF_SIGNATURE");

@@ -200,25 +200,30 @@ class CloudApiClient {
    * @param {AbortSignal | undefined} signal
    */
   async #prepare(fetch, surroundings, name, text, signal) {
+    signal?.throwIfAborted();
+    const abort = new binding.NativeAbort();
     /** @type {{ error: unknown } | undefined} what `fetch` rejected with */
     let failed;
     const renew = async (/** @type {string} */ crossing) => {
+      const { id, url, headers, body } = JSON.parse(crossing);
       try {
-        const { url, headers, body } = JSON.parse(crossing);
-        const init = { method: "POST", headers, body, redirect: /** @type {const} */ ("manual") };
-        const response = await fetch(url, init);
-        this.#native.renewed(response.status, await response.text());
+        // Later than the engine waits for it, an answer would be lost.
+        const limit = AbortSignal.timeout(RENEWAL_TIME_MS);
+        const init = { method: "POST", headers, body, signal: limit };
+        const response = await fetch(url, { ...init, redirect: "manual" });
+        this.#native.renewed(id, response.status, await response.text());
       } catch (error) {
         failed = { error };
-        this.#native.notRenewed();
+        this.#native.notRenewed(id);
       }
     };
     try {
       const preparing = native(async () =>
-        this.#native.prepare(surroundings, name, text, (crossing) => void renew(crossing)),
+        this.#native.prepare(surroundings, name, text, abort, (crossing) => void renew(crossing)),
       );
       return await unlessAborted(preparing, signal);
     } catch (error) {
+      if (signal?.aborted) abort.abort();
       throw failed && !signal?.aborted ? failed.error : error;
     }
   }
@@ -236,6 +241,9 @@ class CloudApiClient {
     else tell(this.#onDeprecation, { message: notice.message, sunset: notice.sunset ?? null });
   }
 }
+
+/** A renewal by a given `fetch` may take so long, as one by the engine may. */
+const RENEWAL_TIME_MS = 60_000;
 
 /** As many redirects as `fetch` follows. */
 const MOST_REDIRECTS = 20;
@@ -259,7 +267,10 @@ async function withinOrigin(fetch, url, init) {
     if (!URL.canParse(location, url)) return response;
     const target = new URL(location, url);
     if (target.origin !== new URL(url).origin) return response;
-    await response.body?.cancel();
+    // Not every `fetch` has bodies of the standard's kind.
+    await response.body?.cancel?.();
+    target.username = "";
+    target.password = "";
     url = target.href;
     const { status } = response;
     if (status === 303 || (status < 303 && init.method === "POST")) {

@@ -108,16 +108,17 @@ class Dispatcher {
     for (let at = 0; at < columns.length; at += COLUMNS, index++) {
       const kind = columns[at] & KIND;
       const name = CALLBACKS[kind];
+      const { callbacks, callback, failed } = lookUp(input, name);
+      // After the look-up, which may run an accessor: nothing may start after an abort (T29).
+      if (signal?.aborted && !failed) return native.ack(ABORTED, index);
       try {
-        const { callbacks } = input;
-        const callback = callbacks?.[name];
-        // After the look-up, which may run an accessor: nothing may start after an abort (T29).
-        if (signal?.aborted) return native.ack(ABORTED, index);
         const detail = kind === 0 ? undefined : parse(texts[text++]);
         if (detail?.job) this.#change(detail.job);
         if (detail?.job && (name === "onCompleted" || name === "onFailed")) {
           this.result = { job: this.job, artifacts: detail.artifacts ?? [] };
         }
+        // Only now: an event counts whatever becomes of its callback (T18).
+        if (failed) throw failed.error;
         const observed = this.observers.size > 0;
         if (callback == null && !observed) continue;
         const context = this.#context(name, columns, at, detail);
@@ -154,7 +155,8 @@ class Dispatcher {
    * @param {Partial<Job>} patch
    */
   #change(patch) {
-    if (this.job.status === patch.status) Object.assign(this.job, patch);
+    const same = this.job.status === patch.status && !Object.isFrozen(this.job);
+    if (same) Object.assign(this.job, patch);
     else this.job = { ...this.job, ...patch };
   }
 
@@ -206,6 +208,21 @@ class Dispatcher {
     tell(this.onReconnect, notice);
     for (const { onReconnect } of this.observers) tell(onReconnect, notice);
     this.native.ack(DONE, 0);
+  }
+}
+
+/**
+ * T10: the callback as it is now, and the object that it is on; or what the look-up threw.
+ * @param {import("..").TrainerInput} input
+ * @param {CallbackName} name
+ * @returns {{ callbacks?: any, callback?: any, failed?: { error: unknown } }}
+ */
+function lookUp(input, name) {
+  try {
+    const { callbacks } = input;
+    return { callbacks, callback: callbacks?.[name] };
+  } catch (error) {
+    return { failed: { error } };
   }
 }
 

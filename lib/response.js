@@ -19,22 +19,37 @@ const NULL_BODY = new Set([101, 204, 205, 304]);
 async function request(signal, send) {
   signal?.throwIfAborted();
   const abort = new binding.NativeAbort();
-  /** @type {() => void} */
-  let onAbort = () => abort.abort();
-  const listener = () => onAbort();
-  if (signal) listen(signal, listener);
-  const release = () => signal?.removeEventListener("abort", listener);
+  const listening = new Listening(signal, () => abort.abort());
   try {
     const answer = await native(() => send(abort));
-    const { stream, controller } = toStream(answer, signal, release);
-    onAbort = aborter(signal, new WeakRef(controller), new WeakRef(answer));
-    unread.register(answer, release);
-    return toResponse(answer, stream, release);
+    if (signal?.aborted) answer.close();
+    signal?.throwIfAborted();
+    const { stream, controller } = toStream(answer, signal, listening.release);
+    listening.onAbort = aborter(signal, new WeakRef(controller), new WeakRef(answer));
+    if (signal) unread.register(answer, listening.release);
+    return toResponse(answer, stream, listening.release);
   } catch (error) {
-    release();
+    listening.release();
     if (!signal?.aborted) throw error;
     keepRenewals();
     throw signal.reason;
+  }
+}
+
+/**
+ * A listener on a signal. Made here, away from the request: what `unread` holds must not lead back to the
+ * answer, and closures of one function share what they see.
+ */
+class Listening {
+  /**
+   * @param {AbortSignal | null | undefined} signal
+   * @param {() => void} onAbort
+   */
+  constructor(signal, onAbort) {
+    this.onAbort = onAbort;
+    const listener = () => this.onAbort();
+    if (signal) listen(signal, listener);
+    this.release = () => signal?.removeEventListener("abort", listener);
   }
 }
 

@@ -29,6 +29,10 @@ function listen(signal, onAbort) {
  */
 async function unlessAborted(promise, signal) {
   if (!signal) return promise;
+  if (signal.aborted) {
+    promise.catch(() => {});
+    throw signal.reason;
+  }
   /** @type {() => void} */
   let onAbort = () => {};
   const aborted = new Promise((_, reject) => {

@@ -1,5 +1,5 @@
 // A script in a Node process of its own: for what only a whole process shows.
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import path from "node:path";
 import { onTestFinished } from "vitest";
 
@@ -11,20 +11,28 @@ export interface Finished {
   stderr: string;
 }
 
-/** Runs CommonJS code with `arkor` in scope and resolves when the process has ended by itself. */
-export function runScript(code: string, env: NodeJS.ProcessEnv = {}): Promise<Finished> {
+/**
+ * Runs CommonJS code with `arkor` in scope and resolves when the process has ended by itself. With `talk`
+ * there is a channel to it.
+ */
+export function runScript(
+  code: string,
+  env: NodeJS.ProcessEnv = {},
+  talk?: (child: ChildProcess) => void,
+): Promise<Finished> {
   const source = `const arkor = require(${JSON.stringify(ROOT)});(async () => {${code}})();`;
   const child = spawn(process.execPath, ["-e", source], {
     env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", "pipe", "pipe", talk ? "ipc" : "ignore"],
   });
+  talk?.(child);
   onTestFinished(() => void child.kill("SIGKILL"));
   let stdout = "";
   let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (text) => {
+  child.stdout?.setEncoding("utf8").on("data", (text) => {
     stdout += text;
   });
-  child.stderr.setEncoding("utf8").on("data", (text) => {
+  child.stderr?.setEncoding("utf8").on("data", (text) => {
     stderr += text;
   });
   return new Promise((resolve) => {

@@ -16,6 +16,7 @@ use rustls::{
 use rustls_platform_verifier::Verifier;
 
 use crate::error::{Error, Result, notice};
+use crate::json::without_bom;
 
 /// The roots that come with Node, where they were needed.
 static NODES_ROOTS: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();
@@ -103,6 +104,13 @@ fn is_authority(error: &TlsError) -> bool {
     )
 }
 
+fn is_misnamed(error: &TlsError) -> bool {
+    matches!(
+        error,
+        TlsError::InvalidCertificate(CertificateError::NotValidForNameContext { .. })
+    )
+}
+
 /// Who is trusted.
 #[derive(Debug)]
 struct Trust {
@@ -132,6 +140,12 @@ impl Trust {
             Ok(_) => with(extra.clone())?,
             Err(_) => {
                 let nodes = NODES_ROOTS.get().ok_or(Error::NoRoots)?;
+                // Whoever set these meant to say whom to trust.
+                for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+                    if std::env::var_os(name).is_some() {
+                        notice(&format!("{name} names no certificate: Node's are trusted"));
+                    }
+                }
                 with([nodes.as_slice(), &extra].concat())?
             }
         };
@@ -156,8 +170,13 @@ impl ServerCertVerifier for Trust {
             now,
         );
         match verdict {
-            // The user named this very certificate. Its dates were looked at before its use.
-            Err(error) if is_authority(&error) && self.extra.contains(end_entity) => {
+            // The user named this very certificate. Its dates were looked at before its use, and its
+            // chain before its name.
+            Err(error)
+                if (is_authority(&error) || is_misnamed(&error))
+                    && self.extra.contains(end_entity)
+                    && is_self_signed(end_entity) =>
+            {
                 verify_name(end_entity, server_name)?;
                 Ok(ServerCertVerified::assertion())
             }
@@ -203,9 +222,10 @@ fn verify_name(
             })),
             ServerName::DnsName(name),
         ) if presented.is_empty() => {
+            let wanted = name.as_ref().as_bytes();
             let parsed = webpki::EndEntityCert::try_from(certificate).ok();
-            let common = parsed.as_ref().and_then(|cert| common_name(cert.subject()));
-            if common.is_some_and(|common| common.eq_ignore_ascii_case(name.as_ref().as_bytes())) {
+            let subject = parsed.as_ref().map_or(&[][..], |cert| cert.subject());
+            if common_names(subject).any(|common| common.eq_ignore_ascii_case(wanted)) {
                 return Ok(());
             }
             verdict
@@ -214,14 +234,47 @@ fn verify_name(
     }
 }
 
-/// The common name in a subject, both DER: object identifier 2.5.4.3, then a string.
-fn common_name(subject: &[u8]) -> Option<&[u8]> {
-    const COMMON_NAME: &[u8] = &[0x06, 0x03, 0x55, 0x04, 0x03];
-    let at = memchr::memmem::find(subject, COMMON_NAME)? + COMMON_NAME.len();
-    let [_tag, length, rest @ ..] = subject.get(at..)? else {
-        return None;
-    };
-    rest.get(..usize::from(*length))
+/// The common names in a subject, which is DER: sets of pairs of an object identifier and a string.
+fn common_names(subject: &[u8]) -> impl Iterator<Item = &[u8]> {
+    const SET: u8 = 0x31;
+    const SEQUENCE: u8 = 0x30;
+    const IDENTIFIER: u8 = 0x06;
+    const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+    elements(subject)
+        .filter(|(tag, _)| *tag == SET)
+        .flat_map(|(_, set)| elements(set))
+        .filter(|(tag, _)| *tag == SEQUENCE)
+        .filter_map(|(_, pair)| {
+            let mut pair = elements(pair);
+            let name = pair.next()? == (IDENTIFIER, COMMON_NAME);
+            let (_, value) = pair.next()?;
+            name.then_some(value)
+        })
+}
+
+/// The elements of DER, tag and content; up to the first one that is none.
+fn elements(mut der: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    std::iter::from_fn(move || {
+        let (&[tag, short], mut rest) = der.split_first_chunk()?;
+        let mut length = usize::from(short & 0x7f);
+        if short >= 0x80 {
+            // The length of the length.
+            let (digits, behind) = rest.split_at_checked(length)?;
+            rest = behind;
+            length = match digits {
+                [low] => usize::from(*low),
+                [high, low] => usize::from(*high) << 8 | usize::from(*low),
+                _ => return None,
+            };
+        }
+        let (content, behind) = rest.split_at_checked(length)?;
+        der = behind;
+        Some((tag, content))
+    })
+}
+
+fn is_self_signed(certificate: &CertificateDer<'_>) -> bool {
+    webpki::EndEntityCert::try_from(certificate).is_ok_and(|cert| cert.issuer() == cert.subject())
 }
 
 fn read(path: &Path) -> std::result::Result<Vec<CertificateDer<'static>>, String> {
@@ -232,7 +285,7 @@ fn read(path: &Path) -> std::result::Result<Vec<CertificateDer<'static>>, String
 
 /// The certificates in a PEM text that can be used: a bad one must not cost the others.
 fn certificates(pem: &[u8]) -> std::result::Result<Vec<CertificateDer<'static>>, String> {
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(without_bom(pem))
         .filter_map(std::result::Result::ok)
         .filter(|certificate| webpki::anchor_from_trusted_cert(certificate).is_ok())
         .collect();

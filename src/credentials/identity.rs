@@ -1,14 +1,19 @@
 //! Credentials that the requests of one trainer or client share, their access token kept fresh.
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
+use tokio::time::timeout;
 
 use super::Credentials;
 use super::refresh::{expired, fresh};
 use super::token::{self, Exchange};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+
+/// How long a process is kept alive for a renewal that nobody waits for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How many renewals are under way in this process.
 static IN_FLIGHT: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
@@ -35,10 +40,12 @@ pub fn renewing() -> bool {
     *IN_FLIGHT.borrow() > 0
 }
 
-/// Resolves when none is.
+/// Resolves when none is, or after a while: an identity provider that says nothing for so long has
+/// rotated nothing.
 pub async fn renewals_settled() {
-    // Its sender is never dropped.
-    let _ = IN_FLIGHT.subscribe().wait_for(|count| *count == 0).await;
+    let mut in_flight = IN_FLIGHT.subscribe();
+    let settled = in_flight.wait_for(|count| *count == 0);
+    let _ = timeout(PATIENCE, settled).await;
 }
 
 /// An identity. Cheap to clone.

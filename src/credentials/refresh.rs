@@ -77,12 +77,20 @@ fn same_login(found: &Credentials, held: &Credentials) -> bool {
         return false;
     };
     let same_provider = (&found_key.0, &found_key.1) == (&held_key.0, &held_key.1);
-    same_provider
-        && match (&found_key.2, &held_key.2) {
-            (Some(found), Some(held)) => found == held,
-            // Written by another SDK.
-            _ => subject(found) == subject(held),
-        }
+    if !same_provider {
+        return false;
+    }
+    let (found_id, held_id) = (&found_key.2, &held_key.2);
+    if found_id.is_some() && found_id == held_id {
+        return true;
+    }
+    match (subject(found), subject(held)) {
+        // Also after a new login of the same user.
+        (Some(found), Some(held)) => found == held,
+        // Nothing tells them apart where another SDK wrote one of them.
+        (None, None) => found_id.is_none() || held_id.is_none(),
+        _ => false,
+    }
 }
 
 /// Whose token it is, where it is a JWT (RFC 7519) and says so.

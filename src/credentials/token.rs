@@ -42,6 +42,7 @@ impl Tokens {
             Some(Seconds::Text(text)) => text.trim().parse().ok(),
             None => None,
         };
+        let lifetime = lifetime.filter(|seconds: &f64| seconds.is_finite());
         now() + lifetime.unwrap_or(DEFAULT_LIFETIME)
     }
 }

@@ -34,7 +34,8 @@ pub struct NativeClient {
     base_url: String,
 }
 
-type Renewal = Arc<Mutex<Option<oneshot::Sender<Result<Answer>>>>>;
+/// By its number: an answer that comes too late must not be taken for that of the next one.
+type Renewal = Arc<Mutex<Option<(u32, oneshot::Sender<Result<Answer>>)>>>;
 
 /// A request that JavaScript makes itself.
 #[napi(object)]
@@ -119,16 +120,25 @@ impl NativeClient {
         environment: String,
         call: String,
         arguments: String,
+        abort: &NativeAbort,
         renew: Function<'_, String, ()>,
     ) -> napi::Result<Object<'env>> {
         let request = client::request(&call, &arguments).map_err(|error| crossing(&error))?;
         let base_url = self.base_url.clone();
         let identity = self.identity.clone();
-        let exchange = self.exchange(&renew)?;
+        let (exchange, token) = (self.exchange(&renew)?, abort.token());
         promise(env, async move {
             let environment: Environment = argument("environment", &environment)?;
-            let credentials = identity.fresh_by(&environment, exchange).await?;
+            let credentials = tokio::select! {
+                biased;
+                () = token.cancelled() => return Err(aborted()),
+                fresh = identity.fresh_by(&environment, exchange) => fresh?,
+            };
             let url = format!("{base_url}{}", request.target()?);
+            // A `fetch` may take URLs of its own kind, but what looks like one has to be one.
+            if base_url.contains("://") && reqwest::Url::parse(&base_url).is_err() {
+                return Err(api::http::invalid_url());
+            }
             let headers = api::headers(&request, Some(credentials.token()))?;
             Ok(PreparedRequest {
                 url,
@@ -144,27 +154,23 @@ impl NativeClient {
 
     /// The answer to the renewal that `prepare` asked for.
     #[napi(catch_unwind)]
-    pub fn renewed(&self, status: u16, text: String) {
-        self.settle(Ok(Answer { status, text }));
+    pub fn renewed(&self, id: u32, status: u16, text: String) {
+        self.settle(id, Ok(Answer { status, text }));
     }
 
     /// There is none; JavaScript keeps why.
     #[napi(catch_unwind)]
-    pub fn not_renewed(&self) {
-        self.settle(Err(Error::plain("The login could not be renewed")));
+    pub fn not_renewed(&self, id: u32) {
+        self.settle(id, Err(Error::plain("The login could not be renewed")));
     }
 }
 
 impl NativeClient {
-    fn settle(&self, answer: Result<Answer>) {
-        let waiting = self
-            .renewal
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(waiting) = waiting {
+    fn settle(&self, id: u32, answer: Result<Answer>) {
+        let mut waiting = self.renewal.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, sender)) = waiting.take_if(|(number, _)| *number == id) {
             // Nobody waits any more when the environment is going.
-            let _ = waiting.send(answer);
+            let _ = sender.send(answer);
         }
     }
 
@@ -178,8 +184,10 @@ impl NativeClient {
         let (renewal, lifetime) = (self.renewal.clone(), lifetime());
         Ok(Arc::new(move |request: TokenRequest| {
             let (sender, answer) = oneshot::channel();
-            *renewal.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+            let id = fastrand::u32(..);
+            *renewal.lock().unwrap_or_else(PoisonError::into_inner) = Some((id, sender));
             let crossing = serde_json::json!({
+                "id": id,
                 "url": request.url,
                 "headers": BTreeMap::from(TokenRequest::HEADERS),
                 "body": request.body,

@@ -58,7 +58,7 @@ pub fn is_renewing() -> bool {
     credentials::renewing()
 }
 
-/// Resolves when no login is being renewed; until then it keeps the process alive.
+/// Resolves when no login is being renewed, or after 10 s; until then it keeps the process alive.
 #[napi(catch_unwind, ts_return_type = "Promise<void>")]
 pub fn renewals_settled(env: &Env) -> napi::Result<Object<'_>> {
     promise(env, async {

@@ -72,3 +72,35 @@ fn a_bad_certificate_does_not_cost_the_others() {
     assert_eq!(certificates(all.as_bytes()).unwrap().len(), 2);
     assert!(certificates(bad.as_bytes()).is_err());
 }
+
+#[test]
+fn common_names_are_found_where_they_stand_only() {
+    let pair = |identifier: &[u8], value: &[u8]| {
+        let string = [&[0x0c, u8::try_from(value.len()).unwrap()], value].concat();
+        let oid = [&[0x06, 0x03], identifier].concat();
+        let both = [oid, string].concat();
+        let size = u8::try_from(both.len()).unwrap();
+        [&[0x31, size + 2, 0x30, size], both.as_slice()].concat()
+    };
+    let (common, organisation) = ([0x55, 0x04, 0x03], [0x55, 0x04, 0x0a]);
+    let inner = pair(&common, b"inner.test");
+    let subject = [
+        pair(&organisation, &inner),
+        pair(&common, b"a.test"),
+        pair(&common, b"b.test"),
+    ]
+    .concat();
+    let found: Vec<_> = common_names(&subject).collect();
+    assert_eq!(found, [b"a.test", b"b.test"]);
+    for cut in 0..subject.len() {
+        assert!(common_names(&subject[..cut]).count() <= 2);
+    }
+    // Lengths of one byte and two, and one that promises more than there is.
+    let long = [&[0x31, 0x82, 0x01, 0x00][..], &[0; 256]].concat();
+    assert_eq!(elements(&long).next(), Some((0x31, &[0; 256][..])));
+    assert_eq!(
+        elements(&[0x31, 0x81, 0x01, 7]).next(),
+        Some((0x31, &[7][..]))
+    );
+    assert_eq!(elements(&[0x31, 0x82, 0x01, 0x00, 7]).next(), None);
+}
