@@ -186,7 +186,6 @@ fn failure(error: Option<&str>) -> Cow<'_, RawValue> {
     }
     let message = match error {
         None | Some("null") => "The backend gave no reason".to_owned(),
-        Some(json) if lenient::is_nan_marker(json) => "NaN".to_owned(),
         Some(json) => lenient::denormalise(json),
     };
     Cow::Owned(serde_json::value::to_raw_value(&message).unwrap_or_default())
