@@ -5,16 +5,7 @@ import { describe, expect, it } from "vitest";
 import { arkor } from "./cli-support/command.ts";
 import { Project } from "./cli-support/project.ts";
 import { Backend, json } from "./support/backend.ts";
-
-const OAUTH = {
-  mode: "oauth",
-  accessToken: "access-1",
-  refreshToken: "refresh-1",
-  expiresAt: 4_000_000_000,
-  auth0Domain: "login.made-up.test",
-  audience: null,
-  clientId: "client",
-};
+import { OAUTH } from "./support/identity.ts";
 
 async function issuing() {
   const backend = await Backend.start();

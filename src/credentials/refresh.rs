@@ -64,23 +64,26 @@ pub fn expired(credentials: &Credentials) -> bool {
 /// Whether `found` is what became of `held`: the file may hold another user's login by now, and a
 /// token and its project belong together.
 fn same_login(found: &Credentials, held: &Credentials) -> bool {
-    let key = |credentials: &Credentials| match credentials {
+    let (
         Credentials::OAuth {
-            auth0_domain,
-            client_id,
-            login_id,
+            auth0_domain: found_domain,
+            client_id: found_client,
+            login_id: found_id,
             ..
-        } => Some((auth0_domain.clone(), client_id.clone(), login_id.clone())),
-        Credentials::Anonymous { .. } => None,
-    };
-    let (Some(found_key), Some(held_key)) = (key(found), key(held)) else {
+        },
+        Credentials::OAuth {
+            auth0_domain: held_domain,
+            client_id: held_client,
+            login_id: held_id,
+            ..
+        },
+    ) = (found, held)
+    else {
         return false;
     };
-    let same_provider = (&found_key.0, &found_key.1) == (&held_key.0, &held_key.1);
-    if !same_provider {
+    if (found_domain, found_client) != (held_domain, held_client) {
         return false;
     }
-    let (found_id, held_id) = (&found_key.2, &held_key.2);
     if found_id.is_some() && found_id == held_id {
         return true;
     }
@@ -155,4 +158,66 @@ async fn request(credentials: &Credentials, exchange: &Exchange) -> Result<Crede
         *refresh_token = rotated;
     }
     Ok(renewed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn login(domain: &str, login_id: Option<&str>, sub: Option<&str>) -> Credentials {
+        let claims = sub.map(|sub| format!(r#"{{"sub":"{sub}"}}"#));
+        let encoded = claims.map(|text| {
+            let engine = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+            format!("h.{}.s", engine.encode(text))
+        });
+        Credentials::OAuth {
+            access_token: encoded.unwrap_or_else(|| "opaque".to_owned()),
+            refresh_token: String::new(),
+            expires_at: 0.0,
+            auth0_domain: domain.to_owned(),
+            audience: None,
+            client_id: "client".to_owned(),
+            arkor_cloud_api_url: None,
+            login_id: login_id.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_login_is_told_by_its_id_then_by_its_subject() {
+        type Side = (&'static str, Option<&'static str>, Option<&'static str>);
+        let cases: [(Side, Side, bool); 9] = [
+            (("d", Some("1"), None), ("d", Some("1"), None), true),
+            (
+                ("d", Some("1"), Some("a")),
+                ("d", Some("1"), Some("b")),
+                true,
+            ),
+            (
+                ("d", Some("1"), Some("a")),
+                ("d", Some("2"), Some("a")),
+                true,
+            ),
+            (
+                ("d", Some("1"), Some("a")),
+                ("d", Some("2"), Some("b")),
+                false,
+            ),
+            (("d", Some("1"), None), ("d", Some("2"), None), false),
+            (("d", None, None), ("d", Some("2"), None), true),
+            (("d", None, Some("a")), ("d", None, Some("b")), false),
+            (("d", None, Some("a")), ("d", None, None), false),
+            (
+                ("d", Some("1"), Some("a")),
+                ("e", Some("1"), Some("a")),
+                false,
+            ),
+        ];
+        for (a, b, expected) in cases {
+            let (first, second) = (login(a.0, a.1, a.2), login(b.0, b.1, b.2));
+            assert_eq!(same_login(&first, &second), expected, "{a:?} {b:?}");
+            assert_eq!(same_login(&second, &first), expected, "{b:?} {a:?}");
+        }
+        let anonymous = Credentials::local("t");
+        assert!(!same_login(&anonymous, &anonymous));
+    }
 }
