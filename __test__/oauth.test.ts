@@ -206,7 +206,9 @@ describe("an OAuth token that has expired", () => {
   it.each([
     ["7200", 7200],
     ["NaN", 3600],
-  ])("is told its lifetime in a string by some identity providers: %s", async (text, seconds) => {
+    [{}, 3600],
+    [true, 3600],
+  ])("is told its lifetime in other ways by some identity providers: %j", async (text, seconds) => {
     const { server, expired } = await identityServer();
     server.on("POST /oauth/token", (_, response) =>
       json(response, 200, { access_token: "access-2", expires_in: text }),

@@ -6,7 +6,7 @@ const { binding } = require("./addon.js");
 const { readEnvironment } = require("./environment.js");
 const { native, nativeSync, tell } = require("./errors.js");
 const { request } = require("./response.js");
-const { unlessAborted } = require("./signal.js");
+const { keepRenewal, unlessAborted } = require("./signal.js");
 
 /** @typedef {import("..").DeploymentScope} Scope */
 
@@ -160,11 +160,13 @@ class CloudApiClient {
     const surroundings = JSON.stringify(environment);
     const response = this.#fetch
       ? await this.#viaFetch(this.#fetch, surroundings, name, text, signal)
-      : await request(signal, async (abort) => this.#native.send(surroundings, name, text, abort));
+      : await request(this.#native, signal, async (abort) =>
+          this.#native.send(surroundings, name, text, abort),
+        );
     this.#tellDeprecation(response.headers);
     if (response.ok) return response;
     const words = await beginning(response);
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw signal.reason;
     const location = response.headers.get("location") ?? undefined;
     nativeSync(() =>
       binding.clientRefusal(response.status, words, location, environment.packageManager),
@@ -200,7 +202,7 @@ class CloudApiClient {
    * @param {AbortSignal | undefined} signal
    */
   async #prepare(fetch, surroundings, name, text, signal) {
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw signal.reason;
     const abort = new binding.NativeAbort();
     /** @type {{ error: unknown } | undefined} what `fetch` rejected with */
     let failed;
@@ -223,7 +225,10 @@ class CloudApiClient {
       );
       return await unlessAborted(preparing, signal);
     } catch (error) {
-      if (signal?.aborted) abort.abort();
+      if (signal?.aborted) {
+        keepRenewal(this.#native);
+        abort.abort();
+      }
       throw failed && !signal?.aborted ? failed.error : error;
     }
   }
@@ -293,8 +298,11 @@ const REFUSAL_TIME_MS = 1000;
  * @param {Response} response
  */
 async function beginning(response) {
-  const reader = response.body?.getReader();
-  if (!reader) return "";
+  const { body } = response;
+  if (!body) return "";
+  // Not every `fetch` has bodies of the standard's kind.
+  if (typeof body.getReader !== "function") return (await response.text()).slice(0, REFUSAL_LIMIT);
+  const reader = body.getReader();
   const cancel = () => reader.cancel().catch(() => {});
   const timer = setTimeout(cancel, REFUSAL_TIME_MS);
   const parts = [];

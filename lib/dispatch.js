@@ -108,8 +108,9 @@ class Dispatcher {
     for (let at = 0; at < columns.length; at += COLUMNS, index++) {
       const kind = columns[at] & KIND;
       const name = CALLBACKS[kind];
+      // Nothing may start after an abort (T29): not the look-up, which may run an accessor that aborts.
+      if (signal?.aborted) return native.ack(ABORTED, index);
       const { callbacks, callback, failed } = lookUp(input, name);
-      // After the look-up, which may run an accessor: nothing may start after an abort (T29).
       if (signal?.aborted && !failed) return native.ack(ABORTED, index);
       try {
         const detail = kind === 0 ? undefined : parse(texts[text++]);
@@ -155,9 +156,15 @@ class Dispatcher {
    * @param {Partial<Job>} patch
    */
   #change(patch) {
-    const same = this.job.status === patch.status && !Object.isFrozen(this.job);
-    if (same) Object.assign(this.job, patch);
-    else this.job = { ...this.job, ...patch };
+    if (this.job.status === patch.status) {
+      try {
+        Object.assign(this.job, patch);
+        return;
+      } catch {
+        // Frozen, or sealed: then it stays as it is.
+      }
+    }
+    this.job = { ...this.job, ...patch };
   }
 
   /**

@@ -3,7 +3,7 @@
 
 const { binding } = require("./addon.js");
 const { CloudApiError, native } = require("./errors.js");
-const { keepRenewals, listen } = require("./signal.js");
+const { keepRenewal, listen } = require("./signal.js");
 
 /** Bytes asked for at once. */
 const CHUNK = 64 * 1024;
@@ -12,18 +12,21 @@ const NULL_BODY = new Set([101, 204, 205, 304]);
 
 /**
  * Sends a request that `signal` aborts, before or while its body streams (T34).
+ * @param {{ isRenewing: boolean, renewalSettled(): Promise<void> }} owner whose login it needs
  * @param {AbortSignal | null | undefined} signal
  * @param {(abort: import("../binding.js").NativeAbort) => Promise<import("../binding.js").NativeResponse>} send
  * @returns {Promise<Response>}
  */
-async function request(signal, send) {
-  signal?.throwIfAborted();
+async function request(owner, signal, send) {
+  if (signal?.aborted) throw signal.reason;
   const abort = new binding.NativeAbort();
   const listening = new Listening(signal, () => abort.abort());
   try {
     const answer = await native(() => send(abort));
-    if (signal?.aborted) answer.close();
-    signal?.throwIfAborted();
+    if (signal?.aborted) {
+      answer.close();
+      throw signal.reason;
+    }
     const { stream, controller } = toStream(answer, signal, listening.release);
     listening.onAbort = aborter(signal, new WeakRef(controller), new WeakRef(answer));
     if (signal) unread.register(answer, listening.release);
@@ -31,7 +34,7 @@ async function request(signal, send) {
   } catch (error) {
     listening.release();
     if (!signal?.aborted) throw error;
-    keepRenewals();
+    keepRenewal(owner);
     throw signal.reason;
   }
 }

@@ -2,7 +2,6 @@
 "use strict";
 
 const { defaultMaxListeners, getMaxListeners, setMaxListeners } = require("node:events");
-const { binding } = require("./addon.js");
 
 /**
  * Listens for an abort, once.
@@ -43,19 +42,17 @@ async function unlessAborted(promise, signal) {
     return await Promise.race([promise, aborted]);
   } finally {
     signal.removeEventListener("abort", onAbort);
-    if (signal.aborted) {
-      promise.catch(() => {});
-      keepRenewals();
-    }
+    if (signal.aborted) promise.catch(() => {});
   }
 }
 
 /**
- * After an abort: nobody waits for the renewal of a login that may be under way, but the process must
- * not end before the rotated token is stored.
+ * After an abort: nobody waits for the renewal of the login that may be under way, but the process must
+ * not end before the rotated token is stored (T6).
+ * @param {{ isRenewing: boolean, renewalSettled(): Promise<void> }} native
  */
-function keepRenewals() {
-  if (binding.isRenewing()) binding.renewalsSettled().catch(() => {});
+function keepRenewal(native) {
+  if (native.isRenewing) native.renewalSettled().catch(() => {});
 }
 
-module.exports = { keepRenewals, listen, unlessAborted };
+module.exports = { keepRenewal, listen, unlessAborted };

@@ -8,7 +8,7 @@ const { Dispatcher } = require("./dispatch.js");
 const { readEnvironment } = require("./environment.js");
 const { native } = require("./errors.js");
 const { request } = require("./response.js");
-const { keepRenewals, listen, unlessAborted } = require("./signal.js");
+const { keepRenewal, listen, unlessAborted } = require("./signal.js");
 
 /** How the command, which may be another copy of this package, talks to a trainer. */
 const INTERNALS = Symbol.for("arkor.internals");
@@ -193,7 +193,7 @@ class Trainer {
       }
     } finally {
       signal?.removeEventListener("abort", onAbort);
-      if (signal?.aborted) keepRenewals();
+      if (signal?.aborted) keepRenewal(this.#native);
     }
   }
 
@@ -207,7 +207,7 @@ class Trainer {
     }
     const { signal, ...rest } = args;
     const text = JSON.stringify(rest);
-    return request(signal, async (abort) => this.#native.chat(text, step, abort));
+    return request(this.#native, signal, async (abort) => this.#native.chat(text, step, abort));
   }
 }
 

@@ -16,7 +16,7 @@ use crate::environment::{Environment, base_url};
 use crate::error::{Error, Result, notice};
 use crate::files::{self, Access};
 use crate::json::without_bom;
-pub use identity::{Identity, renewals_settled, renewing};
+pub use identity::Identity;
 pub use token::{Answer, Exchange, TokenRequest};
 
 /// The content of the credentials file.

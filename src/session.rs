@@ -97,6 +97,12 @@ impl Session {
         Ok(self.api.with_token(credentials.token()))
     }
 
+    /// Whose jobs they are.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     /// The project that the jobs belong to.
     #[must_use]
     pub fn scope(&self) -> &Scope {

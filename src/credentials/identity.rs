@@ -1,52 +1,14 @@
 //! Credentials that the requests of one trainer or client share, their access token kept fresh.
 
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::sync::Arc;
 
-use tokio::sync::{Mutex, watch};
-use tokio::time::timeout;
+use tokio::sync::Mutex;
 
 use super::Credentials;
 use super::refresh::{expired, fresh};
 use super::token::{self, Exchange};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-
-/// How long a process is kept alive for a renewal that nobody waits for.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How many renewals are under way in this process.
-static IN_FLIGHT: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
-
-/// A renewal under way.
-struct InFlight;
-
-impl InFlight {
-    fn begin() -> Self {
-        IN_FLIGHT.send_modify(|count| *count += 1);
-        Self
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        IN_FLIGHT.send_modify(|count| *count -= 1);
-    }
-}
-
-/// Whether a renewal is under way in this process.
-#[must_use]
-pub fn renewing() -> bool {
-    *IN_FLIGHT.borrow() > 0
-}
-
-/// Resolves when none is, or after a while: an identity provider that says nothing for so long has
-/// rotated nothing.
-pub async fn renewals_settled() {
-    let mut in_flight = IN_FLIGHT.subscribe();
-    let settled = in_flight.wait_for(|count| *count == 0);
-    let _ = timeout(PATIENCE, settled).await;
-}
 
 /// An identity. Cheap to clone.
 #[derive(Clone)]
@@ -57,6 +19,17 @@ impl Identity {
     #[must_use]
     pub fn new(credentials: Credentials) -> Self {
         Self(Arc::new(Mutex::new(credentials)))
+    }
+
+    /// Whether a renewal is under way.
+    #[must_use]
+    pub fn is_renewing(&self) -> bool {
+        self.0.try_lock().is_err()
+    }
+
+    /// Resolves when none is.
+    pub async fn settled(&self) {
+        drop(self.0.lock().await);
     }
 
     /// The credentials, with an access token that has not expired.
@@ -80,9 +53,7 @@ impl Identity {
             return Ok(held.clone());
         }
         let env = env.clone();
-        let in_flight = InFlight::begin();
         let renewal = tokio::spawn(async move {
-            let _in_flight = in_flight;
             *held = fresh(&env, &held, &exchange).await?;
             Ok(held.clone())
         });

@@ -69,12 +69,16 @@ fn same_login(found: &Credentials, held: &Credentials) -> bool {
             auth0_domain: found_domain,
             client_id: found_client,
             login_id: found_id,
+            audience: found_audience,
+            arkor_cloud_api_url: found_url,
             ..
         },
         Credentials::OAuth {
             auth0_domain: held_domain,
             client_id: held_client,
             login_id: held_id,
+            audience: held_audience,
+            arkor_cloud_api_url: held_url,
             ..
         },
     ) = (found, held)
@@ -86,6 +90,11 @@ fn same_login(found: &Credentials, held: &Credentials) -> bool {
     }
     if found_id.is_some() && found_id == held_id {
         return true;
+    }
+    // A token of another deployment must not get to this one.
+    let other_url = found_url.is_some() && held_url.is_some() && found_url != held_url;
+    if other_url || found_audience != held_audience {
+        return false;
     }
     match (subject(found), subject(held)) {
         // Also after a new login of the same user.
@@ -217,6 +226,25 @@ mod tests {
             assert_eq!(same_login(&first, &second), expected, "{a:?} {b:?}");
             assert_eq!(same_login(&second, &first), expected, "{b:?} {a:?}");
         }
+        let mut staging = login("d", Some("2"), Some("a"));
+        let production = login("d", Some("1"), Some("a"));
+        if let Credentials::OAuth { audience, .. } = &mut staging {
+            *audience = Some("https://staging".to_owned());
+        }
+        assert!(!same_login(&staging, &production));
+        let at = |url: &str| {
+            let mut login = login("d", None, Some("a"));
+            if let Credentials::OAuth {
+                arkor_cloud_api_url,
+                ..
+            } = &mut login
+            {
+                *arkor_cloud_api_url = Some(url.to_owned());
+            }
+            login
+        };
+        assert!(!same_login(&at("https://a"), &at("https://b")));
+        assert!(same_login(&at("https://a"), &login("d", None, Some("a"))));
         let anonymous = Credentials::local("t");
         assert!(!same_login(&anonymous, &anonymous));
     }

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::api::calls::component;
 use crate::api::http::{client, network_error};
@@ -23,26 +24,17 @@ pub struct Tokens {
     pub access_token: String,
     /// What gets the next one.
     pub refresh_token: Option<String>,
-    expires_in: Option<Seconds>,
-}
-
-/// A number, which some identity providers write as a string.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Seconds {
-    Number(f64),
-    Text(String),
+    /// A number, which some identity providers write as a string.
+    expires_in: Option<Box<RawValue>>,
 }
 
 impl Tokens {
     /// When the access token expires, in seconds since the epoch.
     pub fn expires_at(&self) -> f64 {
-        let lifetime = match &self.expires_in {
-            Some(Seconds::Number(seconds)) => Some(*seconds),
-            Some(Seconds::Text(text)) => text.trim().parse().ok(),
-            None => None,
-        };
-        let lifetime = lifetime.filter(|seconds: &f64| seconds.is_finite());
+        let text = self.expires_in.as_ref().map(|json| json.get());
+        let lifetime = text
+            .and_then(|json| json.trim_matches(['"', ' ']).parse().ok())
+            .filter(|seconds: &f64| seconds.is_finite());
         now() + lifetime.unwrap_or(DEFAULT_LIFETIME)
     }
 }

@@ -110,6 +110,22 @@ impl NativeClient {
         })
     }
 
+    /// Whether the login is being renewed.
+    #[napi(getter, catch_unwind)]
+    pub fn is_renewing(&self) -> bool {
+        self.identity.is_renewing()
+    }
+
+    /// Resolves when it is not; until then it keeps the process alive.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn renewal_settled<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
+        let identity = self.identity.clone();
+        promise(env, async move {
+            identity.settled().await;
+            Ok(())
+        })
+    }
+
     /// The same request for a `fetch` of the user's. If the login has to be renewed first, `renew` is
     /// called with that request as JSON text, `{ url, headers, body }`, and is answered with
     /// `renewed` or `notRenewed`.
@@ -127,6 +143,11 @@ impl NativeClient {
         let base_url = self.base_url.clone();
         let identity = self.identity.clone();
         let (exchange, token) = (self.exchange(&renew)?, abort.token());
+        // A `fetch` may take addresses of its own kind, but a URL has to be one.
+        let is_url = base_url.starts_with("http://") || base_url.starts_with("https://");
+        if is_url && reqwest::Url::parse(&base_url).is_err() {
+            return Err(crossing(&api::http::invalid_url()));
+        }
         promise(env, async move {
             let environment: Environment = argument("environment", &environment)?;
             let credentials = tokio::select! {
@@ -135,10 +156,6 @@ impl NativeClient {
                 fresh = identity.fresh_by(&environment, exchange) => fresh?,
             };
             let url = format!("{base_url}{}", request.target()?);
-            // A `fetch` may take URLs of its own kind, but what looks like one has to be one.
-            if base_url.contains("://") && reqwest::Url::parse(&base_url).is_err() {
-                return Err(api::http::invalid_url());
-            }
             let headers = api::headers(&request, Some(credentials.token()))?;
             Ok(PreparedRequest {
                 url,

@@ -52,21 +52,6 @@ pub fn take_nodes_roots(pem: String) -> napi::Result<()> {
     tls::take_nodes_roots(&pem).map_err(|error| crossing(&error))
 }
 
-/// Whether a login is being renewed.
-#[napi(catch_unwind)]
-pub fn is_renewing() -> bool {
-    credentials::renewing()
-}
-
-/// Resolves when no login is being renewed, or after 10 s; until then it keeps the process alive.
-#[napi(catch_unwind, ts_return_type = "Promise<void>")]
-pub fn renewals_settled(env: &Env) -> napi::Result<Object<'_>> {
-    promise(env, async {
-        credentials::renewals_settled().await;
-        Ok(())
-    })
-}
-
 /// The stored credentials, or null; under `arkor start --local` the local identity.
 #[napi(catch_unwind, ts_return_type = "Promise<string | null>")]
 pub fn read_credentials(env: &Env, environment: String) -> napi::Result<Object<'_>> {

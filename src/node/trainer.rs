@@ -292,6 +292,24 @@ impl NativeTrainer {
         })
     }
 
+    /// Whether the login is being renewed.
+    #[napi(getter, catch_unwind)]
+    pub fn is_renewing(&self) -> bool {
+        self.state
+            .started()
+            .is_ok_and(|started| started.session.identity().is_renewing())
+    }
+
+    /// Resolves when it is not; until then it keeps the process alive.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn renewal_settled<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
+        let started = self.state.started().map_err(|error| crossing(&error))?;
+        promise(env, async move {
+            started.session.identity().settled().await;
+            Ok(())
+        })
+    }
+
     /// Asks the checkpoint of a step; `arguments` is JSON text (T31).
     #[napi(catch_unwind, ts_return_type = "Promise<NativeResponse>")]
     pub fn chat<'env>(
