@@ -221,6 +221,24 @@ it("T30: with a signal that is already aborted wait() submits nothing", async ()
   expect(backend.requests).toEqual([]);
 });
 
+it("T29: after an abort in a callback no further one is even looked up", async () => {
+  const backend = await Backend.start((stream) =>
+    // In one write, so that both are in one batch.
+    stream.write(
+      'id: 1\ndata: {"type":"training.log"}\n\nid: 2\ndata: {"type":"checkpoint.saved"}\n\n',
+    ),
+  );
+  const controller = new AbortController();
+  const callbacks = {
+    onLog: () => controller.abort(REASON),
+    get onCheckpoint(): undefined {
+      throw new Error("looked up after the abort");
+    },
+  };
+  const trainer = backend.trainer({ abortSignal: controller.signal, callbacks });
+  expect(await rejection(trainer.wait())).toBe(REASON);
+});
+
 it("T29: an abort while the callback is looked up starts none", async () => {
   const backend = await Backend.start((stream) => stream.log(1).completed());
   const controller = new AbortController();
