@@ -332,6 +332,29 @@ export interface CheckpointContext {
 }
 
 /**
+ * The text of a chat answer: what `infer` and {@link CloudApiClient.chat} resolve with, streamed or not. An
+ * answer without text (tool calls only) gives `""`.
+ *
+ * @throws {CloudApiError} the answer is an error, also one in the middle of a stream, or ends before it is
+ *   complete
+ *
+ * ```ts
+ * import { type CheckpointContext, completionText } from "arkor";
+ *
+ * export async function ask({ infer }: CheckpointContext): Promise<string> {
+ *   return completionText(await infer({ messages: [{ role: "user", content: "Where is my parcel?" }] }));
+ * }
+ * ```
+ */
+export declare function completionText(response: Response): Promise<string>;
+
+/**
+ * The text of a chat answer, piece by piece as it arrives. Leaving the loop early closes the connection. Errors
+ * as {@link completionText}'s; the pieces that came before one have been yielded.
+ */
+export declare function completionStream(response: Response): AsyncIterable<string>;
+
+/**
  * Makes a trainer. Nothing is sent before {@link Trainer.start} or {@link Trainer.wait}.
  *
  * @example

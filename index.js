@@ -3,6 +3,7 @@
 
 const { createArkor, isArkor } = require("./lib/arkor.js");
 const { CloudApiClient } = require("./lib/client.js");
+const { completionStream, completionText } = require("./lib/completion.js");
 const { CloudApiError } = require("./lib/errors.js");
 const {
   credentialsPath,
@@ -23,6 +24,8 @@ module.exports = {
   CloudApiClient,
   CloudApiError,
   SUPPORTED_MODELS,
+  completionStream,
+  completionText,
   createArkor,
   createTrainer,
   credentialsPath,

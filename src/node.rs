@@ -12,4 +12,5 @@ mod interrupts;
 mod probe;
 mod promise;
 mod response;
+mod sse;
 mod trainer;
