@@ -1,8 +1,12 @@
-//! Files that must never be half-written: temp file, then rename.
+//! Files that are never half-written: a temp file, then a rename. A path that is a link is
+//! followed, so that the link stays and its target changes.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Links to follow before a chain of them counts as a loop; as many as Linux follows.
+const MOST_LINKS: usize = 40;
 
 /// Who may read a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,19 +22,54 @@ pub enum Access {
 /// # Errors
 /// Those of the file system; the old file is untouched then.
 pub fn write_atomically(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    create_directory(directory, access)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temp = directory.join(format!(".{name}.{:016x}.tmp", fastrand::u64(..)));
-    let written = create(&temp, access).and_then(|mut file| {
-        file.write_all(content)?;
-        file.sync_all()
+    write_if(path, content, access, || true).map(drop)
+}
+
+/// Writes a file as a whole, unless `still` says that it must not be. It is asked when everything
+/// but the rename is done, so that next to nothing can happen in between. Returns what it said.
+///
+/// # Errors
+/// Those of the file system; the old file is untouched then.
+pub fn write_if(
+    path: &Path,
+    content: &[u8],
+    access: Access,
+    still: impl FnOnce() -> bool,
+) -> io::Result<bool> {
+    let (target, temp, mut file) = begin(path, access)?;
+    let written = file.write_all(content).and_then(|()| file.sync_all());
+    drop(file);
+    let result = written.and_then(|()| {
+        if still() {
+            std::fs::rename(&temp, target).map(|()| true)
+        } else {
+            Ok(false)
+        }
     });
-    let renamed = written.and_then(|()| std::fs::rename(&temp, path));
-    if renamed.is_err() {
+    if !matches!(result, Ok(true)) {
         let _ = std::fs::remove_file(&temp);
     }
-    renamed
+    result
+}
+
+/// Whether the file could be written, found out without touching it.
+///
+/// # Errors
+/// Those that [`write_atomically`] would have.
+pub fn check_writable(path: &Path, access: Access) -> io::Result<()> {
+    let (_, temp, _) = begin(path, access)?;
+    std::fs::remove_file(temp)
+}
+
+/// Deletes a file. Where the path is a link, its target goes: what the file held must be gone.
+///
+/// # Errors
+/// Those of the file system; that there is no file is none.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(target_of(path)?) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Reads a file; `None` if there is none.
@@ -45,12 +84,12 @@ pub fn read_if_present(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Takes the lock file of `path`, waiting for another process that has it. Dropping it lets go.
+/// Takes the lock file at `path`, waiting for another process that has it. Dropping it lets go.
 ///
 /// # Errors
 /// Those of the file system.
 pub fn lock(path: &Path, access: Access) -> io::Result<File> {
-    create_directory(path.parent().unwrap_or(Path::new(".")), access)?;
+    create_directory(parent(path), access)?;
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
     restrict(&mut options, access);
@@ -59,11 +98,56 @@ pub fn lock(path: &Path, access: Access) -> io::Result<File> {
     Ok(file)
 }
 
-fn create(path: &Path, access: Access) -> io::Result<File> {
+/// Locks a directory itself, which leaves no lock file in it and needs no right to write there.
+///
+/// # Errors
+/// Those of the file system; Windows and some network file systems can't.
+pub fn lock_directory(path: &Path, access: Access) -> io::Result<File> {
+    create_directory(path, access)?;
+    let directory = File::open(path)?;
+    directory.lock()?;
+    Ok(directory)
+}
+
+/// The file to replace, an empty temp file beside it, and that file's path.
+fn begin(path: &Path, access: Access) -> io::Result<(PathBuf, PathBuf, File)> {
+    create_directory(parent(path), access)?;
+    let target = target_of(path)?;
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let temp = parent(&target).join(format!(".{name}.{:016x}.tmp", fastrand::u64(..)));
     let mut options = OpenOptions::new();
     options.create_new(true).write(true);
     restrict(&mut options, access);
-    options.open(path)
+    let file = options.open(&temp)?;
+    Ok((target, temp, file))
+}
+
+/// The file that a path means, which need not exist: its links followed.
+fn target_of(path: &Path) -> io::Result<PathBuf> {
+    let mut target = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        match std::fs::read_link(&target) {
+            Ok(next) => target = parent(&target).join(next),
+            // No link, or nothing there yet.
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::NotFound) => {
+                return Ok(target);
+            }
+            // Windows has a code of its own for what is no link.
+            Err(_)
+                if target
+                    .symlink_metadata()
+                    .is_ok_and(|file| !file.is_symlink()) =>
+            {
+                return Ok(target);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("too many links lead from one to the next"))
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
 }
 
 #[cfg(unix)]
@@ -88,4 +172,48 @@ fn create_directory(path: &Path, access: Access) -> io::Result<()> {
     #[cfg(not(unix))]
     let _ = access;
     builder.create(path)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_chain_of_links_is_followed_also_to_a_file_that_is_not_there_yet() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::fs::create_dir(at("real")).unwrap();
+        symlink("second", at("first")).unwrap();
+        symlink("real/file", at("second")).unwrap();
+        for content in ["one", "two"] {
+            write_atomically(&at("first"), content.as_bytes(), Access::Owner).unwrap();
+            assert_eq!(std::fs::read_to_string(at("real/file")).unwrap(), content);
+        }
+        assert!(at("first").is_symlink() && at("second").is_symlink());
+        assert_eq!(std::fs::read_dir(at("real")).unwrap().count(), 1);
+        remove(&at("first")).unwrap();
+        assert!(!at("real/file").exists() && at("first").is_symlink());
+    }
+
+    #[test]
+    fn links_in_a_circle_are_an_error_and_no_endless_loop() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        symlink("b", at("a")).unwrap();
+        symlink("a", at("b")).unwrap();
+        assert!(write_atomically(&at("a"), b"x", Access::Owner).is_err());
+        assert!(at("a").is_symlink());
+    }
+
+    #[test]
+    fn what_is_no_longer_wanted_is_not_written_and_leaves_no_temp_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        assert!(!write_if(&path, b"x", Access::Owner, || false).unwrap());
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
 }
