@@ -123,7 +123,7 @@ describe("a home directory that can't be one", () => {
   });
 });
 
-it("a read-only ~/.arkor does not make an expired login useless", async () => {
+it("a lock that can't be had, as in a read-only ~/.arkor, does not make an expired login useless", async () => {
   const server = await Backend.start();
   server.on("POST /oauth/token", (_, response) =>
     json(response, 200, { access_token: "access-2", refresh_token: "refresh-2" }),
@@ -131,7 +131,7 @@ it("a read-only ~/.arkor does not make an expired login useless", async () => {
   const expired = { ...OAUTH, auth0Domain: server.url.replace("http://", ""), expiresAt: 1 };
   await writeCredentials(expired);
   const backend = await Backend.start();
-  // Not even root can make a file under a file, so the test needs no special user.
+  // Not even root can open a directory for writing, so the test needs no special user.
   mkdirSync(`${credentialsPath().replace(/\.json$/, ".lock")}`);
   const { stdout, stderr } = await runScript(
     `const client = new arkor.CloudApiClient(

@@ -227,3 +227,82 @@ fn expires_at(credentials: &Credentials) -> f64 {
         Credentials::OAuth { expires_at, .. } => *expires_at,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::credentials::token::Answer;
+
+    fn expired_login(refresh_token: &str) -> Credentials {
+        Credentials::OAuth {
+            access_token: "access-1".to_owned(),
+            refresh_token: refresh_token.to_owned(),
+            expires_at: 1.0,
+            auth0_domain: "login.made-up.test".to_owned(),
+            audience: None,
+            client_id: "c".to_owned(),
+            arkor_cloud_api_url: None,
+            login_id: None,
+        }
+    }
+
+    /// An identity provider that answers once `open` has a permit, and counts its requests.
+    fn provider(status: u16, text: &'static str) -> (Exchange, Arc<Semaphore>, Arc<AtomicUsize>) {
+        let (open, asked) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (opened, count) = (open.clone(), asked.clone());
+        let exchange: Exchange = Arc::new(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+            let opened = opened.clone();
+            async move {
+                let _permit = opened.acquire().await;
+                let text = text.to_owned();
+                Ok(Answer { status, text })
+            }
+            .boxed()
+        });
+        (exchange, open, asked)
+    }
+
+    #[tokio::test]
+    async fn all_who_wait_for_a_renewal_get_its_one_result_also_a_refusal() {
+        let env = Environment::default();
+        let (exchange, open, asked) = provider(403, "{}");
+        let held = expired_login("of-one-refusal");
+        let ask = || renewed(&env, &held, None, exchange.clone());
+        let release = async { open.add_permits(1) };
+        let (a, b, c, ()) = futures::join!(ask(), ask(), ask(), release);
+        for result in [a, b, c] {
+            let error = result.err().unwrap();
+            assert!(error.is_refused_login(), "{error:?}");
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        // It is not kept: the identity provider may have been wrong.
+        assert!(ask().await.is_err());
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn a_refresh_token_that_is_used_up_leads_to_what_it_became() {
+        let env = Environment::default();
+        let rotated = r#"{"access_token":"access-2","refresh_token":"rotated"}"#;
+        let (exchange, open, asked) = provider(200, rotated);
+        open.add_permits(1);
+        let held = expired_login("used-up");
+        for _ in 0..2 {
+            let credentials = renewed(&env, &held, None, exchange.clone()).await.unwrap();
+            assert_eq!(credentials.token(), "access-2");
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        // The backend has refused it: another one is needed, whatever its age.
+        let refused = renewed(&env, &held, Some("access-2"), exchange.clone()).await;
+        assert_eq!(refused.unwrap().token(), "access-2");
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+    }
+}
