@@ -5,12 +5,15 @@ import { Backend, CREDENTIALS, JOB } from "./support/backend.ts";
 import { ROOT } from "./support/process.ts";
 
 /** Runs a script that may open at most 64 files. */
-function runWithFewDescriptors(code: string): Promise<{ code: number | null; output: string }> {
+function runWithFewDescriptors(
+  code: string,
+  { isLoaded = true } = {},
+): Promise<{ code: number | null; output: string }> {
   const source = `
     const fs = require("node:fs");
     const arkor = require(${JSON.stringify(ROOT)});
-    // The addon itself is loaded by now.
-    arkor.defaultArkorCloudApiUrl();
+    // This loads the addon.
+    if (${isLoaded}) arkor.defaultArkorCloudApiUrl();
     const held = [];
     const exhaust = () => { try { for (;;) held.push(fs.openSync("/dev/null")); } catch {} };
     const release = () => { for (const file of held.splice(0)) fs.closeSync(file); };
@@ -62,4 +65,18 @@ it("EMFILE at a later connection is told by its code", async () => {
     release();
     console.log((await ${client(other.url)}.${call}).job.id);`);
   expect(finished).toEqual({ code: 0, output: `TypeError fetch failed EMFILE\n${JOB.id}\n` });
+});
+
+it("EMFILE when the engine is loaded is no broken installation, and the next call works", async () => {
+  const finished = await runWithFewDescriptors(
+    `exhaust();
+    await arkor.readState("/").catch(show);
+    release();
+    console.log(await arkor.readState("/"));`,
+    { isLoaded: false },
+  );
+  expect(finished.output).toMatch(
+    /^Error arkor's native engine can't be loaded: too many files are open\..* EMFILE\nnull\n$/,
+  );
+  expect(finished.code).toBe(0);
 });

@@ -198,7 +198,7 @@ describe("with only one of ARKOR_CLOUD_API_URL and ARKOR_LOCAL_TOKEN", () => {
   it("a login without a deployment is the default one's", async () => {
     const backend = await Backend.start();
     await writeCredentials(OAUTH);
-    vi.stubEnv("ARKOR_CLOUD_API_URL", `${backend.url}/`);
+    vi.stubEnv("ARKOR_CLOUD_API_URL", ` HTTP${backend.url.slice(4)}/`);
     const error = await rejection(
       backend.trainer({}, { credentials: undefined, baseUrl: undefined }).start(),
     );
@@ -217,9 +217,12 @@ describe("with only one of ARKOR_CLOUD_API_URL and ARKOR_LOCAL_TOKEN", () => {
     }
   });
 
-  it("a login goes to the deployment that issued it, also over http", async () => {
+  it.each([
+    ["the deployment that issued it", (backend: Backend) => `${backend.url}/`],
+    ["another one where both have no TLS", () => "http://127.0.0.1:1"],
+  ])("a login without TLS goes to %s", async (_, issuedAt) => {
     const backend = await Backend.start();
-    await writeCredentials({ ...CREDENTIALS, arkorCloudApiUrl: `${backend.url}/` });
+    await writeCredentials({ ...CREDENTIALS, arkorCloudApiUrl: issuedAt(backend) });
     vi.stubEnv("ARKOR_CLOUD_API_URL", backend.url);
     await backend.trainer({}, { credentials: undefined, baseUrl: undefined }).start();
     expect(backend.to("POST /v1/jobs")[0].headers.authorization).toBe("Bearer the-token");

@@ -151,7 +151,13 @@ it("a login of a mode that is not known is kept, and what would replace it is re
     expect(error.message).toMatch(refused);
     expect(error.message).not.toContain("a-secret");
   }
-  for (const command of [["login"], ["login", "--anonymous"], ["whoami"], ["jobs"]]) {
+  for (const command of [
+    ["login"],
+    ["login", "--anonymous"],
+    ["login", "--oauth"],
+    ["whoami"],
+    ["jobs"],
+  ]) {
     const { code, stderr } = await arkor(command, project.at(backend)).exit;
     expect({ command, code, stderr }).toMatchObject({
       code: 1,

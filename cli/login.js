@@ -1,6 +1,6 @@
 // `arkor login`: an anonymous identity, or an account by OAuth.
 
-const { signIn } = require("../lib/account.js");
+const { checkLogin, signIn } = require("../lib/account.js");
 const {
   credentialsPath,
   defaultArkorCloudApiUrl,
@@ -33,6 +33,7 @@ async function login(options) {
     );
   }
   if (oauth && process.env.CI) throw new CliError(NO_BROWSER_IN_CI);
+  await checkLogin();
   const stored = await readCredentials();
   if (oauth || (!anonymous && canAsk() && (await ask()) === "oauth")) {
     if (stored?.mode === "anon" && !(await mayReplace(stored.orgSlug))) {

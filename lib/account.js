@@ -101,6 +101,11 @@ class Login {
   }
 }
 
+/** Rejects when a login could not be stored, because of what is there. */
+async function checkLogin() {
+  await native(async () => binding.checkLogin(environment()));
+}
+
 /**
  * Stores an identity that the user asked for.
  * @param {import("..").Credentials} credentials
@@ -123,4 +128,4 @@ function environment() {
   return JSON.stringify(readEnvironment());
 }
 
-module.exports = { Login, cancelJob, listJobs, signIn, signOut, whoami };
+module.exports = { Login, cancelJob, checkLogin, listJobs, signIn, signOut, whoami };

@@ -190,9 +190,15 @@ class CloudApiClient {
     if (!prepared) throw new Error("unreachable: only a refused token may have no successor");
     const response = await withinOrigin(fetch, prepared.url, initOf(prepared, signal));
     if (response.status !== 401 || prepared.isRenewed) return response;
-    const again = await ask(prepared.token);
+    /** @type {typeof prepared | null} */
+    let again = prepared;
+    try {
+      again = await ask(prepared.token);
+    } finally {
+      // Also when the renewal is refused: nobody reads this body then.
+      if (again) await response.body?.cancel?.();
+    }
     if (!again) return response;
-    await response.body?.cancel?.();
     return withinOrigin(fetch, again.url, initOf(again, signal));
   }
 

@@ -173,6 +173,14 @@ pub fn read(home: &Path) -> Result<Stored> {
     Ok(Stored::of(content(&path(home))?.as_deref()))
 }
 
+/// Checks, before anything is asked of anybody, that a login could be stored.
+///
+/// # Errors
+/// That the file can't be read, or holds a login that this version does not know.
+pub fn check_replaceable(home: &Path) -> Result<()> {
+    read(home)?.refuse_unknown(home)
+}
+
 fn content(path: &Path) -> Result<Option<Vec<u8>>> {
     files::read_if_present(path)
         .map_err(|error| Error::file("Can't read the credentials at", path, &error))
@@ -211,31 +219,30 @@ pub fn local_identity(env: &Environment) -> Result<Option<Credentials>> {
     }
 }
 
-/// Checks that stored credentials may be sent where `ARKOR_CLOUD_API_URL` points: over plain HTTP
-/// only to the deployment that issued them. Whoever listens on a port of this machine would get the
-/// cloud's token else.
+/// Checks that stored credentials may be sent where `ARKOR_CLOUD_API_URL` points: a login of a
+/// deployment with TLS never goes over plain HTTP. That is how a local backend is reached, and
+/// whoever listens there instead would get the cloud's token.
 ///
 /// # Errors
 /// That they must not, naming both variables.
 pub fn check_destination(env: &Environment, credentials: &Credentials) -> Result<()> {
-    if env.local_token.is_some() {
-        return Ok(());
-    }
-    let origin = |url: &str| Some(reqwest::Url::parse(url).ok()?.origin());
-    let Some(url) = env.cloud_api_url.as_deref() else {
+    let Some(url) = &env.cloud_api_url else {
         return Ok(());
     };
     let own = credentials.cloud_api_url().unwrap_or(DEFAULT_BASE_URL);
-    let is_plain = url
-        .get(..7)
-        .is_some_and(|start| start.eq_ignore_ascii_case("http://"));
-    if !is_plain || origin(url) == origin(own) {
+    if env.local_token.is_some() || !has_scheme(url, "http://") || !has_scheme(own, "https://") {
         return Ok(());
     }
     Err(Error::plain(
         "ARKOR_CLOUD_API_URL is set to an http:// address but ARKOR_LOCAL_TOKEN is not set: the \
          stored login of another deployment would be sent there, unencrypted. For a local backend \
          set both, as `arkor local` prints them; else unset ARKOR_CLOUD_API_URL, or sign in at that \
-         address with `arkor login`.",
+         address with `arkor login --oauth`.",
     ))
+}
+
+fn has_scheme(url: &str, scheme: &str) -> bool {
+    // As a URL's parser does, which drops what is around it, too.
+    let start = url.trim_start().get(..scheme.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
 }

@@ -79,6 +79,15 @@ async fn open(environment: &str, directory: String) -> Result<Session> {
     .await
 }
 
+/// Rejects when a login could not be stored, because of what is there.
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
+pub fn check_login(env: &Env, environment: String) -> napi::Result<Object<'_>> {
+    promise(env, async move {
+        let environment: Environment = argument("environment", &environment)?;
+        credentials::check_replaceable(environment.home()?)
+    })
+}
+
 /// How to log in at a deployment.
 #[napi(catch_unwind, ts_return_type = "Promise<string>")]
 pub fn login_provider(
