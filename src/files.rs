@@ -22,34 +22,77 @@ pub enum Access {
 /// # Errors
 /// Those of the file system; the old file is untouched then.
 pub fn write_atomically(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
-    write_if(path, content, access, || true).map(drop)
+    let put = |temp: &Path, target: &Path| std::fs::rename(temp, target).map(|()| true);
+    write(path, content, access, put).map(drop)
 }
 
-/// Writes a file as a whole, unless `still` says that it must not be. It is asked when everything
-/// but the rename is done, so that next to nothing can happen in between. Returns what it said.
+/// Writes a file as a whole if it still has the content that was `seen`; `None` is no file. Returns
+/// whether it had. It is looked at last of all, so that next to nothing can come in between.
 ///
 /// # Errors
 /// Those of the file system; the old file is untouched then.
-pub fn write_if(
+pub fn write_if_unchanged(
     path: &Path,
     content: &[u8],
     access: Access,
-    still: impl FnOnce() -> bool,
+    seen: Option<&[u8]>,
+) -> io::Result<bool> {
+    write(path, content, access, |temp, target| {
+        if read_if_present(target)?.as_deref() != seen {
+            return Ok(false);
+        }
+        if let Some(done) = put_in_place_of(temp, target, seen) {
+            return done;
+        }
+        std::fs::rename(temp, target).map(|()| true)
+    })
+}
+
+/// Writes the temp file and has it put at its place; what `put` leaves of it is deleted.
+fn write(
+    path: &Path,
+    content: &[u8],
+    access: Access,
+    put: impl FnOnce(&Path, &Path) -> io::Result<bool>,
 ) -> io::Result<bool> {
     let (target, temp, mut file) = begin(path, access)?;
     let written = file.write_all(content).and_then(|()| file.sync_all());
     drop(file);
-    let result = written.and_then(|()| {
-        if still() {
-            std::fs::rename(&temp, target).map(|()| true)
-        } else {
-            Ok(false)
-        }
-    });
-    if !matches!(result, Ok(true)) {
-        let _ = std::fs::remove_file(&temp);
-    }
+    let result = written.and_then(|()| put(&temp, &target));
+    let _ = std::fs::remove_file(&temp);
     result
+}
+
+/// Puts a file where `seen` is, or where nothing is, in one step of the system's: a plain rename
+/// would bring back a file that was deleted since it was looked at. `None` where that can't be done.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn put_in_place_of(temp: &Path, target: &Path, seen: Option<&[u8]>) -> Option<io::Result<bool>> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+
+    let flag = match seen {
+        None => RenameFlags::NOREPLACE,
+        Some(_) => RenameFlags::EXCHANGE,
+    };
+    match renameat_with(CWD, temp, CWD, target, flag) {
+        Ok(()) => {}
+        Err(Errno::NOENT | Errno::EXIST) => return Some(Ok(false)),
+        // Not every file system can do it.
+        Err(_) => return None,
+    }
+    let Some(seen) = seen else {
+        return Some(Ok(true));
+    };
+    // The temp file is now what was replaced. If somebody wrote in between, theirs goes back.
+    match std::fs::read(temp) {
+        Ok(replaced) if replaced != seen => Some(std::fs::rename(temp, target).map(|()| false)),
+        _ => Some(Ok(true)),
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn put_in_place_of(_: &Path, _: &Path, _: Option<&[u8]>) -> Option<io::Result<bool>> {
+    None
 }
 
 /// Whether the file could be written, found out without touching it.
@@ -210,10 +253,40 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_longer_wanted_is_not_written_and_leaves_no_temp_file() {
+    fn a_file_that_has_changed_since_it_was_seen_is_kept_and_no_temp_file_is_left() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
-        assert!(!write_if(&path, b"x", Access::Owner, || false).unwrap());
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+        let write = |seen| write_if_unchanged(&path, b"new", Access::Owner, seen).unwrap();
+        let content = || read_if_present(&path).unwrap();
+        assert!(!write(Some(b"deleted since")));
+        assert_eq!(content(), None);
+        assert!(write(None));
+        assert_eq!(content().as_deref(), Some(&b"new"[..]));
+        std::fs::write(&path, "of another").unwrap();
+        assert!(!write(None) && !write(Some(b"new")));
+        assert_eq!(content().as_deref(), Some(&b"of another"[..]));
+        assert!(write(Some(b"of another")));
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    /// The moment between the look and the rename, which no test of the whole can hit.
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    #[test]
+    fn a_file_that_is_deleted_or_written_after_the_last_look_is_not_brought_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let put = |seen| {
+            std::fs::write(at("temp"), "new").unwrap();
+            put_in_place_of(&at("temp"), &at("file"), seen)
+        };
+        let Some(done) = put(Some(b"seen")) else {
+            return; // This file system has no such call.
+        };
+        assert!(!done.unwrap() && !at("file").exists());
+        std::fs::write(at("file"), "of another").unwrap();
+        assert!(!put(Some(b"seen")).unwrap().unwrap() && !put(None).unwrap().unwrap());
+        assert_eq!(std::fs::read_to_string(at("file")).unwrap(), "of another");
+        assert!(put(Some(b"of another")).unwrap().unwrap());
+        assert_eq!(std::fs::read_to_string(at("file")).unwrap(), "new");
     }
 }

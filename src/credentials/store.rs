@@ -34,22 +34,23 @@ pub async fn change(
     let path = path(home);
     loop {
         let seen = super::content(&path)?;
-        let is_same = || files::read_if_present(&path).is_ok_and(|now| now == seen);
         let done = match decide(Stored::of(seen.as_deref()))? {
             Change::Keep => return Ok(()),
             Change::Write(credentials) => {
                 let text = serde_json::to_string_pretty(&credentials).map_err(|error| {
                     Error::plain(format!("Can't write the credentials: {error}"))
                 })?;
-                files::write_if(
-                    &path,
-                    format!("{text}\n").as_bytes(),
-                    Access::Owner,
-                    is_same,
-                )
-                .map_err(|error| Error::file("Can't write the credentials to", &path, &error))?
+                let text = format!("{text}\n");
+                files::write_if_unchanged(&path, text.as_bytes(), Access::Owner, seen.as_deref())
+                    .map_err(|error| Error::file("Can't write the credentials to", &path, &error))?
             }
-            Change::Remove => is_same() && delete(&path).map(|()| true)?,
+            Change::Remove => {
+                let is_same = super::content(&path)? == seen;
+                if is_same {
+                    delete(&path)?;
+                }
+                is_same
+            }
         };
         if done {
             return Ok(());
