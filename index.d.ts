@@ -155,6 +155,11 @@ export interface TrainerContext {
   baseUrl?: string;
   /** Who submits. Default: the stored credentials, else a new anonymous identity. */
   credentials?: Credentials;
+  /**
+   * Told when the login given as `credentials` has been renewed: keep what it gets, since the refresh
+   * token that was given may be used up. What it throws or returns changes nothing.
+   */
+  onCredentials?: (credentials: OAuthCredentials) => void;
   /** The project's directory, which holds `.arkor/`. Default: the working directory at the time. */
   cwd?: string;
   /**
@@ -527,11 +532,12 @@ export interface AnonymousCredentials {
 /** An account, by OAuth. */
 export interface OAuthCredentials {
   mode: "oauth";
-  /** The bearer token. Refreshed before a request when it has expired. */
+  /** The bearer token. Renewed before a request when it has expired, and once when it is refused. */
   accessToken: string;
   refreshToken: string;
   /** When `accessToken` expires, in seconds since the epoch. */
   expiresAt: number;
+  /** The identity provider: a host, or `host:port`. */
   auth0Domain: string;
   audience: string | null;
   clientId: string;
@@ -543,24 +549,35 @@ export interface OAuthCredentials {
 /** Who the user is. */
 export type Credentials = AnonymousCredentials | OAuthCredentials;
 
-/** Where the credentials are: `~/.arkor/credentials.json`, of `os.homedir()` at the time. */
+/**
+ * Where the credentials are: `~/.arkor/credentials.json`, of `os.homedir()` at the time.
+ * @throws {Error} there is no home directory, or not an absolute one
+ */
 export declare function credentialsPath(): string;
 
 /**
  * The stored credentials, or `null` when there are none (or nothing that could be some).
  * @throws {Error} the file is there but can't be read
+ * @throws {Error} `ARKOR_LOCAL_TOKEN` is set, but not `ARKOR_CLOUD_API_URL`
  */
 export declare function readCredentials(): Promise<Credentials | null>;
 
 /**
- * Stores credentials: as a whole, in a file of mode 0600.
+ * Stores credentials: as a whole, in a file of mode 0600. Where the file is a link, its target is
+ * written.
  * @throws {Error} the file can't be written
+ * @throws {Error} it holds a login of a `mode` that this version does not know
  */
 export declare function writeCredentials(credentials: Credentials): Promise<void>;
 
 /**
- * The stored credentials, else a new anonymous identity, which is stored.
- * @throws {Error} `AnonymousTokenRejectedError` (by `name`, with `status`): the backend refused
+ * The stored credentials, else a new anonymous identity, which is stored. A login that is finished
+ * while the backend is asked is kept, and is the result.
+ * @throws {AnonymousTokenRejectedError} the backend refused
+ * @throws {Error} the file can't be read or written, or holds a login of a `mode` that this version
+ *   does not know
+ * @throws {Error} only one of `ARKOR_CLOUD_API_URL` and `ARKOR_LOCAL_TOKEN` is set, and a token would
+ *   go where it does not belong
  */
 export declare function ensureCredentials(): Promise<Credentials>;
 
@@ -575,7 +592,7 @@ export interface AnonymousToken {
 
 /**
  * Asks a backend for an anonymous identity; nothing is stored.
- * @throws {Error} `AnonymousTokenRejectedError` (by `name`, with `status`): the backend refused
+ * @throws {AnonymousTokenRejectedError} the backend refused
  */
 export declare function requestAnonymousToken(
   baseUrl: string,
@@ -584,6 +601,20 @@ export declare function requestAnonymousToken(
 
 /** The backend's URL: `ARKOR_CLOUD_API_URL`, else the credentials', else `https://api.arkor.ai`. */
 export declare function defaultArkorCloudApiUrl(credentials?: Credentials | null): string;
+
+/** The backend refused to issue an anonymous identity. */
+export declare class AnonymousTokenRejectedError extends Error {
+  constructor(status: number, message: string);
+  name: "AnonymousTokenRejectedError";
+  /** The HTTP status. */
+  status: number;
+}
+
+/** `.arkor/state.json` belongs to another organisation than the anonymous identity. */
+export declare class ProjectStateMismatchError extends Error {
+  constructor(message: string);
+  name: "ProjectStateMismatchError";
+}
 
 /** Which project a directory's jobs belong to. */
 export interface ArkorProjectState {
@@ -599,7 +630,7 @@ export declare function statePath(cwd?: string): string;
 export declare function readState(cwd?: string): Promise<ArkorProjectState | null>;
 
 /**
- * Stores a project's state, as a whole.
+ * Stores a project's state, as a whole. Where the file is a link, its target is written.
  * @throws {Error} the file can't be written
  */
 export declare function writeState(state: ArkorProjectState, cwd?: string): Promise<void>;
@@ -612,6 +643,11 @@ export interface CloudApiClientOptions {
   baseUrl: string;
   /** Whose requests these are. */
   credentials: Credentials;
+  /**
+   * Told when the login given as `credentials` has been renewed: keep what it gets, since the refresh
+   * token that was given may be used up. What it throws or returns changes nothing.
+   */
+  onCredentials?: (credentials: OAuthCredentials) => void;
   /**
    * All traffic of the client goes through this, as `fetch(url, init)` with `redirect: "manual"`: redirects
    * are followed within the backend's origin only (T36). So does the renewal of an expired login, which

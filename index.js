@@ -4,7 +4,11 @@
 const { createArkor, isArkor } = require("./lib/arkor.js");
 const { CloudApiClient } = require("./lib/client.js");
 const { completionStream, completionText } = require("./lib/completion.js");
-const { CloudApiError } = require("./lib/errors.js");
+const {
+  AnonymousTokenRejectedError,
+  CloudApiError,
+  ProjectStateMismatchError,
+} = require("./lib/errors.js");
 const {
   credentialsPath,
   defaultArkorCloudApiUrl,
@@ -21,8 +25,10 @@ const { runTrainer } = require("./lib/run.js");
 const { createTrainer } = require("./lib/trainer.js");
 
 module.exports = {
+  AnonymousTokenRejectedError,
   CloudApiClient,
   CloudApiError,
+  ProjectStateMismatchError,
   SUPPORTED_MODELS,
   completionStream,
   completionText,

@@ -4,7 +4,8 @@
 
 const { binding } = require("./addon.js");
 const { readEnvironment } = require("./environment.js");
-const { native, nativeSync, tell } = require("./errors.js");
+const { keepFetchFailure, native, nativeSync, tell } = require("./errors.js");
+const { listenerFor } = require("./identity.js");
 const { request } = require("./response.js");
 const { keepRenewal, unlessAborted } = require("./signal.js");
 
@@ -16,12 +17,13 @@ class CloudApiClient {
   #onDeprecation;
 
   /** @param {import("..").CloudApiClientOptions} options */
-  constructor({ baseUrl, credentials, fetch, onDeprecation }) {
+  constructor({ baseUrl, credentials, fetch, onDeprecation, onCredentials }) {
     if (typeof baseUrl !== "string") {
       throw new TypeError("CloudApiClient: `baseUrl` must be a string");
     }
     const identity = JSON.stringify(credentials ?? null);
-    this.#native = nativeSync(() => new binding.NativeClient(baseUrl, identity));
+    const told = listenerFor(onCredentials);
+    this.#native = nativeSync(() => new binding.NativeClient(baseUrl, identity, told));
     this.#fetch = fetch;
     this.#onDeprecation = onDeprecation;
   }
@@ -182,46 +184,61 @@ class CloudApiClient {
    * @param {AbortSignal | undefined} signal
    */
   async #viaFetch(fetch, surroundings, name, text, signal) {
-    const prepared = await this.#prepare(fetch, surroundings, name, text, signal);
-    const { url, method, headers, body } = prepared;
-    /** @type {Record<string, string>} */
-    const fields = {};
-    for (let at = 0; at < headers.length; at += 2) {
-      fields[headers[at]] = headers[at + 1];
+    const ask = (/** @type {string | undefined} */ refused) =>
+      this.#prepare(fetch, surroundings, name, text, signal, refused);
+    const prepared = await ask(undefined);
+    if (!prepared) throw new Error("unreachable: only a refused token may have no successor");
+    const response = await withinOrigin(fetch, prepared.url, initOf(prepared, signal));
+    if (response.status !== 401 || prepared.isRenewed) return response;
+    /** @type {typeof prepared | null} */
+    let again = prepared;
+    try {
+      again = await ask(prepared.token);
+    } finally {
+      // Also when the renewal is refused: nobody reads this body then.
+      if (again) await response.body?.cancel?.();
     }
-    const init = { method, headers: fields, body: body ?? undefined, signal };
-    return withinOrigin(fetch, url, init);
+    if (!again) return response;
+    return withinOrigin(fetch, again.url, initOf(again, signal));
   }
 
   /**
-   * The request to make; a login that has expired is renewed first, by the same `fetch`.
+   * The request to make; a login that has expired, or was refused, is renewed first, by the same
+   * `fetch`.
    * @param {typeof globalThis.fetch} fetch
    * @param {string} surroundings
    * @param {string} name
    * @param {string} text
    * @param {AbortSignal | undefined} signal
+   * @param {string} [refused] the token that was answered with 401
+   * @returns null when nothing can be tried in its place
    */
-  async #prepare(fetch, surroundings, name, text, signal) {
+  async #prepare(fetch, surroundings, name, text, signal, refused) {
     if (signal?.aborted) throw signal.reason;
     const abort = new binding.NativeAbort();
-    /** @type {{ error: unknown } | undefined} what `fetch` rejected with */
-    let failed;
     const renew = async (/** @type {string} */ crossing) => {
-      const { id, url, headers, body } = JSON.parse(crossing);
+      const { id, url, headers, body, limitMs } = JSON.parse(crossing);
       try {
-        // Later than the engine waits for it, an answer would be lost.
-        const limit = AbortSignal.timeout(RENEWAL_TIME_MS);
+        // The engine waits for longer, so that an answer that just makes it is not lost.
+        const limit = AbortSignal.timeout(limitMs);
         const init = { method: "POST", headers, body, signal: limit };
         const response = await fetch(url, { ...init, redirect: "manual" });
         this.#native.renewed(id, response.status, await response.text());
       } catch (error) {
-        failed = { error };
+        keepFetchFailure(id, error);
         this.#native.notRenewed(id);
       }
     };
     try {
       const preparing = native(async () =>
-        this.#native.prepare(surroundings, name, text, abort, (crossing) => void renew(crossing)),
+        this.#native.prepare(
+          surroundings,
+          name,
+          text,
+          abort,
+          (crossing) => void renew(crossing),
+          refused,
+        ),
       );
       return await unlessAborted(preparing, signal);
     } catch (error) {
@@ -229,7 +246,7 @@ class CloudApiClient {
         keepRenewal(this.#native);
         abort.abort();
       }
-      throw failed && !signal?.aborted ? failed.error : error;
+      throw error;
     }
   }
 
@@ -247,8 +264,19 @@ class CloudApiClient {
   }
 }
 
-/** A renewal by a given `fetch` may take so long, as one by the engine may. */
-const RENEWAL_TIME_MS = 60_000;
+/**
+ * @param {import("../binding.js").PreparedRequest} prepared
+ * @param {AbortSignal | undefined} signal
+ * @returns {RequestInit}
+ */
+function initOf({ method, headers, body }, signal) {
+  /** @type {Record<string, string>} */
+  const fields = {};
+  for (let at = 0; at < headers.length; at += 2) {
+    fields[headers[at]] = headers[at + 1];
+  }
+  return { method, headers: fields, body: body ?? undefined, signal };
+}
 
 /** As many redirects as `fetch` follows. */
 const MOST_REDIRECTS = 20;

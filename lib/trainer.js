@@ -7,6 +7,7 @@ const { binding } = require("./addon.js");
 const { Dispatcher } = require("./dispatch.js");
 const { readEnvironment } = require("./environment.js");
 const { native } = require("./errors.js");
+const { listenerFor } = require("./identity.js");
 const { request } = require("./response.js");
 const { keepRenewal, listen, unlessAborted } = require("./signal.js");
 
@@ -119,7 +120,8 @@ class Trainer {
       input: configText(this.#input, this.#dryRun),
       ...this.#identity(),
     });
-    return this.#take(await native(async () => this.#native.start(submission)));
+    const told = listenerFor(this.#context.onCredentials);
+    return this.#take(await native(async () => this.#native.start(submission, told)));
   }
 
   /**
@@ -128,7 +130,8 @@ class Trainer {
    */
   async #attach(id) {
     const attachment = JSON.stringify({ id, ...this.#identity() });
-    return this.#take(await native(async () => this.#native.attach(attachment)));
+    const told = listenerFor(this.#context.onCredentials);
+    return this.#take(await native(async () => this.#native.attach(attachment, told)));
   }
 
   #identity() {

@@ -12,9 +12,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream::BoxStream};
+use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
 use tokio::time::timeout;
 
+use crate::credentials::Access;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::json::without_bom;
@@ -43,30 +45,30 @@ pub const CLIENT_HEADER: &str = concat!("arkor/", env!("CARGO_PKG_VERSION"));
 pub struct Api {
     http: reqwest::Client,
     base_url: String,
-    token: Option<String>,
+    access: Option<Access>,
     package_manager: Option<String>,
 }
 
 impl Api {
     /// A client for this backend; all that share the network's settings share one connection
-    /// pool (T35). Without a token only the auth calls can be made.
+    /// pool (T35). Without access only the auth calls can be made.
     ///
     /// # Errors
     /// When `NODE_EXTRA_CA_CERTS` or a proxy setting can't be used.
-    pub fn new(env: &Environment, base_url: &str, token: Option<String>) -> Result<Self> {
+    pub fn new(env: &Environment, base_url: &str, access: Option<Access>) -> Result<Self> {
         Ok(Self {
             http: http::client(&env.network)?,
             base_url: calls::root(base_url),
-            token,
+            access,
             package_manager: env.package_manager.clone(),
         })
     }
 
     /// The same backend with another token.
     #[must_use]
-    pub fn with_token(&self, token: &str) -> Self {
+    pub fn with_access(&self, access: Access) -> Self {
         Self {
-            token: Some(token.to_owned()),
+            access: Some(access),
             ..self.clone()
         }
     }
@@ -82,18 +84,33 @@ impl Api {
         Ok(response)
     }
 
-    /// Sends a request and hands back whatever the backend answers.
+    /// Sends a request and hands back whatever the backend answers. One that is refused with 401
+    /// is sent once more if the login can be renewed: the backend's clock may differ from ours.
     ///
     /// # Errors
-    /// [`Error::Network`].
+    /// [`Error::Network`], and what the renewal says.
     pub async fn exchange(&self, request: &Request) -> Result<reqwest::Response> {
+        let Some(access) = &self.access else {
+            return self.attempt(request, None).await;
+        };
+        let response = self.attempt(request, Some(access.token())).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        match access.after_refusal().await? {
+            Some(renewed) => self.attempt(request, Some(renewed.token())).await,
+            None => Ok(response),
+        }
+    }
+
+    async fn attempt(&self, request: &Request, token: Option<&str>) -> Result<reqwest::Response> {
         // Without a host of its own, the first part of the path would be taken for one.
         if reqwest::Url::parse(&self.base_url).is_err() {
             return Err(http::invalid_url());
         }
         let url = format!("{}{}", self.base_url, request.target()?);
         let mut builder = self.http.request(request.method.clone(), &url);
-        for (name, value) in headers(request, self.token.as_deref())? {
+        for (name, value) in headers(request, token)? {
             builder = builder.header(name, value);
         }
         if let Some(body) = &request.body {
@@ -140,7 +157,10 @@ impl Api {
         idle_timeout: Option<Duration>,
     ) -> std::result::Result<BoxStream<'static, Result<Bytes>>, Refusal> {
         let response = run::within_idle(idle_timeout, async {
-            self.send(request).await.map_err(Refusal::transient)
+            self.send(request).await.map_err(|error| Refusal {
+                permanent: error.is_refused_login(),
+                ..Refusal::transient(error)
+            })
         })
         .await?;
         let status = response.status();

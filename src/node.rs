@@ -9,6 +9,7 @@ mod dispatch;
 mod environment;
 mod files;
 mod interrupts;
+mod listener;
 mod probe;
 mod promise;
 mod response;

@@ -159,7 +159,7 @@ pub fn network_error(error: &reqwest::Error) -> Error {
     }
     if code.is_none() {
         code = if error.is_dns() {
-            Some("ENOTFOUND")
+            Some(dns_code(&message))
         } else if error.is_timeout() {
             Some("ETIMEDOUT")
         } else {
@@ -172,6 +172,23 @@ pub fn network_error(error: &reqwest::Error) -> Error {
     Error::Network {
         code: code.map(str::to_owned),
         message,
+    }
+}
+
+/// Node's code for a name that could not be looked up. The system tells a resolver that is out of
+/// reach from a name that is not there in words only: `EAI_AGAIN` of glibc and macOS, of musl, of
+/// Windows.
+fn dns_code(words: &str) -> &'static str {
+    let words = words.to_ascii_lowercase();
+    let again = [
+        "temporary failure in name resolution",
+        "try again",
+        "os error 11002",
+    ];
+    if again.iter().any(|text| words.contains(text)) {
+        "EAI_AGAIN"
+    } else {
+        "ENOTFOUND"
     }
 }
 
@@ -206,7 +223,36 @@ fn words(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::no_proxy;
+    use super::{dns_code, no_proxy};
+
+    #[test]
+    fn t33_a_resolver_that_is_out_of_reach_is_not_a_name_that_is_not_there() {
+        let cases = [
+            (
+                "dns error: failed to lookup address information: Temporary failure in name resolution",
+                "EAI_AGAIN",
+            ),
+            (
+                "dns error: failed to lookup address information: Try again",
+                "EAI_AGAIN",
+            ),
+            (
+                "dns error: This is usually a temporary error. (os error 11002)",
+                "EAI_AGAIN",
+            ),
+            (
+                "dns error: failed to lookup address information: Name or service not known",
+                "ENOTFOUND",
+            ),
+            (
+                "dns error: No such host is known. (os error 11001)",
+                "ENOTFOUND",
+            ),
+        ];
+        for (words, expected) in cases {
+            assert_eq!(dns_code(words), expected, "{words}");
+        }
+    }
 
     #[test]
     fn t36_no_proxy_is_read_as_others_write_it() {
