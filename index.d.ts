@@ -251,7 +251,7 @@ export interface TrainingJob {
   name: string;
   status: JobStatus;
   /** The config that the input became. */
-  config: Record<string, unknown>;
+  config: TrainingJobConfig;
   /** Why it failed, in the backend's words. */
   error?: string | null;
   /** ISO 8601. */
@@ -260,6 +260,26 @@ export interface TrainingJob {
   startedAt?: string | null;
   /** ISO 8601. */
   completedAt?: string | null;
+}
+
+/** A job's config, in the backend's names. A newer backend may send more fields. */
+export interface TrainingJobConfig {
+  model: string;
+  datasetSource: HuggingfaceDatasetSource | BlobDatasetSource;
+  loraR?: number;
+  loraAlpha?: number;
+  /** Tokens per row; longer rows are cut. */
+  maxLength?: number;
+  loadIn4bit?: boolean;
+  maxSteps?: number;
+  numTrainEpochs?: number;
+  learningRate?: number;
+  batchSize?: number;
+  optim?: string;
+  lrSchedulerType?: string;
+  weightDecay?: number;
+  dryRun?: boolean;
+  [field: string]: unknown;
 }
 
 /**
@@ -333,7 +353,7 @@ export interface CheckpointContext {
    */
   infer: (args: InferArgs) => Promise<Response>;
   /** The checkpoint's files, as the backend sent them. */
-  artifacts?: unknown;
+  artifacts?: unknown[];
 }
 
 /**
@@ -539,7 +559,7 @@ export interface OAuthCredentials {
   expiresAt: number;
   /** The identity provider: a host, or `host:port`. */
   auth0Domain: string;
-  audience: string | null;
+  audience: string;
   clientId: string;
   arkorCloudApiUrl?: string;
   /** Which `arkor login` it comes from, through all renewals; other SDKs write none. */
@@ -700,7 +720,7 @@ export interface DeploymentDto {
   enabled: boolean;
   customDomain: string | null;
   runRetentionMode?: DeploymentRunRetentionMode;
-  runRetentionDays?: number | null;
+  runRetentionDays?: number;
   createdAt: string;
   updatedAt: string;
 }
@@ -726,7 +746,10 @@ export type UpdateDeploymentInput = {
   authMode?: DeploymentAuthMode;
   enabled?: boolean;
   customDomain?: string | null;
-} & RunRetention;
+} & (
+  | { runRetentionMode: "days"; runRetentionDays?: number }
+  | { runRetentionMode?: DeploymentRunRetentionMode; runRetentionDays?: never }
+);
 
 /** A deployment's key, without what is shown only once. */
 export interface DeploymentKeyDto {
@@ -743,15 +766,29 @@ export interface CreateDeploymentKeyInput {
   label: string;
 }
 
-/** A new key, with the key itself, which is shown this once. */
+/** A new key. `plaintext` is the key itself, and is shown this once. */
 export interface CreateDeploymentKeyResult {
-  key: DeploymentKeyDto & { plaintext: string };
+  id: string;
+  label: string;
+  plaintext: string;
+  prefix: string;
+  /** ISO 8601. */
+  createdAt: string;
+}
+
+/** Options of every call of {@link CloudApiClient}. */
+export interface CallOptions {
+  /** Aborts the request; the call rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** How long to wait for the head of the answer, in milliseconds. Default 300 000. */
+  timeoutMs?: number;
 }
 
 /**
  * The backend's HTTP API. Every method rejects with {@link CloudApiError} when the answer is not
  * 2xx, with `TypeError("fetch failed")` when there is none, and with an `Error` that names the
- * field when the answer is not what the call promises. Nothing is tried twice.
+ * field when the answer is not what the call promises. Nothing is retried. An answer whose head takes longer
+ * than `timeoutMs` (300 s) is a network failure with the code `ETIMEDOUT`.
  *
  * @example
  * ```ts
@@ -769,54 +806,82 @@ export interface CreateDeploymentKeyResult {
 export declare class CloudApiClient {
   constructor(options: CloudApiClientOptions);
   /** The projects of an organisation. */
-  listProjects(orgSlug: string): Promise<{ org: { slug: string }; projects: Project[] }>;
+  listProjects(
+    orgSlug: string,
+    options?: CallOptions,
+  ): Promise<{ org: { slug: string }; projects: Project[] }>;
   /** @throws {CloudApiError} 409: there is a project of that slug */
-  createProject(project: {
-    orgSlug: string;
-    name: string;
-    slug: string;
-  }): Promise<{ project: Project }>;
+  createProject(
+    project: {
+      orgSlug: string;
+      name: string;
+      slug: string;
+    },
+    options?: CallOptions,
+  ): Promise<{ project: Project }>;
   /** Submits a job; `config` has the backend's names, `loraR` say. */
   createJob(
     job: DeploymentScope & { name: string; config: Record<string, unknown> },
+    options?: CallOptions,
   ): Promise<{ job: TrainingJob }>;
   /** A job as it is now. */
-  getJob(jobId: string, scope: DeploymentScope): Promise<{ job: TrainingJob; events?: unknown[] }>;
+  getJob(
+    jobId: string,
+    scope: DeploymentScope,
+    options?: CallOptions,
+  ): Promise<{ job: TrainingJob; events?: unknown[] }>;
   /** Ends a job. */
-  cancelJob(jobId: string, scope: DeploymentScope): Promise<void>;
+  cancelJob(jobId: string, scope: DeploymentScope, options?: CallOptions): Promise<void>;
   /** The job's events as they come, raw: server-sent events, behind the one of `lastEventId`. */
   openEventStream(
     jobId: string,
     scope: DeploymentScope,
-    options?: { lastEventId?: string; signal?: AbortSignal },
+    options?: CallOptions & { lastEventId?: string },
   ): Promise<Response>;
   /** Asks a model; `body` and the answer are raw. */
-  chat(question: {
-    scope: DeploymentScope;
-    body: Record<string, unknown>;
-    signal?: AbortSignal;
-  }): Promise<Response>;
-  listDeployments(scope: DeploymentScope): Promise<{ deployments: DeploymentDto[] }>;
-  getDeployment(id: string, scope: DeploymentScope): Promise<{ deployment: DeploymentDto }>;
+  chat(
+    question: CallOptions & { scope: DeploymentScope; body: Record<string, unknown> },
+  ): Promise<Response>;
+  listDeployments(
+    scope: DeploymentScope,
+    options?: CallOptions,
+  ): Promise<{ deployments: DeploymentDto[] }>;
+  getDeployment(
+    id: string,
+    scope: DeploymentScope,
+    options?: CallOptions,
+  ): Promise<{ deployment: DeploymentDto }>;
   createDeployment(
     scope: DeploymentScope,
     input: CreateDeploymentInput,
+    options?: CallOptions,
   ): Promise<{ deployment: DeploymentDto }>;
   updateDeployment(
     id: string,
     scope: DeploymentScope,
     input: UpdateDeploymentInput,
+    options?: CallOptions,
   ): Promise<{ deployment: DeploymentDto }>;
-  deleteDeployment(id: string, scope: DeploymentScope): Promise<void>;
-  listDeploymentKeys(id: string, scope: DeploymentScope): Promise<{ keys: DeploymentKeyDto[] }>;
+  deleteDeployment(id: string, scope: DeploymentScope, options?: CallOptions): Promise<void>;
+  listDeploymentKeys(
+    id: string,
+    scope: DeploymentScope,
+    options?: CallOptions,
+  ): Promise<{ keys: DeploymentKeyDto[] }>;
   /** Makes a key; the answer is the only one that has it in `plaintext`. */
   createDeploymentKey(
     id: string,
     scope: DeploymentScope,
     input: CreateDeploymentKeyInput,
-  ): Promise<CreateDeploymentKeyResult>;
+    options?: CallOptions,
+  ): Promise<{ key: CreateDeploymentKeyResult }>;
   /** Makes a key useless, for good. */
-  revokeDeploymentKey(id: string, keyId: string, scope: DeploymentScope): Promise<void>;
+  revokeDeploymentKey(
+    id: string,
+    keyId: string,
+    scope: DeploymentScope,
+    options?: CallOptions,
+  ): Promise<void>;
 }
 
 // ── Errors ─────────────────────────────────────────────────────────────────────────────────

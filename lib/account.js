@@ -6,6 +6,7 @@ const path = require("node:path");
 const { binding } = require("./addon.js");
 const { readEnvironment } = require("./environment.js");
 const { native, nativeSync } = require("./errors.js");
+const { parse } = require("./json.js");
 
 /**
  * @typedef {object} Provider how to log in at a deployment
@@ -29,7 +30,7 @@ async function whoami() {
  */
 async function listJobs(directory) {
   const at = path.resolve(directory);
-  return JSON.parse(await native(async () => binding.listJobs(environment(), at)));
+  return parse(await native(async () => binding.listJobs(environment(), at)));
 }
 
 /**

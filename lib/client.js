@@ -5,11 +5,14 @@
 const { binding } = require("./addon.js");
 const { readEnvironment } = require("./environment.js");
 const { keepFetchFailure, native, nativeSync, tell } = require("./errors.js");
+const { beginning, checkTimeout, headWithin, initOf, withinOrigin } = require("./given-fetch.js");
 const { listenerFor } = require("./identity.js");
+const { parse } = require("./json.js");
 const { request } = require("./response.js");
 const { keepRenewal, unlessAborted } = require("./signal.js");
 
 /** @typedef {import("..").DeploymentScope} Scope */
+/** @typedef {import("..").CallOptions} CallOptions */
 
 class CloudApiClient {
   #native;
@@ -28,142 +31,176 @@ class CloudApiClient {
     this.#onDeprecation = onDeprecation;
   }
 
-  /** @param {string} orgSlug */
-  listProjects(orgSlug) {
-    return this.#call("listProjects", { orgSlug });
+  /**
+   * @param {string} orgSlug
+   * @param {CallOptions} [options]
+   */
+  listProjects(orgSlug, options) {
+    return this.#call("listProjects", { orgSlug }, options);
   }
 
-  /** @param {{ orgSlug: string, name: string, slug: string }} project */
-  createProject(project) {
-    return this.#call("createProject", project);
+  /**
+   * @param {{ orgSlug: string, name: string, slug: string }} project
+   * @param {CallOptions} [options]
+   */
+  createProject(project, options) {
+    return this.#call("createProject", project, options);
   }
 
-  /** @param {Scope & { name: string, config: Record<string, unknown> }} job */
-  createJob(job) {
-    return this.#call("createJob", job);
+  /**
+   * @param {Scope & { name: string, config: Record<string, unknown> }} job
+   * @param {CallOptions} [options]
+   */
+  createJob(job, options) {
+    return this.#call("createJob", job, options);
   }
 
   /**
    * @param {string} jobId
    * @param {Scope} scope
+   * @param {CallOptions} [options]
    */
-  getJob(jobId, scope) {
-    return this.#call("getJob", { id: jobId, scope });
+  getJob(jobId, scope, options) {
+    return this.#call("getJob", { id: jobId, scope }, options);
   }
 
   /**
    * @param {string} jobId
    * @param {Scope} scope
+   * @param {CallOptions} [options]
    */
-  async cancelJob(jobId, scope) {
-    await this.#call("cancelJob", { id: jobId, scope });
+  async cancelJob(jobId, scope, options) {
+    await this.#call("cancelJob", { id: jobId, scope }, options);
   }
 
   /**
    * @param {string} jobId
    * @param {Scope} scope
-   * @param {{ lastEventId?: string, signal?: AbortSignal }} [options]
+   * @param {CallOptions & { lastEventId?: string }} [options]
    */
-  openEventStream(jobId, scope, { lastEventId, signal } = {}) {
-    return this.#open("openEventStream", { id: jobId, scope, lastEventId }, signal);
+  openEventStream(jobId, scope, { lastEventId, ...options } = {}) {
+    return this.#open("openEventStream", { id: jobId, scope, lastEventId }, options);
   }
 
-  /** @param {{ scope: Scope, body: Record<string, unknown>, signal?: AbortSignal }} question */
-  chat({ scope, body, signal }) {
-    return this.#open("chat", { scope, body }, signal);
+  /** @param {CallOptions & { scope: Scope, body: Record<string, unknown> }} question */
+  chat({ scope, body, ...options }) {
+    return this.#open("chat", { scope, body }, options);
   }
 
-  /** @param {Scope} scope */
-  listDeployments(scope) {
-    return this.#call("listDeployments", { scope });
+  /**
+   * @param {Scope} scope
+   * @param {CallOptions} [options]
+   */
+  listDeployments(scope, options) {
+    return this.#call("listDeployments", { scope }, options);
   }
 
   /**
    * @param {string} id
    * @param {Scope} scope
+   * @param {CallOptions} [options]
    */
-  getDeployment(id, scope) {
-    return this.#call("getDeployment", { id, scope });
+  getDeployment(id, scope, options) {
+    return this.#call("getDeployment", { id, scope }, options);
   }
 
   /**
    * @param {Scope} scope
    * @param {import("..").CreateDeploymentInput} input
+   * @param {CallOptions} [options]
    */
-  createDeployment(scope, input) {
-    return this.#call("createDeployment", { scope, body: input });
+  createDeployment(scope, input, options) {
+    return this.#call("createDeployment", { scope, body: input }, options);
   }
 
   /**
    * @param {string} id
    * @param {Scope} scope
    * @param {import("..").UpdateDeploymentInput} input
+   * @param {CallOptions} [options]
    */
-  updateDeployment(id, scope, input) {
-    return this.#call("updateDeployment", { id, scope, body: input });
+  updateDeployment(id, scope, input, options) {
+    return this.#call("updateDeployment", { id, scope, body: input }, options);
   }
 
   /**
    * @param {string} id
    * @param {Scope} scope
+   * @param {CallOptions} [options]
    */
-  async deleteDeployment(id, scope) {
-    await this.#call("deleteDeployment", { id, scope });
+  async deleteDeployment(id, scope, options) {
+    await this.#call("deleteDeployment", { id, scope }, options);
   }
 
   /**
    * @param {string} id
    * @param {Scope} scope
+   * @param {CallOptions} [options]
    */
-  listDeploymentKeys(id, scope) {
-    return this.#call("listDeploymentKeys", { id, scope });
+  async listDeploymentKeys(id, scope, options) {
+    const answer = await this.#call("listDeploymentKeys", { id, scope }, options);
+    // A key is shown once, when it's created. A list must not hold it, whatever the backend sends.
+    for (const key of answer.keys) delete key.plaintext;
+    return answer;
   }
 
   /**
    * @param {string} id
    * @param {Scope} scope
    * @param {import("..").CreateDeploymentKeyInput} input
+   * @param {CallOptions} [options]
    */
-  createDeploymentKey(id, scope, input) {
-    return this.#call("createDeploymentKey", { id, scope, body: input });
+  createDeploymentKey(id, scope, input, options) {
+    return this.#call("createDeploymentKey", { id, scope, body: input }, options);
   }
 
   /**
    * @param {string} id
    * @param {string} keyId
    * @param {Scope} scope
+   * @param {CallOptions} [options]
    */
-  async revokeDeploymentKey(id, keyId, scope) {
-    await this.#call("revokeDeploymentKey", { id, keyId, scope });
+  async revokeDeploymentKey(id, keyId, scope, options) {
+    await this.#call("revokeDeploymentKey", { id, keyId, scope }, options);
   }
 
   /**
    * @param {string} name
    * @param {object} args
+   * @param {CallOptions} [options]
    * @returns {Promise<any>}
    */
-  async #call(name, args) {
-    const response = await this.#open(name, args);
+  async #call(name, args, options) {
+    const response = await this.#open(name, args, options);
     const text = await response.text();
     const answer = nativeSync(() => binding.clientAnswer(name, text));
-    return answer == null ? undefined : JSON.parse(answer);
+    return answer == null ? undefined : parse(answer);
   }
 
   /**
    * The answer to a call, its body unread; one that is not 2xx is an error (T33).
    * @param {string} name
    * @param {object} args
-   * @param {AbortSignal} [signal]
+   * @param {CallOptions} [options]
    * @returns {Promise<Response>}
    */
-  async #open(name, args, signal) {
+  async #open(name, args, { signal, timeoutMs } = {}) {
+    checkTimeout(name, timeoutMs);
     const text = JSON.stringify(args);
     const environment = readEnvironment();
     const surroundings = JSON.stringify(environment);
     const response = this.#fetch
-      ? await this.#viaFetch(this.#fetch, surroundings, name, text, signal)
+      ? await headWithin(timeoutMs, signal, name, (limited) =>
+          this.#viaFetch(
+            /** @type {typeof globalThis.fetch} */ (this.#fetch),
+            surroundings,
+            name,
+            text,
+            limited,
+          ),
+        )
       : await request(this.#native, signal, async (abort) =>
-          this.#native.send(surroundings, name, text, abort),
+          this.#native.send(surroundings, name, text, abort, timeoutMs),
         );
     this.#tellDeprecation(response.headers);
     if (response.ok) return response;
@@ -262,89 +299,6 @@ class CloudApiClient {
     if (!this.#onDeprecation) binding.noteDeprecation(notice);
     else tell(this.#onDeprecation, { message: notice.message, sunset: notice.sunset ?? null });
   }
-}
-
-/**
- * @param {import("../binding.js").PreparedRequest} prepared
- * @param {AbortSignal | undefined} signal
- * @returns {RequestInit}
- */
-function initOf({ method, headers, body }, signal) {
-  /** @type {Record<string, string>} */
-  const fields = {};
-  for (let at = 0; at < headers.length; at += 2) {
-    fields[headers[at]] = headers[at + 1];
-  }
-  return { method, headers: fields, body: body ?? undefined, signal };
-}
-
-/** As many redirects as `fetch` follows. */
-const MOST_REDIRECTS = 20;
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
-
-/**
- * Redirects are followed within one origin only (T36), as `fetch` follows them: another origin must get
- * neither the token nor the body.
- * @param {typeof globalThis.fetch} fetch
- * @param {string} url
- * @param {RequestInit} init
- * @returns {Promise<Response>}
- */
-async function withinOrigin(fetch, url, init) {
-  for (let followed = 0; ; followed++) {
-    const response = await fetch(url, { ...init, redirect: "manual" });
-    const location = response.headers.get("location");
-    if (!REDIRECTS.has(response.status) || location === null || followed === MOST_REDIRECTS) {
-      return response;
-    }
-    if (!URL.canParse(location, url)) return response;
-    const target = new URL(location, url);
-    if (target.origin !== new URL(url).origin) return response;
-    // Not every `fetch` has bodies of the standard's kind.
-    await response.body?.cancel?.();
-    target.username = "";
-    target.password = "";
-    url = target.href;
-    const { status } = response;
-    if (status === 303 || (status < 303 && init.method === "POST")) {
-      const { body, ...rest } = init;
-      const { "content-type": _, ...headers } = /** @type {Record<string, string>} */ (
-        init.headers
-      );
-      init = { ...rest, method: "GET", headers };
-    }
-  }
-}
-
-/** This much of the body of a refusal is read, in bytes. */
-const REFUSAL_LIMIT = 64 * 1024;
-/** And for so long: it may never end. */
-const REFUSAL_TIME_MS = 1000;
-
-/**
- * As much of a refusal's body as a message can use; the rest may be without end.
- * @param {Response} response
- */
-async function beginning(response) {
-  const { body } = response;
-  if (!body) return "";
-  // Not every `fetch` has bodies of the standard's kind.
-  if (typeof body.getReader !== "function") return (await response.text()).slice(0, REFUSAL_LIMIT);
-  const reader = body.getReader();
-  const cancel = () => reader.cancel().catch(() => {});
-  const timer = setTimeout(cancel, REFUSAL_TIME_MS);
-  const parts = [];
-  let length = 0;
-  while (length < REFUSAL_LIMIT) {
-    // A body that breaks off has said what it will.
-    const { value, done } = await reader.read().catch(() => ({ value: undefined, done: true }));
-    if (done || !value) break;
-    parts.push(value);
-    length += value.length;
-  }
-  clearTimeout(timer);
-  await cancel();
-  return Buffer.concat(parts).subarray(0, REFUSAL_LIMIT).toString();
 }
 
 module.exports = { CloudApiClient };

@@ -11,13 +11,16 @@ mod upgrade;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, stream::BoxStream};
+use futures::{
+    Stream, StreamExt,
+    stream::{self, BoxStream},
+};
 use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
 use tokio::time::timeout;
 
 use crate::credentials::Access;
-use crate::environment::Environment;
+use crate::environment::{Environment, Network};
 use crate::error::{Error, Result};
 use crate::json::without_bom;
 use crate::run::{self, Refusal};
@@ -43,7 +46,7 @@ pub const CLIENT_HEADER: &str = concat!("arkor/", env!("CARGO_PKG_VERSION"));
 /// One backend as one identity sees it. Cheap to clone.
 #[derive(Clone)]
 pub struct Api {
-    http: reqwest::Client,
+    network: Network,
     base_url: String,
     access: Option<Access>,
     package_manager: Option<String>,
@@ -56,8 +59,10 @@ impl Api {
     /// # Errors
     /// When `NODE_EXTRA_CA_CERTS` or a proxy setting can't be used.
     pub fn new(env: &Environment, base_url: &str, access: Option<Access>) -> Result<Self> {
+        // An unusable setting shows at once, not with the first request.
+        http::client(&env.network, base_url)?;
         Ok(Self {
-            http: http::client(&env.network)?,
+            network: env.network.clone(),
             base_url: calls::root(base_url),
             access,
             package_manager: env.package_manager.clone(),
@@ -109,7 +114,8 @@ impl Api {
             return Err(http::invalid_url());
         }
         let url = format!("{}{}", self.base_url, request.target()?);
-        let mut builder = self.http.request(request.method.clone(), &url);
+        let http = http::client(&self.network, &self.base_url)?;
+        let mut builder = http.request(request.method.clone(), &url);
         for (name, value) in headers(request, token)? {
             builder = builder.header(name, value);
         }
@@ -120,6 +126,7 @@ impl Api {
             .send()
             .await
             .map_err(|error| network_error(&error))?;
+        http::note_keep_alive(&response);
         Ok(response)
     }
 
@@ -164,8 +171,17 @@ impl Api {
         })
         .await?;
         let status = response.status();
+        if status == StatusCode::NO_CONTENT {
+            // T12: nothing more is to come, as `end` says it.
+            return Ok(stream::iter([Ok(Bytes::from_static(b"event: end\n\n"))]).boxed());
+        }
         if status.is_success() {
-            return Ok(body(response).boxed());
+            return match other_content_type(&response) {
+                None => Ok(body(response).boxed()),
+                Some(other) => Err(Refusal::transient(Error::plain(format!(
+                    "The event stream was answered with {other}, not text/event-stream"
+                )))),
+            };
         }
         let permanent = matches!(status.as_u16(), 401 | 403 | 410 | 426);
         let retry_after = retry_after::of(&response);
@@ -187,6 +203,34 @@ impl Api {
             message: refusal::message(status, &text, location, manager),
         }
     }
+}
+
+/// The content type of an answer that says it is no event stream: the page of a portal, say.
+fn other_content_type(response: &reqwest::Response) -> Option<String> {
+    let value = response.headers().get(reqwest::header::CONTENT_TYPE)?;
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    (!essence.eq_ignore_ascii_case("text/event-stream")).then(|| essence.to_owned())
+}
+
+/// Waits this long for the head of an answer, as `fetch` does (T33).
+pub const HEAD_LIMIT: Duration = Duration::from_secs(300);
+
+/// Waits for the head of the answer to `what` within `limit`.
+///
+/// # Errors
+/// Those of the future, and [`Error::Network`] with `ETIMEDOUT`.
+pub async fn head_within<T>(
+    limit: Duration,
+    what: &str,
+    future: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    timeout(limit, future).await.unwrap_or_else(|_| {
+        Err(Error::Network {
+            code: Some("ETIMEDOUT".to_owned()),
+            message: format!("no answer to {what} within {} ms", limit.as_millis()),
+        })
+    })
 }
 
 /// Gives up on `what` after [`CALL_LIMIT`].

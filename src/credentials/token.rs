@@ -115,7 +115,7 @@ impl Answer {
 /// Asks for tokens.
 pub async fn post(env: &Environment, request: TokenRequest) -> Result<Answer> {
     within_limit(&request.url, async {
-        let mut builder = client(&env.network)?.post(&request.url);
+        let mut builder = client(&env.network, &request.url)?.post(&request.url);
         for (name, value) in TokenRequest::HEADERS {
             builder = builder.header(name, value);
         }

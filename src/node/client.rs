@@ -19,6 +19,7 @@ use super::environment::lifetime;
 use super::listener::listener;
 use super::promise::{argument, crossing, promise};
 use super::response::{NativeAbort, NativeResponse, aborted, latin1};
+use super::trainer::milliseconds;
 use crate::api::deprecation::{self, Deprecation};
 use crate::api::{self, Api, calls};
 use crate::client;
@@ -97,18 +98,21 @@ impl NativeClient {
         call: String,
         arguments: String,
         abort: &NativeAbort,
+        timeout_ms: Option<f64>,
     ) -> napi::Result<Object<'env>> {
         let request = client::request(&call, &arguments).map_err(|error| crossing(&error))?;
         let base_url = self.base_url.clone();
         let (identity, token) = (self.identity.clone(), abort.token());
+        let limit = timeout_ms.map_or(api::HEAD_LIMIT, milliseconds);
         promise(env, async move {
-            let sending = async {
+            let what = request.to_string();
+            let sending = api::head_within(limit, &what, async {
                 let environment: Environment = argument("environment", &environment)?;
                 let access = identity.access(&environment).await?;
                 Api::new(&environment, &base_url, Some(access))?
                     .exchange(&request)
                     .await
-            };
+            });
             let response = tokio::select! {
                 biased;
                 () = token.cancelled() => return Err(aborted()),

@@ -20,7 +20,7 @@ use super::dispatch::{Arguments, JsCallbacks, dispatcher};
 use super::listener::listener;
 use super::promise::{argument, crossing, promise};
 use super::response::{NativeAbort, NativeResponse, aborted};
-use crate::api::{calls, within_limit};
+use crate::api::{self, calls, within_limit};
 use crate::config;
 use crate::credentials::{Credentials, Listener};
 use crate::environment::Environment;
@@ -50,6 +50,12 @@ pub struct TrainerOptions {
 #[napi(catch_unwind)]
 pub fn input_fields() -> Vec<&'static str> {
     config::input_fields()
+}
+
+/// Every option of the input that becomes part of the config, by its path (`lora.r`).
+#[napi(catch_unwind)]
+pub fn input_paths() -> Vec<&'static str> {
+    config::input_paths()
 }
 
 /// What `start` submits, and as whom; crosses as JSON text.
@@ -339,13 +345,11 @@ impl NativeTrainer {
         promise(env, async move {
             let Started { session, job } = &*started;
             let body = inference::body(&arguments, Checkpoint { job, step })?;
-            let answered = async {
-                session
-                    .api()
-                    .await?
-                    .open(&calls::chat(session.scope(), body))
-                    .await
-            };
+            let request = calls::chat(session.scope(), body);
+            let what = request.to_string();
+            let answered = api::head_within(api::HEAD_LIMIT, &what, async {
+                session.api().await?.open(&request).await
+            });
             let response = tokio::select! {
                 biased;
                 () = token.cancelled() => return Err(aborted()),
@@ -357,6 +361,6 @@ impl NativeTrainer {
 }
 
 /// A span that JavaScript gave in milliseconds. What is too long for a clock is for ever.
-fn milliseconds(span: f64) -> Duration {
+pub fn milliseconds(span: f64) -> Duration {
     Duration::try_from_secs_f64(span / 1000.0).unwrap_or(Duration::MAX)
 }
