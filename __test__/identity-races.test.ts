@@ -8,6 +8,8 @@ import {
   readCredentials,
   writeCredentials,
 } from "../index.js";
+// What `arkor logout -f` does, without the time that a process takes to start.
+import { signOut } from "../lib/account.js";
 import { arkor } from "./cli-support/command.ts";
 import { freePort, IdentityServer } from "./cli-support/identity-server.ts";
 import { Project } from "./cli-support/project.ts";
@@ -78,7 +80,7 @@ async function loginByBrowser(
     json(response, 200, {
       auth0Domain: identity.domain,
       clientId: "client-1",
-      audience: null,
+      audience: "",
       callbackPorts,
     }),
   );
@@ -130,6 +132,32 @@ it.each([
   await asked;
   expect(backend.requests[0].headers.authorization).toBe("Bearer access-2");
   expect(existsSync(project.credentials)).toBe(false);
+});
+
+it("no logout within 1.5 ms of a renewal's answer is undone, in 200 tries", async () => {
+  const server = await Backend.start();
+  const backend = await Backend.start();
+  let loggedOut: Promise<void> | undefined;
+  server.on("POST /oauth/token", (_, response) => {
+    response.once("finish", () => {
+      const delay = Math.random() * 1.5;
+      const from = performance.now();
+      while (performance.now() - from < delay);
+      loggedOut = signOut();
+    });
+    json(response, 200, { access_token: "access-2", refresh_token: "refresh-2" });
+  });
+  let undone = 0;
+  for (let round = 0; round < 200; round++) {
+    const auth0Domain = server.url.replace("http://", "");
+    const expired = { ...OAUTH, auth0Domain, refreshToken: `of-${round}`, expiresAt: 1 };
+    await writeCredentials(expired);
+    const client = new CloudApiClient({ baseUrl: backend.url, credentials: expired });
+    await client.getJob(JOB.id, { orgSlug: "o", projectSlug: "p" });
+    await loggedOut;
+    if (existsSync(credentialsPath())) undone += 1;
+  }
+  expect(undone).toBe(0);
 });
 
 it("a login of a mode that is not known is kept, and what would replace it is refused by name", async () => {

@@ -1,5 +1,7 @@
 //! Who the backend says that the user is: `GET /v1/me`, checked for what is shown of it.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -22,7 +24,7 @@ pub async fn me(env: &Environment) -> Result<String> {
     );
     let request = calls::me();
     let access = Identity::new(credentials, None).access(env).await?;
-    let api = Api::new(env, &url, Some(access))?;
+    let api = Api::new(env, &url, Some(Arc::new(access)))?;
     let text = api.call(&request).await?;
     check(&text).map_err(|error| {
         Error::plain(format!(

@@ -8,9 +8,11 @@ mod retry_after;
 pub mod tls;
 mod upgrade;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use futures::{
     Stream, StreamExt,
     stream::{self, BoxStream},
@@ -19,7 +21,6 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
 use tokio::time::timeout;
 
-use crate::credentials::Access;
 use crate::environment::{Environment, Network};
 use crate::error::{Error, Result};
 use crate::json::without_bom;
@@ -43,12 +44,21 @@ pub const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 /// What every request says about its sender, with the package's version.
 pub const CLIENT_HEADER: &str = concat!("arkor/", env!("CARGO_PKG_VERSION"));
 
+/// What a request is authorized with.
+pub trait Access: Send + Sync {
+    /// The token that it carries.
+    fn token(&self) -> &str;
+
+    /// The token to try again with, once, after a 401; `None` when the refusal is final.
+    fn after_refusal(&self) -> BoxFuture<'_, Result<Option<String>>>;
+}
+
 /// One backend as one identity sees it. Cheap to clone.
 #[derive(Clone)]
 pub struct Api {
     network: Network,
     base_url: String,
-    access: Option<Access>,
+    access: Option<Arc<dyn Access>>,
     package_manager: Option<String>,
 }
 
@@ -58,7 +68,7 @@ impl Api {
     ///
     /// # Errors
     /// When `NODE_EXTRA_CA_CERTS` or a proxy setting can't be used.
-    pub fn new(env: &Environment, base_url: &str, access: Option<Access>) -> Result<Self> {
+    pub fn new(env: &Environment, base_url: &str, access: Option<Arc<dyn Access>>) -> Result<Self> {
         // An unusable setting shows at once, not with the first request.
         http::client(&env.network, base_url)?;
         Ok(Self {
@@ -71,7 +81,7 @@ impl Api {
 
     /// The same backend with another token.
     #[must_use]
-    pub fn with_access(&self, access: Access) -> Self {
+    pub fn with_access(&self, access: Arc<dyn Access>) -> Self {
         Self {
             access: Some(access),
             ..self.clone()
@@ -103,7 +113,7 @@ impl Api {
             return Ok(response);
         }
         match access.after_refusal().await? {
-            Some(renewed) => self.attempt(request, Some(renewed.token())).await,
+            Some(renewed) => self.attempt(request, Some(&renewed)).await,
             None => Ok(response),
         }
     }

@@ -1,6 +1,7 @@
 //! One trainer's identity and project, resolved once and kept together (`start()`).
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -86,7 +87,7 @@ impl Session {
         let identity = Identity::new(credentials, on_credentials);
         let access = identity.access(&env).await?;
         let credentials = access.credentials().clone();
-        let api = Api::new(&env, &url, Some(access))?;
+        let api = Api::new(&env, &url, Some(Arc::new(access)))?;
         let project = if is_local {
             project::local(&directory)
         } else if existing {
@@ -107,7 +108,8 @@ impl Session {
     /// # Errors
     /// When the login has expired and can't be renewed.
     pub async fn api(&self) -> Result<Api> {
-        Ok(self.api.with_access(self.identity.access(&self.env).await?))
+        let access = self.identity.access(&self.env).await?;
+        Ok(self.api.with_access(Arc::new(access)))
     }
 
     /// Whose jobs they are.

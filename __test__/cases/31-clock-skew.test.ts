@@ -47,7 +47,7 @@ async function skewed() {
     refreshToken: "r1",
     expiresAt: Math.floor(Date.now() / 1000) + 3600,
     auth0Domain: `127.0.0.1:${port}`,
-    audience: null,
+    audience: "",
     clientId: "c",
     arkorCloudApiUrl: baseUrl,
   };

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use super::Credentials;
 use super::renewals::{Running, detached, renewed, usable};
 use super::token::{self, Exchange};
+use crate::api;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 
@@ -167,12 +168,6 @@ impl Identity {
 }
 
 impl Access {
-    /// The token that the request carries.
-    #[must_use]
-    pub fn token(&self) -> &str {
-        self.credentials.token()
-    }
-
     /// Whose it is.
     #[must_use]
     pub fn credentials(&self) -> &Credentials {
@@ -184,18 +179,25 @@ impl Access {
     pub fn is_new(&self) -> bool {
         self.is_new
     }
+}
 
-    /// What to try again with, once, after a 401.
-    ///
-    /// # Errors
-    /// Those of [`Identity::after_refusal`].
-    pub async fn after_refusal(&self) -> Result<Option<Self>> {
-        if self.is_new {
-            return Ok(None);
+impl api::Access for Access {
+    fn token(&self) -> &str {
+        self.credentials.token()
+    }
+
+    fn after_refusal(&self) -> BoxFuture<'_, Result<Option<String>>> {
+        async move {
+            if self.is_new {
+                return Ok(None);
+            }
+            let Self { identity, env, .. } = self;
+            let refused = self.credentials.token();
+            let renewed = identity
+                .after_refusal(env, refused, token::engine(env))
+                .await?;
+            Ok(renewed.map(|access| access.credentials.token().to_owned()))
         }
-        let Self { identity, env, .. } = self;
-        identity
-            .after_refusal(env, self.token(), token::engine(env))
-            .await
+        .boxed()
     }
 }

@@ -147,7 +147,7 @@ pub async fn exchange(
         refresh_token,
         expires_at,
         auth0_domain: domain.clone(),
-        audience: provider.audience.clone(),
+        audience: Some(provider.audience.clone().unwrap_or_default()),
         client_id: provider.client_id.clone(),
         arkor_cloud_api_url: Some(base_url.to_owned()),
         login_id: Some(format!("{:016x}", fastrand::u64(..))),

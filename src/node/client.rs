@@ -109,7 +109,7 @@ impl NativeClient {
             let sending = api::head_within(limit, &what, async {
                 let environment: Environment = argument("environment", &environment)?;
                 let access = identity.access(&environment).await?;
-                Api::new(&environment, &base_url, Some(access))?
+                Api::new(&environment, &base_url, Some(Arc::new(access)))?
                     .exchange(&request)
                     .await
             });
@@ -187,7 +187,7 @@ impl NativeClient {
                 return Ok(None);
             };
             let url = format!("{base_url}{}", request.target()?);
-            let headers = api::headers(&request, Some(access.token()))?;
+            let headers = api::headers(&request, Some(access.credentials().token()))?;
             Ok(Some(PreparedRequest {
                 url,
                 method: request.method.to_string(),
@@ -196,7 +196,7 @@ impl NativeClient {
                     .flat_map(|(name, value)| [name.to_owned(), latin1(&value)])
                     .collect(),
                 body: request.body,
-                token: access.token().to_owned(),
+                token: access.credentials().token().to_owned(),
                 is_renewed: access.is_new(),
             }))
         })
