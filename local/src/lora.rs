@@ -95,11 +95,12 @@ impl Lora {
                     "adapter: the model has no linear layer {module} in its decoder layers"
                 ));
             };
-            if pair.a.dims().get(1) != Some(input) || pair.b.dims().first() != Some(out) {
+            let (a, b) = (pair.a.dims(), pair.b.dims());
+            let rank = a.first().copied().unwrap_or_default();
+            if a != [rank, *input] || b != [*out, rank] {
                 return refused(format!(
                     "adapter: its matrices of {module} are {:?} and {:?}, the layer is {out} × {input}",
-                    pair.a.dims(),
-                    pair.b.dims()
+                    a, b
                 ));
             }
         }

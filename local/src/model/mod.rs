@@ -1,5 +1,4 @@
-//! The one decoder architecture: Llama's. Flow in: a config and weights with Hugging Face names.
-//! Flow out: logits.
+//! The one decoder architecture: Llama's, from a config and weights with Hugging Face names to logits.
 
 mod attention;
 pub mod cache;
@@ -8,9 +7,13 @@ mod gradient;
 pub mod layers;
 mod linear;
 pub mod llama;
+mod memory;
+pub mod shard;
+pub mod target;
 pub mod weights;
 
 pub use cache::KvCache;
 pub use config::LlamaConfig;
-pub use llama::{Llama, Target};
+pub use llama::Llama;
+pub use target::Target;
 pub use weights::Weights;
