@@ -99,8 +99,7 @@ impl Lora {
             let rank = a.first().copied().unwrap_or_default();
             if a != [rank, *input] || b != [*out, rank] {
                 return refused(format!(
-                    "adapter: its matrices of {module} are {:?} and {:?}, the layer is {out} × {input}",
-                    a, b
+                    "adapter: its matrices of {module} are {a:?} and {b:?}, the layer is {out} × {input}"
                 ));
             }
         }

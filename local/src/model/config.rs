@@ -113,9 +113,9 @@ impl LlamaConfig {
             .get("rope_parameters")
             .filter(|value| value.is_object())
             .unwrap_or(json);
-        let theta = match number(rope, "rope_theta", 1.0..=1e12)? {
+        let theta = match number(rope.get("rope_theta"), "rope_theta", 1.0..=1e12)? {
             Some(theta) => theta,
-            None => number(json, "rope_theta", 1.0..=1e12)?.unwrap_or(10_000.0),
+            None => number(json.get("rope_theta"), "rope_theta", 1.0..=1e12)?.unwrap_or(10_000.0),
         };
         let vocab_size = size(json, "vocab_size", VOCAB)?;
         Ok(Self {
@@ -126,7 +126,8 @@ impl LlamaConfig {
             heads,
             kv_heads,
             head_dim,
-            rms_norm_eps: number(json, "rms_norm_eps", 0.0..=1.0)?.unwrap_or(1e-6),
+            rms_norm_eps: number(json.get("rms_norm_eps"), "rms_norm_eps", 0.0..=1.0)?
+                .unwrap_or(1e-6),
             rope_theta: theta,
             rope_scaling: rope_scaling(json)?,
             max_positions: optional_size(json, "max_position_embeddings", POSITIONS)?
@@ -216,7 +217,11 @@ fn check_changes(json: &Value) -> Result<()> {
             ));
         }
     }
-    let partial = number(json, "partial_rotary_factor", 0.0..=1.0)?;
+    let partial = number(
+        json.get("partial_rotary_factor"),
+        "partial_rotary_factor",
+        0.0..=1.0,
+    )?;
     if partial.is_some_and(|factor| factor < 1.0) {
         return refused("model: config.json has a partial_rotary_factor, which is not supported");
     }
@@ -242,9 +247,12 @@ fn rope_scaling(json: &Value) -> Result<RopeScaling> {
         .iter()
         .find_map(|name| scaling.get(*name).and_then(Value::as_str))
         .unwrap_or("default");
-    let required = |name: &str| match number(scaling, name, 1e-3..=1e9)? {
-        Some(number) => Ok(number),
-        None => refused(format!("model: config.json lacks rope_scaling.{name}")),
+    let required = |name: &str| {
+        let field = format!("rope_scaling.{name}");
+        match number(scaling.get(name), &field, 1e-3..=1e9)? {
+            Some(number) => Ok(number),
+            None => refused(format!("model: config.json lacks {field}")),
+        }
     };
     match kind {
         "default" => Ok(RopeScaling::None),
@@ -301,8 +309,9 @@ fn flag(json: &Value, name: &str) -> Result<bool> {
     }
 }
 
-fn number(json: &Value, name: &str, range: RangeInclusive<f64>) -> Result<Option<f64>> {
-    match json.get(name) {
+/// `value` is that of the field `name`.
+fn number(value: Option<&Value>, name: &str, range: RangeInclusive<f64>) -> Result<Option<f64>> {
+    match value {
         None | Some(Value::Null) => Ok(None),
         Some(value) => match value.as_f64().filter(|number| range.contains(number)) {
             Some(number) => Ok(Some(number)),

@@ -248,6 +248,10 @@ fn environment() -> Result<Environment<'static>> {
 }
 
 /// The content of a `{% generation %}` block.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "the engine calls it like this"
+)]
 fn generation(state: &mut State, kwargs: Kwargs) -> Result<Value, minijinja::Error> {
     let content: Value = kwargs.get::<Value>("caller")?.call(state, &[])?;
     if state.lookup(MARKED).is_none() {

@@ -117,6 +117,7 @@ fn index_of(list: &Value, args: &[Value]) -> Result<Value, Error> {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Side {
     Left,
     Right,
