@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
+use super::fields::{flag, number, optional_size, size};
 use super::target::Target;
 use crate::error::{Result, refused};
 
@@ -297,56 +298,6 @@ pub fn token_ids(json: &Value, file: &str, vocab_size: usize) -> Result<Vec<u32>
         },
         Ok,
     )
-}
-
-fn flag(json: &Value, name: &str) -> Result<bool> {
-    match json.get(name) {
-        None | Some(Value::Null) => Ok(false),
-        Some(Value::Bool(value)) => Ok(*value),
-        Some(value) => refused(format!(
-            "model: config.json has {name}: {value}, expected true or false"
-        )),
-    }
-}
-
-/// `value` is that of the field `name`.
-fn number(value: Option<&Value>, name: &str, range: RangeInclusive<f64>) -> Result<Option<f64>> {
-    match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => match value.as_f64().filter(|number| range.contains(number)) {
-            Some(number) => Ok(Some(number)),
-            None => refused(format!(
-                "model: config.json has {name}: {value}, expected a number from {:?} to {:?}",
-                range.start(),
-                range.end()
-            )),
-        },
-    }
-}
-
-fn optional_size(json: &Value, name: &str, range: RangeInclusive<u64>) -> Result<Option<usize>> {
-    match json.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => match value
-            .as_u64()
-            .filter(|number| range.contains(number))
-            .and_then(|number| usize::try_from(number).ok())
-        {
-            Some(number) => Ok(Some(number)),
-            None => refused(format!(
-                "model: config.json has {name}: {value}, expected a whole number from {} to {}",
-                range.start(),
-                range.end()
-            )),
-        },
-    }
-}
-
-fn size(json: &Value, name: &str, range: RangeInclusive<u64>) -> Result<usize> {
-    match optional_size(json, name, range)? {
-        Some(number) => Ok(number),
-        None => refused(format!("model: config.json lacks {name}")),
-    }
 }
 
 #[cfg(test)]

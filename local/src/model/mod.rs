@@ -3,6 +3,7 @@
 mod attention;
 pub mod cache;
 pub mod config;
+mod fields;
 mod gradient;
 pub mod layers;
 mod linear;

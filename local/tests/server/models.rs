@@ -10,6 +10,11 @@ use serde_json::{Value, json};
 use crate::model_folder::{chat, edit, expect_refused, folder, set};
 use crate::support::{Project, Server};
 
+/// What is wrong, what the refusal names, and how it's made.
+type Broken = (&'static str, &'static [&'static str], fn(&Path));
+
+type Change = fn(&mut Value);
+
 /// Rewrites the header of the weights, and appends `more` bytes to the data.
 fn edit_header(dir: &Path, change: impl FnOnce(&mut Value), more: &[u8]) {
     let path = dir.join("model.safetensors");
@@ -101,7 +106,7 @@ async fn numbers_that_are_possible_but_not_those_of_the_weights_are_refused_befo
 async fn weights_that_are_quantised_cut_off_or_not_there_are_refused_by_file_and_tensor() {
     let project = Project::new();
     let server = Server::start(&project.store());
-    let broken: [(&str, &[&str], fn(&Path)); 9] = [
+    let broken: [Broken; 9] = [
         (
             "fp8",
             &["model.safetensors", "model.norm.weight", "F8_E4M3"],
@@ -148,7 +153,7 @@ async fn weights_that_are_quantised_cut_off_or_not_there_are_refused_by_file_and
                 edit_header(
                     dir,
                     |header| {
-                        header["model.norm.weight"]["shape"] = json!([1_u64 << 40, 1_u64 << 40])
+                        header["model.norm.weight"]["shape"] = json!([1_u64 << 40, 1_u64 << 40]);
                     },
                     &[],
                 );
@@ -257,15 +262,15 @@ async fn a_model_larger_than_memory_is_refused_with_both_sizes() {
 async fn a_tokenizer_with_ids_that_the_model_does_not_have_is_refused_when_the_model_is_loaded() {
     let project = Project::new();
     let server = Server::start(&project.store());
-    let changes: [(&str, fn(&mut Value)); 4] = [
+    let changes: [(&str, Change); 4] = [
         ("added_tokens", |json| {
-            json["added_tokens"][3]["id"] = json!(260)
+            json["added_tokens"][3]["id"] = json!(260);
         }),
         ("added_tokens", |json| {
-            json["added_tokens"][3]["id"] = json!(4_000_000_000_u64)
+            json["added_tokens"][3]["id"] = json!(4_000_000_000_u64);
         }),
         ("model.vocab", |json| {
-            json["model"]["vocab"]["A"] = json!(4_000_000_000_u64)
+            json["model"]["vocab"]["A"] = json!(4_000_000_000_u64);
         }),
         ("post_processor", |json| {
             json["post_processor"] = json!({

@@ -20,6 +20,16 @@ pub fn add_to(environment: &mut Environment) {
             ValueKind::Undefined | ValueKind::String | ValueKind::Seq | ValueKind::Map
         )
     });
+    environment.add_test("iterable", |value: &Value| {
+        matches!(
+            value.kind(),
+            ValueKind::Undefined
+                | ValueKind::String
+                | ValueKind::Seq
+                | ValueKind::Map
+                | ValueKind::Iterable
+        )
+    });
     environment.add_test("callable", |value: &Value| {
         matches!(value.kind(), ValueKind::Plain) && !value.is_undefined()
     });

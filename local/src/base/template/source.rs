@@ -1,5 +1,7 @@
 //! The text of a chat template, checked and rewritten for the template engine.
 
+use std::collections::BTreeSet;
+
 /// Templates of real models have up to about 60 kB.
 const MAX_BYTES: usize = 256 * 1024;
 
@@ -8,6 +10,11 @@ const MAX_TAG_BYTES: usize = 16 * 1024;
 
 /// `not` and `-` in a row. The engine takes quadratic time over them.
 const MAX_PREFIX_OPERATORS: usize = 64;
+
+/// What can't stand for a variable.
+const KEYWORDS: [&str; 13] = [
+    "and", "else", "if", "in", "is", "not", "or", "true", "false", "none", "True", "False", "None",
+];
 
 /// What a `{% generation %}` block calls.
 pub const GENERATION: &str = "__generation";
@@ -21,6 +28,15 @@ pub struct Source {
     code: String,
     /// Whether it marks what the model writes with `{% generation %}`.
     pub marks_generation: bool,
+}
+
+/// The names that the code in a `{% generation %}` block has.
+#[derive(Debug)]
+struct Block {
+    /// Where it begins in the rewritten text.
+    start: usize,
+    open: bool,
+    names: BTreeSet<String>,
 }
 
 impl Source {
@@ -39,14 +55,24 @@ impl Source {
             code: String::new(),
             marks_generation: false,
         };
-        let mut rest = source;
+        let mut blocks = Vec::new();
+        // As Jinja, wherever they are.
+        let source = source.replace("\r\n", "\n").replace('\r', "\n");
+        let mut rest = source.as_str();
         while let Some(start) = next_delimiter(rest) {
             prepared.text.push_str(&rest[..start]);
             rest = &rest[start..];
-            let length = prepared.delimited(rest)?;
+            let length = prepared.delimited(rest, &mut blocks)?;
             rest = &rest[length..];
         }
         prepared.text.push_str(rest);
+        // The engine gives a call block only those outer variables that it finds to be read, and
+        // overlooks some. Here all are, and the tag for it goes right behind the block's own.
+        for block in blocks.iter().rev() {
+            let names: Vec<&str> = block.names.iter().map(String::as_str).collect();
+            let reads = format!("set __outer = [{}] ", names.join(", "));
+            prepared.text.insert_str(block.start, &reads);
+        }
         Ok(prepared)
     }
 
@@ -59,7 +85,7 @@ impl Source {
     }
 
     /// Takes over a comment, a raw block or a tag, which `rest` starts with. Returns its length.
-    fn delimited(&mut self, rest: &str) -> Result<usize, String> {
+    fn delimited(&mut self, rest: &str, blocks: &mut Vec<Block>) -> Result<usize, String> {
         if rest.starts_with("{#") {
             return Ok(self.copy(rest, rest.find("#}").map(|end| end + 2)));
         }
@@ -70,20 +96,39 @@ impl Source {
         let Some(end) = end_of_tag(rest, if block { "%}" } else { "}}" })? else {
             return Ok(self.copy(rest, None));
         };
-        self.code.push_str(&rest[2..end - 2]);
+        let code = &rest[2..end - 2];
+        self.code.push_str(code);
         self.code.push('\n');
-        for (name, replacement) in [
-            ("generation", format!("call {GENERATION}()")),
-            ("endgeneration", "endcall".to_owned()),
-        ] {
-            if block && is_tag(rest, name) {
-                self.marks_generation = true;
-                self.text
-                    .push_str(&rest[..end].replacen(name, &replacement, 1));
-                return Ok(end);
+        if block && is_tag(rest, "endgeneration") {
+            if let Some(last) = blocks.iter_mut().rev().find(|block| block.open) {
+                last.open = false;
             }
+            self.text
+                .push_str(&rest[..end].replacen("endgeneration", "endcall", 1));
+            return Ok(end);
         }
-        Ok(self.copy(rest, Some(end)))
+        for open in blocks.iter_mut().filter(|block| block.open) {
+            open.names.extend(names(code).map(str::to_owned));
+        }
+        if block && is_tag(rest, "generation") {
+            self.marks_generation = true;
+            let (before, after) = controls(code);
+            let call = format!("{{%{before} call {GENERATION}() %}}{{% ");
+            self.text.push_str(&call);
+            blocks.push(Block {
+                start: self.text.len(),
+                open: true,
+                names: BTreeSet::from(["loop".to_owned()]),
+            });
+            self.text.push_str(after);
+            self.text.push_str("%}");
+            return Ok(end);
+        }
+        match block.then(|| namespace_assignment(&rest[..end])).flatten() {
+            Some(assignment) => self.text.push_str(&assignment),
+            None => self.text.push_str(&rest[..end]),
+        }
+        Ok(end)
     }
 
     /// Without an end, the engine says what's wrong.
@@ -92,6 +137,24 @@ impl Source {
         self.text.push_str(&rest[..end]);
         end
     }
+}
+
+/// The whitespace control of a tag with this code, before and after.
+fn controls(code: &str) -> (&str, &str) {
+    let control = |c: char| c == '-' || c == '+';
+    let before = usize::from(code.starts_with(control));
+    let after = usize::from(code.ends_with(control));
+    (&code[..before], &code[code.len() - after..])
+}
+
+/// The names in a tag's code, and words in its strings: to read one that isn't there does no harm.
+fn names(code: &str) -> impl Iterator<Item = &str> {
+    let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    code.split(move |c| !part(c)).filter(|word| {
+        !word.is_empty()
+            && !word.starts_with(|c: char| c.is_ascii_digit())
+            && !KEYWORDS.contains(word)
+    })
 }
 
 fn next_delimiter(text: &str) -> Option<usize> {
@@ -123,6 +186,24 @@ fn end_of_raw(text: &str) -> Option<usize> {
         }
         from = start + 2;
     }
+}
+
+/// `{% set name.field = value %}` with `name` read as well. The engine gives macros and call blocks those
+/// outer variables only that they read, and to it an assignment is none.
+fn namespace_assignment(tag: &str) -> Option<String> {
+    let inside = tag.strip_prefix("{%")?.strip_suffix("%}")?;
+    let value_end = inside.strip_suffix(['-', '+']).unwrap_or(inside);
+    let (target, value) = value_end.split_once('=')?;
+    let words = target.strip_prefix(['-', '+']).unwrap_or(target).trim();
+    let words = words.strip_prefix("set")?;
+    let path = words.strip_prefix(char::is_whitespace)?.trim();
+    let (name, field) = path.split_once('.')?;
+    let word = |word: &str| word.trim().chars().all(|c| c.is_alphanumeric() || c == '_');
+    (word(name) && word(field)).then(|| {
+        let control = &inside[value_end.len()..];
+        let name = name.trim();
+        format!("{{%{target}=[{name}, ({value})][1] {control}%}}")
+    })
 }
 
 /// Where the tag or expression that `text` starts with ends. The closing delimiter counts outside of
@@ -195,12 +276,20 @@ mod tests {
     #[test]
     fn generation_blocks_become_call_blocks_and_keep_their_whitespace_control() {
         assert_eq!(
-            rewritten("a {%- generation -%} b {%+ endgeneration+%}"),
-            "a {%- call __generation() -%} b {%+ endcall+%}"
+            rewritten("a {%- generation -%} {{ b.c if d }} {%+ endgeneration+%}"),
+            "a {%- call __generation() %}{% set __outer = [b, c, d, loop] -%} {{ b.c if d }} {%+ endcall+%}"
         );
         assert_eq!(
-            rewritten("{%\n generation\n%}x{%endgeneration%}"),
-            "{%\n call __generation()\n%}x{%endcall%}"
+            rewritten("{%\n generation\n%}x{%endgeneration%}{{ y }}"),
+            "{% call __generation() %}{% set __outer = [loop] %}x{%endcall%}{{ y }}"
+        );
+    }
+
+    #[test]
+    fn an_assignment_to_a_namespace_reads_it_too() {
+        assert_eq!(
+            rewritten("{%- set ns.a = x if y else '=' -%}{% set b = ns.a == 1 %}"),
+            "{%- set ns.a =[ns, ( x if y else '=' )][1] -%}{% set b = ns.a == 1 %}"
         );
     }
 

@@ -114,13 +114,36 @@ fn methods_and_tests_of_python_are_there() {
         "['a', 'b']007xx!",
     );
     gives(
-        "{{ 'x' is sequence }}{{ {} is sequence }}{{ 1 is sequence }}{{ 'x' is iterable }}",
-        "TrueTrueFalseTrue",
+        "{{ 'x' is sequence }}{{ {} is sequence }}{{ 1 is sequence }}{{ 'x' is iterable }}{{ none is iterable }}",
+        "TrueTrueFalseTrueFalse",
     );
     gives(
         "{% for m in messages %}{% if loop.first %}{% continue %}{% endif %}{{ m.get('role') }}{% break %}{% endfor %}",
         "assistant",
     );
+}
+
+#[test]
+fn a_namespace_of_the_template_can_be_set_within_a_block_or_a_macro() {
+    gives(
+        "{% set ns = namespace(a=1) %}{% generation %}{% set ns.a = 2, 3 %}{% endgeneration %}{{ ns.a }}\
+         {% macro f() %}{% set ns.a = 4 %}{% endmacro %}{{ f() }}{{ ns.a }}",
+        "(2, 3)4",
+    );
+}
+
+#[test]
+fn a_generation_block_sees_every_variable_around_it() {
+    gives(
+        "{% set a = 1 %}{% for m in messages %}{% generation %}{% for n in messages[loop.index0:] %}n{% endfor %}\
+         {% set a = a + 1 %}{{ a }}{% endgeneration %}{{ a }}{% endfor %}",
+        "nn21n21",
+    );
+}
+
+#[test]
+fn every_end_of_a_line_is_a_newline() {
+    gives("a\r\nb\rc{{ 'd\r\ne' }}", "a\nb\ncd\ne");
 }
 
 #[test]
@@ -233,8 +256,8 @@ fn a_template_that_never_ends_or_asks_for_all_memory_is_stopped() {
 fn values_nested_as_deeply_as_the_fuel_allows_do_not_overflow_the_stack() {
     let nest = "{% set ns = namespace(x=[]) %}{% for a in range(ROUNDS) %}\
                 {% set ns.x = [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[ns.x]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]] %}{% endfor %}";
-    let deepest = (1..60)
-        .map(|step| step * 500)
+    let deepest = (1..20)
+        .map(|step| step * 1500)
         .take_while(|rounds| render(&nest.replace("ROUNDS", &rounds.to_string())).is_ok())
         .last()
         .unwrap();
