@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::folder;
 use crate::model::{LlamaConfig, Weights};
 pub use resolve::{Resolved, Source};
-pub use template::Rendered;
+pub use template::{Rendered, on_large_stack};
 use text::{TextCodec, TextFiles};
 
 /// The name of the built-in base.

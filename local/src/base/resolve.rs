@@ -250,6 +250,13 @@ mod tests {
         assert_eq!(cached(cache.path(), "acme/small"), None, "no weights yet");
         fs::write(snapshot.join("model.safetensors"), "").unwrap();
         assert_eq!(cached(cache.path(), "acme/small"), Some(snapshot));
+        fs::rename(
+            folder.join("snapshots/abc/model.safetensors"),
+            folder.join("snapshots/abc/pytorch_model.bin"),
+        )
+        .unwrap();
+        let found = cached(cache.path(), "acme/small");
+        assert!(found.is_some(), "there, and refused: never stood in for");
         assert_eq!(cached(cache.path(), "../small"), None);
         assert_eq!(cached(cache.path(), "a/b/c"), None);
     }
