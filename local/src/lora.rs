@@ -1,6 +1,5 @@
-//! Low-rank adapters. Flow in: rank, alpha and a seed, or tensors read from a file. Flow out: pairs
-//! of small matrices by module name, trainable or not. A module because the base never changes:
-//! an adapter is all that a run learns.
+//! Low-rank adapters: pairs of small matrices by module name. The base never changes, an adapter is all that a
+//! run learns.
 
 use std::collections::BTreeMap;
 

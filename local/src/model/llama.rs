@@ -1,6 +1,4 @@
-//! The decoder. Flow in: token ids, and past keys and values when a text is being generated. Flow
-//! out: hidden states, and logits for the positions that are asked for. A module because training
-//! and generation share this forward pass; only how they attend differs.
+//! The decoder. Training and generation share its forward pass; only how they attend differs.
 
 use candle_core::{Device, Result, Tensor};
 
