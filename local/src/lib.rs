@@ -21,6 +21,7 @@ pub mod cli;
 pub mod constrain;
 pub mod data;
 pub mod error;
+pub mod folder;
 pub mod generate;
 pub mod jobs;
 pub mod lora;
