@@ -1,60 +1,76 @@
-//! Rows as tokens. Flow in: rows and a base's tokenizer. Flow out: token ids, with a mark on every
-//! token that is trained. A module because the mask of "responses only" is where training most
-//! easily goes wrong unnoticed.
-
-use serde_json::Value;
+//! Rows as tokens, with a mark on every token that is learned.
 
 use super::{Example, Row};
 use crate::base::text::{Encoded, TextCodec};
-use crate::error::{Result, refused};
+use crate::conversation::{Conversation, Learn};
+use crate::error::{Error, Result, refused};
 
-/// Encodes one row, cut off at `max_length` tokens.
+/// A row may have this many bytes as text. Encoding takes about a hundred times as much memory.
+pub const MAX_ROW_TEXT: usize = 2 * 1024 * 1024;
+
+/// A part of a text, from one byte up to another.
+type Range = (usize, usize);
+
+/// Refuses a row that the chat template refuses, without encoding it.
+pub fn check(row: Row, text: &TextCodec) -> Result<()> {
+    match row {
+        Row::Chat(mut chat) => chat.render(text, false).map(|_| ()),
+        Row::PromptCompletion(..) | Row::Text(_) => Ok(()),
+    }
+}
+
+/// Encodes a row, cut off at `max_length` tokens.
 pub fn encode(
-    row: &Row,
+    row: Row,
     text: &TextCodec,
     max_length: usize,
     responses_only: bool,
 ) -> Result<Example> {
     let mut example = match row {
-        Row::Messages(messages) => chat(messages, text, responses_only)?,
+        Row::Chat(chat) => self::chat(chat, text, responses_only)?,
         Row::PromptCompletion(prompt, completion) => {
-            let encoded = text.encode(&format!("{prompt}{completion}"), true)?;
-            let trained = responses_only.then(|| vec![(prompt.len(), usize::MAX)]);
-            with_end(marked(encoded, trained.as_deref()), text.eos())
+            let learned = responses_only.then(|| vec![(prompt.len(), usize::MAX)]);
+            plain(&format!("{prompt}{completion}"), text, learned.as_deref())?
         }
-        Row::Text(content) => with_end(marked(text.encode(content, true)?, None), text.eos()),
+        Row::Text(content) => plain(&content, text, None)?,
     };
     example.ids.truncate(max_length);
     example.trained.truncate(max_length);
+    example.ids.shrink_to_fit();
+    example.trained.shrink_to_fit();
     Ok(example)
 }
 
-fn chat(messages: &[Value], text: &TextCodec, responses_only: bool) -> Result<Example> {
-    let full = text.render(messages, None, false)?;
-    let responses = responses_only
-        .then(|| response_ranges(messages, text, &full))
-        .transpose()?;
-    Ok(marked(text.encode(&full, false)?, responses.as_deref()))
+fn chat(mut chat: Conversation, text: &TextCodec, responses_only: bool) -> Result<Example> {
+    let full = chat.render(text, false)?;
+    check_size(&full)?;
+    let ranges = |wanted: Learn| ranges(&chat, text, &full, wanted);
+    let learned = if responses_only {
+        ranges(Learn::Response)?
+    } else {
+        outside(&ranges(Learn::Never)?)
+    };
+    Ok(marked(text.encode(&full, false)?, Some(&learned)))
 }
 
-/// The bytes of `full` that a model would have had to write: from the end of the prompt for each
-/// answer to the end of that answer. Found by rendering the chat up to there.
-fn response_ranges(
-    messages: &[Value],
-    text: &TextCodec,
-    full: &str,
-) -> Result<Vec<(usize, usize)>> {
+/// The bytes of `full` that are turns of this kind, each up to its end. Of an answer it is what the model
+/// would have to write: from the end of the prompt for it. Found by rendering the chat up to there.
+fn ranges(chat: &Conversation, text: &TextCodec, full: &str, wanted: Learn) -> Result<Vec<Range>> {
     let mut ranges = Vec::new();
-    for (index, message) in messages.iter().enumerate() {
-        if message.get("role").and_then(Value::as_str) != Some("assistant") {
+    for (index, learn) in chat.learned().enumerate() {
+        if learn != wanted {
             continue;
         }
-        let before = text.render(&messages[..index], None, true)?;
-        let after = text.render(&messages[..=index], None, false)?;
+        let before = if index == 0 && !chat.is_answer(index) {
+            String::new()
+        } else {
+            chat.prefix(index, text, chat.is_answer(index))?
+        };
+        let after = chat.prefix(index + 1, text, false)?;
         if !full.starts_with(&after) || !after.starts_with(&before) {
             return refused(
-                "trainOnResponsesOnly: the chat template of this model renders a chat differently as it \
-                 grows, so that the responses can't be told apart. Set trainOnResponsesOnly to false.",
+                "the chat template of this model renders a conversation differently as it grows, so that its \
+                 turns can't be told apart. Set trainOnResponsesOnly to false, and remove weights of 0.",
             );
         }
         ranges.push((before.len(), after.trim_end().len()));
@@ -62,8 +78,68 @@ fn response_ranges(
     Ok(ranges)
 }
 
+/// What is between ranges that are in order.
+fn outside(ranges: &[Range]) -> Vec<Range> {
+    let mut start = 0;
+    let mut outside = Vec::with_capacity(ranges.len() + 1);
+    for (from, to) in ranges {
+        outside.push((start, *from));
+        start = *to;
+    }
+    outside.push((start, usize::MAX));
+    outside
+}
+
+/// A text as it is, with what the tokenizer puts around one and the token that ends it, each once: a text
+/// may have them already.
+fn plain(content: &str, text: &TextCodec, learned: Option<&[Range]>) -> Result<Example> {
+    check_size(content)?;
+    let encoding = text
+        .tokenizer()
+        .encode(content, true)
+        .map_err(Error::Tokenizer)?;
+    let (ids, added) = (encoding.get_ids(), encoding.get_special_tokens_mask());
+    let before = added.iter().take_while(|added| **added == 1).count();
+    let after = added.iter().rev().take_while(|added| **added == 1).count();
+    let own = before..ids.len().saturating_sub(after).max(before);
+    // The text's own token goes: the tokenizer's is at the same place.
+    let doubled_start = before > 0 && ids.get(own.start) == ids.get(own.start - 1);
+    let doubled_end = after > 0 && own.end > own.start && ids.get(own.end) == ids.get(own.end - 1);
+    let kept = |index: &usize| {
+        !(doubled_start && *index == own.start) && !(doubled_end && *index + 1 == own.end)
+    };
+    let kept: Vec<usize> = (0..ids.len()).filter(kept).collect();
+    let encoded = Encoded {
+        ids: kept.iter().map(|index| ids[*index]).collect(),
+        offsets: kept
+            .iter()
+            .map(|index| encoding.get_offsets()[*index])
+            .collect(),
+    };
+    let mut example = marked(encoded, learned);
+    match (text.eos(), example.trained.last_mut()) {
+        (Some(eos), Some(last)) if example.ids.last() == Some(&eos) => *last = true,
+        (Some(eos), _) => {
+            example.ids.push(eos);
+            example.trained.push(true);
+        }
+        (None, _) => {}
+    }
+    Ok(example)
+}
+
+fn check_size(text: &str) -> Result<()> {
+    if text.len() > MAX_ROW_TEXT {
+        return refused(format!(
+            "its text has {} bytes, and may have {MAX_ROW_TEXT}. Split it into shorter rows.",
+            text.len()
+        ));
+    }
+    Ok(())
+}
+
 /// Marks the tokens that overlap one of `ranges`; all of them when there are none.
-fn marked(encoded: Encoded, ranges: Option<&[(usize, usize)]>) -> Example {
+fn marked(encoded: Encoded, ranges: Option<&[Range]>) -> Example {
     let trained = encoded
         .offsets
         .iter()
@@ -77,73 +153,6 @@ fn marked(encoded: Encoded, ranges: Option<&[(usize, usize)]>) -> Example {
     }
 }
 
-fn with_end(mut example: Example, eos: Option<u32>) -> Example {
-    if let Some(eos) = eos {
-        example.ids.push(eos);
-        example.trained.push(true);
-    }
-    example
-}
-
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-    use serde_json::json;
-
-    use super::*;
-    use crate::base::{Base, Source};
-
-    /// What is trained of a row, as text.
-    fn trained(row: &Row, responses_only: bool, max_length: usize) -> String {
-        let base = Base::load(&Source::BuiltIn).unwrap();
-        let example = encode(row, &base.text, max_length, responses_only).unwrap();
-        let ids: Vec<u32> = example
-            .ids
-            .iter()
-            .zip(&example.trained)
-            .filter_map(|(id, trained)| trained.then_some(*id))
-            .collect();
-        base.text.tokenizer().decode(&ids, false).unwrap()
-    }
-
-    fn conversation() -> Row {
-        Row::Messages(vec![
-            json!({ "role": "system", "content": "Be brief." }),
-            json!({ "role": "user", "content": "Hi ü" }),
-            json!({ "role": "assistant", "content": "Hello!" }),
-            json!({ "role": "user", "content": "Bye" }),
-            json!({ "role": "assistant", "content": "See you." }),
-        ])
-    }
-
-    #[test]
-    fn responses_only_trains_every_answer_and_its_end_and_nothing_else() {
-        assert_eq!(
-            trained(&conversation(), true, 1000),
-            "Hello!<|im_end|>See you.<|im_end|>"
-        );
-    }
-
-    #[test]
-    fn else_the_whole_chat_is_trained() {
-        let text = trained(&conversation(), false, 1000);
-        assert!(
-            text.starts_with("<|im_start|>system\nBe brief.<|im_end|>\n"),
-            "{text}"
-        );
-        assert!(text.ends_with("See you.<|im_end|>\n"), "{text}");
-    }
-
-    #[test]
-    fn a_completion_is_trained_with_the_end_of_the_text() {
-        let row = Row::PromptCompletion("1 + 1 =".to_owned(), " 2".to_owned());
-        assert_eq!(trained(&row, true, 1000), " 2<|im_end|>");
-        assert_eq!(trained(&row, false, 1000), "1 + 1 = 2<|im_end|>");
-    }
-
-    #[test]
-    fn a_long_row_is_cut_off() {
-        assert_eq!(trained(&Row::Text("abcdef".to_owned()), false, 4), "abcd");
-    }
-}
+#[path = "encode_tests.rs"]
+mod tests;

@@ -1,9 +1,12 @@
-//! Training data. Flow in: a `datasetSource`. Flow out: rows, then token ids with a mark on every
-//! token that is trained, split into a part to train on and a part held out.
+//! Training data: from a `datasetSource` to rows, to token ids with a mark on every token that is
+//! learned, to a part to train on and a part held out.
 
 pub mod encode;
+pub mod fetch;
 pub mod hub;
+mod pages;
 mod parquet;
+pub mod reader;
 pub mod rows;
 pub mod source;
 
@@ -20,6 +23,13 @@ pub struct Example {
 }
 
 impl Example {
+    /// The memory that it takes, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let own = size_of::<Self>() + 2 * 16;
+        own + self.ids.capacity() * size_of::<u32>() + self.trained.capacity()
+    }
+
     /// Number of predictions that count towards the loss. The first token is never predicted.
     #[must_use]
     pub fn targets(&self) -> usize {
@@ -48,6 +58,16 @@ const MAX_EVAL_ROWS: usize = 32;
 /// Below this many rows none is taken away from training, and the eval loss is measured on them.
 const MIN_ROWS_TO_HOLD_OUT: usize = 4;
 
+/// How many of so many rows are held out.
+#[must_use]
+pub fn held_out(rows: usize) -> usize {
+    if rows < MIN_ROWS_TO_HOLD_OUT {
+        0
+    } else {
+        (rows / 10).clamp(1, MAX_EVAL_ROWS)
+    }
+}
+
 /// Holds out every tenth of the rows, at least one and at most 32, chosen by the seed.
 #[must_use]
 pub fn split(examples: Vec<Example>, seed: u64) -> Split {
@@ -58,7 +78,7 @@ pub fn split(examples: Vec<Example>, seed: u64) -> Split {
             held_out: false,
         };
     }
-    let count = (examples.len() / 10).clamp(1, MAX_EVAL_ROWS);
+    let count = held_out(examples.len());
     let mut order: Vec<usize> = (0..examples.len()).collect();
     fastrand::Rng::with_seed(seed).shuffle(&mut order);
     let held_out: std::collections::BTreeSet<usize> = order.into_iter().take(count).collect();

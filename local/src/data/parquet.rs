@@ -1,118 +1,123 @@
-//! Rows in Parquet files, the form in which Hugging Face keeps most datasets. Flow in: the bytes of a
-//! file. Flow out: rows as JSON. A module because nothing else knows this format.
+//! Rows in Parquet files, the form in which Hugging Face keeps most datasets.
 
-use std::io::Write;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use serde_json::Value;
+use parquet::record::reader::TreeBuilder;
+use parquet::record::{Field, Row};
+use parquet::schema::types::{SchemaDescPtr, SchemaDescriptor, Type};
+use serde_json::{Map, Value};
 
-const MAGIC: &[u8] = b"PAR1";
+use super::reader::{MAX_ROW_MEMORY, MAX_TEXT_BYTES, length};
+use super::{pages, rows};
+use crate::error;
+use crate::json::Budget;
 
-/// Whether this is a Parquet file.
-#[must_use]
-pub fn is_parquet(bytes: &[u8]) -> bool {
-    bytes.starts_with(MAGIC)
-}
+/// How a Parquet file begins.
+pub const MAGIC: &[u8] = b"PAR1";
 
-/// The rows, each a JSON object: all of them at most `limit` bytes when decompressed, as the file
-/// says, and as JSON.
-pub fn rows(bytes: Bytes, limit: u64) -> Result<Vec<Value>> {
-    let too_large = || ParquetError::General(format!("more than {limit} bytes when decompressed"));
-    let reader = SerializedFileReader::new(bytes)?;
-    let groups = reader.metadata().row_groups().iter();
-    let said: i128 = groups
-        .map(|group| i128::from(group.total_byte_size()))
-        .sum();
-    if said > i128::from(limit) {
-        return Err(too_large());
-    }
-    let mut size = Size(0);
-    let mut rows = Vec::new();
-    for row in reader.get_row_iter(None)? {
-        let row = row?.to_json_value();
-        serde_json::to_writer(&mut size, &row)
-            .map_err(|error| ParquetError::General(error.to_string()))?;
-        if size.0 > limit {
-            return Err(too_large());
+/// Reads all rows, from 1, each a JSON object with the columns that rows can have.
+pub fn read(
+    file: File,
+    failed: &dyn Fn(String) -> error::Error,
+    each: &mut dyn FnMut(usize, Value) -> error::Result<()>,
+) -> error::Result<()> {
+    let broken = |error: ParquetError| failed(format!("the Parquet data is broken: {error}"));
+    let own = file.try_clone().map_err(|error| broken(error.into()))?;
+    let reader = guarded(|| SerializedFileReader::new(own)).map_err(broken)?;
+    let schema = wanted_columns(&reader).map_err(failed)?;
+    let mut bytes = 0;
+    let mut number = 0;
+    for index in 0..reader.num_row_groups() {
+        let group = guarded(|| reader.get_row_group(index)).map_err(broken)?;
+        pages::check(&file, group.metadata(), &schema).map_err(broken)?;
+        let columns = Arc::clone(&schema);
+        let mut iter = guarded(|| TreeBuilder::new().as_iter(columns, &*group)).map_err(broken)?;
+        while let Some(row) = guarded(|| iter.next().transpose()).map_err(broken)? {
+            number += 1;
+            let budget = Budget::new(MAX_ROW_MEMORY);
+            let value = object(&row, &budget)
+                .map_err(|reason| failed(format!("row {number}: {reason}")))?;
+            bytes += length(&value) as u64;
+            if bytes > MAX_TEXT_BYTES {
+                return Err(failed(format!(
+                    "more than {} MiB when decompressed",
+                    MAX_TEXT_BYTES >> 20
+                )));
+            }
+            each(number, value)?;
         }
-        rows.push(row);
     }
-    Ok(rows)
+    Ok(())
 }
 
-/// Counts the bytes that are written to it.
-struct Size(u64);
+/// The library checks some of what a file says with assertions.
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(ParquetError::General("an impossible value".to_owned())))
+}
 
-impl Write for Size {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0 += bytes.len() as u64;
-        Ok(bytes.len())
+/// The columns that rows can have. Others, such as pictures, are not even read.
+fn wanted_columns(reader: &dyn FileReader) -> Result<SchemaDescPtr, String> {
+    let schema = reader.metadata().file_metadata().schema_descr();
+    let all = schema.root_schema().get_fields();
+    let known: Vec<_> = all
+        .iter()
+        .filter(|field| rows::columns().any(|name| name == field.name()))
+        .cloned()
+        .collect();
+    if known.is_empty() {
+        let names: Vec<&str> = all.iter().map(|field| field.name()).collect();
+        return Err(format!(
+            "row 1: expected `messages`, or `prompt` and `completion`, or `text`, but the columns are {}",
+            names.join(", ")
+        ));
     }
+    let root = Type::group_type_builder(schema.name())
+        .with_fields(known)
+        .build()
+        .map_err(|error| error.to_string())?;
+    Ok(Arc::new(SchemaDescriptor::new(Arc::new(root))))
+}
 
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
+/// A row as JSON. What is null isn't there: columns have the fields of all rows.
+fn object(row: &Row, budget: &Budget) -> Result<Value, String> {
+    budget.value(0)?;
+    let mut map = Map::new();
+    for (name, field) in row.get_column_iter() {
+        if !matches!(field, Field::Null) {
+            budget.field(name.len())?;
+            map.insert(name.clone(), value(name, field, budget)?);
+        }
+    }
+    Ok(Value::Object(map))
+}
+
+/// A field of the column or struct field `name`.
+fn value(name: &str, field: &Field, budget: &Budget) -> Result<Value, String> {
+    match field {
+        Field::Group(row) => object(row, budget),
+        Field::ListInternal(list) => {
+            budget.value(0)?;
+            let elements = list.elements().iter();
+            elements
+                .map(|element| value(name, element, budget))
+                .collect::<Result<_, _>>()
+                .map(Value::Array)
+        }
+        Field::Str(text) => budget.value(text.len()).map(|()| text.as_str().into()),
+        // A text column whose writer did not mark it as UTF-8.
+        Field::Bytes(bytes) => match std::str::from_utf8(bytes.data()) {
+            Ok(text) => budget.value(text.len()).map(|()| text.into()),
+            Err(_) => Err(format!("`{name}` is binary data, not a text")),
+        },
+        other => budget.value(0).map(|()| other.to_json_value()),
     }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-    use std::sync::Arc;
-
-    use parquet::data_type::{ByteArray, ByteArrayType};
-    use parquet::file::properties::WriterProperties;
-    use parquet::file::writer::SerializedFileWriter;
-    use parquet::schema::parser::parse_message_type;
-
-    use super::*;
-
-    /// A file with one column of texts.
-    pub(crate) fn file(column: &str, texts: &[&str]) -> Vec<u8> {
-        let schema = format!("message schema {{ REQUIRED BYTE_ARRAY {column} (UTF8); }}");
-        let schema = Arc::new(parse_message_type(&schema).unwrap());
-        let properties = WriterProperties::builder()
-            .set_compression(parquet::basic::Compression::SNAPPY)
-            .build();
-        let mut bytes = Vec::new();
-        let mut writer =
-            SerializedFileWriter::new(&mut bytes, schema, Arc::new(properties)).unwrap();
-        let mut group = writer.next_row_group().unwrap();
-        let mut column = group.next_column().unwrap().unwrap();
-        let values: Vec<ByteArray> = texts.iter().map(|text| ByteArray::from(*text)).collect();
-        column
-            .typed::<ByteArrayType>()
-            .write_batch(&values, None, None)
-            .unwrap();
-        column.close().unwrap();
-        group.close().unwrap();
-        writer.close().unwrap();
-        bytes
-    }
-
-    #[test]
-    fn rows_are_json_objects() {
-        let bytes = file("text", &["a", "b ü"]);
-        assert!(is_parquet(&bytes));
-        let expected = [
-            serde_json::json!({ "text": "a" }),
-            serde_json::json!({ "text": "b ü" }),
-        ];
-        assert_eq!(rows(Bytes::from(bytes), 1000).unwrap(), expected);
-        assert!(rows(Bytes::from_static(b"PAR1 and no more"), 1000).is_err());
-    }
-
-    #[test]
-    fn what_grows_beyond_the_limit_is_refused() {
-        let text = "x".repeat(10_000);
-        let bytes = Bytes::from(file("text", &[&text, &text]));
-        assert!(bytes.len() < 5_000);
-        assert!(rows(bytes.clone(), 30_000).is_ok());
-        for limit in [5_000, 15_000] {
-            let error = rows(bytes.clone(), limit).unwrap_err().to_string();
-            assert!(error.contains("when decompressed"), "{error}");
-        }
-    }
-}
+#[path = "parquet_tests.rs"]
+mod tests;

@@ -1,313 +1,386 @@
-//! Rows of a dataset. Flow in: the bytes of JSONL files, compressed or not, or of Parquet files. Flow
-//! out: rows of one of three kinds. A module because every mistake in a file is reported here, with its
-//! line.
+//! Rows of a dataset: the shapes that they may have, and how each becomes a conversation or a text.
 
-use std::io::Read;
+use serde_json::{Map, Value, json};
 
-use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
-use serde_json::{Map, Value};
+use crate::conversation::Conversation;
+use crate::error::{Result, refused};
+pub(crate) use crate::json::kind;
 
-use super::parquet;
-use crate::error::{Error, Result, refused};
-
-/// A decompressed file may be at most this large, in bytes: a small archive must not fill the memory.
-const MAX_TEXT_BYTES: u64 = 512 * 1024 * 1024;
-
-/// The kinds of rows, as `datasetFormat` names them.
+/// The shapes of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// `{ "messages": [{ "role", "content" }] }`
+pub enum Shape {
+    /// `{ messages }`
     Messages,
-    /// `{ "prompt", "completion" }`
+    /// `{ conversations: [{ from, value }] }`
+    ShareGpt,
+    /// `{ prompt, completion }`, both texts or both messages
     PromptCompletion,
-    /// `{ "text" }`
+    /// `{ instruction, input, output }`
+    Alpaca,
+    /// `{ text }`
     Text,
 }
 
-impl Format {
-    /// Its name in `datasetFormat`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
+impl Shape {
+    const ALL: [Self; 5] = [
+        Self::Messages,
+        Self::ShareGpt,
+        Self::PromptCompletion,
+        Self::Alpaca,
+        Self::Text,
+    ];
+
+    /// Its columns, and those that a row of this shape may lack.
+    fn columns(self) -> (&'static [&'static str], &'static [&'static str]) {
+        match self {
+            Self::Messages => (&["messages"], &["tools", "system"]),
+            Self::ShareGpt => (&["conversations"], &["tools", "system"]),
+            Self::PromptCompletion => (&["prompt", "completion"], &["tools"]),
+            Self::Alpaca => (&["instruction", "output"], &["input", "system"]),
+            Self::Text => (&["text"], &[]),
+        }
+    }
+
+    /// The name by which `datasetFormat` asks for it.
+    fn name(self) -> &'static str {
         match self {
             Self::Messages => "messages",
+            Self::ShareGpt => "sharegpt",
             Self::PromptCompletion => "prompt_completion",
+            Self::Alpaca => "alpaca",
             Self::Text => "text",
         }
     }
 }
 
+/// The names that `datasetFormat` may have, and the shapes that each allows.
+const FORMATS: [(&str, &[Shape]); 8] = [
+    ("messages", &[Shape::Messages]),
+    ("chat", &[Shape::Messages, Shape::ShareGpt]),
+    ("chatml", &[Shape::Messages, Shape::ShareGpt]),
+    ("sharegpt", &[Shape::ShareGpt]),
+    ("prompt_completion", &[Shape::PromptCompletion]),
+    ("prompt-completion", &[Shape::PromptCompletion]),
+    ("alpaca", &[Shape::Alpaca]),
+    ("text", &[Shape::Text]),
+];
+
+/// A `datasetFormat`: the shapes that it allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Format {
+    name: &'static str,
+    shapes: &'static [Shape],
+}
+
+impl Format {
+    /// The format of this name. `auto` is none.
+    pub fn from_name(name: &str) -> Result<Option<Self>> {
+        if name == "auto" {
+            return Ok(None);
+        }
+        match FORMATS.iter().find(|(known, _)| *known == name) {
+            Some((name, shapes)) => Ok(Some(Self { name, shapes })),
+            None => refused(format!(
+                "datasetFormat: {name:?} is not supported by the local backend. Use auto, {}.",
+                FORMATS.map(|(name, _)| name).join(", ")
+            )),
+        }
+    }
+}
+
+/// Columns that change what a row means, in a way that can't be honoured. Any other column that no shape
+/// has, such as an id, says nothing to a model and is left alone.
+const NOT_HONOURED: [&str; 13] = [
+    "assistant_masks",
+    "audio",
+    "chat_template",
+    "chat_template_kwargs",
+    "completion_mask",
+    "documents",
+    "functions",
+    "history",
+    "image",
+    "images",
+    "input_ids",
+    "video",
+    "videos",
+];
+
+/// Every column that is looked at.
+pub fn columns() -> impl Iterator<Item = &'static str> {
+    let of_shapes = Shape::ALL.into_iter().flat_map(|shape| {
+        let (needed, optional) = shape.columns();
+        needed.iter().chain(optional).copied()
+    });
+    of_shapes
+        .chain(NOT_HONOURED)
+        .chain(["label", "chosen", "rejected", "weight"])
+}
+
 /// One row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Row {
-    /// A chat.
-    Messages(Vec<Value>),
+    /// A conversation.
+    Chat(Conversation),
     /// A text and how it goes on.
     PromptCompletion(String, String),
     /// A plain text.
     Text(String),
 }
 
-impl Row {
-    fn format(&self) -> Format {
-        match self {
-            Self::Messages(_) => Format::Messages,
-            Self::PromptCompletion(..) => Format::PromptCompletion,
-            Self::Text(_) => Format::Text,
-        }
-    }
+/// What is asked of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// The only shapes that are allowed, if not all.
+    pub format: Option<Format>,
+    /// Whether a row must have a response.
+    pub responses_only: bool,
 }
 
-/// A file of a dataset.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File {
-    /// Its name, when there are several.
-    pub name: Option<String>,
-    /// What is in it.
-    pub bytes: Bytes,
-}
-
-/// Reads all rows of all files. `only` refuses rows of another kind; `responses_only` refuses rows
-/// without a response. An error names the file, when there are several, and the line.
-pub fn parse(files: Vec<File>, only: Option<Format>, responses_only: bool) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    for file in files {
-        let place = file
-            .name
-            .map_or_else(String::new, |name| format!("{name}: "));
-        let failed = |reason: String| Error::Refused(format!("datasetSource: {place}{reason}"));
-        let read = |number: usize, what: &str, value: Result<Value, String>| {
-            value
-                .and_then(|value| row(value, only, responses_only))
-                .map_err(|reason| failed(format!("{what} {number}: {reason}")))
-        };
-        if parquet::is_parquet(&file.bytes) {
-            let values = parquet::rows(file.bytes, MAX_TEXT_BYTES)
-                .map_err(|error| failed(format!("the Parquet data is broken: {error}")))?;
-            for (index, value) in values.into_iter().enumerate() {
-                rows.push(read(index + 1, "row", Ok(value))?);
-            }
-            continue;
-        }
-        let text = decompress(&file.bytes).map_err(failed)?;
-        for (index, line) in text.lines().enumerate() {
-            if line.trim().is_empty() {
-                continue;
-            }
-            let value = serde_json::from_str(line).map_err(|error| format!("not JSON: {error}"));
-            rows.push(read(index + 1, "line", value)?);
-        }
-    }
-    if rows.is_empty() {
-        return refused(
-            "datasetSource: the dataset has no rows. Give a JSONL file with one JSON object per line.",
-        );
-    }
-    Ok(rows)
-}
-
-fn decompress(bytes: &[u8]) -> Result<String, String> {
-    let mut text = Vec::new();
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        let decoder = MultiGzDecoder::new(bytes);
-        if let Err(error) = decoder.take(MAX_TEXT_BYTES + 1).read_to_end(&mut text) {
-            return Err(format!("the gzip data is broken: {error}"));
-        }
-        if u64::try_from(text.len()).unwrap_or(u64::MAX) > MAX_TEXT_BYTES {
-            return Err(format!(
-                "more than {MAX_TEXT_BYTES} bytes when decompressed"
-            ));
-        }
-    } else {
-        text.extend_from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
-    }
-    String::from_utf8(text).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..good]
-            .split(|byte| *byte == b'\n')
-            .count();
-        format!("line {line}: not UTF-8")
-    })
-}
-
-fn row(value: Value, only: Option<Format>, responses_only: bool) -> Result<Row, String> {
-    let Value::Object(fields) = value else {
-        return Err("expected a JSON object".to_owned());
+/// Reads a row. Refuses one that is of no shape, or of another than was asked for, or that has what can't
+/// be honoured.
+pub fn row(value: &Value, wanted: Wanted) -> Result<Row> {
+    let Some(fields) = value.as_object() else {
+        return refused(format!("expected a JSON object, it is {}", kind(value)));
     };
-    let there = |name: &str| fields.get(name).is_some_and(|value| !value.is_null());
-    let row = if there("messages") {
-        Row::Messages(check_messages(&fields["messages"], responses_only)?)
-    } else if there("prompt") || there("completion") {
-        Row::PromptCompletion(string(&fields, "prompt")?, string(&fields, "completion")?)
-    } else if there("text") {
-        Row::Text(string(&fields, "text")?)
-    } else {
-        return Err("expected `messages`, or `prompt` and `completion`, or `text`".to_owned());
+    let fields = Fields(fields);
+    let shape = shape(&fields, wanted.format)?;
+    check_other_columns(&fields, shape)?;
+    let row = match shape {
+        Shape::Messages => {
+            let mut chat = Conversation::default();
+            chat.extend(fields.get_or_null("messages"), "messages")?;
+            Row::Chat(with_others(chat, &fields)?)
+        }
+        Shape::ShareGpt => {
+            let mut chat = Conversation::default();
+            let list = from_sharegpt(fields.get_or_null("conversations"))?;
+            chat.extend(&list, "conversations")?;
+            Row::Chat(with_others(chat, &fields)?)
+        }
+        Shape::PromptCompletion => prompt_completion(&fields)?,
+        Shape::Alpaca => Row::Chat(with_others(from_alpaca(&fields)?, &fields)?),
+        Shape::Text => Row::Text(fields.text("text")?.to_owned()),
     };
-    match only {
-        Some(only) if only != row.format() => Err(format!(
-            "is a {:?} row, but datasetFormat is {:?}",
-            row.format().name(),
-            only.name()
-        )),
-        _ if responses_only && row.format() == Format::Text => {
-            Err("a `text` row has no response, but trainOnResponsesOnly is true".to_owned())
+    match &row {
+        Row::Text(_) if wanted.responses_only => {
+            refused("a `text` row has no response, but trainOnResponsesOnly is true")
+        }
+        Row::Chat(chat) if wanted.responses_only && !chat.has_response() => {
+            refused("no message of the role assistant, but trainOnResponsesOnly is true")
         }
         _ => Ok(row),
     }
 }
 
-fn string(fields: &Map<String, Value>, name: &str) -> Result<String, String> {
-    match fields.get(name) {
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(other) => Err(format!("`{name}` must be a string, it is {}", kind(other))),
-        None => Err(format!("`{name}` is missing")),
-    }
-}
+struct Fields<'a>(&'a Map<String, Value>);
 
-fn check_messages(messages: &Value, responses_only: bool) -> Result<Vec<Value>, String> {
-    let Some(list) = messages.as_array().filter(|list| !list.is_empty()) else {
-        return Err("`messages` must be a list with at least one message".to_owned());
-    };
-    for (index, message) in list.iter().enumerate() {
-        let Some(role) = message.get("role").and_then(Value::as_str) else {
-            return Err(format!("`messages[{index}].role` must be a string"));
-        };
-        let calls = role == "assistant" && message.get("tool_calls").is_some_and(Value::is_array);
-        if !calls && !message.get("content").is_some_and(Value::is_string) {
-            return Err(format!("`messages[{index}].content` must be a string"));
+impl<'a> Fields<'a> {
+    /// A field that is there. Files with columns write out what isn't.
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        self.0.get(name).filter(|value| match value {
+            Value::Null => false,
+            Value::Array(list) => !list.is_empty(),
+            Value::Object(map) => !map.is_empty(),
+            _ => true,
+        })
+    }
+
+    fn get_or_null(&self, name: &str) -> &'a Value {
+        self.0.get(name).unwrap_or(&Value::Null)
+    }
+
+    fn is_null(&self, name: &str) -> bool {
+        self.get_or_null(name).is_null()
+    }
+
+    fn text(&self, name: &str) -> Result<&'a str> {
+        match self.0.get(name) {
+            Some(Value::String(text)) => Ok(text),
+            Some(other) => refused(format!("`{name}` must be a string, it is {}", kind(other))),
+            None => refused(format!("`{name}` is missing")),
         }
     }
-    let assistant =
-        |message: &Value| message.get("role").and_then(Value::as_str) == Some("assistant");
-    if responses_only && !list.iter().any(assistant) {
-        return Err(
-            "no message of the role assistant, but trainOnResponsesOnly is true".to_owned(),
-        );
+
+    /// A text that may be missing, and is then empty.
+    fn text_or_empty(&self, name: &str) -> Result<&'a str> {
+        if self.is_null(name) {
+            Ok("")
+        } else {
+            self.text(name)
+        }
     }
-    Ok(list.clone())
 }
 
-/// What a value is, in words.
-pub(crate) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
+/// The one shape whose columns are all there; of several, the one that was asked for.
+fn shape(fields: &Fields, format: Option<Format>) -> Result<Shape> {
+    let fits = |shape: &Shape| shape.columns().0.iter().all(|name| !fields.is_null(name));
+    let fitting: Vec<Shape> = Shape::ALL.into_iter().filter(fits).collect();
+    if let Some(format) = format {
+        let allowed: Vec<Shape> = format.shapes.iter().copied().filter(fits).collect();
+        return match (allowed.first(), fitting.first()) {
+            (Some(shape), _) => Ok(*shape),
+            (None, Some(other)) => refused(format!(
+                "is a row of the shape {}, but datasetFormat is {:?}",
+                described(*other),
+                format.name
+            )),
+            (None, None) => no_shape(fields),
+        };
     }
+    match fitting[..] {
+        [shape] => Ok(shape),
+        [] => no_shape(fields),
+        [first, second, ..] => refused(format!(
+            "the row can be read as {} and as {}. Say which with datasetFormat: {:?} or {:?}.",
+            described(first),
+            described(second),
+            first.name(),
+            second.name()
+        )),
+    }
+}
+
+fn described(shape: Shape) -> String {
+    let names: Vec<String> = shape
+        .columns()
+        .0
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect();
+    names.join(" and ")
+}
+
+fn no_shape<T>(fields: &Fields) -> Result<T> {
+    if fields.get("chosen").is_some() && fields.get("rejected").is_some() {
+        return refused(
+            "is a preference row (`chosen`, `rejected`), which the local backend can't train on",
+        );
+    }
+    // Named by what it lacks when it has a part of a shape.
+    let begun = Shape::ALL.into_iter().find_map(|shape| {
+        let needed = shape.columns().0;
+        let there = needed.iter().any(|name| !fields.is_null(name));
+        let missing = needed.iter().find(|name| fields.is_null(name));
+        there.then_some(missing?)
+    });
+    match begun {
+        Some(missing) => refused(format!("`{missing}` is missing")),
+        None => refused(
+            "expected `messages`, or `conversations`, or `prompt` and `completion`, or `instruction` and \
+             `output`, or `text`",
+        ),
+    }
+}
+
+fn check_other_columns(fields: &Fields, shape: Shape) -> Result<()> {
+    if let Some(name) = NOT_HONOURED
+        .into_iter()
+        .find(|name| fields.get(name).is_some())
+    {
+        return refused(format!("`{name}` is not supported. Remove the column."));
+    }
+    let optional = shape.columns().1;
+    for name in ["tools", "system"] {
+        let there = fields.get(name).is_some_and(|value| *value != json!(""));
+        if there && !optional.contains(&name) {
+            return refused(format!(
+                "`{name}` can't be honoured in a row of {}. Use `messages`, or remove it.",
+                described(shape)
+            ));
+        }
+    }
+    if shape == Shape::PromptCompletion && fields.get("label") == Some(&json!(false)) {
+        return refused("`label` is false: the completion is one to avoid, which can't be trained");
+    }
+    match fields.get("weight") {
+        None => Ok(()),
+        Some(weight) if weight.as_f64() == Some(1.0) => Ok(()),
+        Some(_) => {
+            refused("`weight` of a row is not supported. Weigh its messages, or leave the row out.")
+        }
+    }
+}
+
+/// `tools` and `system` beside the messages.
+fn with_others(mut chat: Conversation, fields: &Fields) -> Result<Conversation> {
+    let system = fields.text_or_empty("system")?;
+    if !system.is_empty() {
+        chat.set_system(system)?;
+    }
+    chat.set_tools(fields.0.get("tools"))?;
+    Ok(chat)
+}
+
+fn prompt_completion(fields: &Fields) -> Result<Row> {
+    let (prompt, completion) = (
+        fields.get_or_null("prompt"),
+        fields.get_or_null("completion"),
+    );
+    match (prompt, completion) {
+        (Value::Array(_), Value::Array(_)) => {
+            let mut chat = Conversation::default();
+            chat.extend(prompt, "prompt")?;
+            chat.end_prompt();
+            chat.extend(completion, "completion")?;
+            Ok(Row::Chat(with_others(chat, fields)?))
+        }
+        _ if fields.get("tools").is_some() => {
+            refused("`tools` need messages: `prompt` and `completion` are texts")
+        }
+        _ => Ok(Row::PromptCompletion(
+            fields.text("prompt")?.to_owned(),
+            fields.text("completion")?.to_owned(),
+        )),
+    }
+}
+
+/// An instruction, with its input on a line of its own, and the answer.
+fn from_alpaca(fields: &Fields) -> Result<Conversation> {
+    let (instruction, input) = (fields.text("instruction")?, fields.text_or_empty("input")?);
+    let question = if input.is_empty() {
+        instruction.to_owned()
+    } else {
+        format!("{instruction}\n{input}")
+    };
+    Conversation::new(
+        &json!([
+            { "role": "user", "content": question },
+            { "role": "assistant", "content": fields.text("output")? },
+        ]),
+        None,
+    )
+}
+
+/// `from` and `value` as `role` and `content`.
+fn from_sharegpt(list: &Value) -> Result<Value> {
+    let mut list = list.clone();
+    for (index, turn) in list.as_array_mut().into_iter().flatten().enumerate() {
+        let place = format!("conversations[{index}]");
+        let Some(fields) = turn.as_object_mut().filter(|map| map.contains_key("from")) else {
+            continue;
+        };
+        let role = match fields.shift_remove("from").as_ref().and_then(Value::as_str) {
+            Some("human" | "user") => "user",
+            Some("gpt" | "assistant" | "chatgpt" | "model" | "bot") => "assistant",
+            Some("system") => "system",
+            Some("tool" | "observation") => "tool",
+            other => {
+                return refused(format!(
+                    "{place}.from must be human, gpt, system or tool, it is {:?}",
+                    other.unwrap_or("no string")
+                ));
+            }
+        };
+        let Some(Value::String(content)) = fields.shift_remove("value") else {
+            return refused(format!("{place}.value must be a string"));
+        };
+        fields.insert("role".to_owned(), role.into());
+        fields.insert("content".to_owned(), content.into());
+    }
+    Ok(list)
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-    use std::io::Write;
-
-    use super::*;
-
-    fn message(result: Result<Vec<Row>>) -> String {
-        let error = result.unwrap_err();
-        assert!(error.is_refusal());
-        error.to_string()
-    }
-
-    fn one(bytes: &[u8]) -> Vec<File> {
-        vec![File {
-            name: None,
-            bytes: Bytes::copy_from_slice(bytes),
-        }]
-    }
-
-    #[test]
-    fn the_three_kinds_of_rows_are_read() {
-        let text = concat!(
-            r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}"#,
-            "\n\n",
-            r#"{"prompt":"p","completion":"c"}"#,
-            "\r\n",
-            r#"{"text":"t"}"#
-        );
-        let rows = parse(one(text.as_bytes()), None, false).unwrap();
-        assert_eq!(rows.len(), 3);
-        assert_eq!(
-            rows[1],
-            Row::PromptCompletion("p".to_owned(), "c".to_owned())
-        );
-        assert_eq!(rows[2], Row::Text("t".to_owned()));
-    }
-
-    #[test]
-    fn a_bad_row_is_named_by_its_line() {
-        let text = "{\"text\":\"a\"}\n\n{\"text\":1}\n";
-        let error = message(parse(one(text.as_bytes()), None, false));
-        assert_eq!(
-            error,
-            "datasetSource: line 3: `text` must be a string, it is a number"
-        );
-        let error = message(parse(one(b"{\"text\":\"a\"}\n{\"te"), None, false));
-        assert!(
-            error.starts_with("datasetSource: line 2: not JSON"),
-            "{error}"
-        );
-        let error = message(parse(one(b"{\"text\":\"a\"}\n\xff\n"), None, false));
-        assert_eq!(error, "datasetSource: line 2: not UTF-8");
-        let error = message(parse(
-            one(br#"{"messages":[{"role":"user"}]}"#),
-            None,
-            false,
-        ));
-        assert!(error.contains("messages[0].content"), "{error}");
-    }
-
-    #[test]
-    fn a_compressed_file_reads_like_a_plain_one() {
-        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        gz.write_all(b"{\"text\":\"a\"}\n").unwrap();
-        assert_eq!(
-            parse(one(&gz.finish().unwrap()), None, false)
-                .unwrap()
-                .len(),
-            1
-        );
-    }
-
-    #[test]
-    fn rows_must_fit_the_format_and_the_loss_that_is_asked_for() {
-        let text = br#"{"text":"a"}"#;
-        assert!(message(parse(one(text), Some(Format::Messages), false)).contains("datasetFormat"));
-        assert!(message(parse(one(text), None, true)).contains("trainOnResponsesOnly"));
-        assert!(message(parse(one(b"\n"), None, false)).contains("no rows"));
-    }
-
-    #[test]
-    fn parquet_files_read_like_lines_and_several_files_are_told_apart() {
-        let file = |name: &str, text: &[u8]| File {
-            name: Some(name.to_owned()),
-            bytes: Bytes::copy_from_slice(text),
-        };
-        let good = parquet::tests::file("text", &["a", "b"]);
-        let files = vec![
-            file("1.parquet", &good),
-            file("2.jsonl", b"{\"text\":\"c\"}\n"),
-        ];
-        assert_eq!(parse(files, None, false).unwrap().len(), 3);
-        let bad = parquet::tests::file("other", &["a"]);
-        let error = message(parse(
-            vec![file("1.parquet", &good), file("2.parquet", &bad)],
-            None,
-            false,
-        ));
-        assert!(
-            error.starts_with("datasetSource: 2.parquet: row 1: expected"),
-            "{error}"
-        );
-        let error = message(parse(vec![file("x", b"PAR1 and no more")], None, false));
-        assert!(
-            error.starts_with("datasetSource: x: the Parquet data is broken"),
-            "{error}"
-        );
-    }
-}
+#[path = "rows_tests.rs"]
+mod tests;

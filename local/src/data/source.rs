@@ -1,24 +1,13 @@
-//! Where a dataset comes from. Flows in: a config's `datasetSource`. Flow out: the bytes of a file.
-//! A module because it is the only place that reads files and addresses that a client names.
+//! Where a dataset comes from: a config's `datasetSource`.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
-use futures::StreamExt;
 use reqwest::Url;
 use serde_json::{Map, Value};
-use tokio::io::AsyncReadExt;
 
 use super::hub::HubDataset;
-use super::rows::{File, kind};
-use crate::error::{Error, Result, refused};
-
-/// A dataset may be at most this large, in bytes.
-const MAX_BYTES: usize = 256 * 1024 * 1024;
-
-/// A download may take at most this long: the SDK gives a submission up after 60 s, and should get
-/// the reason.
-const DOWNLOAD_LIMIT: Duration = Duration::from_secs(50);
+use crate::error::{Result, refused};
+use crate::json::kind;
 
 /// A dataset that can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,53 +73,6 @@ impl DatasetSource {
             )),
         }
     }
-
-    /// Reads it. Every failure is a refusal: the run can't start.
-    pub async fn fetch(&self) -> Result<Vec<File>> {
-        let bytes = match self {
-            Self::File(path) => {
-                let failed = |error: std::io::Error| {
-                    Error::Refused(format!(
-                        "datasetSource.url: can't read {}: {error}",
-                        path.display()
-                    ))
-                };
-                // A device or a pipe may have no end, and no length.
-                let metadata = tokio::fs::metadata(path).await.map_err(failed)?;
-                if !metadata.is_file() {
-                    return refused(format!(
-                        "datasetSource.url: {} is no regular file",
-                        path.display()
-                    ));
-                }
-                if metadata.len() > MAX_BYTES as u64 {
-                    return too_large();
-                }
-                let bytes = read_file(path, MAX_BYTES).await.map_err(failed)?;
-                // It may have grown since.
-                if bytes.len() > MAX_BYTES {
-                    return too_large();
-                }
-                bytes
-            }
-            Self::Http(url, token) => {
-                let download = download(url, token.as_deref());
-                match tokio::time::timeout(DOWNLOAD_LIMIT, download).await {
-                    Ok(result) => result?,
-                    Err(_) => {
-                        return refused(format!(
-                            "datasetSource.url: no complete answer within {DOWNLOAD_LIMIT:?}"
-                        ));
-                    }
-                }
-            }
-            Self::Hub(dataset) => return read_all(dataset.files()?).await,
-        };
-        Ok(vec![File {
-            name: None,
-            bytes: bytes.into(),
-        }])
-    }
 }
 
 /// A dataset of Hugging Face's: `name`, and perhaps `subset` and `split`.
@@ -160,88 +102,6 @@ fn hub(fields: &Map<String, Value>, split: Option<&str>) -> Result<HubDataset> {
         subset: text("subset")?,
         split,
     })
-}
-
-async fn read_all(paths: Vec<PathBuf>) -> Result<Vec<File>> {
-    let mut files = Vec::new();
-    let mut total = 0;
-    for path in paths {
-        let bytes = read_file(&path, MAX_BYTES - total).await.map_err(|error| {
-            Error::Refused(format!(
-                "datasetSource.name: can't read {}: {error}",
-                path.display()
-            ))
-        })?;
-        total += bytes.len();
-        if total > MAX_BYTES {
-            return refused(format!(
-                "datasetSource.name: the files of this split are larger than {MAX_BYTES} bytes"
-            ));
-        }
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        files.push(File {
-            name: Some(name.into_owned()),
-            bytes: bytes.into(),
-        });
-    }
-    Ok(files)
-}
-
-/// Reads a file, and no further than one byte beyond `limit`.
-async fn read_file(path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let file = tokio::fs::File::open(path).await?;
-    file.take(limit as u64 + 1).read_to_end(&mut bytes).await?;
-    Ok(bytes)
-}
-
-fn too_large<T>() -> Result<T> {
-    refused(format!(
-        "datasetSource.url: the dataset is larger than {MAX_BYTES} bytes"
-    ))
-}
-
-async fn download(url: &Url, token: Option<&str>) -> Result<Vec<u8>> {
-    // Without the URL: its query may be a signature.
-    let failed = |error: reqwest::Error| {
-        Error::Refused(format!(
-            "datasetSource.url: can't download the dataset from {}: {}",
-            url.host_str().unwrap_or_default(),
-            chain(&error.without_url())
-        ))
-    };
-    let mut client = reqwest::Client::builder();
-    if matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
-        client = client.no_proxy();
-    }
-    let mut request = client.build().map_err(failed)?.get(url.clone());
-    if let Some(token) = token {
-        request = request.bearer_auth(token);
-    }
-    let answer = request.send().await.map_err(failed)?;
-    if !answer.status().is_success() {
-        return refused(format!(
-            "datasetSource.url: the server answered {}",
-            answer.status()
-        ));
-    }
-    let mut bytes = Vec::new();
-    let mut body = answer.bytes_stream();
-    while let Some(chunk) = body.next().await {
-        bytes.extend_from_slice(&chunk.map_err(failed)?);
-        if bytes.len() > MAX_BYTES {
-            return too_large();
-        }
-    }
-    Ok(bytes)
-}
-
-/// An error and what caused it: reqwest's own text stops before the reason.
-fn chain(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        None => error.to_string(),
-        Some(source) => format!("{error}: {}", chain(source)),
-    }
 }
 
 #[cfg(test)]
@@ -302,25 +162,6 @@ mod tests {
             let error = DatasetSource::from_json(&source, Some("train")).unwrap_err();
             assert!(
                 error.is_refusal() && error.to_string().starts_with(field),
-                "{error}"
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn what_can_not_be_read_is_refused_without_a_secret_and_without_end() {
-        // As `main` does.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let download = Url::parse("http://user:hunter2@127.0.0.1:1/a?sig=SECRET").unwrap();
-        let sources = [
-            (DatasetSource::Http(download, None), "from 127.0.0.1: "),
-            (DatasetSource::File("/dev/zero".into()), "no regular file"),
-        ];
-        for (source, expected) in sources {
-            let error = source.fetch().await.err().unwrap().to_string();
-            assert!(error.contains(expected), "{error}");
-            assert!(
-                !error.contains("SECRET") && !error.contains("hunter2"),
                 "{error}"
             );
         }

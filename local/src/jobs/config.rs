@@ -1,12 +1,12 @@
-//! A job's config. Flows in: the `config` of a submitted job. Flows out: numbers that a run can
-//! work with. A module because everything is checked before anything starts: a field that can't be
-//! honoured is refused by its name, never ignored.
+//! A job's config. Everything is checked before anything starts: a field that can't be honoured is
+//! refused by its name, never ignored.
 
 use serde_json::{Map, Value};
 
-use crate::data::rows::kind;
-use crate::data::{DatasetSource, Format};
+use crate::data::DatasetSource;
+use crate::data::rows::Format;
 use crate::error::{Result, refused};
+use crate::json::kind;
 use crate::train::schedule::Schedule;
 
 /// Every field that is known. Another one is a mistake, or asks for something that would not happen.
@@ -164,16 +164,30 @@ fn schedule(fields: &Fields) -> Result<Schedule> {
     )
 }
 
+/// A name, or `{ type: name }`, which is what projects made from the published templates have.
 fn format(fields: &Fields) -> Result<Option<Format>> {
-    match fields.string("datasetFormat")? {
-        None | Some("auto") => Ok(None),
-        Some("messages" | "chat" | "chatml") => Ok(Some(Format::Messages)),
-        Some("prompt_completion" | "prompt-completion") => Ok(Some(Format::PromptCompletion)),
-        Some("text") => Ok(Some(Format::Text)),
-        Some(name) => refused(format!(
-            "datasetFormat: {name:?} is not supported by the local backend. Use messages, prompt_completion, text, or auto."
-        )),
-    }
+    let name = match fields.get("datasetFormat") {
+        None => return Ok(None),
+        Some(Value::String(name)) => name,
+        Some(Value::Object(map)) => {
+            if let Some(other) = map.keys().find(|name| *name != "type") {
+                return refused(format!(
+                    "datasetFormat.{other} is not supported by the local backend. Remove it."
+                ));
+            }
+            match map.get("type") {
+                Some(Value::String(name)) => name,
+                _ => return refused("datasetFormat.type must be a string"),
+            }
+        }
+        Some(other) => {
+            return refused(format!(
+                "datasetFormat must be a string or {{ type }}, it is {}",
+                kind(other)
+            ));
+        }
+    };
+    Format::from_name(name)
 }
 
 /// What a number must be.
@@ -311,7 +325,11 @@ mod tests {
             ("loadIn4bit", json!(true)),
             ("optim", json!("adafactor")),
             ("lrSchedulerType", json!("polynomial")),
-            ("datasetFormat", json!("alpaca")),
+            ("datasetFormat", json!("parquet")),
+            ("datasetFormat", json!({ "type": "dpo" })),
+            ("datasetFormat", json!({ "type": "chatml", "field": "m" })),
+            ("datasetFormat", json!({})),
+            ("datasetFormat", json!(1)),
             ("datasetSplit", json!("test")),
             ("datasetSource", json!("rows.jsonl")),
             ("model", json!("")),
@@ -355,9 +373,12 @@ mod tests {
             with("lrSchedulerType", json!("cosine")).unwrap().schedule,
             Schedule::Cosine
         );
-        assert_eq!(
-            with("datasetFormat", json!("messages")).unwrap().format,
-            Some(Format::Messages)
-        );
+        assert_eq!(with("datasetFormat", json!("auto")).unwrap().format, None);
+        for name in ["messages", "chatml", "sharegpt", "alpaca", "text"] {
+            let plain = with("datasetFormat", json!(name)).unwrap().format;
+            assert_eq!(plain, Format::from_name(name).unwrap());
+            let typed = with("datasetFormat", json!({ "type": name })).unwrap();
+            assert_eq!(typed.format, plain, "{name}");
+        }
     }
 }

@@ -4,10 +4,12 @@
 
 pub mod config;
 pub mod handle;
+pub mod prepare;
 pub mod worker;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -15,15 +17,22 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
-use crate::base::{Bases, resolve};
-use crate::data::rows;
+use crate::base::{Bases, Resolved, resolve};
+use crate::data::fetch::fetch;
 use crate::error::{Error, Result, refused};
 use crate::store::{Job, Status, Store};
 use crate::{time, train};
 use config::RunConfig;
 pub use handle::JobHandle;
+use prepare::{Prepared, prepare};
 use worker::Run;
+
+/// Jobs whose rows are read and encoded at the same time. The others wait.
+const PREPARING: usize = 2;
+
+const STOPPING: &str = "the local backend is stopping: start it again";
 
 /// The jobs of a store, and the thread that runs them.
 #[derive(Debug)]
@@ -36,6 +45,9 @@ pub struct Jobs {
     queue: Mutex<Option<Sender<Run>>>,
     stopping: Arc<AtomicBool>,
     worker: Mutex<Option<JoinHandle<()>>>,
+    preparing: Arc<Semaphore>,
+    /// For the encoded rows of all jobs that are not over.
+    room: Arc<Semaphore>,
 }
 
 impl Jobs {
@@ -70,6 +82,8 @@ impl Jobs {
             queue: Mutex::new(Some(sender)),
             stopping,
             worker: Mutex::new(Some(worker)),
+            preparing: Arc::new(Semaphore::new(PREPARING)),
+            room: Arc::new(Semaphore::new(prepare::ROOM_KIB)),
         })
     }
 
@@ -110,12 +124,7 @@ impl Jobs {
     pub async fn submit(&self, project: &str, name: &str, config: &Value) -> Result<Job> {
         let parsed = RunConfig::from_json(config)?;
         let base = resolve::resolve(&parsed.model, self.base_model.as_deref())?;
-        let files = parsed.dataset.fetch().await?;
-        let (format, responses_only) = (parsed.format, parsed.responses_only);
-        let parse = move || rows::parse(files, format, responses_only);
-        let rows = tokio::task::spawn_blocking(parse)
-            .await
-            .map_err(|_| Error::Stopped)??;
+        let prepared = self.prepare(&parsed, &base).await?;
         let job = Job {
             id: new_id()?,
             org_id: "local".to_owned(),
@@ -133,13 +142,13 @@ impl Jobs {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(queue) = queue.as_ref() else {
             handle.fail("the local backend is stopping", None)?;
-            return refused("the local backend is stopping: start it again");
+            return refused(STOPPING);
         };
         let run = Run {
             handle: Arc::clone(&handle),
             config: parsed,
             base,
-            rows,
+            prepared,
         };
         self.by_id
             .write()
@@ -148,6 +157,34 @@ impl Jobs {
         queue.send(run).map_err(|_| Error::Stopped)?;
         crate::log(format_args!("job {} is queued", job.id));
         Ok(job)
+    }
+
+    /// Reads and encodes the rows of a job. Ends early when its caller is gone, or the server stops.
+    async fn prepare(&self, config: &RunConfig, base: &Resolved) -> Result<Prepared> {
+        let turn = Arc::clone(&self.preparing)
+            .acquire_owned()
+            .await
+            .map_err(|_| Error::Stopped)?;
+        let files = fetch(&config.dataset).await?;
+        // Its other end is dropped with this future.
+        let caller = Arc::new(());
+        let (watched, stopping) = (Arc::downgrade(&caller), Arc::clone(&self.stopping));
+        let (bases, room) = (Arc::clone(&self.bases), Arc::clone(&self.room));
+        let (config, source) = (config.clone(), base.source.clone());
+        let work = move || {
+            let _turn = turn;
+            let stop = || watched.strong_count() == 0 || stopping.load(Ordering::Relaxed);
+            let base = bases.get(&source)?;
+            train::with_all_cores(|| prepare(&config, &base, files, &room, &stop))
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(Err(Error::Stopped)) => refused(STOPPING),
+            Ok(prepared) => prepared,
+            Err(_) => Err(Error::Io {
+                what: "the local backend has a bug".to_owned(),
+                source: io::Error::other("reading the rows panicked, see its log"),
+            }),
+        }
     }
 
     /// Ends the running job as failed, and the queued ones too; waits until that is stored.

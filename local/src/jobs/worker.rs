@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
-use super::config::{DRY_RUN_ROWS, DRY_RUN_STEPS, RunConfig};
+use super::config::RunConfig;
 use super::handle::JobHandle;
+use super::prepare::Prepared;
 use crate::adapter;
 use crate::base::{Base, Bases, Resolved};
-use crate::data::{Row, Split, encode, split};
-use crate::error::{Error, Result, refused};
+use crate::data::Example;
+use crate::error::{Error, Result};
 use crate::lora::Lora;
-use crate::model::layers::as_f64;
-use crate::train::{self, Log, Observer, Plan};
+use crate::train::{self, Log, Observer};
 
 /// A job that waits for its turn.
 #[derive(Debug)]
@@ -27,8 +27,8 @@ pub struct Run {
     pub config: RunConfig,
     /// The base that was found for its model.
     pub base: Resolved,
-    /// Its rows.
-    pub rows: Vec<Row>,
+    /// Its rows, encoded.
+    pub prepared: Prepared,
 }
 
 impl Run {
@@ -77,8 +77,8 @@ impl Run {
             return Err(Error::Stopped);
         }
         let base = bases.get(&self.base.source)?;
-        let prepared = self.prepare(&base)?;
-        if !self.handle.start(&self.metadata(&base, &prepared))? {
+        let prepared = &self.prepared;
+        if !self.handle.start(&self.metadata(&base))? {
             return Ok(());
         }
         let trained = train::run(&base, &prepared.rows, &prepared.plan, &stop, progress)?;
@@ -92,79 +92,8 @@ impl Run {
             .complete(&json!({ "metrics": metrics, "artifacts": artifacts }))
     }
 
-    /// Tokens, the split, and the numbers that depend on how many rows there are.
-    fn prepare(&self, base: &Base) -> Result<Prepared> {
-        let config = &self.config;
-        let max_length = config.max_length.min(base.config.max_positions);
-        let limit = if config.dry_run {
-            DRY_RUN_ROWS
-        } else {
-            usize::MAX
-        };
-        let mut examples = Vec::new();
-        let mut without_target = 0;
-        for row in self.rows.iter().take(limit) {
-            let example = encode::encode(row, &base.text, max_length, config.responses_only)?;
-            if example.targets() > 0 {
-                examples.push(example);
-            } else {
-                without_target += 1;
-            }
-        }
-        if examples.is_empty() {
-            return refused(format!(
-                "maxLength: no row has a trained token within {max_length} tokens. Use a larger maxLength or shorter rows."
-            ));
-        }
-        let rows = split(examples, config.seed);
-        let plan = self.plan(&rows);
-        Ok(Prepared {
-            rows,
-            plan,
-            max_length,
-            without_target,
-        })
-    }
-
-    fn plan(&self, rows: &Split) -> Plan {
-        let config = &self.config;
-        let per_epoch = rows.train.len().div_ceil(config.batch_size);
-        let mut total_steps = config
-            .max_steps
-            .unwrap_or_else(|| round_up(as_f64(per_epoch) * config.epochs))
-            .max(1);
-        if config.dry_run {
-            total_steps = total_steps.min(DRY_RUN_STEPS);
-        }
-        let part = |count: usize| total_steps.div_ceil(count);
-        let within = |steps: Option<usize>, default: usize| {
-            if config.dry_run {
-                default
-            } else {
-                steps.unwrap_or(default)
-            }
-        };
-        Plan {
-            total_steps,
-            batch_size: config.batch_size,
-            learning_rate: config.learning_rate,
-            schedule: config.schedule,
-            warmup_steps: config.warmup_steps,
-            weight_decay: config.weight_decay,
-            logging_steps: if config.dry_run {
-                1
-            } else {
-                config.logging_steps
-            },
-            save_steps: within(config.save_steps, part(3)),
-            eval_steps: within(config.eval_steps, part(5)),
-            lora_r: config.lora_r,
-            lora_alpha: config.lora_alpha,
-            seed: config.seed,
-        }
-    }
-
-    fn metadata(&self, base: &Base, prepared: &Prepared) -> Value {
+    fn metadata(&self, base: &Base) -> Value {
+        let prepared = &self.prepared;
         if let Some(reason) = &self.base.stand_in {
             let id = self.handle.job().id;
             crate::log(format_args!(
@@ -173,7 +102,7 @@ impl Run {
             ));
         }
         let rows = &prepared.rows;
-        let tokens = |examples: &[crate::data::Example]| -> usize {
+        let tokens = |examples: &[Example]| -> usize {
             examples.iter().map(|example| example.ids.len()).sum()
         };
         json!({
@@ -196,13 +125,6 @@ impl Run {
             "tokens": { "train": tokens(&rows.train), "eval": tokens(&rows.eval) },
         })
     }
-}
-
-struct Prepared {
-    rows: Split,
-    plan: Plan,
-    max_length: usize,
-    without_target: usize,
 }
 
 /// Turns what the loop tells into events and files.
@@ -239,13 +161,4 @@ impl Observer for Progress<'_> {
             &json!({ "step": step, "artifacts": artifacts }),
         )
     }
-}
-
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a number of steps; a float that is too large becomes the largest integer"
-)]
-fn round_up(steps: f64) -> usize {
-    steps.ceil() as usize
 }

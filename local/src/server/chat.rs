@@ -103,7 +103,7 @@ struct Answer {
 }
 
 impl Prepared {
-    fn new(request: ChatRequest, bases: &Bases) -> Result<Self> {
+    fn new(mut request: ChatRequest, bases: &Bases) -> Result<Self> {
         let (base, lora) = match request.weights {
             Weights::Base(source) => (bases.get(&source)?, None),
             Weights::Adapter(dir) => {
@@ -119,8 +119,7 @@ impl Prepared {
         let wanted = request.wanted;
         wanted.check(&base.text)?;
         let model = Llama::new(&base.config, &base.weights, lora.as_ref())?;
-        let tools = wanted.tools.as_ref();
-        let text = base.text.render(&request.messages, tools, true)?;
+        let text = request.conversation.render(&base.text, true)?;
         let prompt = base.text.encode(&text, false)?.ids;
         if prompt.len() >= base.config.max_positions {
             return refused(format!(

@@ -11,6 +11,7 @@ use super::error::ApiError;
 use super::wanted::Wanted;
 use crate::adapter;
 use crate::base::resolve::{self, Source};
+use crate::conversation::Conversation;
 use crate::data::rows::kind;
 use crate::error::{Error, Result, refused};
 use crate::generate::Sampling;
@@ -50,7 +51,7 @@ pub struct ChatRequest {
     /// As `model` names it in the answer.
     pub model: String,
     /// The conversation.
-    pub messages: Vec<Value>,
+    pub conversation: Conversation,
     /// How to sample.
     pub sampling: Sampling,
     /// What the answer must look like, and the functions that it may call.
@@ -64,11 +65,12 @@ impl ChatRequest {
     pub fn from_json(body: &Value, app: &App) -> Result<Self, ApiError> {
         check_fields(body)?;
         let (weights, model) = weights(body, app)?;
+        let wanted = Wanted::from_json(body)?;
         Ok(Self {
             weights,
             model,
-            messages: messages(body)?,
-            wanted: Wanted::from_json(body)?,
+            conversation: Conversation::new(&body["messages"], wanted.tools.as_ref())?,
+            wanted,
             sampling: Sampling {
                 temperature: number(body, "temperature", 0.0, 10.0)?.unwrap_or(1.0),
                 top_p: number(body, "topP", f64::MIN_POSITIVE, 1.0)?.unwrap_or(1.0),
@@ -165,38 +167,6 @@ fn adapter_dir(adapter: &Value, app: &App) -> Result<(Weights, String), ApiError
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
     Ok((Weights::Adapter(dir), format!("{id}/{name}")))
-}
-
-fn messages(body: &Value) -> Result<Vec<Value>> {
-    let Some(list) = body["messages"].as_array().filter(|list| !list.is_empty()) else {
-        return refused("messages must be a list with at least one message");
-    };
-    for (index, message) in list.iter().enumerate() {
-        let role = message["role"].as_str().unwrap_or_default();
-        if !matches!(role, "system" | "user" | "assistant" | "tool") {
-            return refused(format!(
-                "messages[{index}].role must be system, user, assistant or tool"
-            ));
-        }
-        let calls = role == "assistant" && message["tool_calls"].is_array();
-        if !message["content"].is_string() && !calls {
-            return refused(format!("messages[{index}].content must be a string"));
-        }
-    }
-    Ok(list.iter().map(with_arguments).collect())
-}
-
-/// The arguments of calls are a JSON text in requests, and an object in chat templates.
-fn with_arguments(message: &Value) -> Value {
-    let mut message = message.clone();
-    let calls = message.get_mut("tool_calls").and_then(Value::as_array_mut);
-    for call in calls.into_iter().flatten() {
-        let text = call["function"]["arguments"].as_str();
-        if let Some(arguments) = text.and_then(|text| serde_json::from_str(text).ok()) {
-            call["function"]["arguments"] = arguments;
-        }
-    }
-    message
 }
 
 fn number(body: &Value, name: &str, least: f64, most: f64) -> Result<Option<f64>> {

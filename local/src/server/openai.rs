@@ -31,7 +31,7 @@ const RENAMED: [(&str, &str); 6] = [
     ("structured_outputs", "structuredOutputs"),
 ];
 
-const SAME: [&str; 4] = ["temperature", "seed", "stream", "tools"];
+const SAME: [&str; 5] = ["messages", "temperature", "seed", "stream", "tools"];
 
 /// Fields that change nothing about an answer. Any other field may be there when it is `false`.
 const WITHOUT_EFFECT: [&str; 8] = [
@@ -165,8 +165,6 @@ fn translated(body: &Value, weights: (&str, Value)) -> Result<(Value, Usage)> {
             request.insert((*ours).to_owned(), value.clone());
         } else if SAME.contains(&name) {
             request.insert(name.to_owned(), value.clone());
-        } else if name == "messages" {
-            request.insert(name.to_owned(), messages(value)?);
         } else if name == "stream_options" {
             if value["include_usage"] == true {
                 usage = Usage::AfterLast;
@@ -184,25 +182,4 @@ fn translated(body: &Value, weights: (&str, Value)) -> Result<(Value, Usage)> {
         }
     }
     Ok((Value::Object(request), usage))
-}
-
-/// Messages with their text as one string, and a developer's as the system's.
-fn messages(list: &Value) -> Result<Value> {
-    let mut list = list.clone();
-    for (index, message) in list.as_array_mut().into_iter().flatten().enumerate() {
-        if message["role"] == "developer" {
-            message["role"] = json!("system");
-        }
-        let Some(parts) = message["content"].as_array() else {
-            continue;
-        };
-        let texts: Option<String> = parts.iter().map(|part| part["text"].as_str()).collect();
-        let Some(text) = texts else {
-            return refused(format!(
-                "messages[{index}].content has a part that is no text: only text is supported"
-            ));
-        };
-        message["content"] = Value::from(text);
-    }
-    Ok(list)
 }

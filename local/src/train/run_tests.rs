@@ -48,7 +48,7 @@ fn plan(total_steps: usize) -> Plan {
 fn rows(base: &Base) -> Split {
     let examples = (0..20)
         .map(|number| Row::Text(format!("row {number}: qzx vkj wpf")))
-        .map(|row| encode::encode(&row, &base.text, 64, false).unwrap())
+        .map(|row| encode::encode(row, &base.text, 64, false).unwrap())
         .collect();
     split(examples, 1)
 }
@@ -177,7 +177,7 @@ fn the_gradients_are_those_of_the_loss() {
     let model = Llama::new(&base.config, &base.weights, Some(&lora)).unwrap();
     let examples: Vec<Example> = [150, 70]
         .map(|length| Row::Text("the quick brown fox ".repeat(length / 20 + 1)))
-        .iter()
+        .into_iter()
         .map(|row| encode::encode(row, &base.text, 150, false).unwrap())
         .collect();
     let batch: Vec<&Example> = examples.iter().collect();

@@ -1,0 +1,154 @@
+//! Conversations: the `messages` and `tools` of a data row or a chat request, checked, brought into
+//! the form that chat templates read, and rendered.
+
+mod message;
+mod render;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::error::{Result, refused};
+use crate::json::kind;
+
+/// What training does with a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Learn {
+    /// Learned, also when only responses are.
+    Response,
+    /// Learned when the whole conversation is.
+    Context,
+    /// Never learned: `weight` is 0.
+    Never,
+}
+
+/// Where a message was given, such as `messages[2]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    field: &'static str,
+    index: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}[{}]", self.field, self.index)
+    }
+}
+
+/// A conversation, ready for a chat template.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Conversation {
+    messages: Vec<Value>,
+    /// As long as `messages`.
+    turns: Vec<Turn>,
+    tools: Option<Value>,
+}
+
+/// What is known of a message beside what the template reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Turn {
+    place: Place,
+    learn: Learn,
+}
+
+impl Conversation {
+    /// Reads `messages` and `tools`. Refuses what can't be honoured, with the field's path.
+    pub fn new(messages: &Value, tools: Option<&Value>) -> Result<Self> {
+        let mut conversation = Self::default();
+        conversation.extend(messages, "messages")?;
+        conversation.set_tools(tools)?;
+        Ok(conversation)
+    }
+
+    /// Appends the messages of `field`.
+    pub fn extend(&mut self, messages: &Value, field: &'static str) -> Result<()> {
+        let Some(list) = messages.as_array().filter(|list| !list.is_empty()) else {
+            return refused(format!(
+                "{field} must be a list with at least one message, it is {}",
+                if messages.is_array() {
+                    "empty"
+                } else {
+                    kind(messages)
+                }
+            ));
+        };
+        for (index, message) in list.iter().enumerate() {
+            let place = Place { field, index };
+            let (message, learn) = message::read(message, place)?;
+            self.messages.push(message);
+            self.turns.push(Turn { place, learn });
+        }
+        Ok(())
+    }
+
+    /// Puts a system message in front. Refuses a second one.
+    pub fn set_system(&mut self, content: &str) -> Result<()> {
+        if self
+            .messages
+            .iter()
+            .any(|message| role(message) == "system")
+        {
+            return refused(
+                "system: the conversation has a system message of its own. Remove one.",
+            );
+        }
+        self.messages.insert(
+            0,
+            serde_json::json!({ "role": "system", "content": content }),
+        );
+        let place = Place {
+            field: "system",
+            index: 0,
+        };
+        let learn = Learn::Context;
+        self.turns.insert(0, Turn { place, learn });
+        Ok(())
+    }
+
+    /// Sets the functions that the model is told of. `tools` may be a list, or its JSON text.
+    pub fn set_tools(&mut self, tools: Option<&Value>) -> Result<()> {
+        self.tools = tools.map(message::tools).transpose()?.flatten();
+        Ok(())
+    }
+
+    /// Makes what is there so far a prompt: none of it is a response.
+    pub fn end_prompt(&mut self) {
+        for turn in &mut self.turns {
+            if turn.learn == Learn::Response {
+                turn.learn = Learn::Context;
+            }
+        }
+    }
+
+    /// Whether a message is of the role assistant.
+    #[must_use]
+    pub fn has_response(&self) -> bool {
+        self.messages
+            .iter()
+            .any(|message| role(message) == "assistant")
+    }
+
+    /// The messages, as chat templates read them.
+    pub fn messages(&self) -> impl Iterator<Item = &Value> {
+        self.messages.iter()
+    }
+
+    /// What training does with each message.
+    pub fn learned(&self) -> impl Iterator<Item = Learn> {
+        self.turns.iter().map(|turn| turn.learn)
+    }
+
+    /// Whether a message is the assistant's.
+    #[must_use]
+    pub fn is_answer(&self, index: usize) -> bool {
+        self.messages
+            .get(index)
+            .is_some_and(|message| role(message) == "assistant")
+    }
+}
+
+fn role(message: &Value) -> &str {
+    message["role"].as_str().unwrap_or_default()
+}

@@ -1,0 +1,185 @@
+//! Datasets in Hugging Face's cache folder. Nothing is downloaded. Which files are a split is decided as
+//! Hugging Face's `datasets` does: by the README's `configs`, else by names of files and folders.
+
+mod layout;
+mod readme;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::base::resolve::{cache_folder, snapshot};
+use crate::error::{Error, Result, refused};
+use layout::Splits;
+
+/// Folders of a snapshot are searched this deep.
+const DEPTH: usize = 16;
+
+/// A snapshot may have this many files.
+const MAX_FILES: usize = 100_000;
+
+/// The config of a dataset that has only one.
+const DEFAULT: &str = "default";
+
+/// A dataset on Hugging Face, as a job names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubDataset {
+    /// `owner/name`.
+    pub name: String,
+    /// A config of its README; without such, a folder.
+    pub subset: Option<String>,
+    /// `train` by default.
+    pub split: String,
+}
+
+/// A config: which files are which split.
+struct Config {
+    name: String,
+    default: bool,
+    data: Data,
+}
+
+enum Data {
+    /// Splits and patterns, as the README has them.
+    Listed(Vec<(String, Vec<String>)>),
+    /// Found by their names, in this folder.
+    Found(String),
+}
+
+impl HubDataset {
+    /// Its files in the cache folder. Refuses a dataset, a subset or a split that is not there, and says
+    /// what is.
+    pub fn files(&self) -> Result<Vec<PathBuf>> {
+        let Some(cache) = cache_folder() else {
+            return refused(
+                "datasetSource.name: there is no home directory with a Hugging Face cache",
+            );
+        };
+        self.files_in(&cache)
+    }
+
+    fn files_in(&self, cache: &Path) -> Result<Vec<PathBuf>> {
+        let name = &self.name;
+        let Some(dir) = snapshot(cache, "datasets", name) else {
+            return refused(format!(
+                "datasetSource.name: {name} is not in the Hugging Face cache ({}). Download it first, for \
+                 example with `hf download --repo-type dataset {name}`.",
+                cache.display()
+            ));
+        };
+        let mut all = Vec::new();
+        collect(&dir, "", DEPTH, &mut all)
+            .map_err(|source| Error::io("datasetSource.name: can't read", &dir, source))?;
+        if all.len() > MAX_FILES {
+            return refused(format!(
+                "datasetSource.name: {name} has more than {MAX_FILES} files"
+            ));
+        }
+        all.sort();
+        let config = self.config(&dir, &all)?;
+        let splits = match config.data {
+            Data::Listed(splits) => layout::listed(&splits, &all),
+            Data::Found(folder) => layout::found(&folder, &all),
+        }
+        .map_err(|reason| Error::Refused(format!("datasetSource.name: {name} {reason}")))?;
+        let files = self.split_of(&splits)?;
+        Ok(files.iter().map(|file| dir.join(file)).collect())
+    }
+
+    /// The config that `subset` names, or the only one, or the default one.
+    fn config(&self, dir: &Path, all: &[String]) -> Result<Config> {
+        let name = &self.name;
+        let mut configs = match fs::read_to_string(dir.join("README.md")) {
+            Ok(text) => readme::configs(&text).map_err(|reason| {
+                Error::Refused(format!("datasetSource.name: the README of {name} {reason}"))
+            })?,
+            Err(_) => Vec::new(),
+        };
+        if configs.is_empty() {
+            return self.folder(all);
+        }
+        let names: Vec<&str> = configs.iter().map(|config| config.name.as_str()).collect();
+        let names = names.join(", ");
+        let found = match &self.subset {
+            Some(subset) => configs.iter().position(|config| config.name == *subset),
+            None if configs.len() == 1 => Some(0),
+            None => configs
+                .iter()
+                .position(|config| config.default || config.name == DEFAULT),
+        };
+        match (found, &self.subset) {
+            (Some(index), _) => Ok(configs.swap_remove(index)),
+            (None, Some(subset)) => refused(format!(
+                "datasetSource.subset: {name} has no config {subset:?}, it has {names}"
+            )),
+            (None, None) => refused(format!(
+                "datasetSource.subset: {name} has several configs. Name one of {names}."
+            )),
+        }
+    }
+
+    /// Without configs, a subset is a folder.
+    fn folder(&self, all: &[String]) -> Result<Config> {
+        let folder = match self.subset.as_deref() {
+            None | Some(DEFAULT) => String::new(),
+            Some(subset) => {
+                let folder = format!("{}/", subset.trim_end_matches('/'));
+                if !all.iter().any(|file| file.starts_with(&folder)) {
+                    return refused(format!(
+                        "datasetSource.subset: {} has no config and no folder {subset:?}. Its files are {}.",
+                        self.name,
+                        some(all)
+                    ));
+                }
+                folder
+            }
+        };
+        Ok(Config {
+            name: DEFAULT.to_owned(),
+            default: true,
+            data: Data::Found(folder),
+        })
+    }
+
+    fn split_of<'a>(&self, splits: &'a Splits) -> Result<&'a [String]> {
+        match splits.iter().find(|(name, _)| *name == self.split) {
+            Some((_, files)) => Ok(files),
+            None => {
+                let names: Vec<&str> = splits.iter().map(|(name, _)| name.as_str()).collect();
+                refused(format!(
+                    "datasetSource.split: {} has no split {:?}, it has {}",
+                    self.name,
+                    self.split,
+                    names.join(", ")
+                ))
+            }
+        }
+    }
+}
+
+/// The files below a folder, as paths with `/` from the snapshot on.
+fn collect(dir: &Path, prefix: &str, depth: usize, files: &mut Vec<String>) -> std::io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            continue;
+        };
+        let relative = format!("{prefix}{name}");
+        // Files of a snapshot are links: asked what they lead to.
+        if path.is_dir() {
+            if depth > 0 && files.len() <= MAX_FILES {
+                collect(&path, &format!("{relative}/"), depth - 1, files)?;
+            }
+        } else {
+            files.push(relative);
+        }
+    }
+    Ok(())
+}
+
+fn some(files: &[String]) -> String {
+    let more = if files.len() > 10 { ", …" } else { "" };
+    format!("{}{more}", files[..files.len().min(10)].join(", "))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,266 @@
+//! The rows of files, one at a time: JSON lines, a JSON list, compressed or not, or Parquet. What a file
+//! unfolds to is bounded, however small it is.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek};
+
+use flate2::read::MultiGzDecoder;
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde_json::Value;
+
+use super::parquet;
+use crate::error::{Error, Result, refused};
+use crate::json::{self, Bounded, Budget};
+
+/// A file's text may have this many bytes when decompressed.
+pub const MAX_TEXT_BYTES: u64 = 512 * 1024 * 1024;
+
+/// A line may have this many bytes.
+const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
+
+/// A row may take this much memory, estimated.
+pub const MAX_ROW_MEMORY: usize = 64 * 1024 * 1024;
+
+/// How much of a file is looked at to tell what is in it.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// Compressions that can't be read, by the first bytes.
+const OTHER_COMPRESSIONS: [(&[u8], &str); 4] = [
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ", "xz"),
+    (b"PK\x03\x04", "zip"),
+];
+
+/// Where a row is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file's name, when there are several.
+    pub file: Option<String>,
+    /// `line` or `row`.
+    pub unit: &'static str,
+    /// From 1.
+    pub number: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(formatter, "{file}: ")?;
+        }
+        write!(formatter, "{} {}", self.unit, self.number)
+    }
+}
+
+impl Place {
+    /// An error that names the row. That the run was stopped is not the row's.
+    #[must_use]
+    pub fn blame(&self, error: Error) -> Error {
+        match error {
+            Error::Stopped => error,
+            other => Error::Refused(format!("datasetSource: {self}: {other}")),
+        }
+    }
+}
+
+/// Takes rows as they are read. An error ends the reading.
+pub type Each<'a> = &'a mut dyn FnMut(Place, Value) -> Result<()>;
+
+/// Reads all rows of a file. `name` is the file's, when there are several.
+pub fn read(mut file: File, name: Option<&str>, each: Each) -> Result<()> {
+    let place = |unit: &'static str, number: usize| Place {
+        file: name.map(str::to_owned),
+        unit,
+        number,
+    };
+    let failed = |reason: String| {
+        let name = name.map_or_else(String::new, |name| format!("{name}: "));
+        Error::Refused(format!("datasetSource: {name}{reason}"))
+    };
+    let head = head(&mut file).map_err(|error| failed(error.to_string()))?;
+    if head.starts_with(parquet::MAGIC) {
+        return parquet::read(file, &failed, &mut |number, value| {
+            each(place("row", number), value)
+        });
+    }
+    if let Some((_, name)) = OTHER_COMPRESSIONS
+        .iter()
+        .find(|(magic, _)| head.starts_with(magic))
+    {
+        return Err(failed(format!(
+            "is compressed with {name}, which is not supported. Use gzip, or no compression."
+        )));
+    }
+    if head.starts_with(b"\x1f\x8b") {
+        let decoder = MultiGzDecoder::new(BufReader::new(file));
+        text(decoder, &failed, &place, each)
+    } else {
+        text(file, &failed, &place, each)
+    }
+}
+
+fn head(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    file.take(8).read_to_end(&mut head)?;
+    file.rewind()?;
+    Ok(head)
+}
+
+fn text(
+    source: impl Read,
+    failed: &dyn Fn(String) -> Error,
+    place: &dyn Fn(&'static str, usize) -> Place,
+    each: Each,
+) -> Result<()> {
+    let limited = Limited {
+        source,
+        left: MAX_TEXT_BYTES,
+    };
+    let mut reader = BufReader::with_capacity(BUFFER_BYTES, limited);
+    // What is wrong with the file as such, here or further on.
+    let broken = |error: &io::Error| failed(format!("can't be read: {error}"));
+    let start = reader.fill_buf().map_err(|error| broken(&error))?;
+    if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
+        return Err(failed("is UTF-16. Save it as UTF-8.".to_owned()));
+    }
+    if start.starts_with(b"\xef\xbb\xbf") {
+        reader.consume(3);
+    }
+    let start = reader.fill_buf().map_err(|error| broken(&error))?;
+    let first = start.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first == Some(&b'[') {
+        return list(reader, failed, place, each);
+    }
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        match next_line(&mut reader, &mut line) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => return Err(broken(&error)),
+        }
+        let here = || place("line", number);
+        let refuse = |reason: String| here().blame(Error::Refused(reason));
+        if line.len() > MAX_LINE_BYTES {
+            return Err(refuse(format!(
+                "is longer than {} MiB. Write one JSON object per line.",
+                MAX_LINE_BYTES >> 20
+            )));
+        }
+        let text = std::str::from_utf8(&line).map_err(|_| refuse("not UTF-8".to_owned()))?;
+        if !text.trim().is_empty() {
+            let value = json::parse(text, &Budget::new(MAX_ROW_MEMORY))
+                .map_err(|error| refuse(format!("not JSON: {error}")))?;
+            each(here(), value)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads a line, and no further than one byte beyond the limit. Answers `false` at the end.
+fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    let limit = MAX_LINE_BYTES as u64 + 1;
+    Ok(reader.take(limit).read_until(b'\n', line)? > 0)
+}
+
+/// A list of rows, as `.json` files have it.
+fn list(
+    reader: impl BufRead,
+    failed: &dyn Fn(String) -> Error,
+    place: &dyn Fn(&'static str, usize) -> Place,
+    each: Each,
+) -> Result<()> {
+    let mut deserializer = serde_json::Deserializer::from_reader(reader);
+    let mut rows = Rows {
+        place,
+        each,
+        number: 0,
+        error: None,
+    };
+    let read = deserializer
+        .deserialize_seq(&mut rows)
+        .and_then(|()| deserializer.end());
+    let number = rows.number;
+    match (rows.error, read) {
+        (Some(error), _) => Err(error),
+        (None, Ok(())) => Ok(()),
+        (None, Err(error)) => Err(failed(format!(
+            "not a list of JSON objects, after row {number}: {error}"
+        ))),
+    }
+}
+
+struct Rows<'a> {
+    place: &'a dyn Fn(&'static str, usize) -> Place,
+    each: Each<'a>,
+    number: usize,
+    /// Why the reading was ended, when it was not the list's fault.
+    error: Option<Error>,
+}
+
+impl<'de> Visitor<'de> for &mut Rows<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list of rows")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        loop {
+            let budget = Budget::new(MAX_ROW_MEMORY);
+            let Some(value) = elements.next_element_seed(Bounded(&budget))? else {
+                return Ok(());
+            };
+            self.number += 1;
+            if let Err(error) = (self.each)((self.place)("row", self.number), value) {
+                self.error = Some(error);
+                return Err(serde::de::Error::custom("stopped"));
+            }
+        }
+    }
+}
+
+/// Fails beyond a number of bytes: a small archive must not keep the reader busy for ever.
+struct Limited<R> {
+    source: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        match self.left.checked_sub(read as u64) {
+            Some(left) => {
+                self.left = left;
+                Ok(read)
+            }
+            None => Err(io::Error::other(format!(
+                "more than {} MiB of text",
+                MAX_TEXT_BYTES >> 20
+            ))),
+        }
+    }
+}
+
+/// The letters of a value, and a few for every part of it.
+#[must_use]
+pub fn length(value: &Value) -> usize {
+    4 + match value {
+        Value::String(text) => text.len(),
+        Value::Array(list) => list.iter().map(length).sum(),
+        Value::Object(map) => map.values().map(length).sum(),
+        _ => 0,
+    }
+}
+
+/// That a dataset has none.
+pub fn no_rows<T>() -> Result<T> {
+    refused(
+        "datasetSource: the dataset has no rows. Give a JSONL file with one JSON object per line.",
+    )
+}
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+pub(crate) mod tests;
