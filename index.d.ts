@@ -155,6 +155,11 @@ export interface TrainerContext {
   baseUrl?: string;
   /** Who submits. Default: the stored credentials, else a new anonymous identity. */
   credentials?: Credentials;
+  /**
+   * Told when the login given as `credentials` has been renewed: keep what it gets, since the refresh
+   * token that was given may be used up. What it throws or returns changes nothing.
+   */
+  onCredentials?: (credentials: OAuthCredentials) => void;
   /** The project's directory, which holds `.arkor/`. Default: the working directory at the time. */
   cwd?: string;
   /**
@@ -246,7 +251,7 @@ export interface TrainingJob {
   name: string;
   status: JobStatus;
   /** The config that the input became. */
-  config: Record<string, unknown>;
+  config: TrainingJobConfig;
   /** Why it failed, in the backend's words. */
   error?: string | null;
   /** ISO 8601. */
@@ -255,6 +260,26 @@ export interface TrainingJob {
   startedAt?: string | null;
   /** ISO 8601. */
   completedAt?: string | null;
+}
+
+/** A job's config, in the backend's names. A newer backend may send more fields. */
+export interface TrainingJobConfig {
+  model: string;
+  datasetSource: HuggingfaceDatasetSource | BlobDatasetSource;
+  loraR?: number;
+  loraAlpha?: number;
+  /** Tokens per row; longer rows are cut. */
+  maxLength?: number;
+  loadIn4bit?: boolean;
+  maxSteps?: number;
+  numTrainEpochs?: number;
+  learningRate?: number;
+  batchSize?: number;
+  optim?: string;
+  lrSchedulerType?: string;
+  weightDecay?: number;
+  dryRun?: boolean;
+  [field: string]: unknown;
 }
 
 /**
@@ -328,8 +353,31 @@ export interface CheckpointContext {
    */
   infer: (args: InferArgs) => Promise<Response>;
   /** The checkpoint's files, as the backend sent them. */
-  artifacts?: unknown;
+  artifacts?: unknown[];
 }
+
+/**
+ * The text of a chat answer: what `infer` and {@link CloudApiClient.chat} resolve with, streamed or not. An
+ * answer without text (tool calls only) gives `""`.
+ *
+ * @throws {CloudApiError} the answer is an error, also one in the middle of a stream, or ends before it is
+ *   complete
+ *
+ * ```ts
+ * import { type CheckpointContext, completionText } from "arkor";
+ *
+ * export async function ask({ infer }: CheckpointContext): Promise<string> {
+ *   return completionText(await infer({ messages: [{ role: "user", content: "Where is my parcel?" }] }));
+ * }
+ * ```
+ */
+export declare function completionText(response: Response): Promise<string>;
+
+/**
+ * The text of a chat answer, piece by piece as it arrives. Leaving the loop early closes the connection. Errors
+ * as {@link completionText}'s; the pieces that came before one have been yielded.
+ */
+export declare function completionStream(response: Response): AsyncIterable<string>;
 
 /**
  * Makes a trainer. Nothing is sent before {@link Trainer.start} or {@link Trainer.wait}.
@@ -504,13 +552,14 @@ export interface AnonymousCredentials {
 /** An account, by OAuth. */
 export interface OAuthCredentials {
   mode: "oauth";
-  /** The bearer token. Refreshed before a request when it has expired. */
+  /** The bearer token. Renewed before a request when it has expired, and once when it is refused. */
   accessToken: string;
   refreshToken: string;
   /** When `accessToken` expires, in seconds since the epoch. */
   expiresAt: number;
+  /** The identity provider: a host, or `host:port`. */
   auth0Domain: string;
-  audience: string | null;
+  audience: string;
   clientId: string;
   arkorCloudApiUrl?: string;
   /** Which `arkor login` it comes from, through all renewals; other SDKs write none. */
@@ -520,24 +569,35 @@ export interface OAuthCredentials {
 /** Who the user is. */
 export type Credentials = AnonymousCredentials | OAuthCredentials;
 
-/** Where the credentials are: `~/.arkor/credentials.json`, of `os.homedir()` at the time. */
+/**
+ * Where the credentials are: `~/.arkor/credentials.json`, of `os.homedir()` at the time.
+ * @throws {Error} there is no home directory, or not an absolute one
+ */
 export declare function credentialsPath(): string;
 
 /**
  * The stored credentials, or `null` when there are none (or nothing that could be some).
  * @throws {Error} the file is there but can't be read
+ * @throws {Error} `ARKOR_LOCAL_TOKEN` is set, but not `ARKOR_CLOUD_API_URL`
  */
 export declare function readCredentials(): Promise<Credentials | null>;
 
 /**
- * Stores credentials: as a whole, in a file of mode 0600.
+ * Stores credentials: as a whole, in a file of mode 0600. Where the file is a link, its target is
+ * written.
  * @throws {Error} the file can't be written
+ * @throws {Error} it holds a login of a `mode` that this version does not know
  */
 export declare function writeCredentials(credentials: Credentials): Promise<void>;
 
 /**
- * The stored credentials, else a new anonymous identity, which is stored.
- * @throws {Error} `AnonymousTokenRejectedError` (by `name`, with `status`): the backend refused
+ * The stored credentials, else a new anonymous identity, which is stored. A login that is finished
+ * while the backend is asked is kept, and is the result.
+ * @throws {AnonymousTokenRejectedError} the backend refused
+ * @throws {Error} the file can't be read or written, or holds a login of a `mode` that this version
+ *   does not know
+ * @throws {Error} only one of `ARKOR_CLOUD_API_URL` and `ARKOR_LOCAL_TOKEN` is set, and a token would
+ *   go where it does not belong
  */
 export declare function ensureCredentials(): Promise<Credentials>;
 
@@ -552,7 +612,7 @@ export interface AnonymousToken {
 
 /**
  * Asks a backend for an anonymous identity; nothing is stored.
- * @throws {Error} `AnonymousTokenRejectedError` (by `name`, with `status`): the backend refused
+ * @throws {AnonymousTokenRejectedError} the backend refused
  */
 export declare function requestAnonymousToken(
   baseUrl: string,
@@ -561,6 +621,20 @@ export declare function requestAnonymousToken(
 
 /** The backend's URL: `ARKOR_CLOUD_API_URL`, else the credentials', else `https://api.arkor.ai`. */
 export declare function defaultArkorCloudApiUrl(credentials?: Credentials | null): string;
+
+/** The backend refused to issue an anonymous identity. */
+export declare class AnonymousTokenRejectedError extends Error {
+  constructor(status: number, message: string);
+  name: "AnonymousTokenRejectedError";
+  /** The HTTP status. */
+  status: number;
+}
+
+/** `.arkor/state.json` belongs to another organisation than the anonymous identity. */
+export declare class ProjectStateMismatchError extends Error {
+  constructor(message: string);
+  name: "ProjectStateMismatchError";
+}
 
 /** Which project a directory's jobs belong to. */
 export interface ArkorProjectState {
@@ -576,7 +650,7 @@ export declare function statePath(cwd?: string): string;
 export declare function readState(cwd?: string): Promise<ArkorProjectState | null>;
 
 /**
- * Stores a project's state, as a whole.
+ * Stores a project's state, as a whole. Where the file is a link, its target is written.
  * @throws {Error} the file can't be written
  */
 export declare function writeState(state: ArkorProjectState, cwd?: string): Promise<void>;
@@ -589,6 +663,11 @@ export interface CloudApiClientOptions {
   baseUrl: string;
   /** Whose requests these are. */
   credentials: Credentials;
+  /**
+   * Told when the login given as `credentials` has been renewed: keep what it gets, since the refresh
+   * token that was given may be used up. What it throws or returns changes nothing.
+   */
+  onCredentials?: (credentials: OAuthCredentials) => void;
   /**
    * All traffic of the client goes through this, as `fetch(url, init)` with `redirect: "manual"`: redirects
    * are followed within the backend's origin only (T36). So does the renewal of an expired login, which
@@ -641,7 +720,7 @@ export interface DeploymentDto {
   enabled: boolean;
   customDomain: string | null;
   runRetentionMode?: DeploymentRunRetentionMode;
-  runRetentionDays?: number | null;
+  runRetentionDays?: number;
   createdAt: string;
   updatedAt: string;
 }
@@ -667,7 +746,10 @@ export type UpdateDeploymentInput = {
   authMode?: DeploymentAuthMode;
   enabled?: boolean;
   customDomain?: string | null;
-} & RunRetention;
+} & (
+  | { runRetentionMode: "days"; runRetentionDays?: number }
+  | { runRetentionMode?: DeploymentRunRetentionMode; runRetentionDays?: never }
+);
 
 /** A deployment's key, without what is shown only once. */
 export interface DeploymentKeyDto {
@@ -684,15 +766,29 @@ export interface CreateDeploymentKeyInput {
   label: string;
 }
 
-/** A new key, with the key itself, which is shown this once. */
+/** A new key. `plaintext` is the key itself, and is shown this once. */
 export interface CreateDeploymentKeyResult {
-  key: DeploymentKeyDto & { plaintext: string };
+  id: string;
+  label: string;
+  plaintext: string;
+  prefix: string;
+  /** ISO 8601. */
+  createdAt: string;
+}
+
+/** Options of every call of {@link CloudApiClient}. */
+export interface CallOptions {
+  /** Aborts the request; the call rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** How long to wait for the head of the answer, in milliseconds. Default 300 000. */
+  timeoutMs?: number;
 }
 
 /**
  * The backend's HTTP API. Every method rejects with {@link CloudApiError} when the answer is not
  * 2xx, with `TypeError("fetch failed")` when there is none, and with an `Error` that names the
- * field when the answer is not what the call promises. Nothing is tried twice.
+ * field when the answer is not what the call promises. Nothing is retried. An answer whose head takes longer
+ * than `timeoutMs` (300 s) is a network failure with the code `ETIMEDOUT`.
  *
  * @example
  * ```ts
@@ -710,54 +806,82 @@ export interface CreateDeploymentKeyResult {
 export declare class CloudApiClient {
   constructor(options: CloudApiClientOptions);
   /** The projects of an organisation. */
-  listProjects(orgSlug: string): Promise<{ org: { slug: string }; projects: Project[] }>;
+  listProjects(
+    orgSlug: string,
+    options?: CallOptions,
+  ): Promise<{ org: { slug: string }; projects: Project[] }>;
   /** @throws {CloudApiError} 409: there is a project of that slug */
-  createProject(project: {
-    orgSlug: string;
-    name: string;
-    slug: string;
-  }): Promise<{ project: Project }>;
+  createProject(
+    project: {
+      orgSlug: string;
+      name: string;
+      slug: string;
+    },
+    options?: CallOptions,
+  ): Promise<{ project: Project }>;
   /** Submits a job; `config` has the backend's names, `loraR` say. */
   createJob(
     job: DeploymentScope & { name: string; config: Record<string, unknown> },
+    options?: CallOptions,
   ): Promise<{ job: TrainingJob }>;
   /** A job as it is now. */
-  getJob(jobId: string, scope: DeploymentScope): Promise<{ job: TrainingJob; events?: unknown[] }>;
+  getJob(
+    jobId: string,
+    scope: DeploymentScope,
+    options?: CallOptions,
+  ): Promise<{ job: TrainingJob; events?: unknown[] }>;
   /** Ends a job. */
-  cancelJob(jobId: string, scope: DeploymentScope): Promise<void>;
+  cancelJob(jobId: string, scope: DeploymentScope, options?: CallOptions): Promise<void>;
   /** The job's events as they come, raw: server-sent events, behind the one of `lastEventId`. */
   openEventStream(
     jobId: string,
     scope: DeploymentScope,
-    options?: { lastEventId?: string; signal?: AbortSignal },
+    options?: CallOptions & { lastEventId?: string },
   ): Promise<Response>;
   /** Asks a model; `body` and the answer are raw. */
-  chat(question: {
-    scope: DeploymentScope;
-    body: Record<string, unknown>;
-    signal?: AbortSignal;
-  }): Promise<Response>;
-  listDeployments(scope: DeploymentScope): Promise<{ deployments: DeploymentDto[] }>;
-  getDeployment(id: string, scope: DeploymentScope): Promise<{ deployment: DeploymentDto }>;
+  chat(
+    question: CallOptions & { scope: DeploymentScope; body: Record<string, unknown> },
+  ): Promise<Response>;
+  listDeployments(
+    scope: DeploymentScope,
+    options?: CallOptions,
+  ): Promise<{ deployments: DeploymentDto[] }>;
+  getDeployment(
+    id: string,
+    scope: DeploymentScope,
+    options?: CallOptions,
+  ): Promise<{ deployment: DeploymentDto }>;
   createDeployment(
     scope: DeploymentScope,
     input: CreateDeploymentInput,
+    options?: CallOptions,
   ): Promise<{ deployment: DeploymentDto }>;
   updateDeployment(
     id: string,
     scope: DeploymentScope,
     input: UpdateDeploymentInput,
+    options?: CallOptions,
   ): Promise<{ deployment: DeploymentDto }>;
-  deleteDeployment(id: string, scope: DeploymentScope): Promise<void>;
-  listDeploymentKeys(id: string, scope: DeploymentScope): Promise<{ keys: DeploymentKeyDto[] }>;
+  deleteDeployment(id: string, scope: DeploymentScope, options?: CallOptions): Promise<void>;
+  listDeploymentKeys(
+    id: string,
+    scope: DeploymentScope,
+    options?: CallOptions,
+  ): Promise<{ keys: DeploymentKeyDto[] }>;
   /** Makes a key; the answer is the only one that has it in `plaintext`. */
   createDeploymentKey(
     id: string,
     scope: DeploymentScope,
     input: CreateDeploymentKeyInput,
-  ): Promise<CreateDeploymentKeyResult>;
+    options?: CallOptions,
+  ): Promise<{ key: CreateDeploymentKeyResult }>;
   /** Makes a key useless, for good. */
-  revokeDeploymentKey(id: string, keyId: string, scope: DeploymentScope): Promise<void>;
+  revokeDeploymentKey(
+    id: string,
+    keyId: string,
+    scope: DeploymentScope,
+    options?: CallOptions,
+  ): Promise<void>;
 }
 
 // ── Errors ─────────────────────────────────────────────────────────────────────────────────

@@ -3,7 +3,12 @@
 
 const { createArkor, isArkor } = require("./lib/arkor.js");
 const { CloudApiClient } = require("./lib/client.js");
-const { CloudApiError } = require("./lib/errors.js");
+const { completionStream, completionText } = require("./lib/completion.js");
+const {
+  AnonymousTokenRejectedError,
+  CloudApiError,
+  ProjectStateMismatchError,
+} = require("./lib/errors.js");
 const {
   credentialsPath,
   defaultArkorCloudApiUrl,
@@ -20,9 +25,13 @@ const { runTrainer } = require("./lib/run.js");
 const { createTrainer } = require("./lib/trainer.js");
 
 module.exports = {
+  AnonymousTokenRejectedError,
   CloudApiClient,
   CloudApiError,
+  ProjectStateMismatchError,
   SUPPORTED_MODELS,
+  completionStream,
+  completionText,
   createArkor,
   createTrainer,
   credentialsPath,

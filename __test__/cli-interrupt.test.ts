@@ -1,6 +1,8 @@
 // Ctrl-C on a cloud run: once leaves it running, twice cancels it.
-import { expect, it } from "vitest";
-import { arkor } from "./cli-support/command.ts";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { expect, it, onTestFinished } from "vitest";
+import { ARKOR, arkor } from "./cli-support/command.ts";
 import { handMadeTrainer, Project } from "./cli-support/project.ts";
 
 const ENDLESS = {
@@ -62,4 +64,27 @@ it("while the job is being submitted cancels the submission, so that no run with
   expect(code).toBe(130);
   expect(stdout).toContain("cancel was called\n");
   expect(stdout).not.toContain("waiting");
+});
+
+it("twice ends a process that a callback blocks, also when nobody reads its stderr any more", async () => {
+  const blocked = { wait: `console.log("waiting"); for (;;);` };
+  const project = new Project({ "src/arkor/index.ts": handMadeTrainer(blocked) });
+  const [program, ...first] = ARKOR;
+  const child = spawn(program, [...first, "start"], {
+    ...project.at(undefined),
+    env: { ...process.env, ...project.at(undefined).env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  let stdout = "";
+  for await (const chunk of child.stdout) {
+    stdout += chunk;
+    if (stdout.includes("waiting")) break;
+  }
+  child.stderr.destroy();
+  const end = once(child, "exit");
+  // Two presses may arrive as one, so whoever presses goes on until it works.
+  const pressing = setInterval(() => child.kill("SIGINT"), 100);
+  onTestFinished(() => clearInterval(pressing));
+  expect((await end)[1]).toBe("SIGINT");
 });

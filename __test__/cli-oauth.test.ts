@@ -95,22 +95,35 @@ describe("a login in the browser", () => {
     });
   });
 
-  it("refuses an answer with another state, and asks for no token", async () => {
+  it.each([
+    ["another state", "code=code-of-somebody-else&state=another"],
+    ["no state", "code=code-of-somebody-else"],
+    ["nothing", ""],
+    ["a refusal without the state", "error=access_denied"],
+  ])("is not ended by a stray answer with %s", async (_, query) => {
     const { identity, backend, project } = await deployment([await port({ inUse: false })]);
     const running = login(project, backend);
     const page = await pageOf(running);
     const back = new URL(page.searchParams.get("redirect_uri") ?? "");
-    back.search = "code=code-of-somebody-else&state=another";
+    back.search = query;
     const shown = await fetch(back);
     expect(shown.status).toBe(400);
-    expect(await shown.text()).toContain(
-      "The login has failed: The browser came back with another state",
-    );
-    const { code, stderr } = await running.exit;
-    expect(code).toBe(1);
-    expect(stderr).toMatch(/^error: The browser came back with another state .*refused.*$/m);
+    expect(await shown.text()).toContain("This is not the answer to the login that is under way");
     expect(identity.tokenRequests).toEqual([]);
-    expect(existsSync(project.credentials)).toBe(false);
+    await fetch(page);
+    expect((await running.exit).code).toBe(0);
+    expect(identity.tokenRequests.map((form) => form.get("code"))).toEqual(["code-1"]);
+    expect(existsSync(project.credentials)).toBe(true);
+  });
+
+  it("answers who comes a second time, and asks for one token", async () => {
+    const { answer, back, identity, running } = await exchanging();
+    const again = await fetch(back);
+    expect(again.status).toBe(409);
+    expect(await again.text()).toContain("has arrived already");
+    answer();
+    expect((await running.exit).code).toBe(0);
+    expect(identity.tokenRequests).toHaveLength(1);
   });
 
   it("proves with its verifier that the code is its own: a page with another challenge gets no token", async () => {
@@ -196,7 +209,8 @@ describe("a login in the browser", () => {
     const socket = connect(Number(back.port), "127.0.0.1");
     socket.write(`GET /callback?code=c&state=${state} HTTP/1.1\r\nHost: x\r\n\r\n`);
     await asked;
-    return { answer: () => answer(), project, running, socket };
+    back.search = `code=c&state=${state}`;
+    return { answer: () => answer(), back, identity, project, running, socket };
   }
 
   it("ends also when the page was closed before the code was exchanged", async () => {
@@ -277,6 +291,26 @@ it.each([
   const { code, stderr } = await arkor(["login", "--oauth"], project.at(backend)).exit;
   expect(code).toBe(1);
   expect(stderr).toMatch(new RegExp(`^error: .* has no login set up: ${field} is empty`));
+});
+
+it.each([
+  "https://login.example",
+  "login.example/path",
+  "user@login.example",
+  "127.0.0.1:1@login.example",
+  "login.example?a=b",
+  "login\u001b[31m.example",
+  "login.example:port",
+])("refuses an auth0Domain that is more than host and port: %j", async (auth0Domain) => {
+  const { backend, project } = await deployment([1]);
+  backend.on("GET /v1/auth/cli/config", (_, response) =>
+    json(response, 200, { auth0Domain, clientId: "c", audience: null, callbackPorts: [1] }),
+  );
+  const { code, stderr } = await login(project, backend).exit;
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: `error: ${backend.url} has no usable login: auth0Domain in its answer to GET /v1/auth/cli/config is no host, or host:port.\n`,
+  });
 });
 
 it("an expired login is refreshed once by two commands at once, and the rotated token is kept", async () => {

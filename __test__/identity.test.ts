@@ -2,10 +2,12 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync 
 import path from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import {
+  AnonymousTokenRejectedError,
   createTrainer,
   credentialsPath,
   defaultArkorCloudApiUrl,
   ensureCredentials,
+  ProjectStateMismatchError,
   readCredentials,
   readState,
   requestAnonymousToken,
@@ -145,6 +147,26 @@ it("a refused anonymous token is told by name and status, with the body cut at 5
   });
 });
 
+it("a refusal of this version's anonymous token has the status, and the way out", async () => {
+  const backend = await Backend.start();
+  backend.on("POST /v1/auth/anonymous", (_, response) =>
+    json(response, 426, {
+      error: "sdk_version_unsupported",
+      currentVersion: "1",
+      supportedRange: ">=2",
+    }),
+  );
+  const error = await rejection(requestAnonymousToken(backend.url));
+  expect(error).toBeInstanceOf(AnonymousTokenRejectedError);
+  expect(error).toMatchObject({
+    name: "AnonymousTokenRejectedError",
+    status: 426,
+    message: expect.stringMatching(
+      /^Failed to acquire anonymous token \(426\): Arkor SDK 1 is no longer supported \(supported: >=2\)\. Upgrade with: /,
+    ),
+  });
+});
+
 it("requestAnonymousToken gives the identity and stores nothing", async () => {
   const backend = await issuing();
   expect(await requestAnonymousToken(`${backend.url}/`)).toEqual({
@@ -171,6 +193,8 @@ it("the backend's URL: the environment, the credentials, the default", () => {
   expect(defaultArkorCloudApiUrl(own)).toBe("https://env.test");
   vi.stubEnv("ARKOR_CLOUD_API_URL", "");
   expect(defaultArkorCloudApiUrl(own)).toBe("");
+  vi.stubEnv("ARKOR_CLOUD_API_URL", undefined);
+  expect(defaultArkorCloudApiUrl({ ...own, arkorCloudApiUrl: "" })).toBe("");
 });
 
 describe("the project's state", () => {
@@ -224,6 +248,7 @@ describe("the project's state", () => {
     const backend = await Backend.start();
     await writeState(STATE, backend.directory);
     const error = await rejection(backend.trainer().start());
+    expect(error).toBeInstanceOf(ProjectStateMismatchError);
     expect(error).toMatchObject({ name: "ProjectStateMismatchError" });
     expect((error as Error).message).toMatch(
       /scoped to a different organization.*Delete the file.*log in/,

@@ -27,7 +27,7 @@ it("import and require give the same objects", async () => {
   `);
   expect(stderr).toBe("");
   expect(stdout).toBe(
-    "CloudApiClient CloudApiError SUPPORTED_MODELS createArkor createTrainer credentialsPath defaultArkorCloudApiUrl ensureCredentials isArkor readCredentials readState requestAnonymousToken runTrainer statePath writeCredentials writeState\n",
+    "AnonymousTokenRejectedError CloudApiClient CloudApiError ProjectStateMismatchError SUPPORTED_MODELS completionStream completionText createArkor createTrainer credentialsPath defaultArkorCloudApiUrl ensureCredentials isArkor readCredentials readState requestAnonymousToken runTrainer statePath writeCredentials writeState\n",
   );
 });
 

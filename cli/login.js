@@ -1,12 +1,12 @@
 // `arkor login`: an anonymous identity, or an account by OAuth.
 
+const { checkLogin, signIn } = require("../lib/account.js");
 const {
   credentialsPath,
   defaultArkorCloudApiUrl,
   ensureCredentials,
   readCredentials,
   requestAnonymousToken,
-  writeCredentials,
 } = require("../lib/identity.js");
 const { CliError } = require("./errors.js");
 const { canAsk, confirm, select } = require("./prompt.js");
@@ -33,6 +33,7 @@ async function login(options) {
     );
   }
   if (oauth && process.env.CI) throw new CliError(NO_BROWSER_IN_CI);
+  await checkLogin();
   const stored = await readCredentials();
   if (oauth || (!anonymous && canAsk() && (await ask()) === "oauth")) {
     if (stored?.mode === "anon" && !(await mayReplace(stored.orgSlug))) {
@@ -40,7 +41,7 @@ async function login(options) {
       return;
     }
     const baseUrl = defaultArkorCloudApiUrl(stored);
-    await require("./login/oauth.js").loginByOAuth(baseUrl, { browser });
+    await require("./login/oauth.js").loginByOAuth(baseUrl, { browser, seen: stored });
     process.stdout.write(`Signed in at ${baseUrl}. The credentials are in ${credentialsPath()}\n`);
   } else {
     await loginAnonymously(stored, Boolean(anonymous));
@@ -81,7 +82,7 @@ async function loginAnonymously(stored, wanted) {
     process.stdout.write("Already signed in with an account. To change that: arkor logout\n");
     return;
   }
-  const { orgSlug } = stored ? await replaceByAnonymous() : await ensureAnonymous();
+  const { orgSlug } = stored ? await replaceByAnonymous(stored) : await ensureAnonymous();
   process.stdout.write(
     `Signed in anonymously, as ${orgSlug}. The credentials are in ${credentialsPath()}\n`,
   );
@@ -94,8 +95,11 @@ async function ensureAnonymous() {
   return credentials;
 }
 
-/** @returns {Promise<import("..").AnonymousCredentials>} */
-async function replaceByAnonymous() {
+/**
+ * @param {Credentials} stored the account that gives way
+ * @returns {Promise<import("..").AnonymousCredentials>}
+ */
+async function replaceByAnonymous(stored) {
   const arkorCloudApiUrl = defaultArkorCloudApiUrl();
   const { token, anonymousId, orgSlug } = await requestAnonymousToken(arkorCloudApiUrl);
   const credentials = {
@@ -105,7 +109,7 @@ async function replaceByAnonymous() {
     arkorCloudApiUrl,
     orgSlug,
   };
-  await writeCredentials(credentials);
+  await signIn(credentials, stored);
   return credentials;
 }
 

@@ -1,6 +1,7 @@
 // `arkor logout`: deletes the credentials.
 
 const fs = require("node:fs");
+const { signOut } = require("../lib/account.js");
 const { credentialsPath } = require("../lib/identity.js");
 const { CliError } = require("./errors.js");
 const { canAsk, confirm } = require("./prompt.js");
@@ -15,7 +16,8 @@ async function logout({ force }) {
     process.stdout.write("Not signed in.\n");
     return;
   }
-  if (isAnonymous(file)) {
+  const content = read(file);
+  if (isAnonymous(content)) {
     process.stderr.write(
       "warning: An anonymous identity can't be restored; without it, its projects and jobs are out of reach.\n",
     );
@@ -29,17 +31,29 @@ async function logout({ force }) {
       return;
     }
   }
-  fs.rmSync(file, { force: true });
+  await signOut(force ? undefined : content);
   process.stdout.write("Signed out.\n");
 }
 
 /**
- * @param {string} file what it holds is what is deleted, whatever `ARKOR_LOCAL_TOKEN` says
+ * @param {string} file
+ * @returns {Buffer | undefined} undefined when it can't be read, which is no reason to keep it
+ */
+function read(file) {
+  try {
+    return fs.readFileSync(file);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * @param {Buffer | undefined} content what is deleted, whatever `ARKOR_LOCAL_TOKEN` says
  * @returns {boolean}
  */
-function isAnonymous(file) {
+function isAnonymous(content) {
   try {
-    return JSON.parse(fs.readFileSync(file, "utf8")).mode === "anon";
+    return JSON.parse(String(content)).mode === "anon";
   } catch {
     return false; // Not readable as credentials: nothing is lost with it.
   }

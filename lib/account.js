@@ -6,6 +6,7 @@ const path = require("node:path");
 const { binding } = require("./addon.js");
 const { readEnvironment } = require("./environment.js");
 const { native, nativeSync } = require("./errors.js");
+const { parse } = require("./json.js");
 
 /**
  * @typedef {object} Provider how to log in at a deployment
@@ -29,7 +30,7 @@ async function whoami() {
  */
 async function listJobs(directory) {
   const at = path.resolve(directory);
-  return JSON.parse(await native(async () => binding.listJobs(environment(), at)));
+  return parse(await native(async () => binding.listJobs(environment(), at)));
 }
 
 /**
@@ -89,16 +90,43 @@ class Login {
    * Stores the credentials that the code is good for.
    * @param {string} code
    * @param {string} redirectUri
+   * @param {import("..").Credentials | null} seen what was stored when the login began
    */
-  async finish(code, redirectUri) {
+  async finish(code, redirectUri, seen) {
     const provider = JSON.stringify(this.#provider);
     const grant = JSON.stringify({ code, verifier: this.#verifier, redirectUri });
-    await native(async () => binding.finishLogin(environment(), this.#baseUrl, provider, grant));
+    const before = JSON.stringify(seen);
+    await native(async () =>
+      binding.finishLogin(environment(), this.#baseUrl, provider, grant, before),
+    );
   }
+}
+
+/** Rejects when a login could not be stored, because of what is there. */
+async function checkLogin() {
+  await native(async () => binding.checkLogin(environment()));
+}
+
+/**
+ * Stores an identity that the user asked for.
+ * @param {import("..").Credentials} credentials
+ * @param {import("..").Credentials | null} seen what was stored when the login began
+ */
+async function signIn(credentials, seen) {
+  const [now, before] = [JSON.stringify(credentials), JSON.stringify(seen)];
+  await native(async () => binding.signIn(environment(), now, before));
+}
+
+/**
+ * Deletes the stored credentials.
+ * @param {Buffer} [seen] the content that the user was asked about; without it whatever is there goes
+ */
+async function signOut(seen) {
+  await native(async () => binding.signOut(environment(), seen));
 }
 
 function environment() {
   return JSON.stringify(readEnvironment());
 }
 
-module.exports = { Login, cancelJob, listJobs, whoami };
+module.exports = { Login, cancelJob, checkLogin, listJobs, signIn, signOut, whoami };

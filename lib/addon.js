@@ -111,6 +111,27 @@ function installedAddon(name) {
   }
 }
 
+/**
+ * The error for a process that can open nothing more: nothing is wrong with what is installed.
+ * @param {unknown} error what the loader threw
+ * @returns {Error | undefined}
+ */
+function outOfDescriptors(error) {
+  for (let at = /** @type {any} */ (error); at instanceof Error; at = at.cause) {
+    const { code } = /** @type {NodeJS.ErrnoException} */ (at);
+    if (code !== "EMFILE" && code !== "ENFILE" && !/too many open files/i.test(at.message))
+      continue;
+    const message =
+      "arkor's native engine can't be loaded: too many files are open. Close some, or raise the limit " +
+      "(`ulimit -n`), and call again.";
+    const cause = Object.assign(new Error(at.message), {
+      code: code === "ENFILE" ? code : "EMFILE",
+    });
+    return Object.assign(new Error(message, { cause }), { code: cause.code });
+  }
+  return undefined;
+}
+
 /** @typedef {typeof import("../binding.js")} Binding */
 
 /** @type {Binding | undefined} */
@@ -121,6 +142,8 @@ function load() {
   try {
     return require("../binding.js");
   } catch (error) {
+    const exhausted = outOfDescriptors(error);
+    if (exhausted) throw exhausted;
     const machine = thisMachine();
     throw new Error(explain(machine, installedAddon(platformName(machine)), error));
   }

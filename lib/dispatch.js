@@ -6,8 +6,8 @@
 
 // Node's own, also while a test has put another in its place.
 const { setImmediate } = require("node:timers");
-const { binding } = require("./addon.js");
 const { tell, toError, wordsOf } = require("./errors.js");
+const { parse } = require("./json.js");
 
 /** Numbers for each event: flags, step, five metrics. */
 const COLUMNS = 7;
@@ -241,31 +241,6 @@ function lookUp(input, name) {
  */
 function metric(flags, columns, at, index) {
   return (flags & (FIRST_METRIC << index)) === 0 ? null : columns[at + 2 + index];
-}
-
-/** @type {string | undefined} */
-let nan;
-
-/**
- * JSON as the backend sent it, with a marker where Python wrote a bare NaN (T9).
- * @param {string} text
- * @returns {any}
- */
-function parse(text) {
-  nan ??= binding.nanMarker();
-  const whole = JSON.parse(text);
-  if (!text.includes(nan)) return whole;
-  // Not by a reviver, which recurses: `JSON.parse` itself reads any depth.
-  const open = [whole];
-  for (let node = open.pop(); node !== undefined; node = open.pop()) {
-    for (const key of Object.keys(node)) {
-      const value = node[key];
-      // Defined, not assigned: a key may be `__proto__`.
-      if (value === nan) Object.defineProperty(node, key, { value: Number.NaN });
-      else if (typeof value === "object" && value !== null) open.push(value);
-    }
-  }
-  return whole;
 }
 
 /**

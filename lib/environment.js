@@ -3,12 +3,13 @@
 "use strict";
 
 const { homedir } = require("node:os");
+const path = require("node:path");
 
 /** `Environment` of `src/environment.rs`. */
 function readEnvironment() {
   const { env } = process;
   return {
-    home: homedir(),
+    ...readHome(),
     cloudApiUrl: env.ARKOR_CLOUD_API_URL,
     localToken: env.ARKOR_LOCAL_TOKEN || undefined,
     network: {
@@ -19,6 +20,36 @@ function readEnvironment() {
     },
     packageManager: packageManager(),
   };
+}
+
+/**
+ * The home directory, or what is wrong with it: only a call that needs a file of it fails then. A
+ * relative one would put the login into whatever directory the process happens to run in.
+ * @returns {{ home: string, homeFault?: undefined } | { home?: undefined, homeFault: string }}
+ */
+function readHome() {
+  const home = homeOfUser();
+  if (home !== undefined && path.isAbsolute(home)) return { home };
+  const variable = process.platform === "win32" ? "USERPROFILE" : "HOME";
+  const state =
+    home === undefined
+      ? "not set, and the system knows no home directory of this user"
+      : home === ""
+        ? "empty"
+        : "not an absolute path";
+  return {
+    homeFault: `${variable} is ${state}, so there is no place for the login. Set it to an absolute path, or pass \`credentials\` yourself.`,
+  };
+}
+
+/** @returns {string | undefined} */
+function homeOfUser() {
+  try {
+    return homedir();
+  } catch {
+    // A container's user may be in no database.
+    return undefined;
+  }
 }
 
 /** The package manager that runs us, or from whose folder the running script comes. */
@@ -32,4 +63,4 @@ function packageManager() {
   );
 }
 
-module.exports = { readEnvironment };
+module.exports = { readEnvironment, readHome };

@@ -5,11 +5,12 @@ const { binding } = require("./addon.js");
 
 /**
  * @typedef {object} Description
- * @property {"api" | "network" | "named" | "exhausted" | "file" | "roots" | "plain"} kind
+ * @property {"api" | "network" | "named" | "exhausted" | "file" | "fetch" | "roots" | "plain"} kind
  * @property {string} message
  * @property {number} [status]
  * @property {string} [code]
  * @property {string} [name]
+ * @property {number} [id]
  * @property {Description} [cause]
  */
 
@@ -26,6 +27,46 @@ class CloudApiError extends Error {
   }
 }
 
+/** The project's state belongs to another organisation than the anonymous identity. */
+class ProjectStateMismatchError extends Error {
+  /** @param {string} message */
+  constructor(message) {
+    super(message);
+    this.name = "ProjectStateMismatchError";
+  }
+}
+
+/** The backend refused to issue an anonymous identity. */
+class AnonymousTokenRejectedError extends Error {
+  /**
+   * @param {number} status
+   * @param {string} message
+   */
+  constructor(status, message) {
+    super(message);
+    this.name = "AnonymousTokenRejectedError";
+    this.status = status;
+  }
+}
+
+/** Rejections of a given `fetch` to remember, until everyone who waited for it has been told. */
+const MOST_FETCH_FAILURES = 32;
+/** @type {Map<number, unknown>} */
+const fetchFailures = new Map();
+
+/**
+ * Keeps what a given `fetch` rejected with: the very value is what the user sees.
+ * @param {number} id of the request
+ * @param {unknown} error
+ */
+function keepFetchFailure(id, error) {
+  fetchFailures.set(id, error);
+  for (const oldest of fetchFailures.keys()) {
+    if (fetchFailures.size <= MOST_FETCH_FAILURES) break;
+    fetchFailures.delete(oldest);
+  }
+}
+
 /**
  * @param {Description} description
  * @param {unknown} [thrown] the cause that Rust has no part in: what a callback threw
@@ -39,6 +80,7 @@ function toError(description, thrown) {
     case "network":
       return new TypeError("fetch failed", { cause: withFields(new Error(message), description) });
     case "named":
+      return named(description);
     case "file":
       return withFields(new Error(message), description);
     case "exhausted": {
@@ -50,18 +92,28 @@ function toError(description, thrown) {
   }
 }
 
+/** @param {Description} description */
+function named({ name, message, status = 0 }) {
+  switch (name) {
+    case "AnonymousTokenRejectedError":
+      return new AnonymousTokenRejectedError(status, message);
+    case "ProjectStateMismatchError":
+      return new ProjectStateMismatchError(message);
+    default:
+      return new Error(message);
+  }
+}
+
 /**
  * @param {Error} error
  * @param {Description} description
  */
-function withFields(error, { name, code, status }) {
-  if (name !== undefined) error.name = name;
+function withFields(error, { code }) {
   if (code !== undefined) Object.assign(error, { code });
-  if (status !== undefined) Object.assign(error, { status });
   return error;
 }
 
-const KINDS = new Set(["api", "network", "named", "exhausted", "file", "plain"]);
+const KINDS = new Set(["api", "network", "named", "exhausted", "file", "fetch", "plain"]);
 
 /**
  * What a native call rejected with, or threw. Not told by `instanceof`: the error may be of
@@ -73,7 +125,10 @@ const KINDS = new Set(["api", "network", "named", "exhausted", "file", "plain"])
 function fromNative(crossing, thrown) {
   try {
     const description = JSON.parse(crossing.message);
-    return KINDS.has(description.kind) ? toError(description, thrown) : crossing;
+    const { kind, id } = description;
+    // A fetch of another thread's: its error can't come over.
+    if (kind === "fetch" && fetchFailures.has(id)) return fetchFailures.get(id);
+    return KINDS.has(kind) ? toError(description, thrown) : crossing;
   } catch {
     return crossing;
   }
@@ -154,4 +209,14 @@ function tell(listener, value) {
   }
 }
 
-module.exports = { CloudApiError, native, nativeSync, tell, toError, wordsOf };
+module.exports = {
+  AnonymousTokenRejectedError,
+  CloudApiError,
+  ProjectStateMismatchError,
+  keepFetchFailure,
+  native,
+  nativeSync,
+  tell,
+  toError,
+  wordsOf,
+};

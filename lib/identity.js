@@ -1,14 +1,23 @@
 // Credentials and project state, as the package exports them. Files and requests are Rust's.
 "use strict";
 
-const { homedir } = require("node:os");
 const { binding } = require("./addon.js");
-const { readEnvironment } = require("./environment.js");
-const { native } = require("./errors.js");
+const { readEnvironment, readHome } = require("./environment.js");
+const { native, tell } = require("./errors.js");
 
 /** @returns {string} */
 function credentialsPath() {
-  return binding.credentialsPath(homedir());
+  return binding.credentialsPath(usableHome());
+}
+
+/**
+ * The home directory, for a call that needs a file of it.
+ * @returns {string}
+ */
+function usableHome() {
+  const { home, homeFault } = readHome();
+  if (home === undefined) throw new Error(homeFault);
+  return home;
 }
 
 /** @returns {Promise<import("..").Credentials | null>} */
@@ -20,7 +29,7 @@ async function readCredentials() {
 /** @param {import("..").Credentials} credentials */
 async function writeCredentials(credentials) {
   await native(async () =>
-    binding.writeCredentials(homedir(), JSON.stringify(credentials ?? null)),
+    binding.writeCredentials(usableHome(), JSON.stringify(credentials ?? null)),
   );
 }
 
@@ -73,6 +82,19 @@ async function writeState(state, cwd = process.cwd()) {
   await native(async () => binding.writeState(cwd, JSON.stringify(state ?? null)));
 }
 
+/**
+ * What the engine calls with renewed credentials, as JSON text. It does not throw.
+ * @param {((credentials: import("..").OAuthCredentials) => unknown) | undefined} onCredentials
+ * @returns {((text: string) => void) | undefined}
+ */
+function listenerFor(onCredentials) {
+  if (onCredentials == null) return undefined;
+  if (typeof onCredentials !== "function") {
+    throw new TypeError("`onCredentials` must be a function");
+  }
+  return (text) => tell(onCredentials, JSON.parse(text));
+}
+
 /** @param {string | null | undefined} text */
 function parsed(text) {
   return text == null ? null : JSON.parse(text);
@@ -82,6 +104,7 @@ module.exports = {
   credentialsPath,
   defaultArkorCloudApiUrl,
   ensureCredentials,
+  listenerFor,
   readCredentials,
   readState,
   requestAnonymousToken,

@@ -7,6 +7,8 @@ const { keepRenewal, listen } = require("./signal.js");
 
 /** Bytes asked for at once. */
 const CHUNK = 64 * 1024;
+/** A reason phrase that `Response` takes. */
+const PRINTABLE = /^[\t\x20-\x7e\x80-\xff]*$/;
 /** Statuses that can't have a body. */
 const NULL_BODY = new Set([101, 204, 205, 304]);
 
@@ -92,7 +94,7 @@ function toResponse(answer, stream, release) {
   try {
     const response = new Response(hasBody ? stream : null, {
       status,
-      statusText,
+      statusText: PRINTABLE.test(statusText) ? statusText : "",
       headers: pairs(headers),
     });
     Object.defineProperty(response, "url", { value: url });

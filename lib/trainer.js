@@ -7,6 +7,9 @@ const { binding } = require("./addon.js");
 const { Dispatcher } = require("./dispatch.js");
 const { readEnvironment } = require("./environment.js");
 const { native } = require("./errors.js");
+const { parse } = require("./json.js");
+const { listenerFor } = require("./identity.js");
+const { checkOptions, checkSignal } = require("./options.js");
 const { request } = require("./response.js");
 const { keepRenewal, listen, unlessAborted } = require("./signal.js");
 
@@ -119,7 +122,8 @@ class Trainer {
       input: configText(this.#input, this.#dryRun),
       ...this.#identity(),
     });
-    return this.#take(await native(async () => this.#native.start(submission)));
+    const told = listenerFor(this.#context.onCredentials);
+    return this.#take(await native(async () => this.#native.start(submission, told)));
   }
 
   /**
@@ -128,7 +132,8 @@ class Trainer {
    */
   async #attach(id) {
     const attachment = JSON.stringify({ id, ...this.#identity() });
-    return this.#take(await native(async () => this.#native.attach(attachment)));
+    const told = listenerFor(this.#context.onCredentials);
+    return this.#take(await native(async () => this.#native.attach(attachment, told)));
   }
 
   #identity() {
@@ -143,7 +148,7 @@ class Trainer {
 
   /** @param {string} text the job that is this trainer's from now on */
   #take(text) {
-    const job = JSON.parse(text);
+    const job = parse(text);
     const { onReconnect } = this.#context;
     this.#dispatcher = new Dispatcher({
       job,
@@ -159,6 +164,7 @@ class Trainer {
   /** What ends `wait()`: the user's signal and the command's. */
   #signal() {
     const { abortSignal } = this.#input;
+    checkSignal(abortSignal);
     return this.#stop && abortSignal
       ? AbortSignal.any([abortSignal, this.#stop])
       : (this.#stop ?? abortSignal);
@@ -186,10 +192,12 @@ class Trainer {
         case "aborted":
           throw signal?.reason;
         case "ended":
-          if (end.job != null) dispatcher.job = JSON.parse(end.job);
+          if (end.job != null) dispatcher.job = parse(end.job);
           return { job: dispatcher.job, artifacts: [] };
-        default:
+        case "completed":
           return /** @type {import("..").TrainingResult} */ (dispatcher.result);
+        default:
+          throw new Error("wait() was cut off: its thread is shutting down.");
       }
     } finally {
       signal?.removeEventListener("abort", onAbort);
@@ -282,6 +290,10 @@ function createTrainer(input, context) {
   if (typeof input !== "object" || input === null) {
     throw new TypeError("createTrainer: the first argument must be an object");
   }
+  if (context != null && typeof context !== "object") {
+    throw new TypeError("createTrainer: the second argument must be an object");
+  }
+  checkOptions(input, context ?? {});
   return new Trainer(input, context ?? {});
 }
 

@@ -1,5 +1,7 @@
 //! Who the backend says that the user is: `GET /v1/me`, checked for what is shown of it.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -13,15 +15,16 @@ use crate::error::{Error, Result};
 /// # Errors
 /// When nobody is signed in, what the backend or the network says, or what its answer lacks.
 pub async fn me(env: &Environment) -> Result<String> {
-    let identity = Identity::new(credentials::signed_in(env)?);
-    let credentials = identity.fresh(env).await?;
+    let credentials = credentials::signed_in(env)?;
+    credentials::check_destination(env, &credentials)?;
     let url = base_url(
         None,
         env.cloud_api_url.as_deref(),
         credentials.cloud_api_url(),
     );
     let request = calls::me();
-    let api = Api::new(env, &url, Some(credentials.token().to_owned()))?;
+    let access = Identity::new(credentials, None).access(env).await?;
+    let api = Api::new(env, &url, Some(Arc::new(access)))?;
     let text = api.call(&request).await?;
     check(&text).map_err(|error| {
         Error::plain(format!(

@@ -8,14 +8,20 @@ mod retry_after;
 pub mod tls;
 mod upgrade;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, stream::BoxStream};
+use futures::future::BoxFuture;
+use futures::{
+    Stream, StreamExt,
+    stream::{self, BoxStream},
+};
+use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
 use tokio::time::timeout;
 
-use crate::environment::Environment;
+use crate::environment::{Environment, Network};
 use crate::error::{Error, Result};
 use crate::json::without_bom;
 use crate::run::{self, Refusal};
@@ -38,35 +44,46 @@ pub const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 /// What every request says about its sender, with the package's version.
 pub const CLIENT_HEADER: &str = concat!("arkor/", env!("CARGO_PKG_VERSION"));
 
+/// What a request is authorized with.
+pub trait Access: Send + Sync {
+    /// The token that it carries.
+    fn token(&self) -> &str;
+
+    /// The token to try again with, once, after a 401; `None` when the refusal is final.
+    fn after_refusal(&self) -> BoxFuture<'_, Result<Option<String>>>;
+}
+
 /// One backend as one identity sees it. Cheap to clone.
 #[derive(Clone)]
 pub struct Api {
-    http: reqwest::Client,
+    network: Network,
     base_url: String,
-    token: Option<String>,
+    access: Option<Arc<dyn Access>>,
     package_manager: Option<String>,
 }
 
 impl Api {
     /// A client for this backend; all that share the network's settings share one connection
-    /// pool (T35). Without a token only the auth calls can be made.
+    /// pool (T35). Without access only the auth calls can be made.
     ///
     /// # Errors
     /// When `NODE_EXTRA_CA_CERTS` or a proxy setting can't be used.
-    pub fn new(env: &Environment, base_url: &str, token: Option<String>) -> Result<Self> {
+    pub fn new(env: &Environment, base_url: &str, access: Option<Arc<dyn Access>>) -> Result<Self> {
+        // An unusable setting shows at once, not with the first request.
+        http::client(&env.network, base_url)?;
         Ok(Self {
-            http: http::client(&env.network)?,
+            network: env.network.clone(),
             base_url: calls::root(base_url),
-            token,
+            access,
             package_manager: env.package_manager.clone(),
         })
     }
 
     /// The same backend with another token.
     #[must_use]
-    pub fn with_token(&self, token: &str) -> Self {
+    pub fn with_access(&self, access: Arc<dyn Access>) -> Self {
         Self {
-            token: Some(token.to_owned()),
+            access: Some(access),
             ..self.clone()
         }
     }
@@ -82,18 +99,34 @@ impl Api {
         Ok(response)
     }
 
-    /// Sends a request and hands back whatever the backend answers.
+    /// Sends a request and hands back whatever the backend answers. One that is refused with 401
+    /// is sent once more if the login can be renewed: the backend's clock may differ from ours.
     ///
     /// # Errors
-    /// [`Error::Network`].
+    /// [`Error::Network`], and what the renewal says.
     pub async fn exchange(&self, request: &Request) -> Result<reqwest::Response> {
+        let Some(access) = &self.access else {
+            return self.attempt(request, None).await;
+        };
+        let response = self.attempt(request, Some(access.token())).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        match access.after_refusal().await? {
+            Some(renewed) => self.attempt(request, Some(&renewed)).await,
+            None => Ok(response),
+        }
+    }
+
+    async fn attempt(&self, request: &Request, token: Option<&str>) -> Result<reqwest::Response> {
         // Without a host of its own, the first part of the path would be taken for one.
         if reqwest::Url::parse(&self.base_url).is_err() {
             return Err(http::invalid_url());
         }
         let url = format!("{}{}", self.base_url, request.target()?);
-        let mut builder = self.http.request(request.method.clone(), &url);
-        for (name, value) in headers(request, self.token.as_deref())? {
+        let http = http::client(&self.network, &self.base_url)?;
+        let mut builder = http.request(request.method.clone(), &url);
+        for (name, value) in headers(request, token)? {
             builder = builder.header(name, value);
         }
         if let Some(body) = &request.body {
@@ -103,6 +136,7 @@ impl Api {
             .send()
             .await
             .map_err(|error| network_error(&error))?;
+        http::note_keep_alive(&response);
         Ok(response)
     }
 
@@ -140,12 +174,24 @@ impl Api {
         idle_timeout: Option<Duration>,
     ) -> std::result::Result<BoxStream<'static, Result<Bytes>>, Refusal> {
         let response = run::within_idle(idle_timeout, async {
-            self.send(request).await.map_err(Refusal::transient)
+            self.send(request).await.map_err(|error| Refusal {
+                permanent: error.is_refused_login(),
+                ..Refusal::transient(error)
+            })
         })
         .await?;
         let status = response.status();
+        if status == StatusCode::NO_CONTENT {
+            // T12: nothing more is to come, as `end` says it.
+            return Ok(stream::iter([Ok(Bytes::from_static(b"event: end\n\n"))]).boxed());
+        }
         if status.is_success() {
-            return Ok(body(response).boxed());
+            return match other_content_type(&response) {
+                None => Ok(body(response).boxed()),
+                Some(other) => Err(Refusal::transient(Error::plain(format!(
+                    "The event stream was answered with {other}, not text/event-stream"
+                )))),
+            };
         }
         let permanent = matches!(status.as_u16(), 401 | 403 | 410 | 426);
         let retry_after = retry_after::of(&response);
@@ -167,6 +213,34 @@ impl Api {
             message: refusal::message(status, &text, location, manager),
         }
     }
+}
+
+/// The content type of an answer that says it is no event stream: the page of a portal, say.
+fn other_content_type(response: &reqwest::Response) -> Option<String> {
+    let value = response.headers().get(reqwest::header::CONTENT_TYPE)?;
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    (!essence.eq_ignore_ascii_case("text/event-stream")).then(|| essence.to_owned())
+}
+
+/// Waits this long for the head of an answer, as `fetch` does (T33).
+pub const HEAD_LIMIT: Duration = Duration::from_secs(300);
+
+/// Waits for the head of the answer to `what` within `limit`.
+///
+/// # Errors
+/// Those of the future, and [`Error::Network`] with `ETIMEDOUT`.
+pub async fn head_within<T>(
+    limit: Duration,
+    what: &str,
+    future: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    timeout(limit, future).await.unwrap_or_else(|_| {
+        Err(Error::Network {
+            code: Some("ETIMEDOUT".to_owned()),
+            message: format!("no answer to {what} within {} ms", limit.as_millis()),
+        })
+    })
 }
 
 /// Gives up on `what` after [`CALL_LIMIT`].

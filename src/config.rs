@@ -32,6 +32,12 @@ const FIELDS: [(&str, &str); 21] = [
     ("dryRun", "dryRun"),
 ];
 
+/// Every option of the input that becomes part of the config, by its path (`lora.r`).
+#[must_use]
+pub fn input_paths() -> Vec<&'static str> {
+    FIELDS.iter().map(|(from, _)| *from).collect()
+}
+
 /// The fields of the input that the config is made of.
 #[must_use]
 pub fn input_fields() -> Vec<&'static str> {

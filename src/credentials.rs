@@ -1,23 +1,26 @@
-//! Who the user is: `~/.arkor/credentials.json`, read, written, acquired and refreshed.
-//!
-//! Tokens flow through here and nowhere into a message.
+//! Who the user is: `~/.arkor/credentials.json`, read, written, acquired and refreshed. No token
+//! gets into a message.
 
+mod acquire;
 mod identity;
 pub mod login;
 mod refresh;
+mod renewals;
+mod store;
 mod token;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::{self, Api, calls, within_limit};
-use crate::environment::{Environment, base_url};
-use crate::error::{Error, Result, notice};
-use crate::files::{self, Access};
+use crate::environment::{DEFAULT_BASE_URL, Environment};
+use crate::error::{Error, Result};
+use crate::files;
 use crate::json::without_bom;
-pub use identity::Identity;
-pub use token::{Answer, Exchange, TokenRequest};
+pub use acquire::{anonymous, ensure};
+pub use identity::{Access, Identity, Listener};
+pub use store::{sign_in, sign_out, write};
+pub use token::{Answer, Exchange, TokenRequest, from_fetch};
 
 /// The content of the credentials file.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -94,7 +97,7 @@ impl Credentials {
                 ..
             } => arkor_cloud_api_url.as_ref(),
         };
-        url.map(String::as_str).filter(|url| !url.is_empty())
+        url.map(String::as_str)
     }
 }
 
@@ -110,8 +113,56 @@ pub enum Stored {
     Absent,
     /// It is there, but no credentials are in it.
     Corrupt,
+    /// A login of a kind that this version does not know.
+    Unknown {
+        /// Its `mode`.
+        mode: String,
+    },
     /// These.
     Present(Credentials),
+}
+
+impl Stored {
+    fn of(content: Option<&[u8]>) -> Self {
+        #[derive(Deserialize)]
+        struct Tagged {
+            mode: String,
+        }
+        let Some(content) = content.map(without_bom) else {
+            return Self::Absent;
+        };
+        if let Ok(credentials) = serde_json::from_slice(content) {
+            return Self::Present(credentials);
+        }
+        match serde_json::from_slice(content) {
+            Ok(Tagged { mode }) if mode != "anon" && mode != "oauth" => Self::Unknown { mode },
+            _ => Self::Corrupt,
+        }
+    }
+
+    /// A newer version may have stored it: it must not be lost to what this one would put there.
+    fn refuse_unknown(&self, home: &Path) -> Result<()> {
+        let Self::Unknown { mode } = self else {
+            return Ok(());
+        };
+        Err(Error::plain(format!(
+            "{} holds a login of mode {mode:?}, which this version of arkor does not know, so it \
+             was kept. Upgrade arkor, or delete the login with `arkor logout`.",
+            path(home).display()
+        )))
+    }
+
+    /// Whether this is `seen`, or what has become of it.
+    fn is_same_login(&self, seen: &Self) -> bool {
+        match (self, seen) {
+            (Self::Absent, _) | (Self::Corrupt, Self::Corrupt) => true,
+            (Self::Unknown { mode: found }, Self::Unknown { mode: seen }) => found == seen,
+            (Self::Present(found), Self::Present(seen)) => {
+                found == seen || refresh::same_login(found, seen)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Reads the file.
@@ -119,27 +170,20 @@ pub enum Stored {
 /// # Errors
 /// When it is there but can't be read, so that a login is never overwritten by mistake.
 pub fn read(home: &Path) -> Result<Stored> {
-    let path = path(home);
-    let content = files::read_if_present(&path)
-        .map_err(|error| Error::file("Can't read the credentials at", &path, &error))?;
-    Ok(match content {
-        None => Stored::Absent,
-        Some(content) => {
-            serde_json::from_slice(without_bom(&content)).map_or(Stored::Corrupt, Stored::Present)
-        }
-    })
+    Ok(Stored::of(content(&path(home))?.as_deref()))
 }
 
-/// Writes the file: as a whole, and for its owner only.
+/// Checks, before anything is asked of anybody, that a login could be stored.
 ///
 /// # Errors
-/// Those of the file system.
-pub fn write(home: &Path, credentials: &Credentials) -> Result<()> {
-    let path = path(home);
-    let text = serde_json::to_string_pretty(credentials)
-        .map_err(|error| Error::plain(format!("Can't write the credentials: {error}")))?;
-    files::write_atomically(&path, format!("{text}\n").as_bytes(), Access::Owner)
-        .map_err(|error| Error::file("Can't write the credentials to", &path, &error))
+/// That the file can't be read, or holds a login that this version does not know.
+pub fn check_replaceable(home: &Path) -> Result<()> {
+    read(home)?.refuse_unknown(home)
+}
+
+fn content(path: &Path) -> Result<Option<Vec<u8>>> {
+    files::read_if_present(path)
+        .map_err(|error| Error::file("Can't read the credentials at", path, &error))
 }
 
 /// Who is signed in; under `arkor start --local` the local identity.
@@ -147,130 +191,58 @@ pub fn write(home: &Path, credentials: &Credentials) -> Result<()> {
 /// # Errors
 /// When there is nothing, or the file can't be read.
 pub fn signed_in(env: &Environment) -> Result<Credentials> {
-    if let Some(token) = &env.local_token {
-        return Ok(Credentials::local(token));
+    if let Some(local) = local_identity(env)? {
+        return Ok(local);
     }
-    match read(&env.home)? {
+    let home = env.home()?;
+    let stored = read(home)?;
+    stored.refuse_unknown(home)?;
+    match stored {
         Stored::Present(credentials) => Ok(credentials),
-        Stored::Absent | Stored::Corrupt => {
-            Err(Error::plain("Not signed in. Run `arkor login` first."))
-        }
+        _ => Err(Error::plain("Not signed in. Run `arkor login` first.")),
     }
 }
 
-/// What is there, else a fresh anonymous identity, stored. Says on stderr when that replaced a
-/// corrupt file.
+/// The identity that `arkor start --local` and `arkor local` set up with two variables.
 ///
 /// # Errors
-/// When the file can't be read or written, or no identity can be had.
-pub async fn ensure(env: &Environment) -> Result<Credentials> {
-    if let Some(token) = &env.local_token {
-        return Ok(Credentials::local(token));
+/// When only the token is set: it would go to the cloud.
+pub fn local_identity(env: &Environment) -> Result<Option<Credentials>> {
+    match (&env.local_token, &env.cloud_api_url) {
+        (None, _) => Ok(None),
+        (Some(token), Some(_)) => Ok(Some(Credentials::local(token))),
+        (Some(_), None) => Err(Error::plain(
+            "ARKOR_LOCAL_TOKEN is set but ARKOR_CLOUD_API_URL is not: the token of a local backend \
+             would be sent to the cloud. Set both, as `arkor local` prints them, or unset \
+             ARKOR_LOCAL_TOKEN.",
+        )),
     }
-    if let Stored::Present(credentials) = read(&env.home)? {
-        return Ok(credentials);
-    }
-    // Two processes at once must end with one identity.
-    let _lock = lock(&env.home).await?;
-    let stored = read(&env.home)?;
-    let corrupt = matches!(stored, Stored::Corrupt);
-    if let Stored::Present(credentials) = stored {
-        return Ok(credentials);
-    }
-    let url = base_url(None, env.cloud_api_url.as_deref(), None);
-    let issued = anonymous(env, &url, "cli").await?;
-    let credentials = Credentials::Anonymous {
-        token: issued.token,
-        anonymous_id: issued.anonymous_id,
-        arkor_cloud_api_url: url,
-        org_slug: issued.personal_org.slug,
+}
+
+/// Checks that stored credentials may be sent where `ARKOR_CLOUD_API_URL` points: a login of a
+/// deployment with TLS never goes over plain HTTP. That is how a local backend is reached, and
+/// whoever listens there instead would get the cloud's token.
+///
+/// # Errors
+/// That they must not, naming both variables.
+pub fn check_destination(env: &Environment, credentials: &Credentials) -> Result<()> {
+    let Some(url) = &env.cloud_api_url else {
+        return Ok(());
     };
-    write(&env.home, &credentials)?;
-    if corrupt {
-        let path = path(&env.home);
-        notice(&format!(
-            "{} was not readable as credentials and was replaced by a new anonymous \
-             identity",
-            path.display()
-        ));
+    let own = credentials.cloud_api_url().unwrap_or(DEFAULT_BASE_URL);
+    if env.local_token.is_some() || !has_scheme(url, "http://") || !has_scheme(own, "https://") {
+        return Ok(());
     }
-    Ok(credentials)
+    Err(Error::plain(
+        "ARKOR_CLOUD_API_URL is set to an http:// address but ARKOR_LOCAL_TOKEN is not set: the \
+         stored login of another deployment would be sent there, unencrypted. For a local backend \
+         set both, as `arkor local` prints them; else unset ARKOR_CLOUD_API_URL, or sign in at that \
+         address with `arkor login --oauth`.",
+    ))
 }
 
-/// The answer to a request for an anonymous identity.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Issued {
-    /// The access token.
-    pub token: String,
-    /// The identity's id.
-    pub anonymous_id: String,
-    /// `cli` or `web`.
-    pub kind: String,
-    /// Its own organisation.
-    pub personal_org: PersonalOrg,
-}
-
-/// The organisation of an anonymous identity.
-#[derive(Deserialize)]
-pub struct PersonalOrg {
-    /// Its slug.
-    pub slug: String,
-}
-
-/// Asks the backend for an anonymous identity.
-///
-/// # Errors
-/// `AnonymousTokenRejectedError` when it refuses.
-pub async fn anonymous(env: &Environment, base_url: &str, kind: &str) -> Result<Issued> {
-    let api = Api::new(env, base_url, None)?;
-    let request = calls::anonymous(kind);
-    let (status, text) = within_limit(&request.to_string(), async {
-        let response = api.send(&request).await?;
-        let status = response.status();
-        let text = if status.is_success() {
-            api::text(response).await?
-        } else {
-            api::beginning(response).await
-        };
-        Ok((status, text))
-    })
-    .await?;
-    if !status.is_success() {
-        let body: String = text.chars().take(500).collect();
-        let status = status.as_u16();
-        let mut message = format!("Failed to acquire anonymous token ({status}): {body}");
-        if status == 426 {
-            let manager = env.package_manager.as_deref();
-            message = api::refusal_message(status, &text, None, manager);
-        }
-        let name = "AnonymousTokenRejectedError";
-        return Err(Error::Named {
-            name,
-            message,
-            status: Some(status),
-        });
-    }
-    // Not serde's words for what it found: the token is in there.
-    serde_json::from_str(&text).map_err(|_| {
-        Error::plain(
-            "The backend's answer to POST /v1/auth/anonymous is not \
-             { token, anonymousId, kind, personalOrg: { slug } }",
-        )
-    })
-}
-
-/// One process at a time changes the file.
-async fn lock(home: &Path) -> Result<std::fs::File> {
-    let path = path(home).with_extension("lock");
-    let held = path.clone();
-    let taken = within_limit("the lock of the credentials", async {
-        let taking = tokio::task::spawn_blocking(move || files::lock(&held, Access::Owner));
-        taking
-            .await
-            .map_err(|error| Error::plain(format!("Can't lock the credentials: {error}")))
-    });
-    taken
-        .await?
-        .map_err(|error| Error::file("Can't lock the credentials with", &path, &error))
+fn has_scheme(url: &str, scheme: &str) -> bool {
+    // As a URL's parser does, which drops what is around it, too.
+    let start = url.trim_start().get(..scheme.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
 }

@@ -3,9 +3,11 @@
 //! Read in JavaScript, from `process.env` and `os.homedir()`, at the time of the call (T36): a
 //! worker thread has an environment of its own, which Rust's `std::env` does not see.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+use crate::error::{Error, Result};
 
 /// The backend that is used when nothing says otherwise.
 pub const DEFAULT_BASE_URL: &str = "https://api.arkor.ai";
@@ -14,8 +16,10 @@ pub const DEFAULT_BASE_URL: &str = "https://api.arkor.ai";
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Environment {
-    /// `os.homedir()`.
-    pub home: PathBuf,
+    /// `os.homedir()`, where there is one that can be used.
+    pub home: Option<PathBuf>,
+    /// Why there is none, in words.
+    pub home_fault: Option<String>,
     /// `ARKOR_CLOUD_API_URL`; an empty value is used as it is, so that a bad setting shows.
     pub cloud_api_url: Option<String>,
     /// `ARKOR_LOCAL_TOKEN`, set by `arkor start --local`.
@@ -24,6 +28,19 @@ pub struct Environment {
     pub network: Network,
     /// The package manager that runs us: `npm`, `pnpm`, `yarn` or `bun`.
     pub package_manager: Option<String>,
+}
+
+impl Environment {
+    /// The home directory, for a call that needs a file of it.
+    ///
+    /// # Errors
+    /// That there is none, and what to do.
+    pub fn home(&self) -> Result<&Path> {
+        self.home.as_deref().ok_or_else(|| {
+            let fault = self.home_fault.as_deref();
+            Error::plain(fault.unwrap_or("There is no home directory to keep the login in"))
+        })
+    }
 }
 
 /// The settings that make one HTTP client differ from another.

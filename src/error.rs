@@ -35,6 +35,11 @@ pub enum Error {
         /// The last of them; `None` is the value that the callback threw, which JavaScript kept.
         cause: Option<Box<Error>>,
     },
+    /// What a `fetch` of the user's rejected with, which JavaScript kept by this number.
+    Fetch {
+        /// The number.
+        id: u32,
+    },
     /// The system has no root certificates: JavaScript hands over Node's and calls again.
     NoRoots,
     /// `Error(message)` with this `code`: a file could not be read or written.
@@ -78,6 +83,12 @@ impl Error {
         }
     }
 
+    /// Whether it is that of a login that can't be renewed: everything else passes.
+    #[must_use]
+    pub fn is_refused_login(&self) -> bool {
+        matches!(self, Self::Api { status: 401, .. })
+    }
+
     /// The form in which it crosses to `lib/errors.js`.
     #[must_use]
     pub fn describe(&self) -> Description {
@@ -114,6 +125,11 @@ impl Error {
                 out.code.clone_from(code);
                 out.message.clone_from(message);
             }
+            Self::Fetch { id } => {
+                out.kind = "fetch";
+                out.id = Some(*id);
+                "The login could not be renewed".clone_into(&mut out.message);
+            }
             Self::NoRoots => {
                 out.kind = "roots";
                 "this system has no root certificates".clone_into(&mut out.message);
@@ -131,6 +147,9 @@ impl Error {
 #[must_use]
 pub fn system_code(error: &std::io::Error) -> Option<&'static str> {
     use std::io::ErrorKind as Kind;
+    if let Some(code) = exhaustion_code(error) {
+        return Some(code);
+    }
     Some(match error.kind() {
         Kind::ConnectionRefused => "ECONNREFUSED",
         Kind::ConnectionReset | Kind::UnexpectedEof => "ECONNRESET",
@@ -151,6 +170,26 @@ pub fn system_code(error: &std::io::Error) -> Option<&'static str> {
     })
 }
 
+/// The codes of a process, or a system, that can open nothing more: Rust has no kind for them.
+#[cfg(unix)]
+#[must_use]
+pub fn exhaustion_code(error: &std::io::Error) -> Option<&'static str> {
+    // The same on all that Node runs on.
+    match error.raw_os_error() {
+        Some(23) => Some("ENFILE"),
+        Some(24) => Some("EMFILE"),
+        _ => None,
+    }
+}
+
+/// As above.
+#[cfg(windows)]
+#[must_use]
+pub fn exhaustion_code(error: &std::io::Error) -> Option<&'static str> {
+    // ERROR_TOO_MANY_OPEN_FILES, WSAEMFILE.
+    matches!(error.raw_os_error(), Some(4 | 10024)).then_some("EMFILE")
+}
+
 /// An [`Error`] as plain data: JSON on its way to JavaScript.
 #[derive(Debug, Default, Serialize, PartialEq, Eq)]
 pub struct Description {
@@ -167,6 +206,9 @@ pub struct Description {
     /// The error's `name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<&'static str>,
+    /// By which JavaScript finds the error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<u32>,
     /// The cause; absent on `exhausted` where it is the value that the callback threw.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<Box<Description>>,

@@ -12,9 +12,9 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::json;
 use crate::sse::Frame;
-pub use lenient::nan_marker;
-use lenient::{Fields, normalise};
+use lenient::Fields;
 
 /// What a frame means to the run loop.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,7 +106,7 @@ fn read_data(data: &str) -> Option<Event> {
         return typed(&fields);
     }
     // Bare NaN and Infinity, which Python writes and JSON does not have.
-    let normal = normalise(data)?;
+    let normal = json::normalise(data)?;
     Fields::read(&normal).ok().and_then(|fields| typed(&fields))
 }
 
@@ -186,13 +186,13 @@ fn failure(error: Option<&str>) -> Cow<'_, RawValue> {
     }
     let message = match error {
         None | Some("null") => "The backend gave no reason".to_owned(),
-        Some(json) => lenient::denormalise(json),
+        Some(json) => json::denormalise(json),
     };
     Cow::Owned(serde_json::value::to_raw_value(&message).unwrap_or_default())
 }
 
 fn is_string(json: &str) -> bool {
-    json.starts_with('"') && !lenient::is_nan_marker(json)
+    json.starts_with('"') && !json::is_nan_marker(json)
 }
 
 /// JSON text that is known to be valid, to go on as it is.

@@ -1,5 +1,4 @@
-//! Ctrl-C while a callback holds up the main thread: JavaScript, which means to handle it, does not
-//! hear of it then. Presses in; out comes that the process has to end.
+//! Ctrl-C while a callback blocks the main thread: JavaScript's own listener doesn't run then.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -7,11 +6,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-/// So long JavaScript has to hear of a press.
+/// How long JavaScript has to notice a key press.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Resolves when Ctrl-C was pressed twice without being heard, and never otherwise; at the first
-/// one it says what goes on.
+/// Resolves when Ctrl-C was pressed twice without being heard, and never otherwise. `say` prints
+/// what is going on; it must not fail.
 pub async fn unheard_twice(
     presses: &mut mpsc::UnboundedReceiver<()>,
     heard: &AtomicUsize,
@@ -26,14 +25,14 @@ pub async fn unheard_twice(
         }
         match count - heard.load(Ordering::Relaxed).min(count) {
             0 => {}
-            1 => say("arkor: A callback holds this process up. Ctrl-C again ends it at once."),
+            1 => say("A callback holds this process up. Ctrl-C again ends it at once."),
             _ => {
-                say("arkor: Ended. A run in the cloud goes on: see arkor jobs.");
+                say("Ended. A run in the cloud goes on: see arkor jobs.");
                 return;
             }
         }
     }
-    // The watching is over.
+    // Nobody watches any more.
     std::future::pending::<()>().await;
 }
 

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use crate::error::Result;
-use crate::json::fields;
+use crate::json::{self, fields};
 use crate::shape::{self, Field, Kind};
 
 /// A job as the backend sent it.
@@ -11,7 +11,7 @@ use crate::shape::{self, Field, Kind};
 pub struct Job {
     /// Its id.
     pub id: String,
-    /// The whole object, JSON text.
+    /// The whole object, JSON text in which a marker stands for a bare NaN.
     pub text: String,
 }
 
@@ -31,7 +31,7 @@ const JOB: &[Field] = &[
 /// # Errors
 /// When a required field is missing or of another type; the message names it.
 pub fn read(text: &str, call: &str) -> Result<Job> {
-    let text = field(text, call, ("job", Kind::Object(JOB)))?;
+    let text = field(&json::strict(text), call, ("job", Kind::Object(JOB)))?;
     let id = fields(&text)
         .ok()
         .and_then(|job| serde_json::from_str(job.get(b"id".as_slice())?.get()).ok())
@@ -44,7 +44,7 @@ pub fn read(text: &str, call: &str) -> Result<Job> {
 /// # Errors
 /// When a required field of a job is missing or of another type; the message names it.
 pub fn read_list(text: &str, call: &str) -> Result<String> {
-    field(text, call, ("jobs", Kind::Array(JOB)))
+    field(&json::strict(text), call, ("jobs", Kind::Array(JOB)))
 }
 
 fn field(text: &str, call: &str, field: Field) -> Result<String> {
@@ -66,6 +66,16 @@ mod tests {
         let text = format!(r#"{{"jobs": [{JOB}, {JOB}], "next": null}}"#);
         let list = read_list(&text, "GET /v1/jobs").unwrap();
         assert_eq!(list, format!("[{JOB}, {JOB}]"));
+    }
+
+    #[test]
+    fn t9_a_job_of_a_run_that_diverged_is_read() {
+        let answer = format!(r#"{{"job":{JOB}}}"#).replace(r#""new":1"#, r#""loss":NaN"#);
+        let read = read(&answer, "GET").unwrap();
+        assert_eq!(
+            read.text,
+            JOB.replace(r#""new":1"#, &format!(r#""loss":"{}""#, json::nan_marker()))
+        );
     }
 
     #[test]

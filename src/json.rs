@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -102,4 +103,123 @@ impl<'de> Deserialize<'de> for Key<'de> {
         }
         deserializer.deserialize_bytes(KeyVisitor)
     }
+}
+
+/// Stands for NaN in JSON text, which has no number for it. Random, so that no event contains it
+/// by chance or on purpose.
+static NAN_MARKER: LazyLock<String> =
+    LazyLock::new(|| format!("\"arkor:nan:{:016x}\"", fastrand::u64(..)));
+
+/// Stands for Infinity: both `f64::from_str` and `JSON.parse` take it for that.
+const INFINITE: &str = "1e999";
+
+/// The string that stands for NaN in the text of an event, without its quotes.
+#[must_use]
+pub fn nan_marker() -> &'static str {
+    NAN_MARKER.trim_matches('"')
+}
+
+/// Whether a JSON text is what stands for NaN.
+#[must_use]
+pub fn is_nan_marker(json: &str) -> bool {
+    json == *NAN_MARKER
+}
+
+/// The text of an answer as strict JSON: unchanged, unless Python wrote a bare NaN or Infinity in it.
+#[must_use]
+pub fn strict(text: &str) -> Cow<'_, str> {
+    // The usual answer has no such token, and is not even scanned by the parser twice.
+    if text.contains("NaN") || text.contains("Infinity") {
+        return normalise(text).map_or(Cow::Borrowed(text), Cow::Owned);
+    }
+    Cow::Borrowed(text)
+}
+
+/// What was rewritten, as Python wrote it.
+#[must_use]
+pub fn denormalise(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut copied = 0;
+    let mut at = 0;
+    let bytes = text.as_bytes();
+    while at < bytes.len() {
+        let (token, stands_for) = if bytes[at..].starts_with(NAN_MARKER.as_bytes()) {
+            (NAN_MARKER.as_str(), "NaN")
+        } else if bytes[at..].starts_with(INFINITE.as_bytes()) {
+            (INFINITE, "Infinity")
+        } else {
+            at = end_of_element(bytes, at);
+            continue;
+        };
+        out.push_str(&text[copied..at]);
+        out.push_str(stands_for);
+        at += token.len();
+        copied = at;
+    }
+    out.push_str(&text[copied..]);
+    out
+}
+
+/// Rewrites Python's bare `NaN`, `Infinity` and `-Infinity`, where a value may stand, into JSON that
+/// means the same to [`number`] and, with the marker, to JavaScript. `None` if there is none of them.
+#[must_use]
+pub fn normalise(text: &str) -> Option<String> {
+    let mut out = String::with_capacity(text.len() + 64);
+    let mut copied = 0;
+    let mut at = 0;
+    let bytes = text.as_bytes();
+    while at < bytes.len() {
+        let (token, stands_for, sign): (&str, &str, &[u8]) = match bytes[at] {
+            b'N' => ("NaN", &NAN_MARKER, b""),
+            b'I' => ("Infinity", INFINITE, b"-"),
+            _ => {
+                at = end_of_element(bytes, at);
+                continue;
+            }
+        };
+        let end = at + token.len();
+        let before = bytes[..at].strip_suffix(sign).unwrap_or(&bytes[..at]);
+        if text[at..].starts_with(token) && is_value(before, &bytes[end..]) {
+            out.push_str(&text[copied..at]);
+            out.push_str(stands_for);
+            at = end;
+            copied = at;
+        } else {
+            at += 1;
+        }
+    }
+    out.push_str(&text[copied..]);
+    (copied > 0).then_some(out)
+}
+
+/// Whether what stands between these is an element of an array or the value of a field.
+fn is_value(before: &[u8], after: &[u8]) -> bool {
+    let first = after.trim_ascii_start().first();
+    match before.trim_ascii_end().last() {
+        Some(b':') => matches!(first, Some(b',' | b'}')),
+        Some(b'[' | b',') => matches!(first, Some(b',' | b']')),
+        _ => false,
+    }
+}
+
+/// The position after the string that opens at `at`, or after the byte there.
+fn end_of_element(bytes: &[u8], at: usize) -> usize {
+    if bytes[at] == b'"' {
+        end_of_string(bytes, at)
+    } else {
+        at + 1
+    }
+}
+
+/// The position after the string that opens at `open`.
+fn end_of_string(bytes: &[u8], open: usize) -> usize {
+    let mut at = open + 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
 }

@@ -14,13 +14,21 @@ use futures::Stream;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::Events;
+use crate::batch::{Events, MOST_BYTES};
 use crate::error::Error;
 use crate::reconnect::{Backoff, Decision, Policy};
 use connection::{Connection, End};
 
 /// The queue holds back the socket at about this size, in bytes (T27).
 pub const QUEUE_BYTES: usize = 64 * 1024;
+
+// A batch that could outgrow the queue would never fill up, and the socket would be held back for
+// a batch that waits for more.
+const _: () = assert!(QUEUE_BYTES >= MOST_BYTES);
+
+/// How long a stream that was reopened for a run that is over may bring nothing but keep-alive
+/// before the job is asked for (T18).
+const QUIET: Duration = Duration::from_secs(5);
 
 /// Where the events come from.
 pub trait Backend {
@@ -180,7 +188,7 @@ pub async fn run<B: Backend + Sync, C: Callbacks + Send>(
         let end = match opened {
             Ok(body) => {
                 Connection::new(body, callbacks, options, resume, &mut backoff)
-                    .follow(abort)
+                    .follow(abort, backend)
                     .await
             }
             Err(refusal) => End::Refused(refusal),

@@ -1,6 +1,7 @@
 //! One trainer's identity and project, resolved once and kept together (`start()`).
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,9 +9,9 @@ use futures::stream::BoxStream;
 use serde_json::value::RawValue;
 
 use crate::api::{Api, calls, calls::Scope, within_limit};
-use crate::credentials::{self, Credentials, Identity};
+use crate::credentials::{self, Credentials, Identity, Listener};
 use crate::environment::{Environment, base_url};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::job::{self, Job};
 use crate::project;
 use crate::run::{Backend, Refusal};
@@ -24,6 +25,8 @@ pub struct Options {
     pub base_url: Option<String>,
     /// `context.credentials`.
     pub credentials: Option<Credentials>,
+    /// `context.onCredentials`: told when the given credentials were renewed.
+    pub on_credentials: Option<Listener>,
     /// The project's directory: `context.cwd`, else the working directory.
     pub directory: PathBuf,
     /// Takes what there is, and makes neither an identity nor a project.
@@ -49,6 +52,7 @@ impl Session {
             mut env,
             base_url: explicit_url,
             credentials,
+            on_credentials,
             directory,
             existing,
         } = options;
@@ -58,21 +62,32 @@ impl Session {
             // It is not the local backend's, and must not get its token.
             env.local_token = None;
         }
-        let is_local = env.local_token.is_some();
-        let credentials = match (&env.local_token, credentials) {
-            (Some(token), _) => Credentials::local(token),
-            (None, Some(given)) => given,
-            (None, None) if existing => credentials::signed_in(&env)?,
-            (None, None) => credentials::ensure(&env).await?,
+        let local = credentials::local_identity(&env)?;
+        let is_local = local.is_some();
+        let (credentials, on_credentials) = match (local, credentials) {
+            (Some(local), _) => (local, None),
+            (None, Some(given)) => (given, on_credentials),
+            (None, None) => {
+                let stored = if existing {
+                    credentials::signed_in(&env)?
+                } else {
+                    credentials::ensure(&env).await?
+                };
+                if explicit_url.is_none() {
+                    credentials::check_destination(&env, &stored)?;
+                }
+                (stored, None)
+            }
         };
         let url = base_url(
             explicit_url.as_deref(),
             env.cloud_api_url.as_deref(),
             credentials.cloud_api_url(),
         );
-        let identity = Identity::new(credentials);
-        let credentials = identity.fresh(&env).await?;
-        let api = Api::new(&env, &url, Some(credentials.token().to_owned()))?;
+        let identity = Identity::new(credentials, on_credentials);
+        let access = identity.access(&env).await?;
+        let credentials = access.credentials().clone();
+        let api = Api::new(&env, &url, Some(Arc::new(access)))?;
         let project = if is_local {
             project::local(&directory)
         } else if existing {
@@ -93,8 +108,8 @@ impl Session {
     /// # Errors
     /// When the login has expired and can't be renewed.
     pub async fn api(&self) -> Result<Api> {
-        let credentials = self.identity.fresh(&self.env).await?;
-        Ok(self.api.with_token(credentials.token()))
+        let access = self.identity.access(&self.env).await?;
+        Ok(self.api.with_access(Arc::new(access)))
     }
 
     /// Whose jobs they are.
@@ -147,8 +162,7 @@ impl Backend for JobEvents<'_> {
         idle_timeout: Option<Duration>,
     ) -> std::result::Result<Self::Body, Refusal> {
         let api = self.session.api().await.map_err(|error| Refusal {
-            // Everything else passes; a login that was refused stays so.
-            permanent: matches!(error, Error::Api { status: 401, .. }),
+            permanent: error.is_refused_login(),
             ..Refusal::transient(error)
         })?;
         let request = calls::stream_events(&self.session.scope, self.job, last_event_id);

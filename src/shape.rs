@@ -4,7 +4,7 @@
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
-use crate::json::{Fields, fields};
+use crate::json::{Fields, fields, is_nan_marker};
 
 /// A field that must be there, by name.
 pub type Field = (&'static str, Kind);
@@ -26,6 +26,8 @@ pub enum Kind {
     Object(&'static [Field]),
     /// An array of such objects.
     Array(&'static [Field]),
+    /// This if the field is there; it may be missing.
+    Optional(&'static Kind),
 }
 
 /// The top-level fields of the answer to `call`.
@@ -54,6 +56,7 @@ fn check_fields(
     shape.iter().try_for_each(|(name, kind)| {
         let path = format!("{path}{name}");
         match fields.get(name.as_bytes()) {
+            None if matches!(kind, Kind::Optional(_)) => Ok(()),
             None => Err(format!("{path} is missing")),
             Some(raw) => check(&path, raw, *kind),
         }
@@ -62,9 +65,11 @@ fn check_fields(
 
 fn check(path: &str, raw: &RawValue, kind: Kind) -> std::result::Result<(), String> {
     let text = raw.get();
-    let begins = |chars: &str| text.starts_with(|char| chars.contains(char));
+    let begins =
+        |chars: &str| text.starts_with(|char| chars.contains(char)) && !is_nan_marker(text);
     let (fits, what) = match kind {
         Kind::Any => (true, ""),
+        Kind::Optional(kind) => return check(path, raw, *kind),
         Kind::Text => (begins("\""), "is no string"),
         Kind::Id => (
             begins("\"") && text != "\"\"",
@@ -105,6 +110,7 @@ mod tests {
             ("flag", Kind::Flag),
             ("one", Kind::Object(&[("a", Kind::Text)])),
             ("many", Kind::Array(&[("b", Kind::Text)])),
+            ("late", Kind::Optional(&Kind::Text)),
         ];
         let good = r#"{"any":null,"text":"","id":"x","maybe":null,"flag":false,"one":{"a":"","c":1},"many":[{"b":"\ud800"}],"more":1}"#;
         let cases = [
@@ -147,6 +153,8 @@ mod tests {
                 r#"[{"b":""},{"b":2}]"#,
                 "many[1].b is no string",
             ),
+            (r#""more":1"#, r#""late":"now""#, ""),
+            (r#""more":1"#, r#""late":7"#, "late is no string"),
             (good, "[]", "it is no JSON object"),
         ];
         for (from, to, expected) in cases {

@@ -2,7 +2,17 @@
 // each code was issued for, and gives tokens for the right verifier only, once.
 import { createHash } from "node:crypto";
 import type { ServerResponse } from "node:http";
+import { type AddressInfo, createServer } from "node:net";
 import { Backend, json, type Received } from "../support/backend.ts";
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
 
 interface Issued {
   clientId: string | null;

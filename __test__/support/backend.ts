@@ -20,7 +20,7 @@ export const JOB = {
   projectId: "project",
   name: "run",
   status: "queued",
-  config: {},
+  config: {} as TrainingJob["config"],
   createdAt: "2026-01-01T00:00:00.000Z",
 } satisfies TrainingJob;
 

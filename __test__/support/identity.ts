@@ -9,7 +9,7 @@ export const OAUTH = {
   refreshToken: "refresh-1",
   expiresAt: 4_000_000_000,
   auth0Domain: "login.made-up.test",
-  audience: null,
+  audience: "",
   clientId: "client",
 } satisfies Credentials;
 

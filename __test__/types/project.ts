@@ -173,10 +173,14 @@ export async function deployments(options: CloudApiClientOptions): Promise<void>
   const { deployment } = await client.createDeployment(scope, create);
   const dto: DeploymentDto = deployment;
   const mode: DeploymentRunRetentionMode | undefined = dto.runRetentionMode;
-  const update: UpdateDeploymentInput = { enabled: mode !== "unlimited" };
+  const update: UpdateDeploymentInput = { enabled: true, runRetentionMode: mode };
   await client.updateDeployment(dto.id, scope, update);
   const label: CreateDeploymentKeyInput = { label: "ci" };
-  const created: CreateDeploymentKeyResult = await client.createDeploymentKey(dto.id, scope, label);
+  const created: { key: CreateDeploymentKeyResult } = await client.createDeploymentKey(
+    dto.id,
+    scope,
+    label,
+  );
   console.log(created.key.plaintext);
   const keys: DeploymentKeyDto[] = (await client.listDeploymentKeys(dto.id, scope)).keys;
   for (const { id } of keys) await client.revokeDeploymentKey(dto.id, id, scope);

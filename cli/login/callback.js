@@ -12,19 +12,32 @@ const PATH = "/callback";
  * @property {(text: string, status?: number) => Promise<void>} show tells the person in the browser
  */
 
+/**
+ * @typedef {object} Expected
+ * @property {number[]} ports where the browser may come back to
+ * @property {string} domain of the identity provider, for a message
+ * @property {string} state what the browser has to bring back
+ */
+
+const STRAY =
+  "This is not the answer to the login that is under way: it has another state. Use the page that arkor login has opened last.";
+const AGAIN = "The answer to this login has arrived already. Go back to the terminal.";
+
 class CallbackServer {
   #server;
   #port;
-  /** @type {Promise<Answer>} the first one that comes */
+  /** @type {Promise<Answer>} the first one with the right state: anybody can ask for this page */
   answer;
 
   /**
    * @param {http.Server} server that listens
    * @param {number} port
+   * @param {string} state
    */
-  constructor(server, port) {
+  constructor(server, port, state) {
     this.#server = server;
     this.#port = port;
+    let isAnswered = false;
     this.answer = new Promise((resolve) => {
       server.on("request", (request, response) => {
         const url = urlOf(request);
@@ -33,6 +46,9 @@ class CallbackServer {
           response.writeHead(404).end();
           return;
         }
+        if (url.searchParams.get("state") !== state) return show(response, STRAY, 400);
+        if (isAnswered) return show(response, AGAIN, 409);
+        isAnswered = true;
         resolve({
           query: url.searchParams,
           show: (text, status = 200) => show(response, text, status),
@@ -43,14 +59,13 @@ class CallbackServer {
 
   /**
    * Listens on the first of the ports that is free.
-   * @param {number[]} ports
-   * @param {string} domain of the identity provider, for the message
+   * @param {Expected} expected
    * @returns {Promise<CallbackServer>}
    */
-  static async listen(ports, domain) {
+  static async listen({ ports, domain, state }) {
     for (const port of ports) {
       const server = await listenOn(port);
-      if (server) return new CallbackServer(server, port);
+      if (server) return new CallbackServer(server, port, state);
     }
     const list = ports.join(", ");
     throw new CliError(

@@ -6,17 +6,17 @@ const { CliError, Left, describe } = require("../errors.js");
 const { openBrowser } = require("./browser.js");
 const { CallbackServer } = require("./callback.js");
 
-/** A page that was left open must not hold the port for ever. */
+/** How long the browser may take: a page that was left open must not hold the port for ever. */
 const PATIENCE_MS = 10 * 60 * 1000;
 
 /**
  * @param {string} baseUrl of the deployment
- * @param {{ browser: boolean }} options
+ * @param {{ browser: boolean, seen: import("../..").Credentials | null }} options with what is stored now
  * @returns {Promise<void>}
  */
-async function loginByOAuth(baseUrl, { browser }) {
+async function loginByOAuth(baseUrl, { browser, seen }) {
   const login = await Login.begin(baseUrl);
-  const server = await CallbackServer.listen(login.ports, login.domain);
+  const server = await CallbackServer.listen(login);
   const until = new AbortController();
   const left = leaving(until.signal);
   try {
@@ -29,8 +29,8 @@ async function loginByOAuth(baseUrl, { browser }) {
     );
     const answer = await Promise.race([server.answer, left]);
     try {
-      const code = codeOf(answer.query, login.state);
-      await Promise.race([login.finish(code, server.redirectUri), left]);
+      const code = codeOf(answer.query);
+      await Promise.race([login.finish(code, server.redirectUri, seen), left]);
       await answer.show("Signed in. You can close this page and go back to the terminal.");
     } catch (error) {
       await answer.show(`The login has failed: ${describe(error)}`, 400);
@@ -67,16 +67,9 @@ function leaving(signal) {
 
 /**
  * @param {URLSearchParams} query what the browser has brought
- * @param {string} state what it was sent off with
  * @returns {string} the authorization code
  */
-function codeOf(query, state) {
-  // First of all: what comes without it is not the answer to our question.
-  if (query.get("state") !== state) {
-    throw new CliError(
-      "The browser came back with another state than it was sent off with, so the answer was refused. Run arkor login again.",
-    );
-  }
+function codeOf(query) {
   const refusal = query.get("error");
   if (refusal !== null) {
     const words = query.get("error_description");

@@ -1,6 +1,5 @@
-//! Low-rank adapters. Flow in: rank, alpha and a seed, or tensors read from a file. Flow out: pairs
-//! of small matrices by module name, trainable or not. A module because the base never changes:
-//! an adapter is all that a run learns.
+//! Low-rank adapters: pairs of small matrices by module name. The base never changes, an adapter is all that a
+//! run learns.
 
 use std::collections::BTreeMap;
 
@@ -95,11 +94,11 @@ impl Lora {
                     "adapter: the model has no linear layer {module} in its decoder layers"
                 ));
             };
-            if pair.a.dims().get(1) != Some(input) || pair.b.dims().first() != Some(out) {
+            let (a, b) = (pair.a.dims(), pair.b.dims());
+            let rank = a.first().copied().unwrap_or_default();
+            if a != [rank, *input] || b != [*out, rank] {
                 return refused(format!(
-                    "adapter: its matrices of {module} are {:?} and {:?}, the layer is {out} × {input}",
-                    pair.a.dims(),
-                    pair.b.dims()
+                    "adapter: its matrices of {module} are {a:?} and {b:?}, the layer is {out} × {input}"
                 ));
             }
         }

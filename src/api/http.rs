@@ -5,7 +5,7 @@ use std::error::Error as _;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::{Client, NoProxy, Proxy, redirect};
+use reqwest::{Client, NoProxy, Proxy, Response, Url, redirect};
 
 use super::tls;
 use crate::environment::Network;
@@ -18,23 +18,67 @@ const MOST_REDIRECTS: usize = 20;
 /// Never through a proxy, whatever `NO_PROXY` says (T36).
 const LOOPBACK: &str = "localhost,localhost.,127.0.0.0/8,::1,::ffff:127.0.0.0/104";
 
-static CLIENTS: LazyLock<Mutex<HashMap<Network, Client>>> = LazyLock::new(Mutex::default);
+/// An idle connection is kept for this long. Shorter than the usual server keeps it (Node: 5 s), so
+/// that a request isn't written into a connection that the server is just closing.
+const KEEP_IDLE: Duration = Duration::from_secs(4);
+/// What a `Keep-Alive: timeout=` is shortened by, for the way there and back.
+const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(1);
 
-/// The process's client for these settings.
+static CLIENTS: LazyLock<Mutex<HashMap<(Network, Duration), Client>>> =
+    LazyLock::new(Mutex::default);
+/// How long the servers that said so keep an idle connection, by origin; only those that keep it
+/// for a shorter time than we would.
+static KEPT_BY: LazyLock<Mutex<HashMap<String, Duration>>> = LazyLock::new(Mutex::default);
+
+/// The process's client for these settings, and for the server at this URL.
 ///
 /// # Errors
 /// When a setting can't be used; the message names it.
-pub fn client(network: &Network) -> Result<Client> {
+pub fn client(network: &Network, base_url: &str) -> Result<Client> {
+    let idle = Url::parse(base_url).ok().and_then(|url| {
+        let kept_by = KEPT_BY.lock().unwrap_or_else(PoisonError::into_inner);
+        kept_by.get(&url.origin().ascii_serialization()).copied()
+    });
+    let key = (network.clone(), idle.unwrap_or(KEEP_IDLE));
     let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(client) = clients.get(network) {
+    if let Some(client) = clients.get(&key) {
         return Ok(client.clone());
     }
-    let client = build(network)?;
-    clients.insert(network.clone(), client.clone());
+    let client = build(network, key.1)?;
+    clients.insert(key, client.clone());
     Ok(client)
 }
 
-fn build(network: &Network) -> Result<Client> {
+/// Takes the server's `Keep-Alive: timeout=` to heart from the next request on.
+pub fn note_keep_alive(response: &Response) {
+    let Some(kept) = response
+        .headers()
+        .get("keep-alive")
+        .and_then(|value| value.to_str().ok())
+        .and_then(keep_alive_timeout)
+    else {
+        return;
+    };
+    let kept = kept.saturating_sub(KEEP_ALIVE_MARGIN);
+    if kept < KEEP_IDLE {
+        let origin = response.url().origin().ascii_serialization();
+        let mut kept_by = KEPT_BY.lock().unwrap_or_else(PoisonError::into_inner);
+        kept_by.insert(origin, kept);
+    }
+}
+
+/// The `timeout` of a `Keep-Alive` header.
+fn keep_alive_timeout(value: &str) -> Option<Duration> {
+    value.split(',').find_map(|parameter| {
+        let (name, seconds) = parameter.split_once('=')?;
+        let seconds = seconds.trim().trim_matches('"').parse().ok()?;
+        name.trim()
+            .eq_ignore_ascii_case("timeout")
+            .then(|| Duration::from_secs(seconds))
+    })
+}
+
+fn build(network: &Network, idle: Duration) -> Result<Client> {
     let mut builder = Client::builder()
         // One connection for each stream: on a shared one, a few slow callbacks use up HTTP/2's
         // window of the connection, and nothing else of that backend gets through (T7).
@@ -54,7 +98,11 @@ fn build(network: &Network) -> Result<Client> {
         }))
         // A query may be nobody else's business, and `fetch` sends none either.
         .referer(false)
+        .pool_idle_timeout(idle)
         .tcp_keepalive(TCP_KEEPALIVE);
+    if idle.is_zero() {
+        builder = builder.pool_max_idle_per_host(0);
+    }
     if let Some(exceptions) = no_proxy(network.no_proxy.as_deref().unwrap_or_default()) {
         if let Some(url) = setting(network.http_proxy.as_deref()) {
             builder = builder.proxy(proxy("HTTP_PROXY", Proxy::http(url), &exceptions)?);
@@ -159,7 +207,7 @@ pub fn network_error(error: &reqwest::Error) -> Error {
     }
     if code.is_none() {
         code = if error.is_dns() {
-            Some("ENOTFOUND")
+            Some(dns_code(&message))
         } else if error.is_timeout() {
             Some("ETIMEDOUT")
         } else {
@@ -172,6 +220,23 @@ pub fn network_error(error: &reqwest::Error) -> Error {
     Error::Network {
         code: code.map(str::to_owned),
         message,
+    }
+}
+
+/// Node's code for a name that could not be looked up. The system tells a resolver that is out of
+/// reach from a name that is not there in words only: `EAI_AGAIN` of glibc and macOS, of musl, of
+/// Windows.
+fn dns_code(words: &str) -> &'static str {
+    let words = words.to_ascii_lowercase();
+    let again = [
+        "temporary failure in name resolution",
+        "try again",
+        "os error 11002",
+    ];
+    if again.iter().any(|text| words.contains(text)) {
+        "EAI_AGAIN"
+    } else {
+        "ENOTFOUND"
     }
 }
 
@@ -206,7 +271,45 @@ fn words(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::no_proxy;
+    use super::{dns_code, keep_alive_timeout, no_proxy};
+
+    #[test]
+    fn the_time_that_a_server_keeps_a_connection_is_read() {
+        let seconds = |value| keep_alive_timeout(value).map(|kept| kept.as_secs());
+        assert_eq!(seconds("timeout=5"), Some(5));
+        assert_eq!(seconds("max=100, Timeout = \"2\""), Some(2));
+        assert_eq!(seconds("max=100"), None);
+        assert_eq!(seconds("timeout=soon"), None);
+    }
+
+    #[test]
+    fn t33_a_resolver_that_is_out_of_reach_is_not_a_name_that_is_not_there() {
+        let cases = [
+            (
+                "dns error: failed to lookup address information: Temporary failure in name resolution",
+                "EAI_AGAIN",
+            ),
+            (
+                "dns error: failed to lookup address information: Try again",
+                "EAI_AGAIN",
+            ),
+            (
+                "dns error: This is usually a temporary error. (os error 11002)",
+                "EAI_AGAIN",
+            ),
+            (
+                "dns error: failed to lookup address information: Name or service not known",
+                "ENOTFOUND",
+            ),
+            (
+                "dns error: No such host is known. (os error 11001)",
+                "ENOTFOUND",
+            ),
+        ];
+        for (words, expected) in cases {
+            assert_eq!(dns_code(words), expected, "{words}");
+        }
+    }
 
     #[test]
     fn t36_no_proxy_is_read_as_others_write_it() {

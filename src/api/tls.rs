@@ -15,6 +15,8 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier;
 
+#[cfg(unix)]
+use crate::error::exhaustion_code;
 use crate::error::{Error, Result, notice};
 use crate::json::without_bom;
 
@@ -111,6 +113,26 @@ fn is_misnamed(error: &TlsError) -> bool {
     )
 }
 
+/// Roots that can't be opened for now are not roots that are not there: the client that is made
+/// without them would stay for the life of the process.
+#[cfg(unix)]
+fn out_of_descriptors() -> Result<()> {
+    let opened = std::fs::File::open("/dev/null");
+    match opened.as_ref().err().and_then(exhaustion_code) {
+        None => Ok(()),
+        Some(code) => Err(Error::Network {
+            code: Some(code.to_owned()),
+            message: "can't read the system's root certificates: too many open files".to_owned(),
+        }),
+    }
+}
+
+/// There the roots are in no files.
+#[cfg(not(unix))]
+fn out_of_descriptors() -> Result<()> {
+    Ok(())
+}
+
 /// Who is trusted.
 #[derive(Debug)]
 struct Trust {
@@ -139,6 +161,7 @@ impl Trust {
             Ok(system) if extra.is_empty() => system,
             Ok(_) => with(extra.clone())?,
             Err(_) => {
+                out_of_descriptors()?;
                 let nodes = NODES_ROOTS.get().ok_or(Error::NoRoots)?;
                 // Whoever set these meant to say whom to trust.
                 for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {

@@ -1,64 +1,203 @@
 //! Credentials that the requests of one trainer or client share, their access token kept fresh.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Mutex;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use super::Credentials;
-use super::refresh::{expired, fresh};
+use super::renewals::{Running, detached, renewed, usable};
 use super::token::{self, Exchange};
+use crate::api;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 
+/// Told of renewed credentials, as JSON text; resolves when that was heard.
+pub type Listener = Arc<dyn Fn(String) -> BoxFuture<'static, ()> + Send + Sync>;
+
 /// An identity. Cheap to clone.
 #[derive(Clone)]
-pub struct Identity(Arc<Mutex<Credentials>>);
+pub struct Identity(Arc<Inner>);
+
+struct Inner {
+    state: Mutex<State>,
+    listener: Option<Listener>,
+}
+
+struct State {
+    credentials: Credentials,
+    renewal: Option<Running>,
+}
+
+/// What one request is made with.
+#[derive(Clone)]
+pub struct Access {
+    identity: Identity,
+    env: Environment,
+    credentials: Credentials,
+    /// Whether the token was renewed for this very request.
+    is_new: bool,
+}
 
 impl Identity {
-    /// The identity of these credentials.
+    /// The identity of these credentials; `listener` is told when they were renewed.
     #[must_use]
-    pub fn new(credentials: Credentials) -> Self {
-        Self(Arc::new(Mutex::new(credentials)))
+    pub fn new(credentials: Credentials, listener: Option<Listener>) -> Self {
+        let state = Mutex::new(State {
+            credentials,
+            renewal: None,
+        });
+        Self(Arc::new(Inner { state, listener }))
     }
 
     /// Whether a renewal is under way.
     #[must_use]
     pub fn is_renewing(&self) -> bool {
-        self.0.try_lock().is_err()
+        self.state().renewal.is_some()
     }
 
     /// Resolves when none is.
     pub async fn settled(&self) {
-        drop(self.0.lock().await);
+        let renewal = self.state().renewal.clone();
+        if let Some(renewal) = renewal {
+            // Whoever asked for it hears how it went.
+            let _ = renewal.await;
+        }
     }
 
-    /// The credentials, with an access token that has not expired.
+    /// What a request needs, its access token renewed first if it has expired.
     ///
     /// A renewal goes on when nobody waits for it any more (an abort, a timeout): the identity
     /// provider may have rotated the refresh token by then, and the new one must not be lost.
     ///
     /// # Errors
     /// When the login has expired and can't be renewed.
-    pub async fn fresh(&self, env: &Environment) -> Result<Credentials> {
-        self.fresh_by(env, token::engine(env)).await
+    pub async fn access(&self, env: &Environment) -> Result<Access> {
+        self.access_by(env, token::engine(env)).await
     }
 
     /// The same, renewed by a request that somebody else makes.
     ///
     /// # Errors
     /// As above.
-    pub async fn fresh_by(&self, env: &Environment, exchange: Exchange) -> Result<Credentials> {
-        let mut held = self.0.clone().lock_owned().await;
-        if !expired(&held) {
-            return Ok(held.clone());
+    pub async fn access_by(&self, env: &Environment, exchange: Exchange) -> Result<Access> {
+        self.obtain(env, None, exchange).await
+    }
+
+    /// What to try again with, once, after the backend has refused this token with 401: its clock
+    /// may differ from this machine's. `None`: there is nothing else, and the refusal stands.
+    ///
+    /// # Errors
+    /// When the identity provider refuses the renewal.
+    pub async fn after_refusal(
+        &self,
+        env: &Environment,
+        refused: &str,
+        exchange: Exchange,
+    ) -> Result<Option<Access>> {
+        if matches!(self.state().credentials, Credentials::Anonymous { .. }) {
+            return Ok(None);
         }
-        let env = env.clone();
-        let renewal = tokio::spawn(async move {
-            *held = fresh(&env, &held, &exchange).await?;
-            Ok(held.clone())
-        });
+        match self.obtain(env, Some(refused), exchange).await {
+            Ok(access) => Ok(Some(access)),
+            Err(error @ Error::Api { .. }) => Err(error),
+            // The identity provider can't be reached: the backend's answer is all there is.
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn obtain(
+        &self,
+        env: &Environment,
+        refused: Option<&str>,
+        exchange: Exchange,
+    ) -> Result<Access> {
+        let access = |credentials: Credentials, is_new: bool| Access {
+            identity: self.clone(),
+            env: env.clone(),
+            credentials,
+            is_new,
+        };
+        let renewal = {
+            let mut state = self.state();
+            if usable(&state.credentials, refused) {
+                return Ok(access(state.credentials.clone(), refused.is_some()));
+            }
+            self.renewal(&mut state, env, refused, exchange)
+        };
+        Ok(access(renewal.await?, true))
+    }
+
+    fn renewal(
+        &self,
+        state: &mut State,
+        env: &Environment,
+        refused: Option<&str>,
+        exchange: Exchange,
+    ) -> Running {
+        if let Some(renewal) = &state.renewal {
+            return renewal.clone();
+        }
+        let (identity, env) = (self.clone(), env.clone());
+        let (held, refused) = (state.credentials.clone(), refused.map(str::to_owned));
+        let renewal = detached(async move {
+            let result = renewed(&env, &held, refused.as_deref(), exchange).await;
+            if let Ok(credentials) = &result {
+                identity.state().credentials.clone_from(credentials);
+                identity.tell(credentials).await;
+            }
+            identity.state().renewal = None;
+            result
+        })
+        .shared();
+        state.renewal = Some(renewal.clone());
         renewal
-            .await
-            .map_err(|error| Error::plain(format!("The login could not be renewed: {error}")))?
+    }
+
+    async fn tell(&self, credentials: &Credentials) {
+        if let Some(listener) = &self.0.listener
+            && let Ok(text) = serde_json::to_string(credentials)
+        {
+            listener(text).await;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Access {
+    /// Whose it is.
+    #[must_use]
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// Whether a refusal of it is final: it was renewed for this very request.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+}
+
+impl api::Access for Access {
+    fn token(&self) -> &str {
+        self.credentials.token()
+    }
+
+    fn after_refusal(&self) -> BoxFuture<'_, Result<Option<String>>> {
+        async move {
+            if self.is_new {
+                return Ok(None);
+            }
+            let Self { identity, env, .. } = self;
+            let refused = self.credentials.token();
+            let renewed = identity
+                .after_refusal(env, refused, token::engine(env))
+                .await?;
+            Ok(renewed.map(|access| access.credentials.token().to_owned()))
+        }
+        .boxed()
     }
 }

@@ -1,6 +1,6 @@
 //! A login in the browser: authorization code with PKCE (RFC 7636), for a program on the user's
-//! machine (RFC 8252). The browser and the loopback server are the command's; what is asked of the
-//! backend and of the identity provider is here.
+//! machine (RFC 8252). Opening the browser and listening for its answer is the command's part;
+//! requests to the backend and the identity provider are here.
 
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,12 @@ pub async fn provider(env: &Environment, base_url: &str) -> Result<Provider> {
             "The backend's answer to {request} is not usable: {error}"
         ))
     })?;
+    if !provider.auth0_domain.is_empty() && origin(&provider.auth0_domain).is_none() {
+        return Err(Error::plain(format!(
+            "{base_url} has no usable login: auth0Domain in its answer to {request} is no host, or \
+             host:port."
+        )));
+    }
     let empty = [
         ("auth0Domain", provider.auth0_domain.is_empty()),
         ("clientId", provider.client_id.is_empty()),
@@ -66,13 +72,15 @@ pub async fn provider(env: &Environment, base_url: &str) -> Result<Provider> {
 }
 
 /// The page that the browser opens.
-#[must_use]
+///
+/// # Errors
+/// When the provider's domain is none.
 pub fn authorize_url(
     provider: &Provider,
     redirect_uri: &str,
     state: &str,
     challenge: &str,
-) -> String {
+) -> Result<String> {
     let mut query = vec![
         ("response_type", "code"),
         ("client_id", provider.client_id.as_str()),
@@ -85,11 +93,12 @@ pub fn authorize_url(
     if let Some(audience) = &provider.audience {
         query.push(("audience", audience));
     }
-    format!(
-        "{}/authorize?{}",
-        origin(&provider.auth0_domain),
-        form(&query)
-    )
+    let origin = origin(&provider.auth0_domain).ok_or_else(no_domain)?;
+    Ok(format!("{origin}/authorize?{}", form(&query)))
+}
+
+fn no_domain() -> Error {
+    Error::plain("The login's auth0Domain is no host, or host:port")
 }
 
 /// Exchanges the authorization code for tokens.
@@ -110,7 +119,8 @@ pub async fn exchange(
         ("code_verifier", grant.verifier.as_str()),
         ("redirect_uri", grant.redirect_uri.as_str()),
     ];
-    let answer = token::post(env, TokenRequest::new(domain, &fields)).await?;
+    let request = TokenRequest::new(domain, &fields).ok_or_else(no_domain)?;
+    let answer = token::post(env, request).await?;
     let status = answer.status;
     if !(200..300).contains(&status) {
         let code = answer.error_code();
@@ -137,7 +147,7 @@ pub async fn exchange(
         refresh_token,
         expires_at,
         auth0_domain: domain.clone(),
-        audience: provider.audience.clone(),
+        audience: Some(provider.audience.clone().unwrap_or_default()),
         client_id: provider.client_id.clone(),
         arkor_cloud_api_url: Some(base_url.to_owned()),
         login_id: Some(format!("{:016x}", fastrand::u64(..))),
@@ -158,7 +168,7 @@ mod tests {
             audience: Some("https://api.example".to_owned()),
             callback_ports: vec![1],
         };
-        let url = authorize_url(&provider, "http://127.0.0.1:1/callback", "st", "ch");
+        let url = authorize_url(&provider, "http://127.0.0.1:1/callback", "st", "ch").unwrap();
         let url = reqwest::Url::parse(&url).unwrap();
         assert_eq!(url.origin().ascii_serialization(), "https://login.example");
         assert_eq!(url.path(), "/authorize");

@@ -1,61 +1,15 @@
-//! An expired access token → a fresh one, by the refresh token (RFC 6749, section 6).
+//! The refresh token's request (RFC 6749, section 6), and which login is which.
 
 use base64::Engine;
 use serde::Deserialize;
 
+use super::Credentials;
 use super::token::{Exchange, TokenRequest, now};
-use super::{Credentials, Stored, lock, read, write};
-use crate::environment::Environment;
-use crate::error::{Error, Result, notice};
+use crate::error::{Error, Result};
 
 /// A token that expires within this many seconds counts as expired: it has to last for the
 /// request.
 const MARGIN: f64 = 30.0;
-
-/// The credentials as they are, or with a fresh access token if theirs has expired.
-///
-/// The identity provider may rotate the refresh token, so one process at a time does this, and
-/// the others find the result in the file.
-///
-/// # Errors
-/// When the identity provider refuses; the message says to log in again.
-pub async fn fresh(
-    env: &Environment,
-    credentials: &Credentials,
-    exchange: &Exchange,
-) -> Result<Credentials> {
-    if !expired(credentials) {
-        return Ok(credentials.clone());
-    }
-    let locked = lock(&env.home).await;
-    let mut current = credentials.clone();
-    let mut stored = false;
-    if let Stored::Present(found) = read(&env.home)?
-        && same_login(&found, credentials)
-    {
-        stored = true;
-        current = found;
-    }
-    // Credentials that are stored nowhere need no lock, and perhaps there is no home to have one.
-    let _lock = if stored { Some(locked?) } else { locked.ok() };
-    if !expired(&current) {
-        return Ok(current);
-    }
-    let renewed = request(&current, exchange).await?;
-    // Somebody may have logged out, or in anew, meanwhile: then the file is no longer this login's.
-    if stored
-        && still_stored(env, &current)
-        && let Err(error) = write(&env.home, &renewed)
-    {
-        // The old refresh token may be used up: what goes on here must not fail with the disk.
-        notice(&format!("the renewed login is not stored: {error}"));
-    }
-    Ok(renewed)
-}
-
-fn still_stored(env: &Environment, credentials: &Credentials) -> bool {
-    matches!(read(&env.home), Ok(Stored::Present(found)) if found == *credentials)
-}
 
 pub fn expired(credentials: &Credentials) -> bool {
     matches!(credentials, Credentials::OAuth { expires_at, .. } if *expires_at <= now() + MARGIN)
@@ -63,7 +17,7 @@ pub fn expired(credentials: &Credentials) -> bool {
 
 /// Whether `found` is what became of `held`: the file may hold another user's login by now, and a
 /// token and its project belong together.
-fn same_login(found: &Credentials, held: &Credentials) -> bool {
+pub fn same_login(found: &Credentials, held: &Credentials) -> bool {
     let (
         Credentials::OAuth {
             auth0_domain: found_domain,
@@ -93,7 +47,8 @@ fn same_login(found: &Credentials, held: &Credentials) -> bool {
     }
     // A token of another deployment must not get to this one.
     let other_url = found_url.is_some() && held_url.is_some() && found_url != held_url;
-    if other_url || found_audience != held_audience {
+    if other_url || found_audience.as_deref().unwrap_or_default()
+            != held_audience.as_deref().unwrap_or_default() {
         return false;
     }
     match (subject(found), subject(held)) {
@@ -118,7 +73,11 @@ fn subject(credentials: &Credentials) -> Option<String> {
     Some(serde_json::from_slice::<Claims>(&claims).ok()?.sub)
 }
 
-async fn request(credentials: &Credentials, exchange: &Exchange) -> Result<Credentials> {
+/// The login with a fresh access token, and with the next refresh token where they are rotated.
+///
+/// # Errors
+/// When the identity provider refuses; the message says to log in again.
+pub async fn request(credentials: &Credentials, exchange: &Exchange) -> Result<Credentials> {
     let mut renewed = credentials.clone();
     let Credentials::OAuth {
         access_token,
@@ -136,7 +95,13 @@ async fn request(credentials: &Credentials, exchange: &Exchange) -> Result<Crede
         ("client_id", client_id.as_str()),
         ("refresh_token", refresh_token.as_str()),
     ];
-    let answer = exchange(TokenRequest::new(auth0_domain, &fields)).await?;
+    let request = TokenRequest::new(auth0_domain, &fields).ok_or_else(|| Error::Api {
+        status: 401,
+        message: "The login can't be renewed: its auth0Domain is no host, or host:port. Log in \
+                  again."
+            .to_owned(),
+    })?;
+    let answer = exchange(request).await?;
     let status = answer.status;
     // Not the body: an identity provider may echo what it was sent.
     match status {

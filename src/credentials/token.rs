@@ -1,21 +1,28 @@
 //! The identity provider's token endpoint (RFC 6749): a grant in, tokens out.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
 use crate::api::calls::component;
 use crate::api::http::{client, network_error};
-use crate::api::within_limit;
+use crate::api::{CALL_LIMIT, within_limit};
 use crate::environment::Environment;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What an access token lasts when the identity provider does not say (seconds).
 const DEFAULT_LIFETIME: f64 = 3600.0;
+
+/// How long an answer that JavaScript brings is waited for. JavaScript's own limit is
+/// [`CALL_LIMIT`]: with two that are equal, a rotated token that arrives between them is lost.
+const FETCH_LIMIT: Duration = CALL_LIMIT.saturating_add(Duration::from_secs(60));
 
 /// Tokens as they were issued.
 #[derive(Deserialize)]
@@ -54,13 +61,13 @@ impl TokenRequest {
         ("accept", "application/json"),
     ];
 
-    /// Asks `domain` for tokens.
+    /// Asks `domain` for tokens; `None` if it is no domain.
     #[must_use]
-    pub fn new(domain: &str, grant: &[(&str, &str)]) -> Self {
-        Self {
-            url: format!("{}/oauth/token", origin(domain)),
+    pub fn new(domain: &str, grant: &[(&str, &str)]) -> Option<Self> {
+        Some(Self {
+            url: format!("{}/oauth/token", origin(domain)?),
             body: form(grant),
-        }
+        })
     }
 }
 
@@ -108,7 +115,7 @@ impl Answer {
 /// Asks for tokens.
 pub async fn post(env: &Environment, request: TokenRequest) -> Result<Answer> {
     within_limit(&request.url, async {
-        let mut builder = client(&env.network)?.post(&request.url);
+        let mut builder = client(&env.network, &request.url)?.post(&request.url);
         for (name, value) in TokenRequest::HEADERS {
             builder = builder.header(name, value);
         }
@@ -140,15 +147,55 @@ pub fn now() -> f64 {
         .map_or(0.0, |now| now.as_secs_f64())
 }
 
+/// The answer that a `fetch` of the user's brings, or `gone` when nothing will come.
+///
+/// # Errors
+/// What JavaScript reports, `gone`, and [`Error::Network`] with `ETIMEDOUT`.
+pub async fn from_fetch(answer: oneshot::Receiver<Result<Answer>>, gone: Error) -> Result<Answer> {
+    match timeout(FETCH_LIMIT, answer).await {
+        Ok(answer) => answer.unwrap_or(Err(gone)),
+        Err(_) => Err(Error::Network {
+            code: Some("ETIMEDOUT".to_owned()),
+            message: "no answer to the renewal of the login".to_owned(),
+        }),
+    }
+}
+
+/// Where an identity provider is, by its domain: a host, with a port if need be, and nothing else.
 /// HTTPS, except on this machine itself, where an identity server for tests has no certificate.
-pub fn origin(domain: &str) -> String {
-    let host = domain.rsplit_once(':').map_or(domain, |(host, _)| host);
-    let scheme = if matches!(host, "127.0.0.1" | "localhost") {
-        "http"
-    } else {
-        "https"
+#[must_use]
+pub fn origin(domain: &str) -> Option<String> {
+    let (host, port) = match domain.rsplit_once(':') {
+        // The colon is one of an IPv6 address.
+        Some(_) if domain.ends_with(']') => (domain, None),
+        Some((host, port)) => (host, Some(port)),
+        None => (domain, None),
     };
-    format!("{scheme}://{domain}")
+    let is_port = |port: &str| {
+        port.bytes().all(|byte| byte.is_ascii_digit())
+            && port.parse().is_ok_and(|port: u16| port > 0)
+    };
+    if !port.is_none_or(is_port) || !is_host(host) {
+        return None;
+    }
+    let is_here = matches!(host, "127.0.0.1" | "localhost" | "[::1]");
+    let scheme = if is_here { "http" } else { "https" };
+    Some(format!("{scheme}://{domain}"))
+}
+
+fn is_host(host: &str) -> bool {
+    let literal = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    if let Some(address) = literal {
+        return address.parse::<std::net::Ipv6Addr>().is_ok();
+    }
+    let is_label = |label: &str| {
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        !label.is_empty() && label.len() <= 63 && label.bytes().all(is_name)
+    };
+    let name = host.strip_suffix('.').unwrap_or(host);
+    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 #[cfg(test)]
@@ -188,11 +235,59 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_asked_without_tls() {
-        assert_eq!(origin("login.example"), "https://login.example");
-        assert_eq!(
-            origin("127.0.0.1.example:80"),
-            "https://127.0.0.1.example:80"
-        );
-        assert_eq!(origin("127.0.0.1:4000"), "http://127.0.0.1:4000");
+        let cases = [
+            ("login.example", "https://login.example"),
+            ("127.0.0.1.example:80", "https://127.0.0.1.example:80"),
+            ("127.0.0.1:4000", "http://127.0.0.1:4000"),
+            ("[::1]:4000", "http://[::1]:4000"),
+            ("[2001:db8::1]", "https://[2001:db8::1]"),
+        ];
+        for (domain, expected) in cases {
+            assert_eq!(origin(domain).as_deref(), Some(expected), "{domain}");
+        }
+    }
+
+    #[test]
+    fn a_domain_that_is_more_than_host_and_port_is_none() {
+        let cases = [
+            "",
+            "https://login.example",
+            "login.example/path",
+            "login.example?query",
+            "login.example#fragment",
+            "user@login.example",
+            "user:secret@login.example",
+            "localhost:1@login.example",
+            "login.example:",
+            "login.example:0",
+            "login.example:65536",
+            "login.example:+80",
+            "login.example:80:80",
+            "login..example",
+            ".",
+            "login example",
+            " login.example",
+            "login.example\n",
+            "login.example\u{1b}[31m",
+            "login\\example",
+            "[::1",
+            "[login.example]",
+            "::1",
+        ];
+        for domain in cases {
+            assert_eq!(origin(domain), None, "{domain:?}");
+        }
+    }
+
+    /// JavaScript gives up after a minute; what it hands over then was on its way already.
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_comes_just_after_javascripts_limit_is_not_lost() {
+        let (sender, receiver) = oneshot::channel();
+        tokio::spawn(async move {
+            tokio::time::sleep(CALL_LIMIT + Duration::from_millis(1)).await;
+            sender.send(Ok(answer("late")))
+        });
+        let found = from_fetch(receiver, Error::plain("gone")).await;
+        assert_eq!(found.map(|answer| answer.text), Ok("late".to_owned()));
     }
 }

@@ -1,31 +1,11 @@
-//! JSON as `JSON.parse` reads it, and as Python writes it (T9).
-//!
-//! Fields are taken as JSON text and typed one by one, so that a field of a wrong type never
-//! costs the event, numbers are rounded as JavaScript rounds them, and `1e400` is infinite.
+//! The fields of an event, taken as JSON text and typed one by one, so that a field of a wrong type
+//! never costs the event, numbers are rounded as JavaScript rounds them, and `1e400` is infinite
+//! (T9).
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
 
 use super::flat;
-use crate::json::each_field;
-
-/// Stands for NaN in JSON text, which has no number for it. Random, so that no event contains it
-/// by chance or on purpose.
-static NAN_MARKER: LazyLock<String> =
-    LazyLock::new(|| format!("\"arkor:nan:{:016x}\"", fastrand::u64(..)));
-
-/// Stands for Infinity: both `f64::from_str` and `JSON.parse` take it for that.
-const INFINITE: &str = "1e999";
-
-/// The string that stands for NaN in the text of an event, without its quotes.
-#[must_use]
-pub fn nan_marker() -> &'static str {
-    NAN_MARKER.trim_matches('"')
-}
-
-pub fn is_nan_marker(json: &str) -> bool {
-    json == *NAN_MARKER
-}
+use crate::json::{each_field, is_nan_marker};
 
 /// The fields of an event that anything depends on, as JSON text.
 #[derive(Default)]
@@ -90,97 +70,10 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// What was rewritten, as Python wrote it.
-pub fn denormalise(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut copied = 0;
-    let mut at = 0;
-    let bytes = text.as_bytes();
-    while at < bytes.len() {
-        let (token, stands_for) = if bytes[at..].starts_with(NAN_MARKER.as_bytes()) {
-            (NAN_MARKER.as_str(), "NaN")
-        } else if bytes[at..].starts_with(INFINITE.as_bytes()) {
-            (INFINITE, "Infinity")
-        } else {
-            at = end_of_element(bytes, at);
-            continue;
-        };
-        out.push_str(&text[copied..at]);
-        out.push_str(stands_for);
-        at += token.len();
-        copied = at;
-    }
-    out.push_str(&text[copied..]);
-    out
-}
-
 /// A number as JavaScript reads it: rounded to the nearest double, infinite past the largest.
 pub fn number(json: &str) -> Option<f64> {
     match json.as_bytes().first()? {
         b'-' | b'0'..=b'9' => json.parse().ok(),
         _ => is_nan_marker(json).then_some(f64::NAN),
     }
-}
-
-/// Rewrites Python's bare `NaN`, `Infinity` and `-Infinity`, where a value may stand, into JSON that
-/// means the same to [`number`] and, with the marker, to JavaScript. `None` if there is none of them.
-pub fn normalise(text: &str) -> Option<String> {
-    let mut out = String::with_capacity(text.len() + 64);
-    let mut copied = 0;
-    let mut at = 0;
-    let bytes = text.as_bytes();
-    while at < bytes.len() {
-        let (token, stands_for, sign): (&str, &str, &[u8]) = match bytes[at] {
-            b'N' => ("NaN", &NAN_MARKER, b""),
-            b'I' => ("Infinity", INFINITE, b"-"),
-            _ => {
-                at = end_of_element(bytes, at);
-                continue;
-            }
-        };
-        let end = at + token.len();
-        let before = bytes[..at].strip_suffix(sign).unwrap_or(&bytes[..at]);
-        if text[at..].starts_with(token) && is_value(before, &bytes[end..]) {
-            out.push_str(&text[copied..at]);
-            out.push_str(stands_for);
-            at = end;
-            copied = at;
-        } else {
-            at += 1;
-        }
-    }
-    out.push_str(&text[copied..]);
-    (copied > 0).then_some(out)
-}
-
-/// Whether what stands between these is an element of an array or the value of a field.
-fn is_value(before: &[u8], after: &[u8]) -> bool {
-    let first = after.trim_ascii_start().first();
-    match before.trim_ascii_end().last() {
-        Some(b':') => matches!(first, Some(b',' | b'}')),
-        Some(b'[' | b',') => matches!(first, Some(b',' | b']')),
-        _ => false,
-    }
-}
-
-/// The position after the string that opens at `at`, or after the byte there.
-fn end_of_element(bytes: &[u8], at: usize) -> usize {
-    if bytes[at] == b'"' {
-        end_of_string(bytes, at)
-    } else {
-        at + 1
-    }
-}
-
-/// The position after the string that opens at `open`.
-fn end_of_string(bytes: &[u8], open: usize) -> usize {
-    let mut at = open + 1;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
-    }
-    bytes.len()
 }

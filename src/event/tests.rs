@@ -78,7 +78,7 @@ fn t9_bare_nan_and_infinity_arrive_as_those_numbers() {
     let artifacts = detail(text)["artifacts"].clone();
     assert_eq!(
         artifacts,
-        serde_json::json!([{ "loss": nan_marker(), "why": "a \"NaN\" \\" }])
+        serde_json::json!([{ "loss": json::nan_marker(), "why": "a \"NaN\" \\" }])
     );
 }
 
@@ -286,7 +286,7 @@ proptest! {
         let mut quick = Vec::new();
         let flat = flat::each_field(&text, |key, value| quick.push((key, value)));
         let mut slow = Vec::new();
-        let general = crate::json::each_field(&text, |key, value| {
+        let general = json::each_field(&text, |key, value| {
             slow.push((String::from_utf8(key.into_owned()).unwrap(), value.get()));
         });
         if flat.is_some() {

@@ -1,5 +1,5 @@
-//! What the command asks besides training: who am I, which jobs are there, end one, log in. What
-//! crosses is JSON text.
+//! What the command asks besides training: who am I, which jobs are there, end one, log in and
+//! out. Arguments and answers cross as JSON text.
 
 #![allow(
     clippy::needless_pass_by_value,
@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 
 use napi::Env;
-use napi::bindgen_prelude::Object;
+use napi::bindgen_prelude::{Buffer, Object};
 use napi_derive::napi;
 
 use super::files::text;
@@ -17,7 +17,7 @@ use super::promise::{argument, crossing, promise};
 use crate::account;
 use crate::api::calls;
 use crate::credentials::login::{self, Grant, Provider};
-use crate::credentials::{self, Stored};
+use crate::credentials::{self, Credentials, Stored};
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::job;
@@ -30,7 +30,12 @@ pub fn whoami(env: &Env, environment: String) -> napi::Result<Object<'_>> {
         argument("environment", &environment).map_err(|error| crossing(&error))?;
     promise(env, async move {
         let is_local = environment.local_token.is_some();
-        if !is_local && !matches!(credentials::read(&environment.home)?, Stored::Present(_)) {
+        if !is_local
+            && matches!(
+                credentials::read(environment.home()?)?,
+                Stored::Absent | Stored::Corrupt
+            )
+        {
             return Ok(None);
         }
         account::me(&environment).await.map(Some)
@@ -74,6 +79,15 @@ async fn open(environment: &str, directory: String) -> Result<Session> {
     .await
 }
 
+/// Rejects when a login could not be stored, because of what is there.
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
+pub fn check_login(env: &Env, environment: String) -> napi::Result<Object<'_>> {
+    promise(env, async move {
+        let environment: Environment = argument("environment", &environment)?;
+        credentials::check_replaceable(environment.home()?)
+    })
+}
+
 /// How to log in at a deployment.
 #[napi(catch_unwind, ts_return_type = "Promise<string>")]
 pub fn login_provider(
@@ -96,15 +110,12 @@ pub fn login_url(
     challenge: String,
 ) -> napi::Result<String> {
     let provider: Provider = argument("loginUrl", &provider).map_err(|error| crossing(&error))?;
-    Ok(login::authorize_url(
-        &provider,
-        &redirect_uri,
-        &state,
-        &challenge,
-    ))
+    login::authorize_url(&provider, &redirect_uri, &state, &challenge)
+        .map_err(|error| crossing(&error))
 }
 
-/// Exchanges what the browser came back with for credentials, and stores them.
+/// Exchanges what the browser came back with for credentials, and stores them. `seen` is what was
+/// stored when the login began, or JSON `null`.
 #[napi(catch_unwind, ts_return_type = "Promise<void>")]
 pub fn finish_login(
     env: &Env,
@@ -112,12 +123,42 @@ pub fn finish_login(
     base_url: String,
     provider: String,
     grant: String,
+    seen: String,
 ) -> napi::Result<Object<'_>> {
     promise(env, async move {
         let environment: Environment = argument("environment", &environment)?;
         let provider: Provider = argument("finishLogin", &provider)?;
         let grant: Grant = argument("finishLogin", &grant)?;
+        let seen: Option<Credentials> = argument("finishLogin", &seen)?;
+        let home = environment.home()?;
         let credentials = login::exchange(&environment, &provider, &base_url, &grant).await?;
-        credentials::write(&environment.home, &credentials)
+        credentials::sign_in(home, &credentials, seen.as_ref()).await
+    })
+}
+
+/// Stores an identity that the user asked for, as `finishLogin` does.
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
+pub fn sign_in(
+    env: &Env,
+    environment: String,
+    credentials: String,
+    seen: String,
+) -> napi::Result<Object<'_>> {
+    promise(env, async move {
+        let environment: Environment = argument("environment", &environment)?;
+        let credentials: Credentials = argument("signIn", &credentials)?;
+        let seen: Option<Credentials> = argument("signIn", &seen)?;
+        credentials::sign_in(environment.home()?, &credentials, seen.as_ref()).await
+    })
+}
+
+/// Deletes the stored credentials. `seen` is the file's content that the user was asked about;
+/// without it whatever is there goes.
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
+pub fn sign_out(env: &Env, environment: String, seen: Option<Buffer>) -> napi::Result<Object<'_>> {
+    let seen = seen.map(|content| content.to_vec());
+    promise(env, async move {
+        let environment: Environment = argument("environment", &environment)?;
+        credentials::sign_out(environment.home()?, seen.as_deref()).await
     })
 }

@@ -16,12 +16,14 @@ use napi_derive::napi;
 use tokio::sync::oneshot;
 
 use super::environment::lifetime;
+use super::listener::listener;
 use super::promise::{argument, crossing, promise};
 use super::response::{NativeAbort, NativeResponse, aborted, latin1};
+use super::trainer::milliseconds;
 use crate::api::deprecation::{self, Deprecation};
-use crate::api::{self, Api, calls, within_limit};
+use crate::api::{self, Api, calls};
 use crate::client;
-use crate::credentials::{Answer, Credentials, Exchange, Identity, TokenRequest};
+use crate::credentials::{self, Answer, Credentials, Exchange, Identity, TokenRequest};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 
@@ -48,6 +50,10 @@ pub struct PreparedRequest {
     pub headers: Vec<String>,
     /// The body, if there is one.
     pub body: Option<String>,
+    /// The access token that is among the headers.
+    pub token: String,
+    /// Whether a 401 is final: the token was renewed for this very request.
+    pub is_renewed: bool,
 }
 
 /// A deprecation as it was read from an answer.
@@ -67,13 +73,17 @@ impl From<Deprecation> for DeprecationNotice {
 
 #[napi]
 impl NativeClient {
-    /// A client; `credentials` is JSON text.
+    /// A client; `credentials` is JSON text, as is what `on_credentials` is told.
     #[napi(constructor, catch_unwind)]
-    pub fn new(base_url: String, credentials: String) -> napi::Result<Self> {
+    pub fn new(
+        base_url: String,
+        credentials: String,
+        on_credentials: Option<Function<'_, String, ()>>,
+    ) -> napi::Result<Self> {
         let credentials: Credentials = argument("CloudApiClient: credentials", &credentials)
             .map_err(|error| crossing(&error))?;
         Ok(Self {
-            identity: Identity::new(credentials),
+            identity: Identity::new(credentials, listener(on_credentials.as_ref())?),
             renewal: Arc::default(),
             base_url: calls::root(&base_url),
         })
@@ -88,19 +98,21 @@ impl NativeClient {
         call: String,
         arguments: String,
         abort: &NativeAbort,
+        timeout_ms: Option<f64>,
     ) -> napi::Result<Object<'env>> {
         let request = client::request(&call, &arguments).map_err(|error| crossing(&error))?;
         let base_url = self.base_url.clone();
         let (identity, token) = (self.identity.clone(), abort.token());
+        let limit = timeout_ms.map_or(api::HEAD_LIMIT, milliseconds);
         promise(env, async move {
-            let sending = async {
+            let what = request.to_string();
+            let sending = api::head_within(limit, &what, async {
                 let environment: Environment = argument("environment", &environment)?;
-                let credentials = identity.fresh(&environment).await?;
-                let access = credentials.token().to_owned();
-                Api::new(&environment, &base_url, Some(access))?
+                let access = identity.access(&environment).await?;
+                Api::new(&environment, &base_url, Some(Arc::new(access)))?
                     .exchange(&request)
                     .await
-            };
+            });
             let response = tokio::select! {
                 biased;
                 () = token.cancelled() => return Err(aborted()),
@@ -127,9 +139,14 @@ impl NativeClient {
     }
 
     /// The same request for a `fetch` of the user's. If the login has to be renewed first, `renew` is
-    /// called with that request as JSON text, `{ url, headers, body }`, and is answered with
-    /// `renewed` or `notRenewed`.
-    #[napi(catch_unwind, ts_return_type = "Promise<PreparedRequest>")]
+    /// called with that request as JSON text, `{ id, url, headers, body, limitMs }`, and is answered
+    /// with `renewed` or `notRenewed`. `refused` is the token that was answered with 401; null when
+    /// there is no other one to try.
+    #[napi(catch_unwind, ts_return_type = "Promise<PreparedRequest | null>")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "an object of them could hold neither a function nor a class"
+    )]
     pub fn prepare<'env>(
         &self,
         env: &'env Env,
@@ -138,6 +155,7 @@ impl NativeClient {
         arguments: String,
         abort: &NativeAbort,
         renew: Function<'_, String, ()>,
+        refused: Option<String>,
     ) -> napi::Result<Object<'env>> {
         let request = client::request(&call, &arguments).map_err(|error| crossing(&error))?;
         let base_url = self.base_url.clone();
@@ -150,14 +168,27 @@ impl NativeClient {
         }
         promise(env, async move {
             let environment: Environment = argument("environment", &environment)?;
-            let credentials = tokio::select! {
+            let obtaining = async {
+                match refused {
+                    None => identity.access_by(&environment, exchange).await.map(Some),
+                    Some(refused) => {
+                        identity
+                            .after_refusal(&environment, &refused, exchange)
+                            .await
+                    }
+                }
+            };
+            let access = tokio::select! {
                 biased;
                 () = token.cancelled() => return Err(aborted()),
-                fresh = identity.fresh_by(&environment, exchange) => fresh?,
+                access = obtaining => access?,
+            };
+            let Some(access) = access else {
+                return Ok(None);
             };
             let url = format!("{base_url}{}", request.target()?);
-            let headers = api::headers(&request, Some(credentials.token()))?;
-            Ok(PreparedRequest {
+            let headers = api::headers(&request, Some(access.credentials().token()))?;
+            Ok(Some(PreparedRequest {
                 url,
                 method: request.method.to_string(),
                 headers: headers
@@ -165,7 +196,9 @@ impl NativeClient {
                     .flat_map(|(name, value)| [name.to_owned(), latin1(&value)])
                     .collect(),
                 body: request.body,
-            })
+                token: access.credentials().token().to_owned(),
+                is_renewed: access.is_new(),
+            }))
         })
     }
 
@@ -175,10 +208,10 @@ impl NativeClient {
         self.settle(id, Ok(Answer { status, text }));
     }
 
-    /// There is none; JavaScript keeps why.
+    /// There is none; JavaScript keeps why, by this number.
     #[napi(catch_unwind)]
     pub fn not_renewed(&self, id: u32) {
-        self.settle(id, Err(Error::plain("The login could not be renewed")));
+        self.settle(id, Err(Error::Fetch { id }));
     }
 }
 
@@ -208,6 +241,7 @@ impl NativeClient {
                 "url": request.url,
                 "headers": BTreeMap::from(TokenRequest::HEADERS),
                 "body": request.body,
+                "limitMs": u64::try_from(api::CALL_LIMIT.as_millis()).unwrap_or(u64::MAX),
             });
             let called = renew.call(
                 crossing.to_string(),
@@ -219,14 +253,11 @@ impl NativeClient {
                 if called != Status::Ok {
                     return Err(gone());
                 }
-                within_limit("the renewal of the login", async {
-                    tokio::select! {
-                        biased;
-                        () = lifetime.cancelled() => Err(gone()),
-                        answer = answer => answer.map_err(|_| gone())?,
-                    }
-                })
-                .await
+                tokio::select! {
+                    biased;
+                    () = lifetime.cancelled() => Err(gone()),
+                    answer = credentials::from_fetch(answer, gone()) => answer,
+                }
             }
             .boxed()
         }))

@@ -104,5 +104,5 @@ pub fn dispatcher(function: &Function<'_, Arguments, ()>) -> napi::Result<Dispat
 /// The string that stands for NaN in the texts of a batch (T9).
 #[napi(catch_unwind)]
 pub fn nan_marker() -> &'static str {
-    crate::event::nan_marker()
+    crate::json::nan_marker()
 }

@@ -2,13 +2,16 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use napi::bindgen_prelude::Object;
 use napi::{Env, Result};
 use napi_derive::napi;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
+
+use super::promise::crossing;
+use crate::error::{Error, system_code};
 
 /// Two: one reads and decodes while the other drives a connection. More only add wake-ups.
 const WORKERS: usize = 2;
@@ -36,15 +39,30 @@ pub fn lifetime() -> CancellationToken {
 /// The process's runtime. It is never shut down: at exit its threads end with the process, and
 /// a pooled connection outlives the worker that opened it.
 pub fn runtime() -> Result<&'static Runtime> {
-    static RUNTIME: OnceLock<io::Result<Runtime>> = OnceLock::new();
-    let runtime = RUNTIME.get_or_init(|| {
-        Builder::new_multi_thread()
-            .worker_threads(WORKERS)
-            .thread_name("arkor")
-            .enable_all()
-            .build()
-    });
-    runtime.as_ref().map_err(|error| {
-        napi::Error::from_reason(format!("arkor can't start its runtime: {error}"))
-    })
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    static STARTING: Mutex<()> = Mutex::new(());
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
+    }
+    let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    // Only what has worked is kept: a process that was out of descriptors may get some back.
+    match RUNTIME.get() {
+        Some(runtime) => Ok(runtime),
+        None => start()
+            .map(|runtime| RUNTIME.get_or_init(|| runtime))
+            .map_err(|error| {
+                crossing(&Error::Network {
+                    code: system_code(&error).map(str::to_owned),
+                    message: format!("arkor can't start its runtime: {error}"),
+                })
+            }),
+    }
+}
+
+fn start() -> io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .thread_name("arkor")
+        .enable_all()
+        .build()
 }

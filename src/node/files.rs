@@ -1,5 +1,5 @@
-//! Credentials and project state for the functions that the package exports. What crosses is
-//! JSON text.
+//! Credentials and project state for the functions that the package exports. Arguments and
+//! answers cross as JSON text.
 
 #![allow(
     clippy::needless_pass_by_value,
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::promise::{argument, crossing, promise};
 use crate::api::tls;
-use crate::credentials::{self, Credentials, Stored};
+use crate::credentials::{self, Stored};
 use crate::environment::{self, Environment};
 use crate::error::{Error, Result};
 use crate::project;
@@ -42,7 +42,6 @@ pub fn default_base_url(
     from_environment: Option<String>,
     of_credentials: Option<String>,
 ) -> String {
-    let of_credentials = of_credentials.filter(|url| !url.is_empty());
     environment::base_url(None, from_environment.as_deref(), of_credentials.as_deref())
 }
 
@@ -57,12 +56,12 @@ pub fn take_nodes_roots(pem: String) -> napi::Result<()> {
 pub fn read_credentials(env: &Env, environment: String) -> napi::Result<Object<'_>> {
     promise(env, async move {
         let environment: Environment = argument("environment", &environment)?;
-        if let Some(token) = &environment.local_token {
-            return text(&Credentials::local(token)).map(Some);
+        if let Some(local) = credentials::local_identity(&environment)? {
+            return text(&local).map(Some);
         }
-        match credentials::read(&environment.home)? {
+        match credentials::read(environment.home()?)? {
             Stored::Present(credentials) => text(&credentials).map(Some),
-            Stored::Absent | Stored::Corrupt => Ok(None),
+            Stored::Absent | Stored::Corrupt | Stored::Unknown { .. } => Ok(None),
         }
     })
 }
@@ -71,8 +70,8 @@ pub fn read_credentials(env: &Env, environment: String) -> napi::Result<Object<'
 #[napi(catch_unwind, ts_return_type = "Promise<void>")]
 pub fn write_credentials(env: &Env, home: String, credentials: String) -> napi::Result<Object<'_>> {
     promise(env, async move {
-        let credentials: Credentials = argument("writeCredentials", &credentials)?;
-        credentials::write(Path::new(&home), &credentials)
+        let credentials = argument("writeCredentials", &credentials)?;
+        credentials::write(Path::new(&home), &credentials).await
     })
 }
 
@@ -82,7 +81,9 @@ pub fn ensure_credentials(env: &Env, environment: String) -> napi::Result<Object
     let environment: Environment =
         argument("environment", &environment).map_err(|error| crossing(&error))?;
     promise(env, async move {
-        text(&credentials::ensure(&environment).await?)
+        let credentials = credentials::ensure(&environment).await?;
+        credentials::check_destination(&environment, &credentials)?;
+        text(&credentials)
     })
 }
 

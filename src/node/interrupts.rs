@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use napi_derive::napi;
 use tokio::task::AbortHandle;
 
+#[cfg(unix)]
+use crate::error::notice;
+
 /// Watches while it lives, beside the listener that JavaScript has.
 #[napi]
 pub struct InterruptWatch {
@@ -56,9 +59,8 @@ fn watch(heard: &Arc<AtomicUsize>) -> napi::Result<Option<AbortHandle>> {
         let (sender, mut presses) = mpsc::unbounded_channel();
         let counting =
             async move { while interrupts.recv().await.is_some() && sender.send(()).is_ok() {} };
-        let say = |words: &str| eprintln!("{words}");
         tokio::select! {
-            () = crate::interrupts::unheard_twice(&mut presses, &heard, say) => {}
+            () = crate::interrupts::unheard_twice(&mut presses, &heard, notice) => {}
             () = counting => return,
         }
         // As if nobody had listened. It returns only when it can't be done, and then nothing can.

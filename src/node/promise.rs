@@ -19,9 +19,11 @@ where
     T: ToNapiValue + Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
 {
+    // First of all: a promise that nothing will settle keeps the process alive.
+    let runtime = runtime()?;
     let (deferred, promise) = env.create_deferred()?;
     let lifetime = lifetime();
-    runtime()?.spawn(async move {
+    runtime.spawn(async move {
         let result = tokio::select! {
             biased;
             // Nobody is there to hear it.

@@ -72,7 +72,8 @@ impl NativeResponse {
         let (status, url) = (response.status().as_u16(), response.url().to_string());
         let said = response.extensions().get::<ReasonPhrase>();
         let status_text = match said {
-            Some(phrase) => String::from_utf8_lossy(phrase.as_bytes()).into_owned(),
+            // Its bytes are Latin-1, as a header's: `Response` takes nothing beyond that.
+            Some(phrase) => phrase.as_bytes().iter().copied().map(char::from).collect(),
             None => response
                 .status()
                 .canonical_reason()

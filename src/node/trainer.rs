@@ -17,11 +17,12 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::dispatch::{Arguments, JsCallbacks, dispatcher};
+use super::listener::listener;
 use super::promise::{argument, crossing, promise};
 use super::response::{NativeAbort, NativeResponse, aborted};
-use crate::api::{calls, within_limit};
+use crate::api::{self, calls, within_limit};
 use crate::config;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Listener};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::inference::{self, Checkpoint};
@@ -49,6 +50,12 @@ pub struct TrainerOptions {
 #[napi(catch_unwind)]
 pub fn input_fields() -> Vec<&'static str> {
     config::input_fields()
+}
+
+/// Every option of the input that becomes part of the config, by its path (`lora.r`).
+#[napi(catch_unwind)]
+pub fn input_paths() -> Vec<&'static str> {
+    config::input_paths()
 }
 
 /// What `start` submits, and as whom; crosses as JSON text.
@@ -80,11 +87,12 @@ struct Identity {
 }
 
 impl Identity {
-    async fn open(self, existing: bool) -> Result<Session> {
+    async fn open(self, existing: bool, on_credentials: Option<Listener>) -> Result<Session> {
         Session::open(session::Options {
             env: self.environment,
             base_url: self.base_url,
             credentials: self.credentials,
+            on_credentials,
             directory: self.directory,
             existing,
         })
@@ -163,19 +171,26 @@ impl NativeTrainer {
         }
     }
 
-    /// Submits the job; resolves with it, as JSON text (T1).
+    /// Submits the job; resolves with it, as JSON text (T1). `on_credentials` is told, as JSON text,
+    /// when the given login was renewed.
     #[napi(catch_unwind, ts_return_type = "Promise<string>")]
-    pub fn start<'env>(&self, env: &'env Env, submission: String) -> napi::Result<Object<'env>> {
+    pub fn start<'env>(
+        &self,
+        env: &'env Env,
+        submission: String,
+        on_credentials: Option<Function<'_, String, ()>>,
+    ) -> napi::Result<Object<'env>> {
         let Submission {
             name,
             input,
             identity,
         } = argument("createTrainer", &submission).map_err(|error| crossing(&error))?;
         let state = self.state.clone();
+        let on_credentials = listener(on_credentials.as_ref())?;
         promise(env, async move {
             let config = config::from_input(&input)?;
             let (session, job) = within_limit("start()", async {
-                let session = identity.open(false).await?;
+                let session = identity.open(false, on_credentials).await?;
                 let job = session.submit(&name, &config).await?;
                 Ok((session, job))
             })
@@ -187,12 +202,18 @@ impl NativeTrainer {
     /// Takes up a job that was submitted before, instead of `start`; resolves with it, as JSON
     /// text.
     #[napi(catch_unwind, ts_return_type = "Promise<string>")]
-    pub fn attach<'env>(&self, env: &'env Env, attachment: String) -> napi::Result<Object<'env>> {
+    pub fn attach<'env>(
+        &self,
+        env: &'env Env,
+        attachment: String,
+        on_credentials: Option<Function<'_, String, ()>>,
+    ) -> napi::Result<Object<'env>> {
         let Attachment { id, identity } =
             argument("attach", &attachment).map_err(|error| crossing(&error))?;
         let state = self.state.clone();
+        let on_credentials = listener(on_credentials.as_ref())?;
         promise(env, async move {
-            let session = identity.open(true).await?;
+            let session = identity.open(true, on_credentials).await?;
             let job = session.find(&id).await?;
             Ok(state.keep(session, job))
         })
@@ -324,13 +345,11 @@ impl NativeTrainer {
         promise(env, async move {
             let Started { session, job } = &*started;
             let body = inference::body(&arguments, Checkpoint { job, step })?;
-            let answered = async {
-                session
-                    .api()
-                    .await?
-                    .open(&calls::chat(session.scope(), body))
-                    .await
-            };
+            let request = calls::chat(session.scope(), body);
+            let what = request.to_string();
+            let answered = api::head_within(api::HEAD_LIMIT, &what, async {
+                session.api().await?.open(&request).await
+            });
             let response = tokio::select! {
                 biased;
                 () = token.cancelled() => return Err(aborted()),
@@ -342,6 +361,6 @@ impl NativeTrainer {
 }
 
 /// A span that JavaScript gave in milliseconds. What is too long for a clock is for ever.
-fn milliseconds(span: f64) -> Duration {
+pub fn milliseconds(span: f64) -> Duration {
     Duration::try_from_secs_f64(span / 1000.0).unwrap_or(Duration::MAX)
 }

@@ -7,13 +7,16 @@ use std::pin::pin;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{Ack, Callbacks, Options, QUEUE_BYTES, Refusal, Resume, idle, idle_deadline};
+use super::{
+    Ack, Backend, Callbacks, Options, QUEUE_BYTES, QUIET, Refusal, Resume, idle, idle_deadline,
+};
 use crate::batch::{Batch, Last};
 use crate::error::Error;
 use crate::event;
+use crate::json::fields;
 use crate::reconnect::Backoff;
 use crate::sse::Decoder;
 
@@ -26,6 +29,18 @@ const DECODED_AT_ONCE: usize = 16 * 1024;
 fn is_carriable(id: &str) -> bool {
     id.bytes()
         .all(|byte| byte == b'\t' || !byte.is_ascii_control())
+}
+
+/// Whether a job, as JSON text, has come to its end.
+fn is_over(job: &str) -> bool {
+    let status = fields(job).ok().and_then(|job| {
+        let raw = job.get(b"status".as_slice())?;
+        serde_json::from_str::<String>(raw.get()).ok()
+    });
+    matches!(
+        status.as_deref(),
+        Some("completed" | "failed" | "cancelled")
+    )
 }
 
 /// How a connection ended, or why there was none.
@@ -97,8 +112,11 @@ where
     }
 
     /// Dispatches until the connection ends, or the run does.
-    pub async fn follow(mut self, abort: &CancellationToken) -> End {
+    pub async fn follow<B: Backend>(mut self, abort: &CancellationToken, backend: &B) -> End {
         let limit = self.options.idle_timeout;
+        // T18: the terminal event was seen, and the backend may have nothing more to say.
+        let mut is_held = self.resume.terminal;
+        let mut quiet = pin!(sleep(QUIET));
         let mut deadline = idle_deadline(limit);
         let mut watchdog = pin!(sleep_until(deadline.unwrap_or_else(Instant::now)));
         let mut aborted = pin!(abort.cancelled());
@@ -140,6 +158,19 @@ where
                 read = self.body.next(), if reading => {
                     deadline = idle_deadline(limit);
                     self.take(read);
+                }
+                () = quiet.as_mut(), if is_held && !busy => {
+                    is_held = false;
+                    if !self.data {
+                        tokio::select! {
+                            biased;
+                            () = abort.cancelled() => return End::Aborted,
+                            job = backend.job() => if job.is_some_and(|job| is_over(&job)) {
+                                return End::Terminal;
+                            },
+                        }
+                        deadline = idle_deadline(limit);
+                    }
                 }
                 () = watchdog.as_mut(), if !busy && deadline.is_some() => {
                     // Set anew only when it goes off, not for every read.

@@ -60,7 +60,7 @@ fn run(args: &Args) -> Result<()> {
     )?;
     let tokenizer =
         Tokenizer::from_file(args.out.join("tokenizer.json")).map_err(Error::Tokenizer)?;
-    let config = LlamaConfig::from_json(&files::config().to_string())?;
+    let config = LlamaConfig::from_json(&files::config())?;
     let vars = fresh(&config, args.seed)?;
     let tensors = vars
         .iter()

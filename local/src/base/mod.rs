@@ -1,21 +1,21 @@
-//! Bases. Flows in: what a job calls its model. Flows out: a config, weights, a tokenizer and a
-//! chat template, shared by training and chat. A module because the built-in base and a Hugging
-//! Face directory are loaded by the same code.
+//! The models that are trained and talked to: their config, weights, tokenizer and chat templates.
 
 pub mod resolve;
+mod template;
 pub mod text;
+mod text_files;
+mod tokenizer;
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::Value;
-
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::folder;
 use crate::model::{LlamaConfig, Weights};
 pub use resolve::{Resolved, Source};
-use text::TextCodec;
+pub use template::{Rendered, on_large_stack};
+use text::{TextCodec, TextFiles};
 
 /// The name of the built-in base.
 pub const BUILT_IN: &str = "arkor-tiny";
@@ -46,15 +46,19 @@ impl Base {
     }
 
     fn built_in() -> Result<Self> {
-        let config = LlamaConfig::from_json(include_str!("../../assets/arkor-tiny/config.json"))?;
-        let text = TextCodec::new(
-            include_bytes!("../../assets/arkor-tiny/tokenizer.json"),
-            &serde_json::from_str(include_str!(
-                "../../assets/arkor-tiny/tokenizer_config.json"
-            ))?,
-            None,
-            &config.eos_token_ids,
-        )?;
+        let config = LlamaConfig::from_json(&serde_json::from_str(include_str!(
+            "../../assets/arkor-tiny/config.json"
+        ))?)?;
+        let tokenizer_config = serde_json::from_str(include_str!(
+            "../../assets/arkor-tiny/tokenizer_config.json"
+        ))?;
+        let text = TextFiles {
+            tokenizer: include_bytes!("../../assets/arkor-tiny/tokenizer.json"),
+            tokenizer_config: &tokenizer_config,
+            special_tokens_map: None,
+            templates: text_files::configured_templates(&tokenizer_config)?,
+        };
+        let text = TextCodec::new(&text, &config.eos_token_ids, config.vocab_size)?;
         let weights =
             Weights::from_bytes(include_bytes!("../../assets/arkor-tiny/model.safetensors"))?;
         Ok(Self {
@@ -66,23 +70,17 @@ impl Base {
     }
 
     fn from_dir(dir: &Path) -> Result<Self> {
-        let mut config = LlamaConfig::from_json(&read_text(dir, "config.json")?)?;
-        if let Ok(text) = read_text(dir, "generation_config.json") {
-            let json: Value = serde_json::from_str(&text)?;
-            config
-                .eos_token_ids
-                .extend(crate::model::config::token_ids(json.get("eos_token_id")));
-        }
-        let tokenizer = read_text(dir, "tokenizer.json")?;
-        let tokenizer_config = serde_json::from_str(&read_text(dir, "tokenizer_config.json")?)?;
-        let template = read_text(dir, "chat_template.jinja").ok();
-        let text = TextCodec::new(
-            tokenizer.as_bytes(),
-            &tokenizer_config,
-            template.as_deref(),
-            &config.eos_token_ids,
-        )?;
-        let weights = Weights::from_dir(dir)?;
+        let config = config_of(dir)?;
+        let tokenizer_config = folder::read_json(dir, "tokenizer_config.json")?;
+        let special_tokens_map = folder::read_json_if_any(dir, "special_tokens_map.json")?;
+        let text = TextFiles {
+            tokenizer: &folder::read(dir, "tokenizer.json")?,
+            tokenizer_config: &tokenizer_config,
+            special_tokens_map: special_tokens_map.as_ref(),
+            templates: text_files::templates(dir, &tokenizer_config)?,
+        };
+        let text = TextCodec::new(&text, &config.eos_token_ids, config.vocab_size)?;
+        let weights = Weights::from_dir(dir, &config)?;
         Ok(Self {
             name: dir.display().to_string(),
             config,
@@ -92,10 +90,15 @@ impl Base {
     }
 }
 
-fn read_text(dir: &Path, name: &str) -> Result<String> {
-    let path = dir.join(name);
-    fs::read_to_string(&path)
-        .map_err(|source| Error::Refused(format!("model: can't read {}: {source}", path.display())))
+/// The config of a model's folder, with the ends of text that generation adds.
+pub(crate) fn config_of(dir: &Path) -> Result<LlamaConfig> {
+    let mut config = LlamaConfig::from_json(&folder::read_json(dir, "config.json")?)?;
+    if let Some(json) = folder::read_json_if_any(dir, "generation_config.json")? {
+        let more =
+            crate::model::config::token_ids(&json, "generation_config.json", config.vocab_size)?;
+        config.eos_token_ids.extend(more);
+    }
+    Ok(config)
 }
 
 /// The bases that are in memory.

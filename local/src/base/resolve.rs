@@ -1,6 +1,5 @@
-//! Which base a job gets. Flows in: the `model` of a config. Flows out: where its files are, and
-//! whether it is the model that was asked for. A module because a stand-in must never be silent,
-//! and because a model's name must not lead outside of the cache folder.
+//! Which model a job gets, and whether it's the one that was asked for. A stand-in is never silent,
+//! and a model's name can't lead out of the cache folder.
 
 use std::env;
 use std::fs;
@@ -10,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::BUILT_IN;
 use crate::error::{Result, refused};
-use crate::model::LlamaConfig;
+use crate::model::Weights;
 
 /// Where a base's files are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,8 +54,8 @@ impl Resolved {
 }
 
 /// Finds the base for `model`: the built-in one by its name, else what `--base-model` says, else a
-/// directory, else Hugging Face's cache, else the built-in one as a stand-in. Refuses a directory
-/// that is missing or holds another architecture.
+/// directory, else Hugging Face's cache. Only for a model's name does the built-in one stand in; a
+/// path that isn't there is refused, and so is a model that can't be trained.
 pub fn resolve(model: &str, base_model: Option<&Path>) -> Result<Resolved> {
     let found = |source: Source, stand_in: Option<String>| Resolved {
         requested: model.to_owned(),
@@ -73,12 +72,7 @@ pub fn resolve(model: &str, base_model: Option<&Path>) -> Result<Resolved> {
         return Ok(found(Source::Dir(dir.to_owned()), reason));
     }
     if is_path(model) {
-        let dir = Path::new(model);
-        if !dir.is_dir() {
-            return refused(format!(
-                "model: there is no directory {model}. Give a Hugging Face directory, or \"{BUILT_IN}\"."
-            ));
-        }
+        let dir = directory(model)?;
         check(dir)?;
         let dir = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
         return Ok(found(Source::Dir(dir), None));
@@ -93,16 +87,59 @@ pub fn resolve(model: &str, base_model: Option<&Path>) -> Result<Resolved> {
     Ok(found(Source::BuiltIn, Some(reason)))
 }
 
-/// Whether a model is named by a path.
+/// Whether a model is named by a path: by one that is there, as in transformers, or by a text that is
+/// no model's name.
 #[must_use]
 pub fn is_path(model: &str) -> bool {
-    Path::new(model).is_absolute() || model.starts_with("./") || model.starts_with("../")
+    Path::new(model).exists() || !is_name(model)
 }
 
-/// Refuses a directory that does not hold a model of a supported shape. Only the config is read:
-/// cheap enough for a request.
+/// Whether a text can be the name of a model on Hugging Face: `owner/name`, or `name` alone.
+fn is_name(text: &str) -> bool {
+    let part = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with(['.', '-'])
+            && !part.ends_with(['.', '-'])
+            && part
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    let file = [".gguf", ".bin", ".safetensors", ".pt", ".pth"]
+        .iter()
+        .any(|ending| text.to_ascii_lowercase().ends_with(ending));
+    !file && text.split('/').count() <= 2 && text.split('/').all(part)
+}
+
+/// The directory at a path, or in words why it can't be a model.
+fn directory(model: &str) -> Result<&Path> {
+    let dir = Path::new(model);
+    if dir.is_dir() {
+        return Ok(dir);
+    }
+    let instead = format!(
+        "Give the directory of a model with config.json and safetensors files, or \"{BUILT_IN}\"."
+    );
+    if model.to_ascii_lowercase().ends_with(".gguf") {
+        return refused(format!(
+            "model: {model} is a GGUF file, which can't be trained. {instead}"
+        ));
+    }
+    if dir.exists() {
+        return refused(format!("model: {model} is a file. {instead}"));
+    }
+    refused(format!("model: there is no directory {model}. {instead}"))
+}
+
+/// Refuses a directory that doesn't hold a model which can be loaded. The config and the headers of the
+/// weight files are read: cheap enough for a request.
 pub fn check(dir: &Path) -> Result<()> {
-    LlamaConfig::from_json(&super::read_text(dir, "config.json")?).map(|_| ())
+    let config = super::config_of(dir)?;
+    for name in ["tokenizer.json", "tokenizer_config.json"] {
+        if !dir.join(name).is_file() {
+            return refused(format!("model: {} has no {name}", dir.display()));
+        }
+    }
+    Weights::check(dir, &config)
 }
 
 /// Hugging Face's cache folder, as its libraries find it.
@@ -121,12 +158,19 @@ pub fn cache_folder() -> Option<PathBuf> {
         })
 }
 
-/// The snapshot of the model `owner/name` that `main` points to, if its weights are there.
+/// The snapshot of the model `owner/name` that `main` points to. Its weights may be missing, when only
+/// a config or a tokenizer was ever downloaded: then the model isn't on this machine. Weights in
+/// another format are: they are refused when the model is checked.
 fn cached(cache: &Path, model: &str) -> Option<PathBuf> {
     let dir = snapshot(cache, "models", model)?;
-    let has = |name: &str| dir.join(name).exists();
-    let weights = has("model.safetensors") || has("model.safetensors.index.json");
-    (has("config.json") && weights).then_some(dir)
+    let weights = |entry: fs::DirEntry| {
+        let name = entry.file_name();
+        let kind = Path::new(&name).extension().and_then(|kind| kind.to_str());
+        matches!(kind, Some("safetensors" | "bin" | "gguf" | "pt" | "pth"))
+            || name == "model.safetensors.index.json"
+    };
+    let there = fs::read_dir(&dir).ok()?.flatten().any(weights);
+    there.then_some(dir)
 }
 
 /// The snapshot of `owner/name` that `main` points to. `kind` is `models` or `datasets`. The name can't
@@ -166,12 +210,32 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_directory_is_refused() {
-        let error = resolve("./no/such/dir", None).unwrap_err();
-        assert!(
-            error.is_refusal() && error.to_string().starts_with("model:"),
-            "{error}"
-        );
+    fn what_is_no_models_name_and_is_not_there_is_refused_and_never_stood_in_for() {
+        for model in [
+            "./no/such/dir",
+            "../no",
+            "/no/such/dir",
+            "no/such/dir",
+            "models/smol/",
+            "~/models/smol",
+            "models\\smol",
+            "C:\\models\\smol",
+            "smol.Q4_K_M.gguf",
+            "acme/smol.gguf",
+            "model.safetensors",
+            "llama3:8b",
+            "https://huggingface.co/acme/smol",
+            "",
+        ] {
+            let error = resolve(model, None).unwrap_err();
+            assert!(
+                error.is_refusal() && error.to_string().starts_with("model:"),
+                "{model}: {error}"
+            );
+        }
+        for model in ["acme/no-such-model.v2_1", "no-such-model"] {
+            assert!(resolve(model, None).unwrap().stand_in.is_some(), "{model}");
+        }
     }
 
     #[test]
@@ -186,6 +250,13 @@ mod tests {
         assert_eq!(cached(cache.path(), "acme/small"), None, "no weights yet");
         fs::write(snapshot.join("model.safetensors"), "").unwrap();
         assert_eq!(cached(cache.path(), "acme/small"), Some(snapshot));
+        fs::rename(
+            folder.join("snapshots/abc/model.safetensors"),
+            folder.join("snapshots/abc/pytorch_model.bin"),
+        )
+        .unwrap();
+        let found = cached(cache.path(), "acme/small");
+        assert!(found.is_some(), "there, and refused: never stood in for");
         assert_eq!(cached(cache.path(), "../small"), None);
         assert_eq!(cached(cache.path(), "a/b/c"), None);
     }

@@ -1,19 +1,15 @@
-//! Text and tokens. Flow in: strings and chat messages. Flow out: token ids, and text again. A
-//! module because a tokenizer and its chat template belong together: a model is only as good as
-//! the text it is fed.
+//! A model's tokenizer and chat templates: conversations as text, and text as tokens.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
-use minijinja::{Environment, context};
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
+use super::template::{ChatTemplates, Rendered, TemplateFile};
+use super::{text_files, tokenizer};
 use crate::constrain::{Constraint, Guide, Vocabulary};
 use crate::error::{Error, Result, refused};
-
-const TEMPLATE: &str = "chat";
 
 /// Tokens by which models end a turn or a text, whatever their config says.
 const ENDS: [&str; 6] = [
@@ -25,16 +21,28 @@ const ENDS: [&str; 6] = [
     "</s>",
 ];
 
-/// A tokenizer and its chat template.
+/// A tokenizer and its chat templates.
 #[derive(Debug)]
 pub struct TextCodec {
     tokenizer: Tokenizer,
-    templates: Environment<'static>,
-    special: Value,
+    templates: ChatTemplates,
     eos: Option<u32>,
     stops: Vec<u32>,
     /// Made when the first answer is constrained.
     vocabulary: OnceLock<Vocabulary>,
+}
+
+/// What a model's text is made of, as its files have it.
+#[derive(Debug)]
+pub struct TextFiles<'a> {
+    /// The content of `tokenizer.json`.
+    pub tokenizer: &'a [u8],
+    /// `tokenizer_config.json`.
+    pub tokenizer_config: &'a Value,
+    /// `special_tokens_map.json`, if there is one.
+    pub special_tokens_map: Option<&'a Value>,
+    /// The chat templates by name.
+    pub templates: BTreeMap<String, TemplateFile>,
 }
 
 /// An encoded text.
@@ -47,41 +55,16 @@ pub struct Encoded {
 }
 
 impl TextCodec {
-    /// From the content of `tokenizer.json` and `tokenizer_config.json`; `template` is that of a
-    /// separate `chat_template.jinja`.
-    pub fn new(
-        tokenizer: &[u8],
-        config: &Value,
-        template: Option<&str>,
-        eos_ids: &[u32],
-    ) -> Result<Self> {
-        let tokenizer = Tokenizer::from_bytes(tokenizer).map_err(Error::Tokenizer)?;
-        let mut templates = Environment::new();
-        templates.set_syntax(
-            SyntaxConfig::builder()
-                .trim_blocks(true)
-                .lstrip_blocks(true)
-                .build()?,
-        );
-        templates.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        templates.add_function(
-            "raise_exception",
-            |message: String| -> Result<String, minijinja::Error> {
-                Err(minijinja::Error::new(
-                    minijinja::ErrorKind::InvalidOperation,
-                    message,
-                ))
-            },
-        );
-        if let Some(source) = template.map(str::to_owned).or_else(|| template_of(config)) {
-            templates.add_template_owned(TEMPLATE, source)?;
-        }
-        let token = |name: &str| special_token(config, name);
-        let special = serde_json::json!({
-            "bos_token": token("bos_token").unwrap_or_default(),
-            "eos_token": token("eos_token").unwrap_or_default(),
-        });
-        let eos = token("eos_token").and_then(|token| tokenizer.token_to_id(&token));
+    /// From a model's files. Refuses a tokenizer with ids that a model of `vocab_size` tokens doesn't
+    /// have.
+    pub fn new(files: &TextFiles, eos_ids: &[u32], vocab_size: usize) -> Result<Self> {
+        let tokenizer = tokenizer::load(files.tokenizer, vocab_size)?;
+        let special = text_files::special_tokens(files.tokenizer_config, files.special_tokens_map);
+        let eos = special
+            .iter()
+            .find(|(name, _)| name == "eos_token")
+            .and_then(|(_, token)| tokenizer.token_to_id(token.as_str()?));
+        let templates = ChatTemplates::new(&files.templates, special)?;
         let mut stops: Vec<u32> = eos_ids.to_vec();
         stops.extend(eos);
         stops.extend(ENDS.iter().filter_map(|token| tokenizer.token_to_id(token)));
@@ -91,7 +74,6 @@ impl TextCodec {
         Ok(Self {
             tokenizer,
             templates,
-            special,
             eos,
             stops,
             vocabulary: OnceLock::new(),
@@ -106,31 +88,69 @@ impl TextCodec {
         tools: Option<&Value>,
         generate: bool,
     ) -> Result<String> {
-        let Ok(template) = self.templates.get_template(TEMPLATE) else {
-            return refused(
-                "messages: this model has no chat template. Use rows with `prompt` and `completion`, \
-                 or `text`, or a model with a chat template.",
-            );
-        };
-        let text = template.render(context! {
-            messages => Serde(messages),
-            tools => Serde(tools),
-            add_generation_prompt => generate,
-            bos_token => Serde(&self.special["bos_token"]),
-            eos_token => Serde(&self.special["eos_token"]),
-        });
-        text.map_err(|error| {
-            Error::Refused(format!("messages: the chat template refuses them: {error}"))
-        })
+        self.templates.render(messages, tools, generate)
+    }
+
+    /// The same, and which bytes of the text the model writes, where the template marks them with
+    /// `{% generation %}`.
+    pub fn render_with_generated(
+        &self,
+        messages: &[Value],
+        tools: Option<&Value>,
+        generate: bool,
+    ) -> Result<Rendered> {
+        self.templates
+            .render_with_generated(messages, tools, generate)
+    }
+
+    /// Whether the model has a chat template.
+    #[must_use]
+    pub fn has_template(&self) -> bool {
+        !self.templates.is_empty()
+    }
+
+    /// Whether the chat template tells the model of tools.
+    #[must_use]
+    pub fn knows_tools(&self) -> bool {
+        self.mentions("tools", true)
+    }
+
+    /// Whether the chat template for conversations with or without tools renders the calls of an
+    /// assistant's message.
+    #[must_use]
+    pub fn knows_tool_calls(&self, with_tools: bool) -> bool {
+        self.mentions("tool_calls", with_tools)
+    }
+
+    /// Whether the chat template treats a role in its own way, rather than writing its name as it is.
+    #[must_use]
+    pub fn knows_role(&self, role: &str, with_tools: bool) -> bool {
+        self.mentions(role, with_tools)
+    }
+
+    /// Whether the chat template marks what the model writes with `{% generation %}`.
+    #[must_use]
+    pub fn marks_generation(&self, with_tools: bool) -> bool {
+        self.templates
+            .source(with_tools)
+            .is_some_and(|source| source.marks_generation)
     }
 
     /// Whether the chat template tells the model of tools, with `mark` before each call.
     #[must_use]
     pub fn knows_calls(&self, mark: &str) -> bool {
-        self.templates.get_template(TEMPLATE).is_ok_and(|template| {
-            template.undeclared_variables(false).contains("tools")
-                && template.source().contains(mark)
-        })
+        let marked = |text: &str| text.contains(mark);
+        self.knows_tools()
+            && self
+                .templates
+                .source(true)
+                .is_some_and(|source| marked(&source.text))
+    }
+
+    fn mentions(&self, word: &str, with_tools: bool) -> bool {
+        self.templates
+            .source(with_tools)
+            .is_some_and(|source| source.mentions(word))
     }
 
     /// Token ids of a text. `special` adds what the tokenizer puts around a text by itself; a
@@ -176,33 +196,6 @@ impl TextCodec {
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
     }
-}
-
-/// `chat_template` is a string, or a list of named ones.
-fn template_of(config: &Value) -> Option<String> {
-    match config.get("chat_template")? {
-        Value::String(source) => Some(source.clone()),
-        Value::Array(list) => {
-            let default = list
-                .iter()
-                .find(|entry| entry.get("name").and_then(Value::as_str) == Some("default"))
-                .or_else(|| list.first())?;
-            default
-                .get("template")
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        }
-        _ => None,
-    }
-}
-
-/// A special token is a string, or an object with a `content`.
-fn special_token(config: &Value, name: &str) -> Option<String> {
-    let token = config.get(name)?;
-    token
-        .as_str()
-        .or_else(|| token.get("content").and_then(Value::as_str))
-        .map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
-//! The shape of a model. Flows in: the text of a Hugging Face `config.json`. Flows out: the numbers
-//! that the decoder is built from. A module because everything that the decoder can't do is
-//! refused here, by name, before any weight is read.
+//! The shape of a model, from its `config.json`. What the decoder can't do, and numbers that no model
+//! has, are refused by name before any weight is read.
+
+use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
-use super::llama::Target;
+use super::fields::{flag, number, optional_size, size};
+use super::target::Target;
 use crate::error::{Result, refused};
 
 /// The numbers of a decoder of Llama's kind, as in its `config.json`.
@@ -69,46 +71,70 @@ pub enum RopeScaling {
     },
 }
 
+/// What is asked of a number in `config.json`: well above what models have, and small enough that
+/// nothing overflows.
+const VOCAB: RangeInclusive<u64> = 1..=1 << 22;
+const WIDTH: RangeInclusive<u64> = 1..=1 << 17;
+const INNER_WIDTH: RangeInclusive<u64> = 1..=1 << 19;
+const LAYERS: RangeInclusive<u64> = 1..=1024;
+const HEADS: RangeInclusive<u64> = 1..=1024;
+const HEAD_DIM: RangeInclusive<u64> = 2..=1024;
+const POSITIONS: RangeInclusive<u64> = 1..=1 << 24;
+
 impl LlamaConfig {
     /// Reads a `config.json`. Errors with a refusal that names what is missing or not supported.
-    pub fn from_json(text: &str) -> Result<Self> {
-        let json: Value = serde_json::from_str(text)?;
-        let biases = check_architecture(&json)?;
-        let hidden_size = size(&json, "hidden_size")?;
-        let heads = size(&json, "num_attention_heads")?;
-        let kv_heads = optional_size(&json, "num_key_value_heads")?.unwrap_or(heads);
-        if kv_heads == 0 || heads == 0 || heads % kv_heads != 0 {
+    pub fn from_json(json: &Value) -> Result<Self> {
+        let biases = check_architecture(json)?;
+        check_changes(json)?;
+        let hidden_size = size(json, "hidden_size", WIDTH)?;
+        let heads = size(json, "num_attention_heads", HEADS)?;
+        let kv_heads = optional_size(json, "num_key_value_heads", HEADS)?.unwrap_or(heads);
+        if heads % kv_heads != 0 {
             return refused(format!(
-                "config.json: num_attention_heads ({heads}) is no multiple of num_key_value_heads ({kv_heads})"
+                "model: config.json has num_attention_heads: {heads}, which is no multiple of \
+                 num_key_value_heads: {kv_heads}"
             ));
         }
-        let head_dim = optional_size(&json, "head_dim")?.unwrap_or(hidden_size / heads);
-        if head_dim == 0 || head_dim % 2 != 0 {
+        let head_dim = match optional_size(json, "head_dim", HEAD_DIM)? {
+            Some(head_dim) => head_dim,
+            None if hidden_size % heads != 0 => {
+                return refused(format!(
+                    "model: config.json has hidden_size: {hidden_size}, which is no multiple of \
+                     num_attention_heads: {heads}"
+                ));
+            }
+            None => hidden_size / heads,
+        };
+        if head_dim % 2 != 0 {
             return refused(format!(
-                "config.json: head_dim must be even, it is {head_dim}"
+                "model: config.json has head_dim: {head_dim}, it must be even"
             ));
         }
         let rope = json
             .get("rope_parameters")
             .filter(|value| value.is_object())
-            .unwrap_or(&json);
+            .unwrap_or(json);
+        let theta = match number(rope.get("rope_theta"), "rope_theta", 1.0..=1e12)? {
+            Some(theta) => theta,
+            None => number(json.get("rope_theta"), "rope_theta", 1.0..=1e12)?.unwrap_or(10_000.0),
+        };
+        let vocab_size = size(json, "vocab_size", VOCAB)?;
         Ok(Self {
-            vocab_size: size(&json, "vocab_size")?,
+            vocab_size,
             hidden_size,
-            intermediate_size: size(&json, "intermediate_size")?,
-            layers: size(&json, "num_hidden_layers")?,
+            intermediate_size: size(json, "intermediate_size", INNER_WIDTH)?,
+            layers: size(json, "num_hidden_layers", LAYERS)?,
             heads,
             kv_heads,
             head_dim,
-            rms_norm_eps: number(&json, "rms_norm_eps").unwrap_or(1e-6),
-            rope_theta: number(rope, "rope_theta").unwrap_or(10_000.0),
-            rope_scaling: rope_scaling(&json)?,
-            max_positions: optional_size(&json, "max_position_embeddings")?.unwrap_or(2048),
-            tie_word_embeddings: json
-                .get("tie_word_embeddings")
-                .and_then(Value::as_bool)
-                .unwrap_or(false),
-            eos_token_ids: token_ids(json.get("eos_token_id")),
+            rms_norm_eps: number(json.get("rms_norm_eps"), "rms_norm_eps", 0.0..=1.0)?
+                .unwrap_or(1e-6),
+            rope_theta: theta,
+            rope_scaling: rope_scaling(json)?,
+            max_positions: optional_size(json, "max_position_embeddings", POSITIONS)?
+                .unwrap_or(2048),
+            tie_word_embeddings: flag(json, "tie_word_embeddings")?,
+            eos_token_ids: token_ids(json, "config.json", vocab_size)?,
             biases,
         })
     }
@@ -126,41 +152,88 @@ impl LlamaConfig {
 
 /// Refuses everything that is not a decoder of Llama's kind. Returns its biases.
 fn check_architecture(json: &Value) -> Result<Biases> {
+    let kind = json.get("model_type").and_then(Value::as_str);
     let architecture = json
         .get("architectures")
         .and_then(|list| list.get(0))
-        .or_else(|| json.get("model_type"))
-        .and_then(Value::as_str)
-        .unwrap_or("none");
-    let set = |field: &str| json.get(field).and_then(Value::as_bool) == Some(true);
-    let biases = match architecture {
-        "LlamaForCausalLM" | "llama" => Biases {
-            qkv: set("attention_bias"),
-            output: set("attention_bias"),
-            mlp: set("mlp_bias"),
-        },
-        "Qwen2ForCausalLM" | "qwen2" if set("use_sliding_window") => {
-            return refused(
-                "model: config.json has use_sliding_window: true, which is not supported",
-            );
+        .and_then(Value::as_str);
+    let name = architecture.or(kind).unwrap_or("none");
+    let (expected, biases) = match name {
+        "LlamaForCausalLM" | "llama" => {
+            let attention = flag(json, "attention_bias")?;
+            let biases = Biases {
+                qkv: attention,
+                output: attention,
+                mlp: flag(json, "mlp_bias")?,
+            };
+            ("llama", biases)
         }
-        "Qwen2ForCausalLM" | "qwen2" => Biases {
-            qkv: true,
-            ..Biases::default()
-        },
+        "Qwen2ForCausalLM" | "qwen2" => {
+            if flag(json, "use_sliding_window")? {
+                return refused(
+                    "model: config.json has use_sliding_window: true, which is not supported",
+                );
+            }
+            let biases = Biases {
+                qkv: true,
+                ..Biases::default()
+            };
+            ("qwen2", biases)
+        }
         _ => {
             return refused(format!(
-                "model: the architecture {architecture} is not supported, only LlamaForCausalLM and \
+                "model: the architecture {name} is not supported, only LlamaForCausalLM and \
                  Qwen2ForCausalLM. Use such a model, or \"arkor-tiny\"."
             ));
         }
     };
-    match json.get("hidden_act").and_then(Value::as_str) {
-        None | Some("silu" | "swish") => Ok(biases),
-        Some(other) => refused(format!(
-            "model: config.json has hidden_act: {other:?}, only \"silu\" is supported"
+    match kind {
+        Some(kind) if kind != expected => refused(format!(
+            "model: config.json has architectures: [{name:?}] with model_type: {kind:?}, which is not supported"
         )),
+        _ => Ok(biases),
     }
+}
+
+/// Refuses settings that would make another model of the same weights.
+fn check_changes(json: &Value) -> Result<()> {
+    for name in ["quantization_config", "compression_config"] {
+        if let Some(config) = json.get(name).filter(|config| !config.is_null()) {
+            let method = ["quant_method", "quantization_method", "format"]
+                .iter()
+                .find_map(|field| config[*field].as_str())
+                .unwrap_or("unknown");
+            return refused(format!(
+                "model: config.json has a {name} ({method}): quantised weights are not supported. \
+                 Use the model's weights in F32, F16 or BF16."
+            ));
+        }
+    }
+    match json.get("hidden_act") {
+        None | Some(Value::Null) => {}
+        Some(act) if matches!(act.as_str(), Some("silu" | "swish")) => {}
+        Some(act) => {
+            return refused(format!(
+                "model: config.json has hidden_act: {act}, only \"silu\" is supported"
+            ));
+        }
+    }
+    let partial = number(
+        json.get("partial_rotary_factor"),
+        "partial_rotary_factor",
+        0.0..=1.0,
+    )?;
+    if partial.is_some_and(|factor| factor < 1.0) {
+        return refused("model: config.json has a partial_rotary_factor, which is not supported");
+    }
+    let layers = json.get("layer_types").and_then(Value::as_array);
+    let other = |kind: &&Value| kind.as_str() != Some("full_attention");
+    if let Some(kind) = layers.into_iter().flatten().find(other) {
+        return refused(format!(
+            "model: config.json has layer_types with {kind}, only \"full_attention\" is supported"
+        ));
+    }
+    Ok(())
 }
 
 fn rope_scaling(json: &Value) -> Result<RopeScaling> {
@@ -176,19 +249,28 @@ fn rope_scaling(json: &Value) -> Result<RopeScaling> {
         .find_map(|name| scaling.get(*name).and_then(Value::as_str))
         .unwrap_or("default");
     let required = |name: &str| {
-        number(scaling, name).map_or_else(
-            || refused(format!("model: config.json lacks rope_scaling.{name}")),
-            Ok,
-        )
+        let field = format!("rope_scaling.{name}");
+        match number(scaling.get(name), &field, 1e-3..=1e9)? {
+            Some(number) => Ok(number),
+            None => refused(format!("model: config.json lacks {field}")),
+        }
     };
     match kind {
         "default" => Ok(RopeScaling::None),
-        "llama3" => Ok(RopeScaling::Llama3 {
-            factor: required("factor")?,
-            low_freq_factor: required("low_freq_factor")?,
-            high_freq_factor: required("high_freq_factor")?,
-            original_positions: required("original_max_position_embeddings")?,
-        }),
+        "llama3" => {
+            let (low, high) = (required("low_freq_factor")?, required("high_freq_factor")?);
+            if low >= high {
+                return refused(
+                    "model: config.json has a rope_scaling.low_freq_factor that is not below high_freq_factor",
+                );
+            }
+            Ok(RopeScaling::Llama3 {
+                factor: required("factor")?,
+                low_freq_factor: low,
+                high_freq_factor: high,
+                original_positions: required("original_max_position_embeddings")?,
+            })
+        }
         other => refused(format!(
             "model: config.json has rope_scaling of type {other:?}, only \"default\" and \"llama3\" are supported"
         )),
@@ -196,40 +278,26 @@ fn rope_scaling(json: &Value) -> Result<RopeScaling> {
 }
 
 /// `eos_token_id`: absent, one id, or a list.
-#[must_use]
-pub fn token_ids(value: Option<&Value>) -> Vec<u32> {
-    let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
-    match value {
-        Some(Value::Array(list)) => list.iter().filter_map(id).collect(),
-        Some(value) => id(value).into_iter().collect(),
-        None => Vec::new(),
-    }
-}
-
-fn number(json: &Value, name: &str) -> Option<f64> {
-    json.get(name).and_then(Value::as_f64)
-}
-
-fn optional_size(json: &Value, name: &str) -> Result<Option<usize>> {
-    match json.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => match value
-            .as_u64()
-            .and_then(|number| usize::try_from(number).ok())
-        {
-            Some(number) => Ok(Some(number)),
-            None => refused(format!(
-                "model: config.json has {name}: {value}, expected a whole number"
-            )),
+pub fn token_ids(json: &Value, file: &str, vocab_size: usize) -> Result<Vec<u32>> {
+    let list = match json.get("eos_token_id") {
+        None | Some(Value::Null) => return Ok(Vec::new()),
+        Some(Value::Array(list)) => list.as_slice(),
+        Some(value) => std::slice::from_ref(value),
+    };
+    let id = |value: &Value| {
+        let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
+        id.filter(|id| usize::try_from(*id).is_ok_and(|id| id < vocab_size))
+    };
+    let ids: Option<Vec<u32>> = list.iter().map(id).collect();
+    ids.map_or_else(
+        || {
+            refused(format!(
+                "model: {file} has eos_token_id: {}, token ids are below the vocab_size of {vocab_size}",
+                json["eos_token_id"]
+            ))
         },
-    }
-}
-
-fn size(json: &Value, name: &str) -> Result<usize> {
-    match optional_size(json, name)? {
-        Some(number) if number > 0 => Ok(number),
-        _ => refused(format!("model: config.json lacks {name}")),
-    }
+        Ok,
+    )
 }
 
 #[cfg(test)]
@@ -247,7 +315,7 @@ mod tests {
 
     #[test]
     fn absent_fields_have_the_defaults_of_hugging_face() {
-        let config = LlamaConfig::from_json(&minimal().to_string()).unwrap();
+        let config = LlamaConfig::from_json(&minimal()).unwrap();
         assert_eq!((config.kv_heads, config.head_dim), (4, 16));
         assert!((config.rope_theta - 10_000.0).abs() < f64::EPSILON);
         assert_eq!(config.rope_scaling, RopeScaling::None);
@@ -258,14 +326,14 @@ mod tests {
     fn another_architecture_is_refused_by_name() {
         let mut json = minimal();
         json["architectures"] = serde_json::json!(["Gemma3ForCausalLM"]);
-        let error = LlamaConfig::from_json(&json.to_string()).unwrap_err();
+        let error = LlamaConfig::from_json(&json).unwrap_err();
         assert!(error.is_refusal());
         assert!(error.to_string().contains("Gemma3ForCausalLM"), "{error}");
     }
 
     #[test]
     fn qwen2_is_llama_with_three_biases_and_llama_has_those_that_it_names() {
-        let biases = |json: &Value| LlamaConfig::from_json(&json.to_string()).unwrap().biases;
+        let biases = |json: &Value| LlamaConfig::from_json(json).unwrap().biases;
         let mut json = minimal();
         assert_eq!(biases(&json), Biases::default());
         json["mlp_bias"] = serde_json::json!(true);
@@ -277,14 +345,51 @@ mod tests {
         };
         assert_eq!(biases(&json), expected);
         json["use_sliding_window"] = serde_json::json!(true);
-        assert!(LlamaConfig::from_json(&json.to_string()).is_err());
+        assert!(LlamaConfig::from_json(&json).is_err());
     }
 
     #[test]
     fn an_unknown_rope_scaling_is_refused_by_name() {
         let mut json = minimal();
         json["rope_scaling"] = serde_json::json!({ "rope_type": "yarn", "factor": 4.0 });
-        let error = LlamaConfig::from_json(&json.to_string()).unwrap_err();
+        let error = LlamaConfig::from_json(&json).unwrap_err();
         assert!(error.to_string().contains("yarn"), "{error}");
+    }
+
+    #[test]
+    fn a_number_that_no_model_has_is_refused_by_its_field() {
+        for (name, value) in [
+            ("vocab_size", serde_json::json!(1_u64 << 40)),
+            ("hidden_size", serde_json::json!(1e9)),
+            ("intermediate_size", serde_json::json!(-1)),
+            (
+                "num_hidden_layers",
+                serde_json::json!(1_000_000_000_000_u64),
+            ),
+            ("num_attention_heads", serde_json::json!(0)),
+            ("num_key_value_heads", serde_json::json!(3)),
+            ("head_dim", serde_json::json!(1_000_000_000)),
+            ("head_dim", serde_json::json!(7)),
+            ("max_position_embeddings", serde_json::json!(1_000_000_000)),
+            ("rms_norm_eps", serde_json::json!("1e-5")),
+            ("rope_theta", serde_json::json!(0)),
+            ("eos_token_id", serde_json::json!(4_000_000_000_u64)),
+            ("tie_word_embeddings", serde_json::json!("yes")),
+            (
+                "quantization_config",
+                serde_json::json!({ "quant_method": "fp8" }),
+            ),
+            ("partial_rotary_factor", serde_json::json!(0.5)),
+            ("layer_types", serde_json::json!(["sliding_attention"])),
+            ("model_type", serde_json::json!("mistral")),
+        ] {
+            let mut json = minimal();
+            json[name] = value;
+            let error = LlamaConfig::from_json(&json).unwrap_err();
+            assert!(
+                error.is_refusal() && error.to_string().contains(name),
+                "{name}: {error}"
+            );
+        }
     }
 }

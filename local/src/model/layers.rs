@@ -1,5 +1,6 @@
-//! The pieces of the decoder. Flow in: hidden states, one row per token. Flow out: hidden states. A
-//! module because candle's fused operations have no way back: it is given here.
+//! The pieces of the decoder. candle's fused operations have no backward pass, so it's defined here.
+
+use std::sync::{Arc, PoisonError, RwLock};
 
 use candle_core::{D, Device, Result, Tensor};
 use candle_nn::ops::{rms_norm, sigmoid, softmax_last_dim};
@@ -83,40 +84,83 @@ pub fn negative_log_likelihood(logits: &Tensor, targets: Vec<u32>) -> Result<Ten
 /// against each other ("rotate half").
 #[derive(Debug, Clone)]
 pub struct Rope {
-    /// `[positions, head_dim / 2]`.
+    frequencies: Vec<f32>,
+    max_positions: usize,
+    /// Made for as many positions as were needed so far: a model may know millions.
+    tables: Arc<RwLock<Option<Tables>>>,
+}
+
+/// Of shape `[positions, head_dim / 2]`.
+#[derive(Debug, Clone)]
+struct Tables {
     cos: Tensor,
     sin: Tensor,
 }
 
+/// Positions of the first tables.
+const FIRST_POSITIONS: usize = 1024;
+
 impl Rope {
-    /// Tables for all positions that the model knows.
-    pub fn new(config: &LlamaConfig, device: &Device) -> Result<Self> {
-        let half = config.head_dim / 2;
-        let frequencies: Vec<f32> = frequencies(config).into_iter().map(narrow).collect();
-        let frequencies = Tensor::from_vec(frequencies, (1, half), device)?;
-        let positions = u32::try_from(config.max_positions).unwrap_or(u32::MAX);
-        let positions = Tensor::arange(0u32, positions, device)?
-            .to_dtype(candle_core::DType::F32)?
-            .reshape((config.max_positions, 1))?;
-        let angles = positions.matmul(&frequencies)?;
-        Ok(Self {
-            cos: angles.cos()?,
-            sin: angles.sin()?,
-        })
+    /// The rotation of a model.
+    #[must_use]
+    pub fn new(config: &LlamaConfig) -> Self {
+        Self {
+            frequencies: frequencies(config).into_iter().map(narrow).collect(),
+            max_positions: config.max_positions,
+            tables: Arc::default(),
+        }
     }
 
     /// Rotates `[batch, heads, length, head_dim]`, whose first position is `start`.
     pub fn forward(&self, input: &Tensor, start: usize) -> Result<Tensor> {
         let length = input.dim(2)?;
+        let tables = self.tables(start + length, input.device())?;
         let part = |table: &Tensor| table.narrow(0, start, length);
-        rope(input, &part(&self.cos)?, &part(&self.sin)?)
+        rope(input, &part(&tables.cos)?, &part(&tables.sin)?)
     }
 
     /// Rotates back: the gradient of `forward` from position 0.
     pub fn back(&self, grad: &Tensor) -> Result<Tensor> {
         let length = grad.dim(2)?;
+        let tables = self.tables(length, grad.device())?;
         let part = |table: &Tensor| table.narrow(0, 0, length);
-        rope(grad, &part(&self.cos)?, &part(&self.sin)?.neg()?)
+        rope(grad, &part(&tables.cos)?, &part(&tables.sin)?.neg()?)
+    }
+
+    /// Tables for at least the positions before `end`.
+    fn tables(&self, end: usize, device: &Device) -> Result<Tables> {
+        if end > self.max_positions {
+            candle_core::bail!(
+                "position {end} is beyond the {} of the model",
+                self.max_positions
+            );
+        }
+        let fits = |tables: &Tables| tables.cos.dim(0).is_ok_and(|positions| positions >= end);
+        let held = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tables) = held.as_ref().filter(|tables| fits(tables)) {
+            return Ok(tables.clone());
+        }
+        drop(held);
+        let mut held = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tables) = held.as_ref().filter(|tables| fits(tables)) {
+            return Ok(tables.clone());
+        }
+        let count = end
+            .max(FIRST_POSITIONS)
+            .next_power_of_two()
+            .min(self.max_positions);
+        let half = self.frequencies.len();
+        let frequencies = Tensor::from_slice(&self.frequencies, (1, half), device)?;
+        let positions = Tensor::arange(0u32, u32::try_from(count).unwrap_or(u32::MAX), device)?
+            .to_dtype(candle_core::DType::F32)?
+            .reshape((count, 1))?;
+        let angles = positions.matmul(&frequencies)?;
+        let tables = Tables {
+            cos: angles.cos()?,
+            sin: angles.sin()?,
+        };
+        *held = Some(tables.clone());
+        Ok(tables)
     }
 }
 

@@ -1,6 +1,4 @@
-//! The decoder. Flow in: token ids, and past keys and values when a text is being generated. Flow
-//! out: hidden states, and logits for the positions that are asked for. A module because training
-//! and generation share this forward pass; only how they attend differs.
+//! The decoder. Training and generation share its forward pass; only how they attend differs.
 
 use candle_core::{Device, Result, Tensor};
 
@@ -9,6 +7,7 @@ use super::cache::KvCache;
 use super::config::LlamaConfig;
 use super::layers::{RmsNorm, gated};
 use super::linear::Linear;
+use super::target::Target;
 use super::weights::Weights;
 use crate::error;
 use crate::lora::Lora;
@@ -65,7 +64,7 @@ impl Llama {
                 heads: config.heads,
                 kv_heads: config.kv_heads,
                 head_dim: config.head_dim,
-                rope: weights.rope(config)?,
+                rope: weights.rope(config),
             },
             embedding,
         })
@@ -163,76 +162,5 @@ impl Layer {
     fn mlp(&self, normed: &Tensor) -> Result<Tensor> {
         let gated = gated(&self.gate.forward(normed)?, &self.up.forward(normed)?)?;
         self.down.forward(&gated)
-    }
-}
-
-/// The linear layers of a decoder layer: what an adapter can attach to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    /// `self_attn.q_proj`
-    Query,
-    /// `self_attn.k_proj`
-    Key,
-    /// `self_attn.v_proj`
-    Value,
-    /// `self_attn.o_proj`
-    Output,
-    /// `mlp.gate_proj`
-    Gate,
-    /// `mlp.up_proj`
-    Up,
-    /// `mlp.down_proj`
-    Down,
-}
-
-impl Target {
-    /// All of them, in the order in which adapters are initialised.
-    pub const ALL: [Self; 7] = [
-        Self::Query,
-        Self::Key,
-        Self::Value,
-        Self::Output,
-        Self::Gate,
-        Self::Up,
-        Self::Down,
-    ];
-
-    /// The last part of its name, as in PEFT's `target_modules`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Query => "q_proj",
-            Self::Key => "k_proj",
-            Self::Value => "v_proj",
-            Self::Output => "o_proj",
-            Self::Gate => "gate_proj",
-            Self::Up => "up_proj",
-            Self::Down => "down_proj",
-        }
-    }
-
-    /// Its full module name in layer `index`, as in Hugging Face weight files.
-    #[must_use]
-    pub fn module(self, index: usize) -> String {
-        let block = match self {
-            Self::Query | Self::Key | Self::Value | Self::Output => "self_attn",
-            Self::Gate | Self::Up | Self::Down => "mlp",
-        };
-        format!("model.layers.{index}.{block}.{}", self.name())
-    }
-
-    /// `(out, in)` of its weight.
-    #[must_use]
-    pub fn shape(self, config: &LlamaConfig) -> (usize, usize) {
-        let hidden = config.hidden_size;
-        let queries = config.heads * config.head_dim;
-        let keys = config.kv_heads * config.head_dim;
-        match self {
-            Self::Query => (queries, hidden),
-            Self::Key | Self::Value => (keys, hidden),
-            Self::Output => (hidden, queries),
-            Self::Gate | Self::Up => (config.intermediate_size, hidden),
-            Self::Down => (hidden, config.intermediate_size),
-        }
     }
 }

@@ -1,16 +1,20 @@
-//! The one decoder architecture: Llama's. Flow in: a config and weights with Hugging Face names.
-//! Flow out: logits.
+//! The one decoder architecture: Llama's, from a config and weights with Hugging Face names to logits.
 
 mod attention;
 pub mod cache;
 pub mod config;
+mod fields;
 mod gradient;
 pub mod layers;
 mod linear;
 pub mod llama;
+mod memory;
+pub mod shard;
+pub mod target;
 pub mod weights;
 
 pub use cache::KvCache;
 pub use config::LlamaConfig;
-pub use llama::{Llama, Target};
+pub use llama::Llama;
+pub use target::Target;
 pub use weights::Weights;

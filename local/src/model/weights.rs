@@ -1,6 +1,4 @@
-//! Named tensors. Flow in: safetensors files of a Hugging Face directory (one, or several with an
-//! index), or bytes in memory. Flow out: `f32` tensors by name, their shape checked. A module
-//! because a wrong file must be an error that names the tensor, not a panic in a matmul.
+//! The weights of a model: named `f32` tensors, their shapes checked against the config.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -12,13 +10,16 @@ use serde_json::Value;
 
 use super::config::LlamaConfig;
 use super::layers::Rope;
-use crate::error::{Error, Result, refused};
+use super::shard::Shard;
+use super::target;
+use crate::error::{Result, refused};
+use crate::folder;
 
 /// The tensors of a model by their Hugging Face names.
 #[derive(Debug, Clone)]
 pub struct Weights {
     tensors: HashMap<String, Tensor>,
-    /// Made once: its tables have a row for each position that the model knows, often very many.
+    /// Shared by all models with these weights: its tables grow with the longest text.
     rope: Arc<OnceLock<Rope>>,
 }
 
@@ -41,15 +42,24 @@ impl Weights {
         Ok(Self::from_tensors(tensors))
     }
 
-    /// From a Hugging Face directory: `model.safetensors`, or the files that
-    /// `model.safetensors.index.json` lists.
-    pub fn from_dir(dir: &Path) -> Result<Self> {
+    /// Whether the weights in a Hugging Face directory are those of a model of this shape. Only the
+    /// files' headers are read: cheap enough for a request.
+    pub fn check(dir: &Path, config: &LlamaConfig) -> Result<()> {
+        checked(dir, config).map(drop)
+    }
+
+    /// From a Hugging Face directory.
+    pub fn from_dir(dir: &Path, config: &LlamaConfig) -> Result<Self> {
+        let shards = checked(dir, config)?;
         let mut tensors = HashMap::new();
-        for name in files(dir)? {
-            let path = dir.join(&name);
-            let bytes = fs::read(&path)
-                .map_err(|source| Error::io("can't read the weights", &path, source))?;
-            tensors.extend(Self::from_bytes(&bytes)?.tensors);
+        for (name, _) in target::tensors(config) {
+            if let Some(shard) = shards
+                .iter()
+                .find(|shard| shard.tensors.contains_key(&name))
+            {
+                let tensor = shard.read(&name)?;
+                tensors.insert(name, tensor);
+            }
         }
         Ok(Self::from_tensors(tensors))
     }
@@ -67,12 +77,9 @@ impl Weights {
     }
 
     /// The rotary embedding of the model that these weights are of.
-    pub fn rope(&self, config: &LlamaConfig) -> Result<Rope> {
-        if let Some(rope) = self.rope.get() {
-            return Ok(rope.clone());
-        }
-        let rope = Rope::new(config, &Device::Cpu)?;
-        Ok(self.rope.get_or_init(|| rope).clone())
+    #[must_use]
+    pub fn rope(&self, config: &LlamaConfig) -> Rope {
+        self.rope.get_or_init(|| Rope::new(config)).clone()
     }
 
     /// Number of values in all tensors.
@@ -82,28 +89,102 @@ impl Weights {
     }
 }
 
-/// The weight files of a directory. A name from the index must be a plain file name: it must not
-/// lead out of the directory.
-fn files(dir: &Path) -> Result<BTreeSet<String>> {
-    let index = dir.join("model.safetensors.index.json");
-    if !index.exists() {
-        return Ok(BTreeSet::from(["model.safetensors".to_owned()]));
+/// The weight files of a directory, with exactly the tensors that the config asks for.
+fn checked(dir: &Path, config: &LlamaConfig) -> Result<Vec<Shard>> {
+    let mut shards = Vec::new();
+    for name in files(dir)? {
+        shards.push(Shard::open(&dir.join(name), "model")?);
     }
-    let text =
-        fs::read_to_string(&index).map_err(|source| Error::io("can't read", &index, source))?;
-    let json: Value = serde_json::from_str(&text)?;
+    let expected: HashMap<String, Vec<usize>> = target::tensors(config).into_iter().collect();
+    for (name, shape) in &expected {
+        let Some(shard) = shards.iter().find(|shard| shard.tensors.contains_key(name)) else {
+            return refused(format!(
+                "model: the weight files in {} have no tensor {name}",
+                dir.display()
+            ));
+        };
+        shard.check(name)?;
+        if shard.tensors[name].shape != *shape {
+            return shard.refuse(&format!(
+                "the tensor {name} has the shape {:?}, config.json says {shape:?}",
+                shard.tensors[name].shape
+            ));
+        }
+    }
+    for shard in &shards {
+        if let Some(name) = shard
+            .tensors
+            .keys()
+            .find(|name| !expected.contains_key(*name) && !is_idle(name, config))
+        {
+            return shard.refuse(&format!(
+                "the tensor {name} is none of the model that config.json describes, so it would be ignored"
+            ));
+        }
+    }
+    Shard::check_memory(&shards)?;
+    Ok(shards)
+}
+
+/// What weight files may hold although the model is complete without it.
+fn is_idle(name: &str, config: &LlamaConfig) -> bool {
+    name.ends_with("rotary_emb.inv_freq")
+        || (name == "lm_head.weight" && config.tie_word_embeddings)
+}
+
+/// The weight files of a directory. As in transformers, a whole file counts before an index. A name
+/// from the index must be a plain file name: it must not lead out of the directory.
+fn files(dir: &Path) -> Result<BTreeSet<String>> {
+    const WHOLE: &str = "model.safetensors";
+    const INDEX: &str = "model.safetensors.index.json";
+    if dir.join(WHOLE).exists() {
+        return Ok([WHOLE.to_owned()].into());
+    }
+    if !dir.join(INDEX).exists() {
+        return refused(without_weights(dir));
+    }
+    let json = folder::read_json(dir, INDEX)?;
     let Some(map) = json.get("weight_map").and_then(Value::as_object) else {
-        return refused(format!("model: {} has no weight_map", index.display()));
+        return refused(format!(
+            "model: {} has no weight_map",
+            dir.join(INDEX).display()
+        ));
     };
     let mut names = BTreeSet::new();
-    for name in map.values().filter_map(Value::as_str) {
+    for name in map.values() {
+        let name = name.as_str().unwrap_or_default();
         if Path::new(name).file_name().and_then(|file| file.to_str()) != Some(name) {
             return refused(format!(
                 "model: {} names the file {name:?}",
-                index.display()
+                dir.join(INDEX).display()
+            ));
+        }
+        if !dir.join(name).exists() {
+            return refused(format!(
+                "model: {} names the shard {name}, which isn't there. Download the model again.",
+                dir.join(INDEX).display()
             ));
         }
         names.insert(name.to_owned());
     }
     Ok(names)
+}
+
+/// Says which weights there are instead.
+fn without_weights(dir: &Path) -> String {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let other = entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| {
+            let kind = Path::new(name).extension().and_then(|kind| kind.to_str());
+            matches!(kind, Some("bin" | "gguf" | "pt" | "pth" | "h5" | "msgpack"))
+        })
+        .min();
+    let dir = dir.display();
+    match other {
+        Some(name) => format!(
+            "model: {dir} has its weights as {name}, only safetensors is supported. Save the model as safetensors."
+        ),
+        None => format!("model: {dir} has no model.safetensors"),
+    }
 }

@@ -6,5 +6,8 @@
 mod chat;
 mod http;
 mod lifecycle;
+mod model_folder;
+mod models;
 mod run;
 mod support;
+mod templates;

@@ -1,21 +1,23 @@
-//! Adapters on disk, in PEFT's format. Flow in: an adapter, or a directory. Flow out: files with
-//! their checksums, or an adapter. A module because `peft.PeftModel.from_pretrained` must load what
-//! is written here, name by name.
+//! Adapters on disk, in PEFT's format: `peft.PeftModel.from_pretrained` loads what is written here,
+//! name by name.
+
+mod config;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 
-use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result, refused};
+use crate::folder;
 use crate::lora::{Lora, LoraPair};
 use crate::model::Target;
-use crate::model::layers::as_f64;
+use crate::model::shard::Shard;
+use config::AdapterConfig;
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
@@ -80,122 +82,49 @@ pub fn is_adapter(dir: &Path) -> bool {
 
 /// Reads the adapter in `dir`, written here or by PEFT. Refuses what would not mean the same here.
 pub fn load(dir: &Path) -> Result<Loaded> {
-    let path = dir.join(CONFIG);
-    let text =
-        fs::read_to_string(&path).map_err(|source| Error::io("can't read", &path, source))?;
-    let config: Value = serde_json::from_str(&text)?;
-    check(&config)?;
-    let rank = config
-        .get("r")
-        .and_then(Value::as_u64)
-        .and_then(|r| usize::try_from(r).ok());
-    let (Some(r @ 1..), Some(alpha)) = (rank, config.get("lora_alpha").and_then(Value::as_f64))
-    else {
-        return refused(format!("adapter: {} lacks r or lora_alpha", path.display()));
-    };
-    let base = config
-        .get("base_model_name_or_path")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let path = dir.join(WEIGHTS);
-    let tensors = candle_core::safetensors::load(&path, &Device::Cpu)?;
-    let pairs = pairs(&tensors, |module, r| {
-        let alpha = of_pattern(&config["alpha_pattern"], module).unwrap_or(alpha);
-        let r = as_f64(r);
-        let rslora = config["use_rslora"].as_bool() == Some(true);
-        alpha / if rslora { r.sqrt() } else { r }
-    })?;
+    let config = AdapterConfig::from_json(&folder::read_json(dir, CONFIG)?)?;
+    if !dir.join(WEIGHTS).is_file() {
+        return refused(format!(
+            "adapter: {} has no {WEIGHTS}. Save the adapter as safetensors.",
+            dir.display()
+        ));
+    }
+    let shard = Shard::open(&dir.join(WEIGHTS), "adapter")?;
     Ok(Loaded {
-        lora: Lora { r, alpha, pairs },
-        base: base.to_owned(),
+        lora: Lora {
+            r: config.r,
+            alpha: config.alpha,
+            pairs: pairs(&shard, &config)?,
+        },
+        base: config.base,
     })
 }
 
-/// Refuses a kind of adapter that is more than two small matrices per layer, by the setting that
-/// makes it so.
-fn check(config: &Value) -> Result<()> {
-    let kind = config["peft_type"].as_str().unwrap_or("LORA");
-    if kind != "LORA" {
-        return refused(format!(
-            "adapter: its peft_type is {kind}, only LORA is supported"
-        ));
-    }
-    let empty = |value: &Value| match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::Array(list) => list.is_empty(),
-        Value::Object(map) => map.is_empty(),
-        Value::String(text) => text == "none",
-        _ => false,
-    };
-    for name in [
-        "use_dora",
-        "fan_in_fan_out",
-        "bias",
-        "lora_bias",
-        "modules_to_save",
-        "layer_replication",
-        "trainable_token_indices",
-    ] {
-        if !empty(&config[name]) {
-            return refused(format!(
-                "adapter: its {name} is {}, which is not supported",
-                config[name]
-            ));
-        }
-    }
-    let plain = |key: &String| {
-        key.chars()
-            .all(|c| c.is_ascii_alphanumeric() || "_.".contains(c))
-    };
-    let keys = config["alpha_pattern"].as_object();
-    if let Some(key) = keys.and_then(|map| map.keys().find(|key| !plain(key))) {
-        return refused(format!(
-            "adapter: its alpha_pattern has the regular expression {key:?}, only names are supported"
-        ));
-    }
-    Ok(())
-}
-
-/// The value for a module in a pattern of PEFT: a key is the end of a module's name.
-fn of_pattern(pattern: &Value, module: &str) -> Option<f64> {
-    let matches = |key: &str| {
-        module
-            .strip_suffix(key)
-            .is_some_and(|before| before.is_empty() || before.ends_with('.'))
-    };
-    pattern
-        .as_object()?
-        .iter()
-        .find(|(key, _)| matches(key))
-        .and_then(|(_, value)| value.as_f64())
-}
-
-/// The pairs of a weight file, `[r, in]` and `[out, r]`, with the scale of each module and its rank.
-fn pairs(
-    tensors: &HashMap<String, Tensor>,
-    scale: impl Fn(&str, usize) -> f64,
-) -> Result<BTreeMap<String, LoraPair>> {
+/// The pairs of a weight file, `[r, in]` and `[out, r]`.
+fn pairs(shard: &Shard, config: &AdapterConfig) -> Result<BTreeMap<String, LoraPair>> {
+    Shard::check_memory(std::slice::from_ref(shard))?;
     let mut pairs = BTreeMap::new();
-    for (name, tensor) in tensors {
+    for (name, info) in &shard.tensors {
         let module = |part: &str| name.strip_prefix(PREFIX)?.strip_suffix(part);
-        let b_of = |module: &str| tensors.get(&format!("{PREFIX}{module}.lora_B.weight"));
+        let other = |module: &str, part: &str| format!("{PREFIX}{module}.{part}.weight");
         match (module(".lora_A.weight"), module(".lora_B.weight")) {
             (Some(module), _) => {
-                let Some(b) = b_of(module) else {
-                    return refused(format!("adapter: lora_B of {module} is missing"));
-                };
+                let b = other(module, "lora_B");
+                if !shard.tensors.contains_key(&b) {
+                    return shard.refuse(&format!("lora_B of {module} is missing"));
+                }
+                let rank = info.shape.first().copied().unwrap_or_default();
                 let pair = LoraPair {
-                    a: tensor.to_dtype(DType::F32)?,
-                    b: b.to_dtype(DType::F32)?,
-                    scale: scale(module, tensor.dim(0)?),
+                    scale: config.scale(module, rank)?,
+                    a: shard.read(name)?,
+                    b: shard.read(&b)?,
                 };
                 pairs.insert(module.to_owned(), pair);
             }
-            (None, Some(module))
-                if tensors.contains_key(&format!("{PREFIX}{module}.lora_A.weight")) => {}
+            (None, Some(module)) if shard.tensors.contains_key(&other(module, "lora_A")) => {}
             _ => {
-                return refused(format!(
-                    "adapter: the tensor {name} is not supported, only lora_A and lora_B of linear layers"
+                return shard.refuse(&format!(
+                    "the tensor {name} is not supported, only lora_A and lora_B of linear layers"
                 ));
             }
         }
@@ -281,6 +210,8 @@ fn artifact(dir: &Path, name: &str) -> Result<Artifact> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+    use candle_core::Device;
+
     use super::*;
     use crate::base::{Base, Source};
 
@@ -320,7 +251,8 @@ mod tests {
     }
 
     #[test]
-    fn what_peft_can_do_more_is_honoured_or_refused_by_its_name() {
+    fn a_setting_of_peft_that_changes_the_adapter_is_honoured_or_refused_by_its_name_and_never_unseen()
+     {
         let base = Base::load(&Source::BuiltIn).unwrap();
         let (lora, _) = Lora::fresh(&base.config, 4, 8.0, 1).unwrap();
         let store = tempfile::tempdir().unwrap();
@@ -343,10 +275,39 @@ mod tests {
         assert!((scale(with("alpha_pattern", pattern.clone()), query) - 0.5).abs() < 1e-12);
         assert!((scale(with("alpha_pattern", pattern), up) - 4.0).abs() < 1e-12);
         for (name, value) in [
+            ("a_key_of_next_year", Value::Null),
+            ("another", json!([])),
+            ("init_lora_weights", json!("gaussian")),
+            ("loftq_config", json!({})),
+            ("runtime_config", json!({ "ephemeral_gpu_offload": false })),
+            ("megatron_core", json!("megatron.core")),
+            ("qalora_group_size", json!(16)),
+            ("lora_dropout", json!(0.1)),
+            ("layers_to_transform", json!([0, 1])),
+            ("peft_version", json!("0.21.2")),
+        ] {
+            assert!(with(name, value).is_ok(), "{name}");
+        }
+        for (name, value) in [
             ("use_dora", json!(true)),
             ("bias", json!("all")),
             ("modules_to_save", json!(["lm_head"])),
             ("peft_type", json!("LOHA")),
+            ("fan_in_fan_out", json!(true)),
+            ("layer_replication", json!([[0, 2]])),
+            ("trainable_token_indices", json!([1])),
+            ("alora_invocation_tokens", json!([1, 2])),
+            ("init_lora_weights", json!("pissa_niter_16")),
+            ("init_lora_weights", json!("olora")),
+            ("init_lora_weights", json!("loftq")),
+            ("init_lora_weights", json!("corda")),
+            ("target_parameters", json!(["experts.w"])),
+            ("arrow_config", json!({ "top_k": 3 })),
+            ("revision", json!("v2")),
+            ("a_key_of_next_year", json!(0.5)),
+            ("use_rslora", json!("yes")),
+            ("r", json!(8)),
+            ("lora_alpha", json!("16")),
             ("alpha_pattern", json!({ "layers\\.[01]\\..*": 2 })),
         ] {
             let error = with(name, value).unwrap_err();

@@ -1,0 +1,14 @@
+import path from "node:path";
+import { expect, test } from "vitest";
+import { CASES, startLocalServer } from "./local-backend.js";
+
+test("a template with strftime_now was refused", async () => {
+  const server = await startLocalServer();
+  const baseModel = path.join(CASES, "07-strftime-now", "model");
+  const messages = [{ role: "user", content: "hi" }];
+  const answer = await server.chat({ baseModel, messages, maxTokens: 1 });
+  // As many bytes on every day; the template's last newline is its file's.
+  const prompt = "27 Nov 2026\n<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant";
+  const tokens = prompt.replace(/<\|\w+\|>/g, "").length + 3;
+  expect(answer).toMatchObject({ status: 200, body: { usage: { prompt_tokens: tokens } } });
+});

@@ -1,0 +1,107 @@
+// Reads the text out of a chat answer, streamed or not. The bytes are decoded in Rust.
+"use strict";
+
+const { binding } = require("./addon.js");
+const { CloudApiError, nativeSync } = require("./errors.js");
+
+/** The data that ends a streamed answer. */
+const DONE = "[DONE]";
+
+/**
+ * @param {Response} response what `infer` or `chat` resolved with
+ * @returns {Promise<string>}
+ */
+async function completionText(response) {
+  let text = "";
+  for await (const piece of completionStream(response)) text += piece;
+  return text;
+}
+
+/**
+ * @param {Response} response what `infer` or `chat` resolved with
+ * @returns {AsyncGenerator<string, void, undefined>}
+ */
+async function* completionStream(response) {
+  if (response.bodyUsed) throw new TypeError("The response's body has already been read.");
+  if (!response.ok) throw await refusalOf(response);
+  const type = response.headers.get("content-type") ?? "";
+  if (/^text\/event-stream\b/i.test(type)) yield* streamed(response);
+  else yield* whole(response);
+}
+
+/** @param {Response} response */
+async function* whole(response) {
+  const answer = parse(response, await response.text());
+  const text = answer?.choices?.[0]?.message?.content;
+  if (!Array.isArray(answer?.choices)) {
+    throw new CloudApiError(response.status, "The answer isn't a chat completion.");
+  }
+  if (text) yield String(text);
+}
+
+/** @param {Response} response */
+async function* streamed(response) {
+  let isComplete = false;
+  for await (const data of eventData(response)) {
+    if (data === DONE) return;
+    const choice = parse(response, data)?.choices?.find(
+      (/** @type {{ index?: number }} */ { index = 0 }) => index === 0,
+    );
+    if (choice?.delta?.content) yield String(choice.delta.content);
+    isComplete ||= choice?.finish_reason != null;
+  }
+  // Half an answer that looks like a whole one would be scored, stored or shown as such.
+  if (!isComplete)
+    throw new CloudApiError(response.status, "The answer ended before it was complete.");
+}
+
+/**
+ * The data of each event. Leaving early closes the connection.
+ * @param {Response} response
+ */
+async function* eventData(response) {
+  if (!response.body) return;
+  const decoder = new binding.NativeEventStream();
+  for await (const chunk of response.body) yield* nativeSync(() => decoder.push(chunk));
+}
+
+/**
+ * @param {Response} response
+ * @param {string} text
+ * @returns {any}
+ * @throws {CloudApiError} it isn't JSON, or it's an error frame
+ */
+function parse(response, text) {
+  let answer;
+  try {
+    answer = JSON.parse(text);
+  } catch {
+    throw new CloudApiError(response.status, "The answer isn't JSON.");
+  }
+  if (answer?.error != null) throw new CloudApiError(response.status, messageOf(answer.error));
+  return answer;
+}
+
+/** @param {Response} response */
+async function refusalOf(response) {
+  const text = await response.text();
+  try {
+    const { error } = JSON.parse(text);
+    if (error != null) return new CloudApiError(response.status, messageOf(error));
+  } catch {
+    // Not JSON: the text is the message.
+  }
+  return new CloudApiError(response.status, text || `cloud-api ${response.status}`);
+}
+
+/**
+ * The backend's `error` is a string, OpenAI's is an object with a `message`.
+ * @param {any} error
+ * @returns {string}
+ */
+function messageOf(error) {
+  if (typeof error === "string") return error;
+  return typeof error.message === "string" ? error.message : JSON.stringify(error);
+}
+
+module.exports = { completionStream, completionText };

@@ -1,0 +1,78 @@
+//! Loading a tokenizer.
+
+use serde_json::Value;
+use tokenizers::Tokenizer;
+
+use crate::error::{Error, Result, refused};
+
+/// Reads a `tokenizer.json`. Truncation and padding that were saved in it are switched off: they belong
+/// to some earlier use, and would cut every text and train the padding. Refuses ids that a model of
+/// `vocab_size` tokens has no embedding for, before anything is built from them.
+pub fn load(bytes: &[u8], vocab_size: usize) -> Result<Tokenizer> {
+    let broken = |why: &dyn std::fmt::Display| {
+        Error::Refused(format!("model: tokenizer.json can't be used: {why}"))
+    };
+    let mut json: Value = serde_json::from_slice(bytes).map_err(|error| broken(&error))?;
+    let Some(fields) = json.as_object_mut() else {
+        return Err(broken(&"it isn't an object"));
+    };
+    fields.insert("truncation".to_owned(), Value::Null);
+    fields.insert("padding".to_owned(), Value::Null);
+    if let Some((field, id)) = largest_id(&json)
+        && id >= u64::try_from(vocab_size).unwrap_or(u64::MAX)
+    {
+        return refused(format!(
+            "model: tokenizer.json has the token id {id} in {field}, but the model's vocab_size is \
+             {vocab_size}. Use the tokenizer of this model, or resize the model's embedding."
+        ));
+    }
+    serde_json::from_value(json).map_err(|error| broken(&error))
+}
+
+/// The largest token id that the tokenizer can give, and where it is.
+fn largest_id(json: &Value) -> Option<(&'static str, u64)> {
+    let model = &json["model"]["vocab"];
+    let vocab = match model {
+        // Unigram's ids are the positions in its list.
+        Value::Array(list) => u64::try_from(list.len()).ok().map(|len| len.max(1) - 1),
+        _ => model
+            .as_object()
+            .and_then(|vocab| vocab.values().filter_map(id).max()),
+    };
+    let added = json["added_tokens"]
+        .as_array()
+        .and_then(|tokens| tokens.iter().filter_map(|token| id(&token["id"])).max());
+    let mut special = Vec::new();
+    ids_of_post_processor(&json["post_processor"], &mut special);
+    [
+        ("model.vocab", vocab),
+        ("added_tokens", added),
+        ("post_processor", special.into_iter().max()),
+    ]
+    .into_iter()
+    .filter_map(|(field, id)| Some((field, id?)))
+    .max_by_key(|(_, id)| *id)
+}
+
+/// A number that is no valid id counts as the largest one.
+fn id(value: &Value) -> Option<u64> {
+    value
+        .is_number()
+        .then(|| value.as_u64().unwrap_or(u64::MAX))
+}
+
+/// `special_tokens` of a template, `sep` and `cls` of the older kinds, at any depth.
+fn ids_of_post_processor(processor: &Value, ids: &mut Vec<u64>) {
+    if let Some(tokens) = processor["special_tokens"].as_object() {
+        let lists = tokens.values().filter_map(|token| token["ids"].as_array());
+        ids.extend(lists.flatten().filter_map(id));
+    }
+    ids.extend(
+        ["sep", "cls"]
+            .iter()
+            .filter_map(|name| id(&processor[*name][1])),
+    );
+    for inner in processor["processors"].as_array().into_iter().flatten() {
+        ids_of_post_processor(inner, ids);
+    }
+}

@@ -1,0 +1,65 @@
+//! The small files of a model's or an adapter's folder: read with a bound, and refused by name.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::error::{Error, Result, refused};
+
+const MEBIBYTE: u64 = 1024 * 1024;
+
+/// The text of a file. Refused when it's missing, too large, or no regular file: a pipe would never
+/// end.
+pub fn read(dir: &Path, name: &str) -> Result<Vec<u8>> {
+    let path = dir.join(name);
+    let failed = |why: &dyn std::fmt::Display| {
+        Error::Refused(format!("model: can't read {}: {why}", path.display()))
+    };
+    let metadata = fs::metadata(&path).map_err(|source| failed(&source))?;
+    if !metadata.is_file() {
+        return Err(failed(&"it isn't a file"));
+    }
+    let most = match name {
+        "tokenizer.json" => 512 * MEBIBYTE,
+        "model.safetensors.index.json" | "tokenizer_config.json" => 64 * MEBIBYTE,
+        _ => 4 * MEBIBYTE,
+    };
+    if metadata.len() > most {
+        return Err(failed(&format_args!(
+            "it has {} bytes, at most {most} are supported",
+            metadata.len()
+        )));
+    }
+    fs::read(&path).map_err(|source| failed(&source))
+}
+
+/// A file of UTF-8 text.
+pub fn read_text(dir: &Path, name: &str) -> Result<String> {
+    String::from_utf8(read(dir, name)?).map_err(|_| {
+        Error::Refused(format!(
+            "model: {} is not UTF-8 text",
+            dir.join(name).display()
+        ))
+    })
+}
+
+/// A file with a JSON object.
+pub fn read_json(dir: &Path, name: &str) -> Result<Value> {
+    let path = dir.join(name);
+    let json: Value = serde_json::from_slice(&read(dir, name)?).map_err(|error| {
+        Error::Refused(format!("model: {} is not JSON: {error}", path.display()))
+    })?;
+    if !json.is_object() {
+        return refused(format!("model: {} is not an object", path.display()));
+    }
+    Ok(json)
+}
+
+/// The same for a file that may be missing.
+pub fn read_json_if_any(dir: &Path, name: &str) -> Result<Option<Value>> {
+    dir.join(name)
+        .exists()
+        .then(|| read_json(dir, name))
+        .transpose()
+}

@@ -1,0 +1,162 @@
+//! A safetensors file, read tensor by tensor. Its header is checked before memory is asked for.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::memory;
+use crate::error::{Error, Result, refused};
+
+/// The format's own limit.
+const MAX_HEADER_BYTES: u64 = 100_000_000;
+
+/// The supported types of values, and the bytes of one.
+const TYPES: [(&str, DType, u64); 3] = [
+    ("F32", DType::F32, 4),
+    ("F16", DType::F16, 2),
+    ("BF16", DType::BF16, 2),
+];
+
+/// What the header says of a tensor.
+#[derive(Debug, Clone, Deserialize)]
+pub struct TensorInfo {
+    /// The type of its values, as the format names it.
+    pub dtype: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    data_offsets: (u64, u64),
+}
+
+/// An open safetensors file.
+#[derive(Debug)]
+pub struct Shard {
+    /// `model` or `adapter`, for messages.
+    what: &'static str,
+    path: PathBuf,
+    file: fs::File,
+    /// Where the data begins.
+    start: u64,
+    /// Its tensors by name.
+    pub tensors: BTreeMap<String, TensorInfo>,
+}
+
+impl Shard {
+    /// Reads the header. Refuses a file that isn't complete.
+    pub fn open(path: &Path, what: &'static str) -> Result<Self> {
+        let broken = |why: &dyn std::fmt::Display| {
+            Error::Refused(format!("{what}: can't read {}: {why}", path.display()))
+        };
+        let io = |source: io::Error| broken(&source);
+        if !fs::metadata(path).map_err(io)?.is_file() {
+            return Err(broken(&"it isn't a file"));
+        }
+        let mut file = fs::File::open(path).map_err(io)?;
+        let size = file.metadata().map_err(io)?.len();
+        let mut length = [0; 8];
+        let no_header = || broken(&"it has no safetensors header");
+        file.read_exact(&mut length).map_err(|_| no_header())?;
+        let length = u64::from_le_bytes(length);
+        if length > MAX_HEADER_BYTES || length + 8 > size {
+            return Err(no_header());
+        }
+        let mut header = Vec::new();
+        file.by_ref()
+            .take(length)
+            .read_to_end(&mut header)
+            .map_err(io)?;
+        let mut header: BTreeMap<String, Value> =
+            serde_json::from_slice(&header).map_err(|error| broken(&error))?;
+        header.remove("__metadata__");
+        let mut tensors = BTreeMap::new();
+        let start = length + 8;
+        for (name, info) in header {
+            let info: TensorInfo = serde_json::from_value(info)
+                .map_err(|error| broken(&format_args!("the tensor {name}: {error}")))?;
+            let (begin, end) = info.data_offsets;
+            if begin > end || end > size - start {
+                return Err(broken(&format_args!(
+                    "it ends before the data of the tensor {name}"
+                )));
+            }
+            tensors.insert(name, info);
+        }
+        Ok(Self {
+            what,
+            path: path.to_owned(),
+            file,
+            start,
+            tensors,
+        })
+    }
+
+    /// A refusal that names the file.
+    pub fn refuse<T>(&self, why: &str) -> Result<T> {
+        refused(format!("{}: {}: {why}", self.what, self.path.display()))
+    }
+
+    /// Refuses a tensor whose values can't be read, a quantised one for example.
+    pub fn check(&self, name: &str) -> Result<()> {
+        self.layout(name).map(drop)
+    }
+
+    /// Refuses more values than fit into memory.
+    pub fn check_memory(shards: &[Self]) -> Result<()> {
+        let values = |info: &TensorInfo| {
+            info.shape.iter().fold(4_u64, |bytes, size| {
+                bytes.saturating_mul(u64::try_from(*size).unwrap_or(u64::MAX))
+            })
+        };
+        let tensors = shards.iter().flat_map(|shard| shard.tensors.values());
+        let bytes = tensors.map(values).fold(0, u64::saturating_add);
+        match shards.first() {
+            Some(shard) => {
+                memory::check(&format!("{}: {}", shard.what, shard.path.display()), bytes)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// One tensor, as `f32`.
+    pub fn read(&self, name: &str) -> Result<Tensor> {
+        let (info, dtype) = self.layout(name)?;
+        let (begin, end) = info.data_offsets;
+        let mut bytes = Vec::new();
+        let mut file = &self.file;
+        let read = file
+            .seek(SeekFrom::Start(self.start + begin))
+            .and_then(|_| file.take(end - begin).read_to_end(&mut bytes));
+        read.map_err(|source| Error::io("can't read the weights", &self.path, source))?;
+        let tensor = Tensor::from_raw_buffer(&bytes, dtype, &info.shape, &Device::Cpu)?;
+        Ok(tensor.to_dtype(DType::F32)?)
+    }
+
+    fn layout(&self, name: &str) -> Result<(&TensorInfo, DType)> {
+        let Some(info) = self.tensors.get(name) else {
+            return self.refuse(&format!("it has no tensor {name}"));
+        };
+        let Some((_, dtype, width)) = TYPES.iter().find(|(name, ..)| *name == info.dtype) else {
+            return self.refuse(&format!(
+                "the tensor {name} is {}, only F32, F16 and BF16 are supported. Use weights that are \
+                 not quantised.",
+                info.dtype
+            ));
+        };
+        let (begin, end) = info.data_offsets;
+        let bytes = info.shape.iter().try_fold(*width, |bytes, size| {
+            bytes.checked_mul(u64::try_from(*size).ok()?)
+        });
+        if bytes != Some(end - begin) {
+            return self.refuse(&format!(
+                "the tensor {name} has {} bytes, which is not its shape {:?}",
+                end - begin,
+                info.shape
+            ));
+        }
+        Ok((info, *dtype))
+    }
+}

@@ -1,0 +1,75 @@
+//! A model's folder to break, and what is expected of the server then.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::Server;
+
+/// A refusal comes before memory is asked for, and before much is computed.
+pub const LONGEST: Duration = Duration::from_secs(20);
+
+/// The built-in model as a folder.
+pub fn folder() -> TempDir {
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/arkor-tiny");
+    let dir = tempfile::tempdir().unwrap();
+    for name in [
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ] {
+        fs::copy(assets.join(name), dir.path().join(name)).unwrap();
+    }
+    dir
+}
+
+pub fn edit(dir: &Path, file: &str, change: impl FnOnce(&mut Value)) {
+    let path = dir.join(file);
+    let mut json: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    change(&mut json);
+    fs::write(path, json.to_string()).unwrap();
+}
+
+pub fn set(dir: &Path, file: &str, field: &str, value: Value) {
+    edit(dir, file, |json| json[field] = value);
+}
+
+pub async fn chat(server: &Server, model: &str) -> (u16, String) {
+    let body = json!({
+        "baseModel": model, "messages": [{ "role": "user", "content": "hi" }],
+        "maxTokens": 1, "stream": false,
+    });
+    let (status, answer) = server.post("/v1/inference/chat", &body).await;
+    (
+        status,
+        answer["error"].as_str().unwrap_or_default().to_owned(),
+    )
+}
+
+/// Asks a model in `dir`, and expects a 400 with all of `parts`, soon, from a server that goes on.
+#[track_caller]
+pub fn expect_refused(
+    what: &str,
+    (status, error): &(u16, String),
+    started: Instant,
+    parts: &[&str],
+) {
+    assert_eq!(*status, 400, "{what}: {error}");
+    for part in parts {
+        assert!(error.contains(part), "{what}: {error}");
+    }
+    assert!(
+        error.len() < 1000,
+        "{what}: a dump of {} bytes",
+        error.len()
+    );
+    assert!(
+        started.elapsed() < LONGEST,
+        "{what}: {:?}",
+        started.elapsed()
+    );
+}

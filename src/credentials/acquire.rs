@@ -1,0 +1,130 @@
+//! An anonymous identity, for who has no login.
+
+use serde::Deserialize;
+
+use super::store::{Change, change, network_lock};
+use super::{Credentials, Stored, local_identity, path, read};
+use crate::api::{self, Api, calls, within_limit};
+use crate::environment::{Environment, base_url};
+use crate::error::{Error, Result, notice};
+use crate::files::{self, Access};
+
+/// What is there, else a fresh anonymous identity, stored. Says on stderr when that replaced a
+/// corrupt file.
+///
+/// # Errors
+/// When the file can't be read or written, holds a login of a kind that is not known, or no
+/// identity can be had.
+pub async fn ensure(env: &Environment) -> Result<Credentials> {
+    if let Some(local) = local_identity(env)? {
+        return Ok(local);
+    }
+    let home = env.home()?;
+    let usable = |stored: Stored| {
+        stored.refuse_unknown(home)?;
+        Ok(match stored {
+            Stored::Present(credentials) => Some(credentials),
+            _ => None,
+        })
+    };
+    if let Some(credentials) = usable(read(home)?)? {
+        return Ok(credentials);
+    }
+    let _lock = network_lock(home).await?;
+    if let Some(credentials) = usable(read(home)?)? {
+        return Ok(credentials);
+    }
+    // An identity that can't be stored would be lost, and the next call would make another one.
+    let path = path(home);
+    files::check_writable(&path, Access::Owner)
+        .map_err(|error| Error::file("Can't write the credentials to", &path, &error))?;
+    let url = base_url(None, env.cloud_api_url.as_deref(), None);
+    let issued = anonymous(env, &url, "cli").await?;
+    let mut credentials = Credentials::Anonymous {
+        token: issued.token,
+        anonymous_id: issued.anonymous_id,
+        arkor_cloud_api_url: url,
+        org_slug: issued.personal_org.slug,
+    };
+    let mut corrupt = false;
+    change(home, |stored| {
+        corrupt = matches!(stored, Stored::Corrupt);
+        Ok(match usable(stored)? {
+            // A login that was finished while the network was asked.
+            Some(found) => {
+                credentials = found;
+                Change::Keep
+            }
+            None => Change::Write(credentials.clone()),
+        })
+    })
+    .await?;
+    if corrupt {
+        notice(&format!(
+            "{} was not readable as credentials and was replaced by a new anonymous identity",
+            path.display()
+        ));
+    }
+    Ok(credentials)
+}
+
+/// The answer to a request for an anonymous identity.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Issued {
+    /// The access token.
+    pub token: String,
+    /// The identity's id.
+    pub anonymous_id: String,
+    /// `cli` or `web`.
+    pub kind: String,
+    /// Its own organisation.
+    pub personal_org: PersonalOrg,
+}
+
+/// The organisation of an anonymous identity.
+#[derive(Deserialize)]
+pub struct PersonalOrg {
+    /// Its slug.
+    pub slug: String,
+}
+
+/// Asks the backend for an anonymous identity.
+///
+/// # Errors
+/// `AnonymousTokenRejectedError` when it refuses.
+pub async fn anonymous(env: &Environment, base_url: &str, kind: &str) -> Result<Issued> {
+    let api = Api::new(env, base_url, None)?;
+    let request = calls::anonymous(kind);
+    let (status, text) = within_limit(&request.to_string(), async {
+        let response = api.send(&request).await?;
+        let status = response.status();
+        let text = if status.is_success() {
+            api::text(response).await?
+        } else {
+            api::beginning(response).await
+        };
+        Ok((status, text))
+    })
+    .await?;
+    if !status.is_success() {
+        let status = status.as_u16();
+        let why = if status == 426 {
+            api::refusal_message(status, &text, None, env.package_manager.as_deref())
+        } else {
+            text.chars().take(500).collect()
+        };
+        return Err(Error::Named {
+            name: "AnonymousTokenRejectedError",
+            message: format!("Failed to acquire anonymous token ({status}): {why}"),
+            status: Some(status),
+        });
+    }
+    // Not serde's words for what it found: the token is in there.
+    serde_json::from_str(&text).map_err(|_| {
+        Error::plain(
+            "The backend's answer to POST /v1/auth/anonymous is not \
+             { token, anonymousId, kind, personalOrg: { slug } }",
+        )
+    })
+}

@@ -1,0 +1,38 @@
+//! The event-stream decoder for a body that JavaScript reads itself: an answer of `infer`.
+
+use napi_derive::napi;
+
+use super::promise::crossing;
+use crate::error::Error;
+use crate::sse::Decoder;
+
+/// The decoder of one body.
+#[napi]
+#[derive(Default)]
+pub struct NativeEventStream {
+    decoder: Decoder,
+}
+
+#[napi]
+impl NativeEventStream {
+    /// A decoder at the beginning of a body.
+    #[napi(constructor, catch_unwind)]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next chunk and returns the data of every event that it completes. Throws when an
+    /// event passes the size limit.
+    #[napi(catch_unwind)]
+    pub fn push(&mut self, chunk: &[u8]) -> napi::Result<Vec<String>> {
+        let mut data = Vec::new();
+        self.decoder
+            .push(chunk, |frame| {
+                if frame.has_data {
+                    data.push(frame.data.into_owned());
+                }
+            })
+            .map_err(|error| crossing(&Error::Plain(error.to_string())))?;
+        Ok(data)
+    }
+}
