@@ -283,6 +283,11 @@ async fn a_small_file_filled_the_memory() {
             unfolding("", &rows_of_text, 600_000, ""),
             "more than 512 MiB",
         ),
+        (
+            "Parquet",
+            parquet_of(&"x".repeat(1_000_000), 1400),
+            "more than 512 MiB",
+        ),
     ] {
         assert!(content.len() < 8 << 20, "{name}: {}", content.len());
         let server = Server::start(&project.store());
