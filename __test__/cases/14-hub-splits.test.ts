@@ -9,17 +9,17 @@ it("splits were guessed from words of file names", async () => {
     const datasetSource = { type: "huggingface", name, split };
     return server.train({ model: "arkor-tiny", datasetSource, dryRun: true });
   };
-  const tokens = async (name: string, split: string) => {
+  const rows = async (name: string, split: string) => {
     const { train: trained, eval: held } = (await train(name, split)).metadata.rows;
     return trained + held;
   };
-  expect(await tokens("acme/uc", "train_sft")).toBe(4);
+  expect(await rows("acme/uc", "train_sft")).toBe(6);
   const unnamed = await train("acme/uc");
   expect(unnamed.status).toBe(400);
   expect(unnamed.error).toContain("test_sft, train_gen, train_sft");
 
-  expect(await tokens("acme/val", "train")).toBe(4);
-  expect(await tokens("acme/val", "validation")).toBe(4);
+  expect(await rows("acme/val", "train")).toBe(6);
+  expect(await rows("acme/val", "validation")).toBe(4);
   const unknown = await train("acme/val", "val");
   expect(unknown.status).toBe(400);
   expect(unknown.error).toContain("train, validation");

@@ -12,8 +12,8 @@ it("the configs and data_files of a README were never read", async () => {
   const several = await train("acme/gsm");
   expect(several.status).toBe(400);
   expect(several.error).toContain("main, socratic");
-  expect((await train("acme/gsm", "main")).metadata.rows).toMatchObject({ train: 3, eval: 1 });
-  expect((await train("acme/gsm", "socratic")).metadata.rows).toMatchObject({ train: 3, eval: 1 });
+  expect((await train("acme/gsm", "main")).metadata.rows).toMatchObject({ train: 5, eval: 1 });
+  expect((await train("acme/gsm", "socratic")).metadata.rows).toMatchObject({ train: 5, eval: 1 });
 
   // "good" and the end of the text: 5 tokens a row. Those of raw/ have 12.
   const { rows, tokens } = (await train("acme/yaml")).metadata;

@@ -173,7 +173,7 @@ export async function deployments(options: CloudApiClientOptions): Promise<void>
   const { deployment } = await client.createDeployment(scope, create);
   const dto: DeploymentDto = deployment;
   const mode: DeploymentRunRetentionMode | undefined = dto.runRetentionMode;
-  const update: UpdateDeploymentInput = { enabled: true, runRetentionMode: mode };
+  const update: UpdateDeploymentInput = mode ? { runRetentionMode: mode } : { enabled: true };
   await client.updateDeployment(dto.id, scope, update);
   const label: CreateDeploymentKeyInput = { label: "ci" };
   const created: { key: CreateDeploymentKeyResult } = await client.createDeploymentKey(

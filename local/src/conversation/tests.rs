@@ -83,8 +83,9 @@ fn a_call_without_content_was_rendered_as_none() {
     assert!(text.contains("assistant:  Ccount{}"), "{text}");
     let by_null = "{% for m in messages %}{% if m.content is none %}{% for c in m.tool_calls %}\
         [{{ c.function.name }}]{% endfor %}{% else %}{{ m.content }}{% endif %}{% endfor %}";
-    let text = render(by_null, &call(&json!({})), None).unwrap();
-    assert_eq!(text, "How many?[count]12");
+    // transformers leaves a null field out before the template sees it, so this one loses the call.
+    let refused = render(by_null, &call(&json!({})), None).unwrap_err();
+    assert!(refused.contains("messages[1].tool_calls"), "{refused}");
 }
 
 #[test]

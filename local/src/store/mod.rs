@@ -48,7 +48,11 @@ impl Store {
             .open(&path)
             .map_err(|source| Error::io("--store: can't write", &path, source))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { dir, _lock: lock }),
+            Ok(()) => {
+                // What a kill left half-written.
+                let _ = fs::remove_file(dir.join("server.tmp"));
+                Ok(Self { dir, _lock: lock })
+            }
             Err(TryLockError::Error(source)) => {
                 Err(Error::io("--store: can't lock", &path, source))
             }

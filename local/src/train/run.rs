@@ -116,10 +116,7 @@ pub fn run(
             .schedule
             .factor(step - 1, plan.warmup_steps, plan.total_steps);
         optimizer.set_learning_rate(plan.learning_rate * factor);
-        let loss = update(&model, &batch, &vars, &mut optimizer, stop)?;
-        if !loss.is_finite() {
-            return Err(Error::Diverged { step, loss });
-        }
+        let loss = update(&model, &batch, &vars, &mut optimizer, step, stop)?;
         window.add(loss, batch.len());
         let done = step == plan.total_steps;
         let evaluate = step % plan.eval_steps == 0 || step == plan.logging_steps || done;
@@ -142,8 +139,15 @@ pub fn run(
                 samples_per_second,
             })?;
             window = Window::new();
+            // What the last update did shows here only.
+            if let Some(loss) = eval_loss.filter(|loss| !loss.is_finite()) {
+                return Err(Error::Diverged { step, loss });
+            }
         }
         if step % plan.save_steps == 0 || done {
+            if !lora.is_finite()? {
+                return Err(Error::Diverged { step, loss });
+            }
             observer.checkpoint(step, &lora)?;
         }
     }
@@ -160,10 +164,15 @@ fn update(
     batch: &[&Example],
     vars: &[Var],
     optimizer: &mut AdamW,
+    step: usize,
     stop: &dyn Stop,
 ) -> Result<f64> {
     let (loss, mut grads) = step::gradients(model, batch, stop)?;
-    step::clip(&mut grads, vars, MAX_GRADIENT_NORM)?;
+    let norm = step::clip(&mut grads, vars, MAX_GRADIENT_NORM)?;
+    // A gradient can overflow while the loss is still a number.
+    if !loss.is_finite() || !norm.is_finite() {
+        return Err(Error::Diverged { step, loss });
+    }
     optimizer.step(&grads)?;
     Ok(loss)
 }

@@ -11,19 +11,21 @@ pub enum Schedule {
     Linear,
     /// Down to zero along half a cosine.
     Cosine,
-    /// No change after the warm-up.
+    /// No change at all, and no warm-up either, as Hugging Face has it.
     Constant,
+    /// No change after the warm-up.
+    ConstantWithWarmup,
 }
 
 impl Schedule {
-    /// The schedule of a `lrSchedulerType`. `constant_with_warmup` is `constant`, which warms up
-    /// here whenever `warmupSteps` says so.
+    /// The schedule of a `lrSchedulerType`.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "linear" => Some(Self::Linear),
             "cosine" => Some(Self::Cosine),
-            "constant" | "constant_with_warmup" => Some(Self::Constant),
+            "constant" => Some(Self::Constant),
+            "constant_with_warmup" => Some(Self::ConstantWithWarmup),
             _ => None,
         }
     }
@@ -31,6 +33,9 @@ impl Schedule {
     /// The factor for the update that comes after `done` updates, of `total`.
     #[must_use]
     pub fn factor(self, done: usize, warmup: usize, total: usize) -> f64 {
+        if self == Self::Constant {
+            return 1.0;
+        }
         if done < warmup {
             return as_f64(done) / as_f64(warmup);
         }
@@ -39,14 +44,14 @@ impl Schedule {
         match self {
             Self::Linear => 1.0 - progress,
             Self::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
-            Self::Constant => 1.0,
+            Self::Constant | Self::ConstantWithWarmup => 1.0,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Schedule::{Constant, Cosine, Linear};
+    use super::Schedule::{Constant, ConstantWithWarmup, Cosine, Linear};
     use super::*;
 
     fn near(left: f64, right: f64) {
@@ -55,7 +60,7 @@ mod tests {
 
     #[test]
     fn every_schedule_warms_up_in_a_straight_line() {
-        for schedule in [Linear, Cosine, Constant] {
+        for schedule in [Linear, Cosine, ConstantWithWarmup] {
             near(schedule.factor(0, 4, 12), 0.0);
             near(schedule.factor(1, 4, 12), 0.25);
             near(schedule.factor(4, 4, 12), 1.0);
@@ -81,14 +86,20 @@ mod tests {
     }
 
     #[test]
-    fn constant_stays() {
+    fn constant_never_warms_up() {
+        near(Constant.factor(0, 4, 12), 1.0);
         near(Constant.factor(11, 4, 12), 1.0);
+        near(ConstantWithWarmup.factor(11, 4, 12), 1.0);
         near(Constant.factor(0, 0, 12), 1.0);
     }
 
     #[test]
     fn names_are_those_of_hugging_face() {
-        assert_eq!(Schedule::from_name("constant_with_warmup"), Some(Constant));
+        assert_eq!(Schedule::from_name("constant"), Some(Constant));
+        assert_eq!(
+            Schedule::from_name("constant_with_warmup"),
+            Some(ConstantWithWarmup)
+        );
         assert_eq!(Schedule::from_name("polynomial"), None);
     }
 }
