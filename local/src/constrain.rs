@@ -110,9 +110,8 @@ fn largest_count(schema: &Value) -> Option<(&str, &Value)> {
         Value::Array(list) => list.iter().find_map(largest_count),
         Value::Object(map) => map.iter().find_map(|(name, value)| {
             let number = value.as_f64().filter(|_| STATEFUL.contains(&name.as_str()));
-            let is_large = |number: f64| {
-                number > MOST_STATES || (number > 0.0 && number < 1.0 / MOST_STATES)
-            };
+            let is_large =
+                |number: f64| number > MOST_STATES || (number > 0.0 && number < 1.0 / MOST_STATES);
             match number {
                 Some(number) => is_large(number).then_some((name.as_str(), value)),
                 None => largest_count(value),
@@ -366,7 +365,10 @@ mod tests {
                 begin.elapsed()
             );
             if let Err(error) = refused {
-                assert!(error.is_refusal() && error.to_string().starts_with("x: "), "{error}");
+                assert!(
+                    error.is_refusal() && error.to_string().starts_with("x: "),
+                    "{error}"
+                );
             }
         }
         let harmless = json!({ "type": "integer", "multipleOf": 5, "maximum": 1_000_000_000 });

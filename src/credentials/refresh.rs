@@ -47,8 +47,10 @@ pub fn same_login(found: &Credentials, held: &Credentials) -> bool {
     }
     // A token of another deployment must not get to this one.
     let other_url = found_url.is_some() && held_url.is_some() && found_url != held_url;
-    if other_url || found_audience.as_deref().unwrap_or_default()
-            != held_audience.as_deref().unwrap_or_default() {
+    if other_url
+        || found_audience.as_deref().unwrap_or_default()
+            != held_audience.as_deref().unwrap_or_default()
+    {
         return false;
     }
     match (subject(found), subject(held)) {

@@ -72,9 +72,11 @@ pub async fn chat(
     };
     let (request, usage) =
         translated(&body, weights).map_err(|error| ApiError::from(error).into_openai(None))?;
-    answer(&app, &request, usage)
-        .await
-        .map_err(|error| error.with_names(|name| theirs(name, &body)).into_openai(None))
+    answer(&app, &request, usage).await.map_err(|error| {
+        error
+            .with_names(|name| theirs(name, &body))
+            .into_openai(None)
+    })
 }
 
 /// `GET /v1/models`: the built-in base, `--base-model`, and every adapter of every job.

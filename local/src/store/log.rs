@@ -225,7 +225,9 @@ impl Over {
         }
         let (mut events, _) = read_file(path)?;
         if let Some(last) = &self.unwritten
-            && events.last().is_none_or(|event| event["type"] != last["type"])
+            && events
+                .last()
+                .is_none_or(|event| event["type"] != last["type"])
         {
             events.push(last.clone());
         }
@@ -341,7 +343,11 @@ mod tests {
         log.end(None).unwrap();
         assert!(log.read(2).unwrap().ended);
         log.append(&event(3)).unwrap();
-        assert_eq!(log.read(2).unwrap().bytes.len(), 0, "nothing comes after the end");
+        assert_eq!(
+            log.read(2).unwrap().bytes.len(),
+            0,
+            "nothing comes after the end"
+        );
     }
 
     #[test]
@@ -389,12 +395,16 @@ mod tests {
         let path = dir.path().join("events.jsonl");
         let log = EventLog::open(&path).unwrap();
         log.append(&event(1)).unwrap();
-        log.end(Some(&json!({ "type": "training.completed" }))).unwrap();
+        log.end(Some(&json!({ "type": "training.completed" })))
+            .unwrap();
         assert!(matches!(&*log.lock(), State::Over(over) if over.frames.upgrade().is_none()));
         let first = log.read(0).unwrap();
         assert!((first.next, first.ended) == (2, true) && first.held.is_some());
         let (one, other) = (log.read(0).unwrap().held, log.read(1).unwrap().held);
-        assert!(Arc::ptr_eq(&one.unwrap(), &other.unwrap()), "readers share it");
+        assert!(
+            Arc::ptr_eq(&one.unwrap(), &other.unwrap()),
+            "readers share it"
+        );
         let reopened = EventLog::over(&path, None);
         assert_eq!(reopened.read(0).unwrap().bytes, first.bytes);
         assert_eq!(reopened.position(Some("2")).unwrap(), 2);

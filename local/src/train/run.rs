@@ -164,14 +164,14 @@ fn update(
     batch: &[&Example],
     vars: &[Var],
     optimizer: &mut AdamW,
-    step: usize,
+    at: usize,
     stop: &dyn Stop,
 ) -> Result<f64> {
     let (loss, mut grads) = step::gradients(model, batch, stop)?;
     let norm = step::clip(&mut grads, vars, MAX_GRADIENT_NORM)?;
     // A gradient can overflow while the loss is still a number.
     if !loss.is_finite() || !norm.is_finite() {
-        return Err(Error::Diverged { step, loss });
+        return Err(Error::Diverged { step: at, loss });
     }
     optimizer.step(&grads)?;
     Ok(loss)
