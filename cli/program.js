@@ -91,7 +91,7 @@ function addProjectCommands(command) {
     .argument("[entry]", ENTRY)
     .action(async (entry) => {
       const bundle = await require("./build.js").build(entry);
-      process.stdout.write(`Built ${bundle.shown}\n`);
+      require("./output.js").print(`Built ${bundle.shown}`);
     });
 }
 

@@ -2,7 +2,7 @@
 // end; out comes the exit code. With --local the backend is a child of this process, else the cloud.
 
 const { freshBundle } = require("./build.js");
-const { CliError, deprecationText, errorText, oneLine } = require("./errors.js");
+const { CliError, deprecationText } = require("./errors.js");
 const { internalsOf } = require("./internals.js");
 const { Interrupts, cancelLocalRun, endBackend, leaveCloudRun } = require("./interrupts.js");
 const { LocalBackend } = require("./local/backend.js");
@@ -63,7 +63,7 @@ class Session {
       // After Ctrl-C an error is what it caused: a backend that is gone, a run that was cut off.
       if (this.#interrupts.count > 0) return INTERRUPTED;
       this.#stopReporting();
-      this.#reporter.say(errorText(error));
+      this.#reporter.sayError(error);
       return FAILED;
     });
     try {
@@ -134,7 +134,10 @@ class Session {
     }
     if (dryRun) internals?.setDryRun(true);
     internals?.stopOn(this.#stop.signal);
-    if (internals) this.#unobserve = internals.observe(this.#reporter.observer());
+    if (internals) {
+      const replayed = jobId !== undefined;
+      this.#unobserve = internals.observe(this.#reporter.observer({ replayed }));
+    }
     this.#takeDeprecation = internals?.takeDeprecation;
     if (this.#interrupts.count > 0) return INTERRUPTED;
     this.#watched = { trainer, jobId };
@@ -174,7 +177,7 @@ class Session {
     const { jobId = job.id } = this.#watched;
     this.#reporter.close();
     if (job.status === "failed") {
-      this.#reporter.say(`error: the run failed: ${oneLine(String(job.error))}`);
+      this.#reporter.say(`error: the run failed: ${job.error}`);
     }
     this.#reporter.print(`Job ${jobId} finished with status=${job.status}`);
     if (job.status !== "completed") return FAILED;

@@ -5,6 +5,7 @@ const { existsSync } = require("node:fs");
 const path = require("node:path");
 const { pathToFileURL } = require("node:url");
 const { isArkor } = require("./arkor.js");
+const { oneLine } = require("./printable.js");
 
 const DEFAULT_ENTRY = path.join("src", "arkor", "index.ts");
 
@@ -60,9 +61,11 @@ function isTrainer(value) {
 async function runTrainer(file = DEFAULT_ENTRY) {
   const trainer = await loadTrainer(path.resolve(file));
   const { jobId } = await trainer.start();
-  process.stdout.write(`Started job ${jobId}\n`);
+  process.stdout.write(`Started job ${oneLine(jobId)}\n`);
   const result = await trainer.wait();
-  process.stdout.write(`Job ${result.job.id} finished with status=${result.job.status}\n`);
+  process.stdout.write(
+    `${oneLine(`Job ${result.job.id} finished with status=${result.job.status}`)}\n`,
+  );
   return result;
 }
 
