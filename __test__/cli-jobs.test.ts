@@ -57,7 +57,7 @@ describe("arkor jobs", () => {
     expect(code).toBe(0);
     expect(stdout.split("\n")).toEqual([
       expect.stringMatching(/^ID {5}STATUS {5}CREATED {11}TOOK +NAME$/),
-      expect.stringMatching(/^job-2 {2}running {4}2026-01-02 09:05 {2}\d+h\d\dm +second$/),
+      expect.stringMatching(/^job-2 {2}running {4}2026-01-02 09:05 {2}\d+d\d\dh +second$/),
       expect.stringMatching(/^job-1 {2}completed {2}2026-01-01 08:00 {2}2m05s +first$/),
       "",
     ]);
