@@ -2,7 +2,7 @@
 
 const fs = require("node:fs");
 const path = require("node:path");
-const { writeAtomically } = require("../bundle.js");
+const { writeAtomically } = require("../../lib/files.js");
 const { CliError } = require("../errors.js");
 const { findLocalBackend } = require("../local/find.js");
 const { ignoreWith, manifestWith } = require("./project.js");
