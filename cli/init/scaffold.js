@@ -2,7 +2,7 @@
 
 const fs = require("node:fs");
 const path = require("node:path");
-const { writeAtomically } = require("../bundle.js");
+const { writeAtomically } = require("../../lib/files.js");
 const { checkReplaceable, checkTarget } = require("./files.js");
 const { hasLocalBackend, ignoreWith, manifestWith, readProject } = require("./project.js");
 const { directoriesOf } = require("./templates.js");
