@@ -111,20 +111,6 @@ impl Lora {
         self.pairs.get(module).cloned()
     }
 
-    /// Whether every value is a number.
-    pub fn is_finite(&self) -> Result<bool> {
-        for pair in self.pairs.values() {
-            for matrix in [&pair.a, &pair.b] {
-                // One NaN or infinity makes the sum one.
-                let sum = matrix.abs()?.sum_all()?.to_scalar::<f32>()?;
-                if !sum.is_finite() {
-                    return Ok(false);
-                }
-            }
-        }
-        Ok(true)
-    }
-
     /// Number of values that an adapter of rank `r` has.
     #[must_use]
     pub fn parameters_for(config: &LlamaConfig, r: usize) -> usize {

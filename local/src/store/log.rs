@@ -51,7 +51,7 @@ struct Live {
 struct Over {
     /// What the readers of this moment share.
     frames: Weak<Frames>,
-    /// The last event, if it isn't in the file: it couldn't be written.
+    /// The terminal event, if it may not be in the file: it couldn't be written.
     unwritten: Option<Value>,
 }
 
@@ -95,8 +95,8 @@ impl EventLog {
         ))
     }
 
-    /// The log of a job that is over; nothing is read before somebody asks. `last` is its last event
-    /// if that may not be in the file.
+    /// The log of a job that is over; nothing is read before somebody asks. `last` is its terminal
+    /// event if that may not be in the file.
     #[must_use]
     pub fn over(path: &Path, last: Option<Value>) -> Self {
         let over = Over {
@@ -128,7 +128,7 @@ impl EventLog {
         Ok(())
     }
 
-    /// Ends the log, with a last event if there is one, and closes its file. Readers get the event and
+    /// Ends the log, with its terminal event if there is one, and closes its file. Readers get the event and
     /// the end even when it can't be written: on a full disk, too, they must hear why the run is over.
     pub fn end(&self, last: Option<&Value>) -> Result<()> {
         let mut state = self.lock();
@@ -435,7 +435,8 @@ mod tests {
         }
         assert!(log.append(&event(2)).is_err());
         assert_eq!((log.read(0).unwrap().next, log.last()), (1, Some(event(1))));
-        assert!(log.end(Some(&event(3))).is_err());
+        let last = json!({ "type": "training.failed" });
+        assert!(log.end(Some(&last)).is_err());
         let read = log.read(1).unwrap();
         assert!(read.ended && read.bytes.starts_with(b"id: 2\n"));
         assert_eq!(EventLog::open(&path).unwrap().read(0).unwrap().next, 1);
