@@ -72,7 +72,10 @@ async function run(entry, project, outfile) {
   const home = isWithin(project, entry) ? project : path.dirname(entry);
   const { own, broken } = findSettings(entry, home);
   const ownOnly = own === undefined ? { tsconfigRaw: "{}" } : { tsconfig: own };
-  const build = async (/** @type {{ tsconfig?: string, tsconfigRaw?: string }} */ settings, broken = "") => {
+  const build = async (
+    /** @type {{ tsconfig?: string, tsconfigRaw?: string }} */ settings,
+    broken = "",
+  ) => {
     const result = await esbuild(entry, project, outfile, settings);
     const isMissed = broken !== "" && own === undefined;
     return { result, notes: isMissed ? [`${broken} can't be read; building without it`] : [] };
