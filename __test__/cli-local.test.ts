@@ -172,7 +172,7 @@ describe("the end of the command", () => {
     expect(code).toBe(130);
     expect(stdout).toContain("cancel was called\n");
     expect(stdout).toContain("Job job-1 finished with status=cancelled\n");
-    expect(stderr).toContain("Its checkpoints are kept in .arkor/local/jobs/job-1/checkpoints\n");
+    expect(stderr).toContain("Its checkpoints are in .arkor/local/jobs/job-1/checkpoints\n");
     expect(isAlive(Number(pid))).toBe(false);
   });
 
@@ -186,7 +186,7 @@ describe("the end of the command", () => {
     running.kill("SIGINT");
     const { code, stderr } = await running.exit;
     expect(code).toBe(130);
-    expect(stderr).toContain("It had saved no checkpoint yet.\n");
+    expect(stderr).toContain("It hadn't saved a checkpoint yet.\n");
     expect(isAlive(Number(pid))).toBe(false);
   });
 

@@ -105,9 +105,10 @@ function addProjectCommands(command) {
     .argument("[entry]", ENTRY, parsePath)
     .action(async (entry) => {
       const { BUILT, build } = require("./build.js");
+      const { print, say } = require("./output.js");
       const { notes } = await build(entry);
-      for (const note of notes) process.stderr.write(`warning: ${note}\n`);
-      process.stdout.write(`Built ${BUILT}\n`);
+      for (const note of notes) say(`warning: ${note}`);
+      print(`Built ${BUILT}`);
     });
 }
 

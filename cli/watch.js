@@ -3,7 +3,7 @@
 
 const { buildForRun } = require("./build.js");
 const { endNow, endSoon } = require("./ending.js");
-const { CliError, deprecationText, errorText, oneLine } = require("./errors.js");
+const { CliError, deprecationText } = require("./errors.js");
 const { internalsOf } = require("./internals.js");
 const { Interrupts, cancelLocalRun, endBackend, leaveCloudRun } = require("./interrupts.js");
 const { LocalBackend } = require("./local/backend.js");
@@ -69,7 +69,7 @@ class Session {
       // After Ctrl-C an error is what it caused: a backend that is gone, a run that was cut off.
       if (this.#interrupts.count > 0) return INTERRUPTED;
       this.#stopReporting();
-      this.say(errorText(error));
+      this.#reporter.sayError(error);
       return FAILED;
     });
     try {
@@ -152,7 +152,10 @@ class Session {
     }
     if (dryRun) internals?.setDryRun(true);
     internals?.stopOn(this.#stop.signal);
-    if (internals) this.#unobserve = internals.observe(this.#reporter.observer());
+    if (internals) {
+      const replayed = jobId !== undefined;
+      this.#unobserve = internals.observe(this.#reporter.observer({ replayed }));
+    }
     this.#takeDeprecation = internals?.takeDeprecation;
     if (this.#interrupts.count > 0) return INTERRUPTED;
     this.#watched = { trainer, jobId };
@@ -194,7 +197,7 @@ class Session {
     // Cut off by a second Ctrl-C: how the job was last seen is not how it has finished.
     if (this.#interrupts.count > 0 && !ENDED.has(job.status)) return INTERRUPTED;
     if (job.status === "failed") {
-      this.say(`error: the run failed: ${oneLine(String(job.error))}`);
+      this.say(`error: the run failed: ${job.error}`);
     }
     this.#reporter.print(`Job ${jobId} finished with status=${job.status}`);
     if (job.status !== "completed") return FAILED;

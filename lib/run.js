@@ -6,6 +6,7 @@ const path = require("node:path");
 const { DEFAULT_ENTRY, bundle } = require("./bundle.js");
 const { loadTrainer } = require("./entry.js");
 const { ancestors, isFile, isWithin } = require("./files.js");
+const { oneLine } = require("./printable.js");
 
 /** Node reads only some TypeScript, and not in every version; these runtimes read all of it. */
 const READS_TYPESCRIPT = Boolean(process.versions.bun ?? Reflect.get(process.versions, "deno"));
@@ -17,9 +18,11 @@ const READS_TYPESCRIPT = Boolean(process.versions.bun ?? Reflect.get(process.ver
 async function runTrainer(file = DEFAULT_ENTRY) {
   const trainer = await loadTrainer(await runnable(path.resolve(file)));
   const { jobId } = await trainer.start();
-  process.stdout.write(`Started job ${jobId}\n`);
+  process.stdout.write(`Started job ${oneLine(jobId)}\n`);
   const result = await trainer.wait();
-  process.stdout.write(`Job ${result.job.id} finished with status=${result.job.status}\n`);
+  process.stdout.write(
+    `${oneLine(`Job ${result.job.id} finished with status=${result.job.status}`)}\n`,
+  );
   return result;
 }
 

@@ -148,7 +148,7 @@ impl End {
             [SignalKind::interrupt(), SignalKind::terminate()]
                 .map(signal)
                 .into_iter()
-                .collect::<std::io::Result<Vec<_>>>()
+                .collect::<io::Result<Vec<_>>>()
                 .map_err(failed)?
                 .try_into()
                 .map_err(|_| Error::Stopped)?

@@ -61,10 +61,8 @@ fn is_absent(value: &Value) -> bool {
 
 fn role(fields: &Map<String, Value>, place: Place) -> Result<&'static str> {
     match fields.get("role") {
-        // OpenAI's later name for it. Templates that know both render them alike.
-        Some(Value::String(role)) if role == "developer" => Ok("system"),
         Some(Value::String(role)) => {
-            let known = ["system", "user", "assistant", "tool"];
+            let known = ["system", "developer", "user", "assistant", "tool"];
             match known.into_iter().find(|known| known == role) {
                 Some(role) => Ok(role),
                 None => refused(format!(
@@ -88,8 +86,7 @@ fn learn(weight: Option<&Value>, role: &str, place: Place) -> Result<Learn> {
         Learn::Context
     };
     match weight.map(Value::as_f64) {
-        None => Ok(default),
-        Some(Some(1.0)) => Ok(default),
+        None | Some(Some(1.0)) => Ok(default),
         Some(Some(0.0)) => Ok(Learn::Never),
         Some(_) => refused(format!(
             "{place}.weight must be 0 or 1, it is {}",

@@ -20,6 +20,18 @@ impl Conversation {
         Ok(rendered)
     }
 
+    /// Which bytes the template marks as the model's with `{% generation %}`, one range for each answer. None
+    /// without marks.
+    pub fn generated(&self, text: &TextCodec) -> Result<Option<Vec<(usize, usize)>>> {
+        if !text.marks_generation(self.tools.is_some()) {
+            return Ok(None);
+        }
+        let rendered = text.render_with_generated(&self.messages, self.tools.as_ref(), false)?;
+        let answers = (0..self.messages.len()).filter(|index| self.is_answer(*index));
+        let one_each = |ranges: &Vec<(usize, usize)>| ranges.len() == answers.count();
+        Ok(rendered.generated.filter(one_each))
+    }
+
     /// The first `count` messages.
     pub fn prefix(&self, count: usize, text: &TextCodec, generate: bool) -> Result<String> {
         text.render(&self.messages[..count], self.tools.as_ref(), generate)
@@ -32,18 +44,24 @@ impl Conversation {
     /// Templates differ in how they read a message without content, and the arguments of a call. Takes
     /// the form that this one can read.
     fn settled(&mut self, text: &TextCodec, generate: bool) -> Result<String> {
+        if !text.knows_role("developer", self.tools.is_some())
+            && let Some(other) = self.with_each(|message| {
+                // OpenAI's later name for it. Most templates would write it as it is.
+                (role(message) == "developer").then(|| message["role"] = "system".into())
+            })
+        {
+            *self = other;
+        }
         let mut rendered = self.whole(text, generate);
-        if let Some(other) = self.with_each(|message| {
-            let null = message["content"].is_null();
-            null.then(|| message["content"] = "".into())
-        }) {
+        // A template sees no content where it's null, and may not expect that.
+        if rendered.is_err()
+            && let Some(other) = self.with_each(|message| {
+                let null = message["content"].is_null();
+                null.then(|| message["content"] = "".into())
+            })
+        {
             let empty = other.whole(text, generate);
-            // A template that prints the content as it is would print "None".
-            let better = match (&rendered, &empty) {
-                (Ok(null), Ok(empty)) => nones(null) > nones(empty),
-                (null, empty) => null.is_err() && empty.is_ok(),
-            };
-            if better {
+            if empty.is_ok() {
                 (*self, rendered) = (other, empty);
             }
         }
@@ -100,13 +118,21 @@ impl Conversation {
             return Ok(());
         };
         let all_lost = Self::same(&without, text, generate, rendered);
-        for (message, turn) in self.messages.iter().zip(&self.turns) {
-            let mut calls = message["tool_calls"].as_array().into_iter().flatten();
-            let lost = calls.any(|call| {
-                let name = call["function"]["name"].as_str().unwrap_or_default();
-                all_lost || (is_plain(name) && !rendered.contains(name))
-            });
-            if lost {
+        for (index, turn) in self.turns.iter().enumerate() {
+            let calls = self.messages[index]["tool_calls"].as_array();
+            let shown = |call: &Value| {
+                let name = call["function"]["name"].as_str();
+                name.is_some_and(|name| rendered.contains(name))
+            };
+            let Some(calls) = calls.filter(|calls| all_lost || !calls.iter().all(shown)) else {
+                continue;
+            };
+            // Some lost, or only written in another way?
+            let mut other = self.clone();
+            if let Some(message) = other.messages[index].as_object_mut() {
+                message.shift_remove("tool_calls");
+            }
+            if !calls.is_empty() && Self::same(&other, text, generate, rendered) {
                 return refused(format!(
                     "{}.tool_calls: the chat template of this model leaves them out. Remove them, or use a \
                      model whose template has them.",
@@ -143,22 +169,23 @@ impl Conversation {
         Ok(())
     }
 
-    /// Messages that don't show as they are: changed by the template, or left out?
+    /// Some templates know no system messages, or no results of tools.
     fn check_contents(&self, text: &TextCodec, generate: bool, rendered: &str) -> Result<()> {
         let mut rest = rendered;
         for (index, turn) in self.turns.iter().enumerate() {
-            let content = self.messages[index]["content"].as_str().unwrap_or_default();
-            // The last line: what comes before, such as a chain of thought, may be left out on purpose.
-            let Some(line) = content.trim().lines().next_back().map(str::trim) else {
-                continue;
-            };
-            if let Some(start) = rest.find(line) {
-                rest = &rest[start + line.len()..];
+            let message = &self.messages[index];
+            if !matches!(role(message), "system" | "developer" | "tool") {
                 continue;
             }
-            if rendered.contains(line) {
+            let content = message["content"].as_str().unwrap_or_default();
+            if let Some(start) = rest.find(content.trim()) {
+                rest = &rest[start..];
                 continue;
             }
+            if rendered.contains(content.trim()) {
+                continue;
+            }
+            // Left out, or only changed?
             let mut other = self.clone();
             other.messages[index]["content"] = "…".into();
             if Self::same(&other, text, generate, rendered) {
@@ -166,23 +193,12 @@ impl Conversation {
                     "{}: the chat template of this model leaves out messages of the role {}. Remove it, or use \
                      a model whose template has them.",
                     turn.place,
-                    role(&self.messages[index])
+                    role(message)
                 ));
             }
         }
         Ok(())
     }
-}
-
-/// How often a rendered text has what a template makes of null.
-fn nones(text: &str) -> usize {
-    text.matches("None").count() + text.matches("none").count()
-}
-
-/// No template has to escape it.
-fn is_plain(name: &str) -> bool {
-    name.bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
 }
 
 fn arguments_as_text(message: &mut Value) -> Option<()> {

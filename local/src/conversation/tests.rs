@@ -81,11 +81,10 @@ fn a_template_that_joins_arguments_to_a_text_gets_them_as_text() {
 fn a_call_without_content_was_rendered_as_none() {
     let text = render(FULL, &call(&json!({})), None).unwrap();
     assert!(text.contains("assistant:  Ccount{}"), "{text}");
-    let by_null = "{% for m in messages %}{% if m.content is none %}{% for c in m.tool_calls %}\
-        [{{ c.function.name }}]{% endfor %}{% else %}{{ m.content }}{% endif %}{% endfor %}";
-    // transformers leaves a null field out before the template sees it, so this one loses the call.
-    let refused = render(by_null, &call(&json!({})), None).unwrap_err();
-    assert!(refused.contains("messages[1].tool_calls"), "{refused}");
+    let joins = "{% for m in messages %}{{ '[' + m.content + ']' }}{% for c in m.tool_calls %}\
+        {{ c.function.name }}{% endfor %}{% endfor %}";
+    let text = render(joins, &call(&json!({})), None).unwrap();
+    assert_eq!(text, "[How many?][]count[12]");
 }
 
 #[test]
@@ -127,7 +126,7 @@ fn what_a_template_leaves_out_vanished() {
     with_system.insert(0, json!({ "role": "system", "content": "Be nice" }));
     let error = render(only_two, &with_system.into(), None).unwrap_err();
     assert!(
-        error.starts_with("messages[0]: ") && error.contains("system"),
+        error.starts_with("messages[0]: ") && error.contains("role system"),
         "{error}"
     );
 }
@@ -145,6 +144,11 @@ fn the_role_developer_was_trained_verbatim() {
     assert_eq!(
         render(PLAIN, &chat("developer"), None).unwrap(),
         "system: Be nice\n"
+    );
+    let knows = "{% for m in messages %}{% if m.role == 'developer' %}DEV {% endif %}{{ m.content }}{% endfor %}";
+    assert_eq!(
+        render(knows, &chat("developer"), None).unwrap(),
+        "DEV Be nice"
     );
     let error = render(PLAIN, &chat("narrator"), None).unwrap_err();
     assert!(error.starts_with("messages[0].role must be"), "{error}");

@@ -54,11 +54,19 @@ fn chat(mut chat: Conversation, text: &TextCodec, responses_only: bool) -> Resul
 }
 
 /// The bytes of `full` that are turns of this kind, each up to its end. Of an answer it is what the model
-/// would have to write: from the end of the prompt for it. Found by rendering the chat up to there.
+/// would have to write: what the template marks so, or from the end of the prompt for it. Found by rendering
+/// the chat up to there.
 fn ranges(chat: &Conversation, text: &TextCodec, full: &str, wanted: Learn) -> Result<Vec<Range>> {
+    let mut marked = chat.generated(text)?.map(Vec::into_iter);
     let mut ranges = Vec::new();
     for (index, learn) in chat.learned().enumerate() {
+        let marked = marked.as_mut().filter(|_| chat.is_answer(index));
+        let marked = marked.and_then(Iterator::next);
         if learn != wanted {
+            continue;
+        }
+        if let Some(range) = marked {
+            ranges.push(range);
             continue;
         }
         let before = if index == 0 && !chat.is_answer(index) {
@@ -106,7 +114,8 @@ fn plain(content: &str, text: &TextCodec, learned: Option<&[Range]>) -> Result<E
     let doubled_start = before > 0 && ids.get(own.start) == ids.get(own.start - 1);
     let doubled_end = after > 0 && own.end > own.start && ids.get(own.end) == ids.get(own.end - 1);
     let kept = |index: &usize| {
-        !(doubled_start && *index == own.start) && !(doubled_end && *index + 1 == own.end)
+        let doubled = doubled_start && *index == own.start || doubled_end && *index + 1 == own.end;
+        !doubled
     };
     let kept: Vec<usize> = (0..ids.len()).filter(kept).collect();
     let encoded = Encoded {

@@ -146,3 +146,23 @@ fn a_long_row_is_cut_off_and_one_without_bound_is_refused() {
         "{error}"
     );
 }
+
+#[test]
+fn what_a_template_marks_as_generated_is_what_is_trained() {
+    let template = "{% for m in messages %}[{{ m.role }}]{% if m.role == 'assistant' %}{% generation %}\
+        {{ m.content }}{% if loop.last %}!{% endif %}{% endgeneration %}{% else %}{{ m.content }}{% endif %}\
+        {% endfor %}";
+    let config = json!({ "eos_token": "<|im_end|>", "chat_template": template });
+    let base = base_with(&config, |_| {});
+    let learned = |value: &Value| {
+        let row = row(value, Wanted::default()).unwrap();
+        let example = encode(row, &base.text, 1000, true).unwrap();
+        let pairs = example.ids.iter().zip(&example.trained);
+        let ids: Vec<u32> = pairs.filter_map(|(id, on)| on.then_some(*id)).collect();
+        base.text.tokenizer().decode(&ids, false).unwrap()
+    };
+    let mut chat = conversation();
+    assert_eq!(learned(&chat), "Hello!See you.!");
+    chat["messages"][2]["weight"] = json!(0);
+    assert_eq!(learned(&chat), "See you.!");
+}

@@ -21,7 +21,7 @@ pub const MAGIC: &[u8] = b"PAR1";
 
 /// Reads all rows, from 1, each a JSON object with the columns that rows can have.
 pub fn read(
-    file: File,
+    file: &File,
     failed: &dyn Fn(String) -> error::Error,
     each: &mut dyn FnMut(usize, Value) -> error::Result<()>,
 ) -> error::Result<()> {
@@ -33,7 +33,7 @@ pub fn read(
     let mut number = 0;
     for index in 0..reader.num_row_groups() {
         let group = guarded(|| reader.get_row_group(index)).map_err(broken)?;
-        pages::check(&file, group.metadata(), &schema).map_err(broken)?;
+        pages::check(file, group.metadata(), &schema).map_err(broken)?;
         let columns = Arc::clone(&schema);
         let mut iter = guarded(|| TreeBuilder::new().as_iter(columns, &*group)).map_err(broken)?;
         while let Some(row) = guarded(|| iter.next().transpose()).map_err(broken)? {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parquet::basic::Compression;
+use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
@@ -39,11 +39,11 @@ fn a_text_without_a_mark_was_read_as_base64_and_three_compressions_not_at_all() 
     for compression in [
         Compression::UNCOMPRESSED,
         Compression::SNAPPY,
-        Compression::GZIP(Default::default()),
-        Compression::BROTLI(Default::default()),
+        Compression::GZIP(GzipLevel::default()),
+        Compression::BROTLI(BrotliLevel::default()),
         Compression::LZ4,
         Compression::LZ4_RAW,
-        Compression::ZSTD(Default::default()),
+        Compression::ZSTD(ZstdLevel::default()),
     ] {
         for columns in [TEXT, "REQUIRED BYTE_ARRAY text;"] {
             let (rows, end) = rows_of(&file(columns, &["a", "b ü"], compression), None);
@@ -77,7 +77,7 @@ fn columns_that_no_row_has_are_not_even_read() {
 fn a_small_file_of_large_rows_is_refused() {
     let text = "x".repeat(1 << 20);
     let texts = vec![text.as_str(); 600];
-    let bytes = file(TEXT, &texts, Compression::ZSTD(Default::default()));
+    let bytes = file(TEXT, &texts, Compression::ZSTD(ZstdLevel::default()));
     assert!(bytes.len() < 1 << 20, "{}", bytes.len());
     let (rows, end) = rows_of(&bytes, None);
     assert!(rows.len() > 500);
@@ -92,8 +92,8 @@ fn a_small_file_of_large_rows_is_refused() {
 fn a_page_beyond_the_limit_is_refused_before_it_is_decompressed() {
     let text = "x".repeat(70 << 20);
     for compression in [
-        Compression::GZIP(Default::default()),
-        Compression::ZSTD(Default::default()),
+        Compression::GZIP(GzipLevel::default()),
+        Compression::ZSTD(ZstdLevel::default()),
     ] {
         let bytes = file(TEXT, &[&text], compression);
         assert!(bytes.len() < 1 << 20, "{}", bytes.len());

@@ -80,7 +80,7 @@ pub fn read(mut file: File, name: Option<&str>, each: Each) -> Result<()> {
     };
     let head = head(&mut file).map_err(|error| failed(error.to_string()))?;
     if head.starts_with(parquet::MAGIC) {
-        return parquet::read(file, &failed, &mut |number, value| {
+        return parquet::read(&file, &failed, &mut |number, value| {
             each(place("row", number), value)
         });
     }

@@ -141,18 +141,16 @@ impl HubDataset {
     }
 
     fn split_of<'a>(&self, splits: &'a Splits) -> Result<&'a [String]> {
-        match splits.iter().find(|(name, _)| *name == self.split) {
-            Some((_, files)) => Ok(files),
-            None => {
-                let names: Vec<&str> = splits.iter().map(|(name, _)| name.as_str()).collect();
-                refused(format!(
-                    "datasetSource.split: {} has no split {:?}, it has {}",
-                    self.name,
-                    self.split,
-                    names.join(", ")
-                ))
-            }
+        if let Some((_, files)) = splits.iter().find(|(name, _)| *name == self.split) {
+            return Ok(files);
         }
+        let names: Vec<&str> = splits.iter().map(|(name, _)| name.as_str()).collect();
+        refused(format!(
+            "datasetSource.split: {} has no split {:?}, it has {}",
+            self.name,
+            self.split,
+            names.join(", ")
+        ))
     }
 }
 
