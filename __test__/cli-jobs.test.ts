@@ -14,7 +14,7 @@ const ENTRY = `
   export const trainer = createTrainer({
     name: "run",
     model: "m",
-    dataset: { type: "blob", url: "file:///data.jsonl" },
+    dataset: { type: "blob", url: "https://data.test/rows.jsonl" },
     callbacks: {
       onLog: ({ step }) => console.log("callback: step " + step),
       onCompleted: ({ artifacts }) => console.log("callback: " + artifacts.length + " artifacts"),

@@ -9,7 +9,7 @@ const ENTRY = `
   const trainer = createTrainer({
     name: "run",
     model: "m",
-    dataset: { type: "blob", url: "file:///data.jsonl" },
+    dataset: { type: "blob", url: "https://data.test/rows.jsonl" },
     callbacks: {
       onLog: ({ step, loss }) => console.log("callback: step " + step + " loss " + loss),
       onFailed: ({ error }) => console.log("callback: failed " + error),

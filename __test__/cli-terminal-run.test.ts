@@ -20,7 +20,7 @@ function entry(onLog = "") {
     export const trainer = createTrainer({
       name: "run",
       model: "m",
-      dataset: { type: "blob", url: "file:///data.jsonl" },
+      dataset: { type: "blob", url: "https://data.test/rows.jsonl" },
       callbacks: {
         onLog: async ({ step }) => { console.log("callback: step " + step); ${onLog} },
       },

@@ -16,8 +16,6 @@ const NAMES = new Map([
   ["FSEventWrap", "a file watcher"],
   ["StatWatcher", "a file watcher"],
   ["ProcessWrap", "a child process"],
-  ["MessagePort", "a worker"],
-  ["Worker", "a worker"],
 ]);
 
 /** Ours, or an answer to something else that is open. */

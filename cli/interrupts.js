@@ -100,7 +100,11 @@ async function cancelLocalRun(run, interrupts, say) {
   const { trainer } = run;
   if (!trainer) return;
   say("Cancelling the run. Press Ctrl-C again to end it at once.");
-  const cancelled = cancel(trainer, say).then(() => run.waiting?.catch(() => {}));
+  // After a second press the backend is gone, so that it can't be reached either.
+  const sayInTime = (/** @type {string} */ line) => {
+    if (interrupts.count < 2) say(line);
+  };
+  const cancelled = cancel(trainer, sayInTime).then(() => run.waiting?.catch(() => {}));
   await Promise.race([cancelled, interrupts.pressed(2)]);
   if (run.jobId === undefined) return;
   const checkpoints = LocalBackend.jobPath(run.jobId, "checkpoints");

@@ -13,6 +13,7 @@ const { Reporter } = require("./reporter.js");
 const COMPLETED = 0;
 const FAILED = 1;
 const INTERRUPTED = 130;
+const ENDED = new Set(["completed", "failed", "cancelled"]);
 
 /**
  * @typedef {object} WatchOptions
@@ -193,6 +194,8 @@ class Session {
     const { job } = await waiting;
     const { jobId = job.id } = this.#watched;
     this.#reporter.close();
+    // Cut off by a second Ctrl-C: how the job was last seen is not how it has finished.
+    if (this.#interrupts.count > 0 && !ENDED.has(job.status)) return INTERRUPTED;
     if (job.status === "failed") {
       this.say(`error: the run failed: ${job.error}`);
     }
