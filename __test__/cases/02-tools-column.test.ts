@@ -17,5 +17,6 @@ it("the tools of a row were dropped", async () => {
     return (metadata.tokens.train + metadata.tokens.eval) / (train + held);
   };
   expect(await tokens("without.jsonl")).toBe(138);
+  // What transformers renders once the arguments are objects.
   expect(await tokens("with.jsonl")).toBe(362);
 });

@@ -1,12 +1,21 @@
 //! Rows as tokens, with a mark on every token that is learned.
 
-use super::{Example, Row};
-use crate::base::text::{Encoded, TextCodec};
+use tokenizers::Encoding;
+
+use super::Example;
+use super::rows::Row;
+use crate::base::text::TextCodec;
 use crate::conversation::{Conversation, Learn};
 use crate::error::{Error, Result, refused};
 
-/// A row may have this many bytes as text. Encoding takes about a hundred times as much memory.
-pub const MAX_ROW_TEXT: usize = 2 * 1024 * 1024;
+/// So many bytes of a row may be encoded. That takes up to 400 times as much memory.
+pub const MAX_ROW_TEXT: usize = 1024 * 1024;
+
+/// A guess that is nearly always high enough. When it isn't, the whole text is encoded.
+const BYTES_PER_TOKEN: usize = 16;
+
+/// How many tokens from its end a cut may change what a tokenizer makes of a text.
+const MARGIN: usize = 256;
 
 /// A part of a text, from one byte up to another.
 type Range = (usize, usize);
@@ -27,12 +36,13 @@ pub fn encode(
     responses_only: bool,
 ) -> Result<Example> {
     let mut example = match row {
-        Row::Chat(chat) => self::chat(chat, text, responses_only)?,
+        Row::Chat(chat) => self::chat(chat, text, max_length, responses_only)?,
         Row::PromptCompletion(prompt, completion) => {
             let learned = responses_only.then(|| vec![(prompt.len(), usize::MAX)]);
-            plain(&format!("{prompt}{completion}"), text, learned.as_deref())?
+            let content = format!("{prompt}{completion}");
+            plain(&content, text, max_length, learned.as_deref())?
         }
-        Row::Text(content) => plain(&content, text, None)?,
+        Row::Text(content) => plain(&content, text, max_length, None)?,
     };
     example.ids.truncate(max_length);
     example.trained.truncate(max_length);
@@ -41,16 +51,22 @@ pub fn encode(
     Ok(example)
 }
 
-fn chat(mut chat: Conversation, text: &TextCodec, responses_only: bool) -> Result<Example> {
+fn chat(
+    mut chat: Conversation,
+    text: &TextCodec,
+    max_length: usize,
+    responses_only: bool,
+) -> Result<Example> {
     let full = chat.render(text, false)?;
-    check_size(&full)?;
     let ranges = |wanted: Learn| ranges(&chat, text, &full, wanted);
     let learned = if responses_only {
         ranges(Learn::Response)?
     } else {
         outside(&ranges(Learn::Never)?)
     };
-    Ok(marked(text.encode(&full, false)?, Some(&learned)))
+    let encoding = encoding(&full, false, text, max_length)?;
+    let ids = encoding.get_ids().to_vec();
+    Ok(marked(ids, encoding.get_offsets(), Some(&learned)))
 }
 
 /// The bytes of `full` that are turns of this kind, each up to its end. Of an answer it is what the model
@@ -100,12 +116,13 @@ fn outside(ranges: &[Range]) -> Vec<Range> {
 
 /// A text as it is, with what the tokenizer puts around one and the token that ends it, each once: a text
 /// may have them already.
-fn plain(content: &str, text: &TextCodec, learned: Option<&[Range]>) -> Result<Example> {
-    check_size(content)?;
-    let encoding = text
-        .tokenizer()
-        .encode(content, true)
-        .map_err(Error::Tokenizer)?;
+fn plain(
+    content: &str,
+    text: &TextCodec,
+    max_length: usize,
+    learned: Option<&[Range]>,
+) -> Result<Example> {
+    let encoding = encoding(content, true, text, max_length)?;
     let (ids, added) = (encoding.get_ids(), encoding.get_special_tokens_mask());
     let before = added.iter().take_while(|added| **added == 1).count();
     let after = added.iter().rev().take_while(|added| **added == 1).count();
@@ -118,14 +135,12 @@ fn plain(content: &str, text: &TextCodec, learned: Option<&[Range]>) -> Result<E
         !doubled
     };
     let kept: Vec<usize> = (0..ids.len()).filter(kept).collect();
-    let encoded = Encoded {
-        ids: kept.iter().map(|index| ids[*index]).collect(),
-        offsets: kept
-            .iter()
-            .map(|index| encoding.get_offsets()[*index])
-            .collect(),
-    };
-    let mut example = marked(encoded, learned);
+    let offsets: Vec<Range> = kept
+        .iter()
+        .map(|index| encoding.get_offsets()[*index])
+        .collect();
+    let ids = kept.iter().map(|index| ids[*index]).collect();
+    let mut example = marked(ids, &offsets, learned);
     match (text.eos(), example.trained.last_mut()) {
         (Some(eos), Some(last)) if example.ids.last() == Some(&eos) => *last = true,
         (Some(eos), _) => {
@@ -137,29 +152,42 @@ fn plain(content: &str, text: &TextCodec, learned: Option<&[Range]>) -> Result<E
     Ok(example)
 }
 
-fn check_size(text: &str) -> Result<()> {
-    if text.len() > MAX_ROW_TEXT {
-        return refused(format!(
-            "its text has {} bytes, and may have {MAX_ROW_TEXT}. Split it into shorter rows.",
-            text.len()
-        ));
+/// The tokens of a text: all, or at least as many as will be kept.
+fn encoding(content: &str, special: bool, text: &TextCodec, max_length: usize) -> Result<Encoding> {
+    let encode = |content: &str| {
+        if content.len() > MAX_ROW_TEXT {
+            return refused(format!(
+                "its text has {} bytes, and may have {MAX_ROW_TEXT}. Split it into shorter rows.",
+                content.len()
+            ));
+        }
+        text.tokenizer()
+            .encode(content, special)
+            .map_err(Error::Tokenizer)
+    };
+    let wanted = max_length + MARGIN;
+    let enough = wanted * BYTES_PER_TOKEN;
+    if enough <= MAX_ROW_TEXT && enough < content.len() / 2 {
+        let end = (0..=enough)
+            .rev()
+            .find(|end| content.is_char_boundary(*end));
+        let encoding = encode(&content[..end.unwrap_or(0)])?;
+        if encoding.len() >= wanted {
+            return Ok(encoding);
+        }
     }
-    Ok(())
+    encode(content)
 }
 
 /// Marks the tokens that overlap one of `ranges`; all of them when there are none.
-fn marked(encoded: Encoded, ranges: Option<&[Range]>) -> Example {
-    let trained = encoded
-        .offsets
+fn marked(ids: Vec<u32>, offsets: &[Range], ranges: Option<&[Range]>) -> Example {
+    let trained = offsets
         .iter()
         .map(|(start, end)| {
             ranges.is_none_or(|ranges| ranges.iter().any(|(from, to)| start < to && end > from))
         })
         .collect();
-    Example {
-        ids: encoded.ids,
-        trained,
-    }
+    Example { ids, trained }
 }
 
 #[cfg(test)]

@@ -136,11 +136,27 @@ fn a_text_that_begins_with_the_begin_of_the_text_got_a_second_one() {
 }
 
 #[test]
-fn a_long_row_is_cut_off_and_one_without_bound_is_refused() {
+fn a_long_row_is_cut_off_and_not_encoded_beyond_that() {
     assert_eq!(learned(&json!({ "text": "abcdef" }), false, 4), "abcd");
+    let long = "ü 日本 words and ".repeat(50_000);
+    assert!(long.len() > MAX_ROW_TEXT / 2);
+    let (_, all) = example(&json!({ "text": long }), false, usize::MAX / 32);
+    let (_, cut) = example(&json!({ "text": long.repeat(4) }), false, 300);
+    assert_eq!(cut.ids, all.ids[..300]);
+    let chat = |content: &str| json!({ "messages": [{ "role": "user", "content": "?" }, { "role": "assistant", "content": content }] });
+    let (_, all) = example(&chat(&long), true, usize::MAX / 32);
+    let (_, cut) = example(&chat(&long.repeat(4)), true, 300);
+    assert_eq!(
+        (&cut.ids[..], &cut.trained[..]),
+        (&all.ids[..300], &all.trained[..300])
+    );
+}
+
+#[test]
+fn a_row_that_takes_too_much_memory_to_encode_is_refused() {
     let base = Base::load(&Source::BuiltIn).unwrap();
     let row = Row::Text("x".repeat(MAX_ROW_TEXT + 1));
-    let error = encode(row, &base.text, 8, false).unwrap_err();
+    let error = encode(row, &base.text, MAX_ROW_TEXT, false).unwrap_err();
     assert!(
         error.is_refusal() && error.to_string().contains("Split it"),
         "{error}"

@@ -14,7 +14,7 @@ pub use rows::{Format, Row};
 pub use source::DatasetSource;
 
 /// A row as the model sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Example {
     /// Token ids.
     pub ids: Vec<u32>,
@@ -26,7 +26,8 @@ impl Example {
     /// The memory that it takes, about.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let own = size_of::<Self>() + 2 * 16;
+        // A growing list has room for twice as many.
+        let own = 2 * size_of::<Self>() + 2 * 16;
         own + self.ids.capacity() * size_of::<u32>() + self.trained.capacity()
     }
 
@@ -70,7 +71,7 @@ pub fn held_out(rows: usize) -> usize {
 
 /// Holds out every tenth of the rows, at least one and at most 32, chosen by the seed.
 #[must_use]
-pub fn split(examples: Vec<Example>, seed: u64) -> Split {
+pub fn split(mut examples: Vec<Example>, seed: u64) -> Split {
     if examples.len() < MIN_ROWS_TO_HOLD_OUT {
         return Split {
             eval: examples.clone(),
@@ -81,17 +82,20 @@ pub fn split(examples: Vec<Example>, seed: u64) -> Split {
     let count = held_out(examples.len());
     let mut order: Vec<usize> = (0..examples.len()).collect();
     fastrand::Rng::with_seed(seed).shuffle(&mut order);
-    let held_out: std::collections::BTreeSet<usize> = order.into_iter().take(count).collect();
-    let (mut train, mut eval) = (Vec::new(), Vec::new());
-    for (index, example) in examples.into_iter().enumerate() {
-        if held_out.contains(&index) {
-            eval.push(example);
-        } else {
-            train.push(example);
-        }
+    // In place: the rows are there once only.
+    let mut eval = Vec::with_capacity(count);
+    let mut held_out = order[..count].to_vec();
+    held_out.sort_unstable();
+    for index in &held_out {
+        eval.push(std::mem::take(&mut examples[*index]));
     }
+    let mut index = 0;
+    examples.retain(|_| {
+        index += 1;
+        held_out.binary_search(&(index - 1)).is_err()
+    });
     Split {
-        train,
+        train: examples,
         eval,
         held_out: true,
     }

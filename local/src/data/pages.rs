@@ -12,9 +12,9 @@ use parquet::schema::types::SchemaDescriptor;
 /// A page may have this many bytes.
 const MAX_PAGE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// A row group may have this many values beyond one per row and column. In the worst case all of them
-/// are in one row, and in memory together.
-const MAX_EXTRA_VALUES: u64 = 4 * 1024 * 1024;
+/// So many values beyond one per row and column, for a row group and for each of its rows, but no more than
+/// the last number. In the worst case all of them are in one row, and in memory together.
+const EXTRA_VALUES: (u64, u64, u64) = (1 << 20, 16, 1 << 22);
 
 /// Headers are small, but may hold a page's least and largest value.
 const MAX_HEADER_BYTES: u64 = 1024 * 1024;
@@ -43,9 +43,11 @@ pub fn check<R: ChunkReader>(
             extra += values(file, column)?.saturating_sub(rows);
         }
     }
-    if extra > MAX_EXTRA_VALUES {
+    let (group, row, most) = EXTRA_VALUES;
+    let limit = rows.saturating_mul(row).saturating_add(group).min(most);
+    if extra > limit {
         return error(format!(
-            "a row group has {extra} values more than rows and columns, and may have {MAX_EXTRA_VALUES}. \
+            "a row group of {rows} rows has {extra} values more than rows and columns, and may have {limit}. \
              Write smaller row groups"
         ));
     }

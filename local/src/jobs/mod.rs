@@ -15,9 +15,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::base::{Bases, Resolved, resolve};
 use crate::data::fetch::fetch;
@@ -31,6 +32,9 @@ use worker::Run;
 
 /// Jobs whose rows are read and encoded at the same time. The others wait.
 const PREPARING: usize = 2;
+
+/// How long it may take. The SDK gives a submission up after 60 s, and should get the reason.
+const PREPARING_LIMIT: Duration = Duration::from_secs(55);
 
 const STOPPING: &str = "the local backend is stopping: start it again";
 
@@ -165,6 +169,21 @@ impl Jobs {
             .acquire_owned()
             .await
             .map_err(|_| Error::Stopped)?;
+        let work = self.prepare_now(config, base, turn);
+        match tokio::time::timeout(PREPARING_LIMIT, work).await {
+            Ok(prepared) => prepared,
+            Err(_) => refused(format!(
+                "datasetSource: reading and encoding the rows takes more than {PREPARING_LIMIT:?}. Use fewer rows."
+            )),
+        }
+    }
+
+    async fn prepare_now(
+        &self,
+        config: &RunConfig,
+        base: &Resolved,
+        turn: OwnedSemaphorePermit,
+    ) -> Result<Prepared> {
         let files = fetch(&config.dataset).await?;
         // Its other end is dropped with this future.
         let caller = Arc::new(());

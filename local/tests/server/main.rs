@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod chat;
+mod data;
 mod http;
 mod lifecycle;
 mod model_folder;
