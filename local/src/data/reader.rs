@@ -93,6 +93,17 @@ pub fn read(mut file: File, name: Option<&str>, each: Each) -> Result<()> {
         )));
     }
     if head.starts_with(b"\x1f\x8b") {
+        let decoder = MultiGzDecoder::new(BufReader::new(&file));
+        // Measured first: what is too large is refused in a second, and not after minutes of encoding.
+        // Data that is broken is reported below.
+        let length = io::copy(&mut decoder.take(MAX_TEXT_BYTES + 1), &mut io::sink());
+        if length.is_ok_and(|length| length > MAX_TEXT_BYTES) {
+            return Err(failed(format!(
+                "more than {} MiB when decompressed",
+                MAX_TEXT_BYTES >> 20
+            )));
+        }
+        file.rewind().map_err(|error| failed(error.to_string()))?;
         let decoder = MultiGzDecoder::new(BufReader::new(file));
         text(decoder, &failed, &place, each)
     } else {
@@ -113,11 +124,7 @@ fn text(
     place: &dyn Fn(&'static str, usize) -> Place,
     each: Each,
 ) -> Result<()> {
-    let limited = Limited {
-        source,
-        left: MAX_TEXT_BYTES,
-    };
-    let mut reader = BufReader::with_capacity(BUFFER_BYTES, limited);
+    let mut reader = BufReader::with_capacity(BUFFER_BYTES, source);
     // What is wrong with the file as such, here or further on.
     let broken = |error: &io::Error| failed(format!("can't be read: {error}"));
     let start = reader.fill_buf().map_err(|error| broken(&error))?;
@@ -217,28 +224,6 @@ impl<'de> Visitor<'de> for &mut Rows<'_> {
                 self.error = Some(error);
                 return Err(serde::de::Error::custom("stopped"));
             }
-        }
-    }
-}
-
-/// Fails beyond a number of bytes: a small archive must not keep the reader busy for ever.
-struct Limited<R> {
-    source: R,
-    left: u64,
-}
-
-impl<R: Read> Read for Limited<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.source.read(buffer)?;
-        match self.left.checked_sub(read as u64) {
-            Some(left) => {
-                self.left = left;
-                Ok(read)
-            }
-            None => Err(io::Error::other(format!(
-                "more than {} MiB of text",
-                MAX_TEXT_BYTES >> 20
-            ))),
         }
     }
 }

@@ -221,6 +221,37 @@ fn unfolding(start: &str, part: &str, count: usize, end: &str) -> Vec<u8> {
     gz.finish().unwrap()
 }
 
+/// A Parquet file of the same text, over and over.
+#[cfg(target_os = "linux")]
+fn parquet_of(text: &str, count: usize) -> Vec<u8> {
+    use parquet::data_type::{ByteArray, ByteArrayType};
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::SerializedFileWriter;
+
+    let schema = "message schema { REQUIRED BYTE_ARRAY text (UTF8); }";
+    let schema = parquet::schema::parser::parse_message_type(schema).unwrap();
+    let properties = WriterProperties::builder()
+        .set_compression(parquet::basic::Compression::ZSTD(
+            parquet::basic::ZstdLevel::default(),
+        ))
+        .set_dictionary_page_size_limit(16 << 20)
+        .build();
+    let mut bytes = Vec::new();
+    let mut writer =
+        SerializedFileWriter::new(&mut bytes, schema.into(), properties.into()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let values = vec![ByteArray::from(text); count];
+    column
+        .typed::<ByteArrayType>()
+        .write_batch(&values, None, None)
+        .unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+    bytes
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_small_file_filled_the_memory() {
@@ -250,6 +281,11 @@ async fn a_small_file_filled_the_memory() {
         (
             "rows",
             unfolding("", &rows_of_text, 600_000, ""),
+            "more than 512 MiB",
+        ),
+        (
+            "Parquet",
+            parquet_of(&"x".repeat(1_000_000), 1400),
             "more than 512 MiB",
         ),
     ] {
