@@ -236,7 +236,10 @@ function addKeys(app, backend, at) {
   app.get(at, async (context) => {
     const id = idOf(context);
     return context.json(
-      await backend.call((client, scope) => client.listDeploymentKeys(id, scope), passedOn(context)),
+      await backend.call(
+        (client, scope) => client.listDeploymentKeys(id, scope),
+        passedOn(context),
+      ),
     );
   });
   app.post(at, async (context) => {

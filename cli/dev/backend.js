@@ -75,7 +75,10 @@ class Backend {
   async call(call, onDeprecation) {
     const scope = await this.#scope();
     if (!scope) {
-      throw new Refusal(404, "This directory has no project in the cloud yet. Its first run makes it.");
+      throw new Refusal(
+        404,
+        "This directory has no project in the cloud yet. Its first run makes it.",
+      );
     }
     const credentials = await ensureCredentials();
     const baseUrl = defaultArkorCloudApiUrl(credentials);

@@ -28,7 +28,12 @@ async function joinLocal(cwd, { baseModel }, say) {
   if (running) {
     say(`Using the local backend that runs at ${running.url}.`);
     const never = new Promise(() => {});
-    return { ...running, lost: /** @type {Promise<never>} */ (never), stop: async () => {}, isOurs: false };
+    return {
+      ...running,
+      lost: /** @type {Promise<never>} */ (never),
+      stop: async () => {},
+      isOurs: false,
+    };
   }
   const backend = new LocalBackend({
     command: findLocalBackend(cwd, process.env),

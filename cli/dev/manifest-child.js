@@ -21,7 +21,8 @@ async function describe(entry) {
  */
 function locationOf(error) {
   const built = /^(?<file>[^\n:]+):(?<line>\d+):(?<column>\d+): /;
-  const frame = /(?:file:\/\/)?(?<file>\/[^\n():]+|[A-Za-z]:[^\n():]+):(?<line>\d+):(?<column>\d+)/g;
+  const frame =
+    /(?:file:\/\/)?(?<file>\/[^\n():]+|[A-Za-z]:[^\n():]+):(?<line>\d+):(?<column>\d+)/g;
   const { message = "", stack = "" } = error instanceof Error ? error : {};
   const inMessage = built.exec(message)?.groups;
   if (inMessage) return position(inMessage);

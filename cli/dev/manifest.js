@@ -99,7 +99,9 @@ function describe(cwd, env) {
     }, TIME_LIMIT_MS);
     child.once("message", (result) => finish(/** @type {Manifest} */ (result)));
     child.once("error", (error) => failed(`The entry can't be imported: ${error.message}`));
-    child.once("exit", (code) => failed(`Importing the entry ended its process with code ${code}.`));
+    child.once("exit", (code) =>
+      failed(`Importing the entry ended its process with code ${code}.`),
+    );
   });
 }
 

@@ -146,8 +146,8 @@ function Offline() {
     <div aria-live="assertive">
       {isGone && (
         <p className="offline">
-          <strong>Offline.</strong> Studio's server does not answer. What you see may be old; the page
-          goes on as soon as <code>arkor dev</code> does.
+          <strong>Offline.</strong> Studio's server does not answer. What you see may be old; the
+          page goes on as soon as <code>arkor dev</code> does.
         </p>
       )}
     </div>

@@ -1,7 +1,12 @@
 // One Chromium for a test file: the system's, else the one that comes in a development dependency.
 import { existsSync } from "node:fs";
 import chromium from "@sparticuz/chromium";
-import { type Browser, type BrowserContextOptions, chromium as driver, type Page } from "playwright-core";
+import {
+  type Browser,
+  type BrowserContextOptions,
+  chromium as driver,
+  type Page,
+} from "playwright-core";
 import { afterAll, beforeAll, onTestFinished } from "vitest";
 
 const FLAGS = [
@@ -33,14 +38,17 @@ export interface Watched {
 }
 
 /** Launches the browser before the file's tests; gives what opens pages in it. */
-export function useBrowser(): (options?: BrowserContextOptions) => Promise<Watched> {
+export function browserForTests(): (options?: BrowserContextOptions) => Promise<Watched> {
   let browser: Browser;
   beforeAll(async () => {
     browser = await launch();
   });
   afterAll(() => browser.close());
   return async (options = {}) => {
-    const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+    const context = await browser.newContext({
+      viewport: { width: 1280, height: 900 },
+      ...options,
+    });
     onTestFinished(() => context.close());
     return watched(await context.newPage());
   };

@@ -7,7 +7,13 @@ export interface ChatForm {
   schema: string;
 }
 
-export const EMPTY_FORM: ChatForm = { system: "", temperature: "", topP: "", maxTokens: "", schema: "" };
+export const EMPTY_FORM: ChatForm = {
+  system: "",
+  temperature: "",
+  topP: "",
+  maxTokens: "",
+  schema: "",
+};
 
 export interface Checked {
   options: Record<string, unknown>;
@@ -19,7 +25,11 @@ export interface Checked {
 export function checkForm(form: ChatForm): Checked {
   const options: Record<string, unknown> = {};
   const errors: Checked["errors"] = {};
-  const number = (field: "temperature" | "topP" | "maxTokens", ok: (value: number) => boolean, words: string) => {
+  const number = (
+    field: "temperature" | "topP" | "maxTokens",
+    ok: (value: number) => boolean,
+    words: string,
+  ) => {
     const text = form[field].trim();
     if (text === "") return;
     const value = Number(text);

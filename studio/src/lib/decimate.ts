@@ -74,7 +74,8 @@ function byPixel(lines: Line[], ranges: [number, number][], view: View): Aligned
       if (to === at) continue;
       if (y.extremes(at, to, found)) {
         // In the order that makes the shorter way from what stands before.
-        const up = last === undefined || Math.abs(found.least - last) <= Math.abs(found.most - last);
+        const up =
+          last === undefined || Math.abs(found.least - last) <= Math.abs(found.most - last);
         out[pixel * 2] = up ? found.least : found.most;
         out[pixel * 2 + 1] = up ? found.most : found.least;
         last = out[pixel * 2 + 1] ?? undefined;

@@ -20,7 +20,8 @@ export function diffConfigs(before: unknown, after: unknown, path = ""): Change[
 
 /** The leaves of a config, in order, for a table. */
 export function flatten(config: unknown, path = ""): [path: string, value: unknown][] {
-  if (!isRecord(config) || Object.keys(config).length === 0) return path === "" ? [] : [[path, config]];
+  if (!isRecord(config) || Object.keys(config).length === 0)
+    return path === "" ? [] : [[path, config]];
   return Object.entries(config).flatMap(([name, value]) =>
     flatten(value, path === "" ? name : `${path}.${name}`),
   );

@@ -13,7 +13,10 @@ export function formatLoss(value: number | null | undefined): string {
 export function formatRate(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return formatLoss(value);
   if (value === 0) return "0";
-  return value.toExponential(2).replace(/\.?0+e/, "e").replace("e+0", "");
+  return value
+    .toExponential(2)
+    .replace(/\.?0+e/, "e")
+    .replace("e+0", "");
 }
 
 export function formatNumber(value: number | null | undefined, digits = 1): string {
@@ -25,7 +28,7 @@ export function formatNumber(value: number | null | undefined, digits = 1): stri
 export function formatDuration(ms: number | null | undefined): string {
   if (ms === null || ms === undefined || !Number.isFinite(ms) || ms < 0) return NONE;
   const seconds = Math.floor(ms / 1000);
-  if (seconds < 1) return `${(ms / 1000).toFixed(1)} s`;
+  if (seconds < 1) return `${Math.round(ms)} ms`;
   if (seconds < 60) return `${seconds} s`;
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes} min ${pad(seconds % 60)} s`;

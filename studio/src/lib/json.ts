@@ -8,7 +8,9 @@ export function parseLenient(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    return JSON.parse(text.replace(BARE, (token) => (token.startsWith('"') ? token : `"${token}"`)));
+    return JSON.parse(
+      text.replace(BARE, (token) => (token.startsWith('"') ? token : `"${token}"`)),
+    );
   }
 }
 

@@ -28,7 +28,10 @@ export function chatFields(target: Target): object {
 }
 
 /** In words, with the job's name where it is known. */
-export function describeTarget(target: Target, nameOf: (jobId: string) => string | undefined): string {
+export function describeTarget(
+  target: Target,
+  nameOf: (jobId: string) => string | undefined,
+): string {
   if (target.kind === "base_model") return target.baseModel;
   const { adapter } = target;
   const name = nameOf(adapter.jobId) ?? adapter.jobId;

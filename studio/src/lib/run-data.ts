@@ -58,7 +58,10 @@ export class RunData {
 
   add(data: unknown): void {
     if (!isRecord(data) || typeof data.type !== "string") return;
-    if (data.type === "training.log") return this.#addLog(data);
+    if (data.type === "training.log") {
+      this.#addLog(data);
+      return;
+    }
     this.#note(data.type, data);
     if (this.others.length >= MOST_OTHERS) {
       this.dropped += 1;
@@ -74,7 +77,10 @@ export class RunData {
     const step = numberOf(data.step) ?? (last < 0 ? 0 : this.step.at(last) + 1);
     // A run that was resumed goes over steps again. Lines are drawn over steps that only rise, so what
     // was said of these steps before stays where it is, and the new words come after it.
-    const x = last >= 0 ? Math.max(this.step.at(last), Number.isNaN(step) ? 0 : step) : Number.isNaN(step)
+    const x =
+      last >= 0
+        ? Math.max(this.step.at(last), Number.isNaN(step) ? 0 : step)
+        : Number.isNaN(step)
           ? 0
           : step;
     this.order.push(this.step.length);
@@ -169,7 +175,11 @@ function textOf({ type: _, jobId: __, timestamp: ___, ...rest }: Record<string, 
 }
 
 /** How long the rest takes, from the pace of the last steps: ms, or `undefined` where it can't be told. */
-export function timeLeft(data: RunData, maxSteps: number | undefined, now: number): number | undefined {
+export function timeLeft(
+  data: RunData,
+  maxSteps: number | undefined,
+  now: number,
+): number | undefined {
   const { length } = data.step;
   if (maxSteps === undefined || length < 2) return undefined;
   const back = Math.max(0, length - 50);

@@ -81,7 +81,11 @@ export function Chart(props: ChartProps) {
 }
 
 /** The lines' names, with their last values or, while the pointer is over the chart, those there. */
-function Legend(props: { lines: ChartLine[]; at: number | undefined; format: (value: number) => string }) {
+function Legend(props: {
+  lines: ChartLine[];
+  at: number | undefined;
+  format: (value: number) => string;
+}) {
   const named = props.lines.filter(({ isFaint }) => !isFaint);
   return (
     <span className="legend">
@@ -140,7 +144,7 @@ function optionsFor(
   onHover: (step: number | undefined) => void,
 ): uPlot.Options {
   const style = getComputedStyle(element);
-  const color = (name: string) => style.getPropertyValue(name).trim();
+  const color = resolver(element);
   const { isLog = false, lines, height, format } = latest.current;
   const axis = {
     stroke: color("--muted"),
@@ -152,7 +156,7 @@ function optionsFor(
     width: Math.max(100, Math.floor(element.clientWidth)),
     height,
     legend: { show: false },
-    padding: [8, 8, 0, 0],
+    padding: [8, 20, 0, 0],
     cursor: {
       sync: { key: SYNC.key, setSeries: false },
       drag: { x: true, y: false, setScale: false },
@@ -165,16 +169,25 @@ function optionsFor(
       y: { distr: isLog ? 3 : 1, range: isLog ? logRange : linearRange },
     },
     axes: [
-      { ...axis, size: 28, values: (_, splits) => splits.map((step) => (Number.isInteger(step) ? step.toLocaleString("en-US") : "")) },
-      { ...axis, size: 58, values: (_, splits) => splits.map((value) => (value === null ? "" : short(value, format))) },
+      {
+        ...axis,
+        size: 28,
+        values: (_, splits) =>
+          splits.map((step) => (Number.isInteger(step) ? step.toLocaleString("en-US") : "")),
+      },
+      {
+        ...axis,
+        size: 58,
+        values: (_, splits) => splits.map((value) => (value === null ? "" : short(value, format))),
+      },
     ],
     series: [
       {},
       ...lines.map((line) => ({
-        stroke: color(line.color) + (line.isFaint ? "55" : ""),
+        stroke: line.isFaint ? faint(color(line.color)) : color(line.color),
         width: line.isFaint ? 1 : 1.75,
         dash: line.isDashed ? [5, 4] : undefined,
-        points: { show: line.hasPoints ? undefined : false, size: 5 },
+        points: { show: line.hasPoints === true, size: 5 },
       })),
     ],
     hooks: {
@@ -191,7 +204,9 @@ function optionsFor(
       setCursor: [
         (chart) => {
           const { left } = chart.cursor;
-          onHover(left === undefined || left === null || left < 0 ? undefined : chart.posToVal(left, "x"));
+          onHover(
+            left === undefined || left === null || left < 0 ? undefined : chart.posToVal(left, "x"),
+          );
         },
       ],
       drawClear: [(chart) => drawMarks(chart, latest.current, color("--mark"))],
@@ -206,6 +221,22 @@ function optionsFor(
       ],
     },
   };
+}
+
+/** Custom properties as a canvas understands them: `rgb(…)`, of the theme that is shown. */
+function resolver(element: HTMLElement): (name: string) => string {
+  const probe = element.ownerDocument.createElement("span");
+  return (name) => {
+    element.append(probe);
+    probe.style.color = `var(${name})`;
+    const resolved = getComputedStyle(probe).color;
+    probe.remove();
+    return resolved;
+  };
+}
+
+function faint(color: string): string {
+  return color.replace("rgb(", "rgba(").replace(")", ", 0.3)");
 }
 
 /** With a modifier, so that the page still scrolls over a chart. */
@@ -226,7 +257,8 @@ function onWheel(event: WheelEvent, chart: uPlot, props: ChartProps): void {
 
 function linearRange(_: uPlot, min: number | null, max: number | null): uPlot.Range.MinMax {
   if (min === null || max === null) return [0, 1];
-  if (min === max) return min === 0 ? [0, 1] : [min - Math.abs(min) * 0.1, max + Math.abs(max) * 0.1];
+  if (min === max)
+    return min === 0 ? [0, 1] : [min - Math.abs(min) * 0.1, max + Math.abs(max) * 0.1];
   const room = (max - min) * 0.06;
   // A loss that is never negative is drawn from 0 when it comes near it.
   return [min >= 0 && min < (max - min) * 0.25 ? 0 : min - room, max + room];

@@ -19,7 +19,12 @@ export function Status({ status }: { status: JobStatus | string }) {
   );
 }
 
-export function Page(props: { title: string; aside?: ReactNode; lead?: ReactNode; children: ReactNode }) {
+export function Page(props: {
+  title: string;
+  aside?: ReactNode;
+  lead?: ReactNode;
+  children: ReactNode;
+}) {
   useEffect(() => {
     document.title = `${props.title} · Arkor Studio`;
   }, [props.title]);
@@ -37,7 +42,12 @@ export function Page(props: { title: string; aside?: ReactNode; lead?: ReactNode
   );
 }
 
-export function Section(props: { title: string; aside?: ReactNode; children: ReactNode; flush?: boolean }) {
+export function Section(props: {
+  title: string;
+  aside?: ReactNode;
+  children: ReactNode;
+  flush?: boolean;
+}) {
   const id = useId();
   return (
     <section className="section" aria-labelledby={id} data-flush={props.flush || undefined}>
@@ -60,7 +70,11 @@ export function Empty(props: { title: string; children?: ReactNode }) {
   );
 }
 
-export function Notice(props: { tone: "bad" | "warn" | "info"; title?: string; children?: ReactNode }) {
+export function Notice(props: {
+  tone: "bad" | "warn" | "info";
+  title?: string;
+  children?: ReactNode;
+}) {
   return (
     <div className="notice" data-tone={props.tone} role={props.tone === "bad" ? "alert" : "status"}>
       {props.title && <strong>{props.title}</strong>}
@@ -126,11 +140,7 @@ export function Copy({ text, label = "Copy" }: { text: string; label?: string })
 }
 
 /** A dialog of the browser's own, which keeps the focus in it and gives it back. */
-export function Dialog(props: {
-  title: string;
-  onClose: () => void;
-  children: ReactNode;
-}) {
+export function Dialog(props: { title: string; onClose: () => void; children: ReactNode }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => {

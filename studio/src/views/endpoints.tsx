@@ -1,12 +1,29 @@
 import { useMutation } from "@tanstack/react-query";
 import { useId, useState } from "react";
 import { ApiError, api } from "../api/client.ts";
-import { queryClient, useDeployments, useIdentity, useJobs, useKeys, useNow } from "../api/queries.ts";
+import {
+  queryClient,
+  useDeployments,
+  useIdentity,
+  useJobs,
+  useKeys,
+  useNow,
+} from "../api/queries.ts";
 import type { AuthMode, Deployment, DeploymentKey, Target } from "../api/types.ts";
 import { formatAgo } from "../lib/format.ts";
 import { describeTarget } from "../lib/model-choice.ts";
 import { endpointSnippet } from "../lib/snippets.ts";
-import { Confirm, Copy, Dialog, Empty, Failure, Loading, Notice, Page, Section } from "../ui/parts.tsx";
+import {
+  Confirm,
+  Copy,
+  Dialog,
+  Empty,
+  Failure,
+  Loading,
+  Notice,
+  Page,
+  Section,
+} from "../ui/parts.tsx";
 import { ModelPicker } from "./model-picker.tsx";
 
 const SLUG = /^[a-z0-9][a-z0-9-]{0,48}[a-z0-9]$/;
@@ -95,13 +112,11 @@ function EndpointCard({ deployment }: { deployment: Deployment }) {
           />
           <span>Enabled</span>
         </label>
-        <label className="inline-field">
-          <span>Callers</span>
-          <AuthSelect
-            value={deployment.authMode}
-            onChange={(authMode) => update.mutate({ authMode })}
-          />
-        </label>
+        <AuthSelect
+          className="inline-field"
+          value={deployment.authMode}
+          onChange={(authMode) => update.mutate({ authMode })}
+        />
       </div>
       {deployment.authMode === "fixed_api_key" && <Keys deployment={deployment} />}
       {snippet && (
@@ -124,12 +139,22 @@ function EndpointCard({ deployment }: { deployment: Deployment }) {
   );
 }
 
-function AuthSelect({ value, onChange }: { value: AuthMode; onChange: (mode: AuthMode) => void }) {
+function AuthSelect(props: {
+  className: string;
+  value: AuthMode;
+  onChange: (mode: AuthMode) => void;
+}) {
   return (
-    <select value={value} onChange={({ target }) => onChange(target.value as AuthMode)}>
-      <option value="fixed_api_key">need a key</option>
-      <option value="none">need no key</option>
-    </select>
+    <label className={props.className}>
+      <span>Callers</span>
+      <select
+        value={props.value}
+        onChange={({ target }) => props.onChange(target.value as AuthMode)}
+      >
+        <option value="fixed_api_key">need a key</option>
+        <option value="none">need no key</option>
+      </select>
+    </label>
   );
 }
 
@@ -180,10 +205,7 @@ function NewEndpoint({ onClose }: { onClose: () => void }) {
           fallback={undefined}
           onChange={setPicked}
         />
-        <label className="field">
-          <span>Callers</span>
-          <AuthSelect value={authMode} onChange={setAuthMode} />
-        </label>
+        <AuthSelect className="field" value={authMode} onChange={setAuthMode} />
         {create.error && (
           <Notice tone="bad" title="No endpoint was created.">
             {create.error.message}

@@ -7,7 +7,9 @@ import { Copy, Empty } from "../ui/parts.tsx";
 
 export function Artifacts({ job, data, isLocal }: { job: Job; data: RunData; isLocal: boolean }) {
   const groups = [
-    ...(data.end === "completed" ? [{ title: "Final adapter", step: undefined, artifacts: data.artifacts }] : []),
+    ...(data.end === "completed"
+      ? [{ title: "Final adapter", step: undefined, artifacts: data.artifacts }]
+      : []),
     ...[...data.checkpoints]
       .reverse()
       .map(({ step, artifacts }) => ({ title: `Checkpoint ${step}`, step, artifacts })),

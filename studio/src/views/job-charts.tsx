@@ -130,7 +130,11 @@ export function JobCharts({ job, feed }: { job: Job; feed: EventFeed }) {
           ? waiting(job.status)
           : "Drag over a chart to zoom; double-click shows all. Dashed lines are checkpoints."}
       </p>
-      <Overlays jobs={jobs.filter(({ id }) => id !== job.id)} chosen={overlays} onChange={setOverlays} />
+      <Overlays
+        jobs={jobs.filter(({ id }) => id !== job.id)}
+        chosen={overlays}
+        onChange={setOverlays}
+      />
     </Section>
   );
 }

@@ -70,7 +70,11 @@ export function JobEvents({ feed }: { feed: EventFeed }) {
           value={search}
           onChange={({ target }) => setSearch(target.value)}
         />
-        <select aria-label="Kind of event" value={type} onChange={({ target }) => setType(target.value)}>
+        <select
+          aria-label="Kind of event"
+          value={type}
+          onChange={({ target }) => setType(target.value)}
+        >
           <option value="">All events</option>
           <option value="training.started">Started</option>
           <option value="training.log">Log</option>
@@ -90,12 +94,11 @@ export function JobEvents({ feed }: { feed: EventFeed }) {
       {count === 0 ? (
         <Empty title={data.length === 0 ? "No events yet." : "No event is like that."} />
       ) : (
-        <div
+        <section
           ref={scroller}
           className="event-box"
           // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
           tabIndex={0}
-          role="region"
           aria-label="Events"
           onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) => {
             isAtEnd.current = scrollHeight - scrollTop - clientHeight < ROW_HEIGHT;
@@ -117,7 +120,7 @@ export function JobEvents({ feed }: { feed: EventFeed }) {
               );
             })}
           </ul>
-        </div>
+        </section>
       )}
     </div>
   );

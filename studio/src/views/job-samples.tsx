@@ -102,11 +102,10 @@ export function Samples({ job, checkpoints }: { job: Job; checkpoints: Checkpoin
           They are kept with the project, in <code>.arkor/prompts.json</code>.
         </Empty>
       ) : (
-        <div
+        <section
           className="samples-box"
           // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
           tabIndex={0}
-          role="region"
           aria-label="Answers by checkpoint"
         >
           <table>
@@ -147,7 +146,7 @@ export function Samples({ job, checkpoints }: { job: Job; checkpoints: Checkpoin
             </tbody>
           </table>
           {steps.length === 0 && <p className="muted">The columns come with the checkpoints.</p>}
-        </div>
+        </section>
       )}
     </div>
   );

@@ -2,14 +2,41 @@ import { useMutation } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { ApiError, api } from "../api/client.ts";
 import type { Connection, EventFeed } from "../api/events.ts";
-import { isActive, queryClient, useFeed, useIdentity, useJob, useJobs, useNow, useRuns } from "../api/queries.ts";
+import {
+  isActive,
+  queryClient,
+  useFeed,
+  useIdentity,
+  useJob,
+  useJobs,
+  useNow,
+  useRuns,
+} from "../api/queries.ts";
 import type { Job, Target } from "../api/types.ts";
 import { diffConfigs, flatten } from "../lib/diff.ts";
-import { durationOf, formatAgo, formatDuration, formatLoss, formatNumber, formatValue } from "../lib/format.ts";
+import {
+  durationOf,
+  formatAgo,
+  formatDuration,
+  formatLoss,
+  formatNumber,
+  formatValue,
+} from "../lib/format.ts";
 import { formatChoice } from "../lib/model-choice.ts";
 import { playgroundLink } from "../lib/route.ts";
 import { type RunData, timeLeft, totalSteps } from "../lib/run-data.ts";
-import { Confirm, Copy, Empty, Facts, Failure, Loading, Notice, Page, Section, Status } from "../ui/parts.tsx";
+import {
+  Confirm,
+  Copy,
+  Empty,
+  Facts,
+  Failure,
+  Loading,
+  Notice,
+  Page,
+  Section,
+  Status,
+} from "../ui/parts.tsx";
 import { Artifacts } from "./job-artifacts.tsx";
 import { JobCharts } from "./job-charts.tsx";
 import { JobEvents } from "./job-events.tsx";
@@ -128,7 +155,11 @@ function Connecting({ connection, isActive }: { connection: Connection; isActive
 
 /** That another model was trained than the one that was asked for must not be overlooked. */
 function StandIn({ metadata }: { metadata: Record<string, unknown> | undefined }) {
-  const base = (metadata?.baseModel ?? {}) as { used?: unknown; requested?: unknown; reason?: unknown };
+  const base = (metadata?.baseModel ?? {}) as {
+    used?: unknown;
+    requested?: unknown;
+    reason?: unknown;
+  };
   if (typeof base.reason !== "string") return null;
   return (
     <Notice tone="warn" title={`${String(base.used ?? "Another model")} stands in.`}>
@@ -146,7 +177,11 @@ function Numbers({ job, feed }: { job: Job; feed: EventFeed }) {
   const best = data.best(data.evalLoss);
   const percent = step !== undefined && total ? Math.min(100, (step / total) * 100) : undefined;
   const numbers: [string, string, string?][] = [
-    ["Step", step === undefined ? "–" : formatNumber(step, 0), total ? `of ${formatNumber(total, 0)}` : ""],
+    [
+      "Step",
+      step === undefined ? "–" : formatNumber(step, 0),
+      total ? `of ${formatNumber(total, 0)}` : "",
+    ],
     ["Loss", formatLoss(data.last(data.loss))],
     ["Best eval loss", formatLoss(best?.value), best ? `step ${best.step}` : ""],
     ["Samples/s", formatNumber(data.last(data.samplesPerSecond))],

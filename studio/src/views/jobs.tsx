@@ -29,7 +29,8 @@ export function Jobs() {
   });
   const now = useNow();
   const wanted = useDeferredValue(search);
-  const isByTime = sort.key === "duration";
+  // Only this order changes as time goes by.
+  const orderedAt = sort.key === "duration" ? now : 0;
   const shown = useMemo(
     () =>
       listJobs(jobs.data ?? [], {
@@ -37,10 +38,10 @@ export function Jobs() {
         status,
         sort: sort.key,
         isDescending: sort.isDescending,
-        now: isByTime ? now : 0,
+        now: orderedAt,
         summaryOf: knownSummary,
       }),
-    [jobs.data, wanted, status, sort, isByTime ? now : 0],
+    [jobs.data, wanted, status, sort, orderedAt],
   );
   const total = jobs.data?.length ?? 0;
   const count = shown.length === total ? `${total} jobs` : `${shown.length} of ${total} jobs`;
@@ -54,7 +55,11 @@ export function Jobs() {
           value={search}
           onChange={({ target }) => setSearch(target.value)}
         />
-        <select aria-label="Status" value={status} onChange={({ target }) => setStatus(target.value)}>
+        <select
+          aria-label="Status"
+          value={status}
+          onChange={({ target }) => setStatus(target.value)}
+        >
           <option value="">All</option>
           <option value="running">Running</option>
           <option value="queued">Queued</option>
@@ -93,6 +98,7 @@ function knownSummary(job: Job): Summary | undefined {
   return queryClient.getQueryData(["summary", job.id, isActive(job.status)]);
 }
 
+/** The rows in view of a table that a browser could not lay out as a whole: hence roles, not elements. */
 interface TableProps {
   jobs: Job[];
   now: number;
@@ -120,23 +126,21 @@ function JobTable({ jobs, now, sort, onSort }: TableProps) {
           {cancel.error.message}
         </Notice>
       )}
-      <div
+      <section
         className="table-box"
         ref={scroller}
         // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
         tabIndex={0}
-        role="region"
         aria-label="Jobs"
         onKeyDown={moveAmongRows}
       >
-        {/* biome-ignore-start lint/a11y/useSemanticElements: a table that shows only the rows in view can't be laid out by the browser's own */}
         <div role="table" aria-label="Jobs" aria-rowcount={jobs.length + 1} className="table">
           <div role="rowgroup" className="table-head">
             <div role="row" className="table-row">
               {COLUMNS.map(([key, title, isNumber]) => (
                 <SortHeader key={key} {...{ id: key, title, isNumber, sort, onSort }} />
               ))}
-              <span role="columnheader" className="cell">
+              <span role="columnheader" className="cell cell-actions">
                 <span className="visually-hidden">Actions</span>
               </span>
             </div>
@@ -160,8 +164,7 @@ function JobTable({ jobs, now, sort, onSort }: TableProps) {
             })}
           </div>
         </div>
-        {/* biome-ignore-end lint/a11y/useSemanticElements: see above */}
-      </div>
+      </section>
       {cancelling && (
         <Confirm
           title={`Cancel ${cancelling.name}?`}
@@ -189,7 +192,6 @@ function SortHeader(props: {
   const next = { key: id, isDescending: isSorted ? !sort.isDescending : id === "createdAt" };
   return (
     <span
-      // biome-ignore lint/a11y/useSemanticElements: see the table
       role="columnheader"
       className={`cell cell-${id}${props.isNumber ? " number" : ""}`}
       aria-sort={isSorted ? direction : "none"}

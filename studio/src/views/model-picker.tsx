@@ -1,5 +1,6 @@
 import { useFeeds } from "../api/queries.ts";
 import type { Job, Target } from "../api/types.ts";
+import { formatAgo } from "../lib/format.ts";
 import { formatChoice, parseChoice } from "../lib/model-choice.ts";
 
 /** What answers: a base model, or a job's final adapter or one of its checkpoints. */
@@ -43,7 +44,7 @@ export function ModelPicker(props: {
             {!isListed && <option value={`job:${adapter?.jobId}`}>{adapter?.jobId}</option>}
             {usable.map(({ id, name, createdAt, status }) => (
               <option key={id} value={`job:${id}`}>
-                {name} · {createdAt.slice(0, 16).replace("T", " ")} · {status}
+                {name} · {formatAgo(createdAt, Date.now())} · {status}
               </option>
             ))}
           </optgroup>
@@ -79,7 +80,15 @@ export function ModelPicker(props: {
 }
 
 /** The base models that one may mean: that of the entry, and those of the jobs. */
-function basesOf({ target, jobs, fallback }: { target: Target | undefined; jobs: Job[]; fallback: string | undefined }) {
+function basesOf({
+  target,
+  jobs,
+  fallback,
+}: {
+  target: Target | undefined;
+  jobs: Job[];
+  fallback: string | undefined;
+}) {
   const chosen = target?.kind === "base_model" ? target.baseModel : undefined;
   const trained = jobs.map(({ config }) => config?.model);
   const names = [chosen, fallback, ...trained].filter((name) => typeof name === "string");

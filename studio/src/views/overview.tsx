@@ -14,7 +14,14 @@ import {
 } from "../api/queries.ts";
 import type { Job, Manifest } from "../api/types.ts";
 import { diffConfigs } from "../lib/diff.ts";
-import { durationOf, formatAgo, formatBytes, formatDuration, formatLoss, formatValue } from "../lib/format.ts";
+import {
+  durationOf,
+  formatAgo,
+  formatBytes,
+  formatDuration,
+  formatLoss,
+  formatValue,
+} from "../lib/format.ts";
 import { jobLink } from "../lib/route.ts";
 import { Empty, Facts, Failure, Loading, Notice, Page, Section, Status } from "../ui/parts.tsx";
 import { RunOutput } from "./run-output.tsx";
@@ -77,7 +84,11 @@ function TrainerCard({ last }: { last: Job | undefined }) {
         {manifest.data?.error !== undefined && <BrokenEntry manifest={manifest.data} />}
         {trainer && <TrainerConfig config={trainer.config} last={last} />}
       </div>
-      {started.error && <Notice tone="bad" title="The run was not started.">{started.error}</Notice>}
+      {started.error && (
+        <Notice tone="bad" title="The run was not started.">
+          {started.error}
+        </Notice>
+      )}
       {started.failedRun && (
         <div className="failed-start">
           <Notice tone="bad" title="The run ended before the backend had taken it." />
@@ -160,7 +171,13 @@ const SHOWN = [
   "maxLength",
 ];
 
-function TrainerConfig({ config, last }: { config: Record<string, unknown>; last: Job | undefined }) {
+function TrainerConfig({
+  config,
+  last,
+}: {
+  config: Record<string, unknown>;
+  last: Job | undefined;
+}) {
   const facts = SHOWN.flatMap((name): [string, string][] =>
     config[name] === undefined ? [] : [[name, shownValue(config[name])]],
   );
@@ -193,8 +210,8 @@ function Changes(props: { before: unknown; after: unknown; job: Job }) {
         {changes.map(({ path, before, after }) => (
           <li key={path}>
             <code>{path}</code>
-            <del>{formatValue(before)}</del>
-            <ins>{formatValue(after)}</ins>
+            <del>{before === undefined ? "not set" : formatValue(before)}</del>
+            <ins>{after === undefined ? "not set" : formatValue(after)}</ins>
           </li>
         ))}
       </ul>

@@ -47,7 +47,9 @@ export function Playground({ adapter, compare }: { adapter?: string; compare?: s
   const fallback = manifest.data?.trainer?.config.model;
   const first =
     parseChoice(adapter) ??
-    (typeof fallback === "string" ? ({ kind: "base_model", baseModel: fallback } as const) : undefined);
+    (typeof fallback === "string"
+      ? ({ kind: "base_model", baseModel: fallback } as const)
+      : undefined);
   const second = parseChoice(compare);
   const targets = second === undefined ? [first] : [first, second];
   const [form, setForm] = useState<ChatForm>(EMPTY_FORM);
@@ -55,7 +57,8 @@ export function Playground({ adapter, compare }: { adapter?: string; compare?: s
   const chat = useChat(targets, form.system, options);
   const setTarget = (column: number, target: Target) => {
     const choice = formatChoice(target);
-    location.hash = column === 0 ? playgroundLink(choice, compare) : playgroundLink(adapter, choice);
+    location.hash =
+      column === 0 ? playgroundLink(choice, compare) : playgroundLink(adapter, choice);
   };
   const canCompare = first !== undefined;
   return (
@@ -94,7 +97,9 @@ export function Playground({ adapter, compare }: { adapter?: string; compare?: s
               <Column
                 // biome-ignore lint/suspicious/noArrayIndexKey: a column is its place
                 key={column}
-                label={targets.length === 1 ? "Model" : column === 0 ? "First model" : "Second model"}
+                label={
+                  targets.length === 1 ? "Model" : column === 0 ? "First model" : "Second model"
+                }
                 target={target}
                 jobs={jobs.data ?? []}
                 fallback={typeof fallback === "string" ? fallback : undefined}
@@ -128,14 +133,24 @@ function useChat(targets: (Target | undefined)[], system: string, options: objec
   const nextId = useRef(1);
   useEffect(() => () => stopper.current?.abort(), []);
 
-  const askColumn = async (target: Target, column: number, id: number, question: string, signal: AbortSignal) => {
+  const askColumn = async (
+    target: Target,
+    column: number,
+    id: number,
+    question: string,
+    signal: AbortSignal,
+  ) => {
     let last: Answer | undefined;
     const show = (state: Reply["state"], error?: string) => {
       const answer = last ?? NO_ANSWER;
       change({ kind: "reply", id, column, reply: { answer, state, ...(error && { error }) } });
     };
     show("streaming");
-    const body = { ...chatFields(target), messages: messagesOf(system, turns, column, question), ...options };
+    const body = {
+      ...chatFields(target),
+      messages: messagesOf(system, turns, column, question),
+      ...options,
+    };
     try {
       last = await ask(body, signal, (answer) => {
         last = answer;
@@ -374,7 +389,12 @@ function Options(props: {
   );
 }
 
-function Snippets(props: { target: Target; system: string; turns: Turn[]; options: Record<string, unknown> }) {
+function Snippets(props: {
+  target: Target;
+  system: string;
+  turns: Turn[];
+  options: Record<string, unknown>;
+}) {
   const last = props.turns.at(-1)?.question ?? "Hello";
   const messages = messagesOf(props.system, props.turns.slice(0, -1), 0, last);
   const question = { target: props.target, messages, options: props.options };

@@ -16,7 +16,8 @@ export function RunOutput({ runId }: { runId: string }) {
     setText("");
     read(runId, stop.signal, (more) => setText((before) => (before + more).slice(-SHOWN))).catch(
       (reason) => {
-        if (!stop.signal.aborted) setError(reason instanceof ApiError ? reason.message : String(reason));
+        if (!stop.signal.aborted)
+          setError(reason instanceof ApiError ? reason.message : String(reason));
       },
     );
     return () => stop.abort();
