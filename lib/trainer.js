@@ -68,7 +68,11 @@ class Trainer {
           return () => this.#observers.delete(observer);
         },
         config: () =>
-          parse(nativeSync(() => binding.wireConfig(configText(this.#input, this.#dryRun)))),
+          parse(
+            nativeSync(() =>
+              binding.wireConfig(configText(this.#input, this.#dryRun, this.#identity())),
+            ),
+          ),
         takeDeprecation: () => binding.takeDeprecation(),
         stopOn: (/** @type {AbortSignal} */ signal) => {
           this.#stop = signal;

@@ -2,13 +2,13 @@
 // level, Studio survives it, and each edit is imported afresh.
 
 const path = require("node:path");
-const { build } = require("../build.js");
+const { buildForRun } = require("../build.js");
 const { internalsOf } = require("../internals.js");
 
 /** @param {string | undefined} entry */
 async function describe(entry) {
-  const { file } = await build(entry);
-  const { loadTrainer } = require("../../lib/run.js");
+  const { file } = await buildForRun(entry);
+  const { loadTrainer } = require("../../lib/entry.js");
   const trainer = await loadTrainer(file);
   const config = internalsOf(trainer)?.config?.() ?? {};
   return { trainer: { name: String(trainer.name), config } };

@@ -1,7 +1,12 @@
 import "uplot/dist/uPlot.min.css";
+import "./styles/theme.css";
 import "./styles/base.css";
 import "./styles/layout.css";
-import "./styles/views.css";
+import "./styles/overview.css";
+import "./styles/jobs.css";
+import "./styles/job.css";
+import "./styles/playground.css";
+import "./styles/endpoints.css";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { createRoot } from "react-dom/client";
 import { adoptToken } from "./api/client.ts";

@@ -8,6 +8,7 @@ import { chatFields, formatChoice, parseChoice } from "../lib/model-choice.ts";
 import { playgroundLink } from "../lib/route.ts";
 import { curlSnippet, inferSnippet, openaiSnippet } from "../lib/snippets.ts";
 import { Copy, Failure, Page } from "../ui/parts.tsx";
+import { Options } from "./chat-options.tsx";
 import { ModelPicker } from "./model-picker.tsx";
 
 /** One question, and what each column has answered. */
@@ -328,64 +329,6 @@ function Composer(props: {
         </button>
       )}
     </form>
-  );
-}
-
-function Options(props: {
-  form: ChatForm;
-  errors: Partial<Record<keyof ChatForm, string>>;
-  onChange: (form: ChatForm) => void;
-}) {
-  const { form, errors, onChange } = props;
-  const set = (field: keyof ChatForm) => (event: { target: { value: string } }) =>
-    onChange({ ...form, [field]: event.target.value });
-  const hint = (field: keyof ChatForm) =>
-    errors[field] && (
-      <span className="field-error" id={`${field}-error`}>
-        {errors[field]}
-      </span>
-    );
-  const described = (field: keyof ChatForm) => ({
-    "aria-invalid": errors[field] !== undefined,
-    "aria-describedby": errors[field] ? `${field}-error` : undefined,
-  });
-  const numbers: [field: "temperature" | "topP" | "maxTokens", label: string, usual: string][] = [
-    ["temperature", "Temperature", "1"],
-    ["topP", "Top-p", "1"],
-    ["maxTokens", "Max tokens", "256"],
-  ];
-  return (
-    <aside className="options" aria-label="Options">
-      <label className="field">
-        <span>System prompt</span>
-        <textarea rows={4} value={form.system} onChange={set("system")} />
-      </label>
-      {numbers.map(([field, label, usual]) => (
-        <label className="field" key={field}>
-          <span>{label}</span>
-          <input
-            inputMode="decimal"
-            placeholder={usual}
-            value={form[field]}
-            onChange={set(field)}
-            {...described(field)}
-          />
-          {hint(field)}
-        </label>
-      ))}
-      <label className="field">
-        <span>JSON schema</span>
-        <textarea
-          rows={4}
-          className="mono"
-          placeholder="Any text"
-          value={form.schema}
-          onChange={set("schema")}
-          {...described("schema")}
-        />
-        {hint("schema")}
-      </label>
-    </aside>
   );
 }
 
