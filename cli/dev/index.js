@@ -74,6 +74,7 @@ async function serve({ cwd, token, page, runs, wanted, ending }) {
   let port = 0;
   const backend = new Backend(cwd);
   const manifests = new Manifests(cwd, () => process.env);
+  ending.push(() => manifests.end());
   const app = createApp({ cwd, token, port: () => port, page, backend, runs, manifests });
   const listening = await listen(wanted, listener(app.fetch), say);
   port = listening.port;

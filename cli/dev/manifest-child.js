@@ -48,6 +48,8 @@ function answer(result) {
   process.send?.(JSON.parse(JSON.stringify(result)), () => process.exit());
 }
 
+// Studio is gone: nobody waits for the answer.
+process.on("disconnect", () => process.exit());
 process.on("uncaughtException", fail);
 process.on("unhandledRejection", fail);
 

@@ -23,6 +23,7 @@ class Manifests {
   #cwd;
   #env;
   /** @type {{ signature: string, manifest: Promise<Manifest> } | undefined} */ #known;
+  #ended = new AbortController();
 
   /**
    * @param {string} cwd
@@ -37,10 +38,16 @@ class Manifests {
   current() {
     const signature = signatureOf(this.#cwd);
     if (signature === undefined || this.#known?.signature !== signature) {
-      const manifest = describe(this.#cwd, this.#env());
+      const manifest = describe(this.#cwd, this.#env(), this.#ended.signal);
       this.#known = { signature: signature ?? "", manifest };
     }
     return this.#known.manifest;
+  }
+
+  /** Ends what is being imported; resolves when its process is gone. */
+  async end() {
+    this.#ended.abort();
+    await this.#known?.manifest;
   }
 }
 
@@ -78,30 +85,45 @@ function readDirectory(directory) {
 /**
  * @param {string} cwd
  * @param {NodeJS.ProcessEnv} env
- * @returns {Promise<Manifest>}
+ * @param {AbortSignal} ended
+ * @returns {Promise<Manifest>} once the process that imports it is gone
  */
-function describe(cwd, env) {
+function describe(cwd, env, ended) {
   const child = fork(path.join(__dirname, "manifest-child.js"), {
     cwd,
     env,
     execArgv: ["--enable-source-maps"],
     stdio: ["ignore", "ignore", "ignore", "ipc"],
   });
+  /** @type {Omit<Manifest, "entry"> | undefined} */ let result;
+  const settle = (/** @type {Omit<Manifest, "entry">} */ told) => {
+    result ??= told;
+    child.kill("SIGKILL");
+  };
+  const failed = (/** @type {string} */ error) => settle({ trainer: null, error });
+  const end = () => failed("Studio is ending.");
+  const timer = setTimeout(() => {
+    failed(`Importing the entry took longer than ${TIME_LIMIT_MS / 1000} s.`);
+  }, TIME_LIMIT_MS);
+  if (ended.aborted) end();
+  ended.addEventListener("abort", end);
+  child.once("message", (told) => settle(/** @type {Manifest} */ (told)));
   return new Promise((resolve) => {
-    const finish = (/** @type {Omit<Manifest, "entry">} */ result) => {
+    const finish = () => {
       clearTimeout(timer);
+      ended.removeEventListener("abort", end);
+      const { exitCode } = child;
+      result ??= {
+        trainer: null,
+        error: `Importing the entry ended its process, with ${exitCode}.`,
+      };
       resolve({ ...withSource(result, cwd), entry: DEFAULT_ENTRY });
-      child.kill("SIGKILL");
     };
-    const failed = (/** @type {string} */ error) => finish({ trainer: null, error });
-    const timer = setTimeout(() => {
-      failed(`Importing the entry took longer than ${TIME_LIMIT_MS / 1000} s.`);
-    }, TIME_LIMIT_MS);
-    child.once("message", (result) => finish(/** @type {Manifest} */ (result)));
-    child.once("error", (error) => failed(`The entry can't be imported: ${error.message}`));
-    child.once("exit", (code) =>
-      failed(`Importing the entry ended its process with code ${code}.`),
-    );
+    child.once("exit", finish);
+    child.once("error", (error) => {
+      failed(`The entry can't be imported: ${error.message}`);
+      if (child.pid === undefined) finish();
+    });
   });
 }
 

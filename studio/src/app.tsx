@@ -107,20 +107,10 @@ function Sidebar({ current }: { current: Route["view"] }) {
 /** Whether the server has refused the token, or there is none. */
 function useLocked(): boolean {
   const [isLocked, setLocked] = useState(!hasToken());
+  useEffect(() => onTokenHeard(setLocked), []);
   useEffect(() => {
-    const unlock = () => {
-      if (!/^#token=/.test(location.hash)) return;
-      adoptToken();
-      setLocked(false);
-      void queryClient.invalidateQueries();
-    };
-    addEventListener("hashchange", unlock);
-    const stop = onTokenHeard(setLocked);
-    return () => {
-      removeEventListener("hashchange", unlock);
-      stop();
-    };
-  }, []);
+    if (!isLocked) void queryClient.invalidateQueries();
+  }, [isLocked]);
   return isLocked;
 }
 

@@ -91,6 +91,7 @@ export class StudioCloud {
   headers: Record<string, string> = {};
   #abandon = () => {};
   #server: Server;
+  #port = 0;
 
   private constructor() {
     this.abandoned = new Promise((resolve) => {
@@ -102,6 +103,7 @@ export class StudioCloud {
   static async start(): Promise<StudioCloud> {
     const cloud = new StudioCloud();
     await new Promise<void>((resolve) => cloud.#server.listen(0, "127.0.0.1", resolve));
+    cloud.#port = (cloud.#server.address() as AddressInfo).port;
     return cloud;
   }
 
@@ -118,10 +120,10 @@ export class StudioCloud {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `http://127.0.0.1:${this.#port}`;
   }
 
-  add(job: Partial<CloudJob> = {}, events: Event[] = []): JobStream {
+  add(job: Partial<CloudJob> = {}, events: Iterable<Event> = []): JobStream {
     const id = job.id ?? `job_${this.jobs.length + 1}`;
     this.jobs.unshift({
       orgId: "o",
@@ -135,7 +137,7 @@ export class StudioCloud {
       id,
     });
     const stream = new JobStream();
-    stream.push(...events);
+    for (const event of events) stream.push(event);
     this.streams.set(id, stream);
     if (job.status !== undefined && !["running", "queued"].includes(job.status)) stream.end();
     return stream;

@@ -16,20 +16,21 @@ export class ApiError extends Error {
   }
 }
 
+type Heard = (isRefused: boolean) => void;
+const listeners = new Set<Heard>();
+
 /** Takes the token out of the address bar, where it could be seen and copied, and keeps it. */
 export function adoptToken(): void {
   const [, token] = /^#token=([\w-]+)$/.exec(location.hash) ?? [];
   if (token === undefined) return;
   localStorage.setItem(STORED, token);
   history.replaceState(null, "", `${location.pathname}#/`);
+  for (const heard of listeners) heard(false);
 }
 
 export function hasToken(): boolean {
   return localStorage.getItem(STORED) !== null;
 }
-
-type Heard = (isRefused: boolean) => void;
-const listeners = new Set<Heard>();
 
 /** Calls back when the server refuses the token, and when it takes it. */
 export function onTokenHeard(heard: Heard): () => void {

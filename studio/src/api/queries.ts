@@ -1,9 +1,16 @@
-import { QueryClient, useQuery } from "@tanstack/react-query";
+import { QueryCache, QueryClient, useQuery } from "@tanstack/react-query";
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { ApiError, api } from "./client.ts";
 import { EventFeed } from "./events.ts";
 
-export const queryClient = new QueryClient({
+export const queryClient: QueryClient = new QueryClient({
+  queryCache: new QueryCache({
+    onError(error, { queryKey }) {
+      // Whichever question finds the server gone: the page says so as a whole.
+      if (!(error instanceof ApiError) || error.status !== 0 || queryKey[0] === "identity") return;
+      void queryClient.invalidateQueries({ queryKey: ["identity"] });
+    },
+  }),
   defaultOptions: {
     queries: {
       // A refusal stays one; what could not be reached is asked for again by the interval.
@@ -23,7 +30,7 @@ export const useIdentity = () =>
   useQuery({
     queryKey: ["identity"],
     queryFn: ({ signal }) => api.identity(signal),
-    refetchInterval: CALM_MS,
+    refetchInterval: ({ state }) => (state.status === "error" ? LIVE_MS : CALM_MS),
   });
 
 export const useMe = () =>

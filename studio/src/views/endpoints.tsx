@@ -106,7 +106,9 @@ function EndpointCard({ deployment }: { deployment: Deployment }) {
         <label className="check">
           <input
             type="checkbox"
-            checked={deployment.enabled}
+            checked={
+              (update.isPending ? update.variables.enabled : undefined) ?? deployment.enabled
+            }
             disabled={update.isPending}
             onChange={({ target }) => update.mutate({ enabled: target.checked })}
           />
