@@ -54,19 +54,26 @@ export interface BlobDatasetSource {
   token?: string;
 }
 
+/** A file of this machine, which only a local backend can read. */
+export interface FileDatasetSource {
+  type: "file";
+  /** Relative to the project's directory, or absolute. */
+  path: string;
+}
+
 /**
- * Where the training data comes from.
+ * Where the training data comes from. {@link Trainer.start} rejects a file of this machine (also a
+ * `file:` URL) before anything is sent, unless the backend is a local one.
  *
  * @example
  * ```ts
- * import { pathToFileURL } from "node:url";
  * import type { DatasetSource } from "arkor";
  *
  * export const hub: DatasetSource = { type: "huggingface", name: "acme/tickets", split: "train" };
- * export const file: DatasetSource = { type: "blob", url: pathToFileURL("data/tickets.jsonl").href };
+ * export const file: DatasetSource = { type: "file", path: "data/tickets.jsonl" };
  * ```
  */
-export type DatasetSource = HuggingfaceDatasetSource | BlobDatasetSource;
+export type DatasetSource = HuggingfaceDatasetSource | BlobDatasetSource | FileDatasetSource;
 
 /** The LoRA adapter that is trained. */
 export interface LoraConfig {
@@ -527,8 +534,8 @@ export declare function isArkor(value: unknown): value is Arkor;
 /**
  * Imports an entry, picks its trainer (export `arkor`, export `trainer`, or the default export),
  * starts it and follows it to its end. Prints `Started job <id>` and
- * `Job <id> finished with status=<status>` on stdout. Imports the file as it is: one in TypeScript
- * needs a runtime that reads it.
+ * `Job <id> finished with status=<status>` on stdout. On Node an entry in TypeScript is bundled first,
+ * as `arkor start` does it.
  * @param file the entry; default `src/arkor/index.ts`
  * @throws {Error} `Training entry not found: …`, `Training entry must export …`
  * @throws as {@link Trainer.wait}

@@ -46,7 +46,7 @@ describe("listDeploymentKeys", () => {
     expect(await client.listDeploymentKeys("d", scope)).toEqual({ keys: [KEY] });
   });
 
-  const deep = `${"[".repeat(5000)}${"]".repeat(5000)}`;
+  const deep = `${"[".repeat(1000)}${"]".repeat(1000)}`;
   it.each([
     ["a bare NaN", "NaN", Number.NaN],
     ["a bare -Infinity", "-Infinity", Number.NEGATIVE_INFINITY],

@@ -68,7 +68,7 @@ describe("arkor logout", () => {
     expect(code).toBe(1);
     expect(stderr.trimEnd().split("\n")).toEqual([
       expect.stringMatching(/^warning: An anonymous identity can't be restored/),
-      "error: Nobody is here to confirm it; add -f to delete without asking.",
+      "error: Can't ask for confirmation: not a terminal. Add -f to delete without asking.",
     ]);
     expect(existsSync(project.credentials)).toBe(true);
   });

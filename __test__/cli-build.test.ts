@@ -1,6 +1,6 @@
 // `arkor build`: what is bundled, what stays an import, and how errors are told.
-import fs, { existsSync, readdirSync } from "node:fs";
-import { expect, it, vi } from "vitest";
+import { existsSync, readdirSync } from "node:fs";
+import { expect, it } from "vitest";
 import { arkor } from "./cli-support/command.ts";
 import { handMadeTrainer, Project } from "./cli-support/project.ts";
 
@@ -37,11 +37,7 @@ it("leaves no temporary file behind", async () => {
   const project = new Project({ "src/arkor/index.ts": handMadeTrainer() });
   await arkor(["build"], project).exit;
   await arkor(["build"], project).exit;
-  expect(readdirSync(project.path(".arkor/build")).sort()).toEqual([
-    "index.mjs",
-    "index.mjs.map",
-    "inputs.json",
-  ]);
+  expect(readdirSync(project.path(".arkor/build")).sort()).toEqual(["index.mjs", "index.mjs.map"]);
 });
 
 it("takes the entry that it is given", async () => {
@@ -91,30 +87,4 @@ it("shows the stack only with ARKOR_DEBUG=1", async () => {
   expect(plain.stderr.trimEnd().split("\n")).toHaveLength(1);
   expect(debug.stderr).toMatch(/\n {4}at .*build\.js/);
   expect(existsSync(project.path(".arkor"))).toBe(false);
-});
-
-it("never takes a source that was saved during the build for one that went into the bundle", async () => {
-  const { build, freshBundle } = await import("../cli/build.js");
-  const project = new Project({ "src/arkor/index.ts": handMadeTrainer({ start: `"before"` }) });
-  const source = project.path("src/arkor/index.ts");
-  // esbuild reads in a process of its own; what this process reads comes after that.
-  const read = fs.readFileSync;
-  let isSaved = false;
-  const spy = vi.spyOn(fs, "readFileSync").mockImplementation(((
-    ...args: Parameters<typeof read>
-  ) => {
-    if (args[0] === source && !isSaved) {
-      isSaved = true;
-      project.write("src/arkor/index.ts", handMadeTrainer({ start: `"after"` }));
-    }
-    return read(...args);
-  }) as typeof read);
-  try {
-    await build(undefined, project.cwd);
-  } finally {
-    spy.mockRestore();
-  }
-  expect(isSaved).toBe(true);
-  await freshBundle(undefined, project.cwd);
-  expect(project.read(".arkor/build/index.mjs")).toContain("after");
 });

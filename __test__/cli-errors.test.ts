@@ -9,7 +9,7 @@ import { Backend, type Handler, json } from "./support/backend.ts";
 const ENTRY = `
   import { createTrainer } from "arkor";
   export const trainer = createTrainer(
-    { name: "run", model: "m", dataset: { type: "blob", url: "file:///data.jsonl" } },
+    { name: "run", model: "m", dataset: { type: "blob", url: "https://data.test/rows.jsonl" } },
     { maxReconnectAttempts: 1, reconnectDelayMs: 1 },
   );
 `;

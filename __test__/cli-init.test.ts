@@ -128,7 +128,7 @@ describe("what it writes", () => {
   it("makes a git repository when it is told to", async () => {
     const project = new Project();
     const { stdout } = await init(project, "--git");
-    expect(stdout).toContain("Made it a git repository\n");
+    expect(stdout).toContain("Created a git repository\n");
     expect(project.has(".git/HEAD")).toBe(true);
   });
 
@@ -161,38 +161,38 @@ describe("the package manager", () => {
     expect(code).toBe(1);
     expect(stdout).toContain("Created src/arkor/index.ts\n");
     expect(stderr).toBe(
-      "no network\nerror: The project is there, but not installed: npm install ended with 7. " +
-        "Run it again when that is mended.\n",
+      "no network\nerror: The project was created, but not installed: npm install exited with code 7. " +
+        "Fix that, then run it again.\n",
     );
   });
 });
 
 describe("is refused before anything is written", () => {
   it.each([
-    [["--name", "My Run"], {}, /^error: --name "My Run": A name is made of a-z/],
+    [["--name", "My Run"], {}, /^error: --name "My Run": A name consists of a-z/],
     [
       ["--template", "chess"],
       {},
       /argument 'chess' is invalid\. Allowed choices are triage, translate, redaction\./,
     ],
-    [["--use-npm", "--use-bun"], {}, /^error: --use-npm and --use-bun exclude each other\.$/],
-    [["--git", "--skip-git"], {}, /^error: --git and --skip-git exclude each other\.$/],
+    [["--use-npm", "--use-bun"], {}, /^error: --use-npm and --use-bun can't be used together\.$/],
+    [["--git", "--skip-git"], {}, /^error: --git and --skip-git can't be used together\.$/],
     [
       [],
       { "package.json": "{" },
-      /^error: package\.json is not valid JSON \(.*\)\. Mend it, then run this again\.$/,
+      /^error: package\.json isn't valid JSON \(.*\)\. Fix it, then run this again\.$/,
     ],
-    [[], { "package.json": "[]" }, /^error: package\.json holds no object\./],
+    [[], { "package.json": "[]" }, /^error: package\.json isn't an object\./],
     [
       [],
       { data: "mine" },
-      /^error: data is no directory, but is needed for data\/triage\.jsonl\. Move it away, then run this again\.$/,
+      /^error: data isn't a directory, which data\/triage\.jsonl needs\. Move it away, then run this again\.$/,
     ],
     ...[".gitignore", "package.json", "arkor.config.ts"].map(
       (file): [string[], Record<string, string>, RegExp] => [
         [],
         { [`${file}/mine`]: "" },
-        new RegExp(`^error: ${file} is a directory, but is needed as a file\\. Move it away`),
+        new RegExp(`^error: ${file} is a directory, but has to be a file\\. Move it away`),
       ],
     ),
   ])("with %j and %j", async (args, files, message) => {
@@ -212,7 +212,7 @@ describe("is refused before anything is written", () => {
     symlinkSync("elsewhere.json", link);
     const { code, stdout, stderr } = await init(project);
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-    expect(stderr).toMatch(/^error: package\.json is a link to a file that is not there\. Mend/);
+    expect(stderr).toMatch(/^error: package\.json is a link to a file that doesn't exist\. Fix/);
     expect(lstatSync(link).isSymbolicLink()).toBe(true);
     expect(project.has("src")).toBe(false);
   });

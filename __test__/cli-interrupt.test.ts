@@ -17,7 +17,7 @@ it("once says that the run goes on and how to cancel it, and exits with 130", as
   const { code, stdout, stderr } = await running.exit;
   expect(code).toBe(130);
   expect(stderr).toBe(
-    "Stopped watching; job job-1 goes on. To watch it again: arkor attach job-1. " +
+    "Stopped watching; job job-1 continues. To watch it again: arkor attach job-1. " +
       "To cancel it: Ctrl-C again within 3 s, or arkor cancel job-1.\n",
   );
   expect(stdout).not.toContain("cancel was called");
@@ -44,7 +44,7 @@ it("twice tells it when the run can't be cancelled", async () => {
   running.kill("SIGINT");
   const { code, stderr } = await running.exit;
   expect(code).toBe(130);
-  expect(stderr).toContain("error: the run could not be cancelled: no such job\n");
+  expect(stderr).toContain("error: the run couldn't be cancelled: no such job\n");
 });
 
 it("while the job is being submitted cancels the submission, so that no run without a name is left", async () => {

@@ -14,7 +14,7 @@ const ENTRY = `
   export const trainer = createTrainer({
     name: "run",
     model: "m",
-    dataset: { type: "blob", url: "file:///data.jsonl" },
+    dataset: { type: "blob", url: "https://data.test/rows.jsonl" },
     callbacks: {
       onLog: ({ step }) => console.log("callback: step " + step),
       onCompleted: ({ artifacts }) => console.log("callback: " + artifacts.length + " artifacts"),
@@ -57,7 +57,7 @@ describe("arkor jobs", () => {
     expect(code).toBe(0);
     expect(stdout.split("\n")).toEqual([
       expect.stringMatching(/^ID {5}STATUS {5}CREATED {11}TOOK +NAME$/),
-      expect.stringMatching(/^job-2 {2}running {4}2026-01-02 09:05 {2}\d+h\d\dm +second$/),
+      expect.stringMatching(/^job-2 {2}running {4}2026-01-02 09:05 {2}\d+d\d\dh +second$/),
       expect.stringMatching(/^job-1 {2}completed {2}2026-01-01 08:00 {2}2m05s +first$/),
       "",
     ]);
@@ -111,7 +111,7 @@ it("arkor jobs says how to list local runs when there are some and nobody is sig
     code: 1,
     stderr:
       "error: Not signed in. Run `arkor login` first. To list this directory's local runs, start " +
-      "`arkor local`, and run this with the two variables that it prints.\n",
+      "`arkor local` and set the two variables that it prints.\n",
   });
 });
 
@@ -150,11 +150,14 @@ describe("arkor cancel", () => {
   it.each([
     [
       [{ ...JOB, status: "completed" }],
-      "Job job-1 was not cancelled: it has ended before, with status=completed\n",
+      "Job job-1 was not cancelled: it had already finished with status=completed\n",
     ],
-    [[{ ...JOB, status: "running" }], "Job job-1 is being cancelled; it is still running.\n"],
-    [[], "The backend has accepted to cancel job job-1.\n"],
-    ["no list", "The backend has accepted to cancel job job-1.\n"],
+    [
+      [{ ...JOB, status: "running" }],
+      "Job job-1 is being cancelled; its status is still running.\n",
+    ],
+    [[], "The backend accepted the request to cancel job job-1.\n"],
+    ["no list", "The backend accepted the request to cancel job job-1.\n"],
   ])("tells what has come of it: %j", async (jobs, expected) => {
     const { backend, project } = await withProject();
     backend.on("GET /v1/jobs", (_, response) => json(response, 200, { jobs }));
@@ -212,7 +215,7 @@ describe("arkor attach", () => {
     const running = arkor(["attach", "job-1"], project.at(backend));
     await running.until("stdout", /callback: step 1/);
     running.kill("SIGINT");
-    await running.until("stderr", /Stopped watching; job job-1 goes on/);
+    await running.until("stderr", /Stopped watching; job job-1 continues/);
     expect(backend.to("POST /v1/jobs/job-1/cancel")).toEqual([]);
     running.kill("SIGINT");
     expect((await running.exit).code).toBe(130);

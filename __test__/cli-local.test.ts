@@ -3,6 +3,7 @@
 import { createServer } from "node:net";
 import path from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { binaryPath } from "../local/index.js";
 import { arkor, isAlive, ROOT } from "./cli-support/command.ts";
 import { handMadeTrainer, Project } from "./cli-support/project.ts";
 
@@ -90,10 +91,14 @@ describe("starting", () => {
   it("names the port that is in use, in one line", async () => {
     const port = await portInUse();
     const project = new Project({ "src/arkor/index.ts": handMadeTrainer() });
-    const { code, stderr } = await startLocal(project, { args: ["--port", String(port)] }).exit;
+    const args = ["--port", String(port)];
+    const { code, stderr } = await startLocal(project, { args, bin: binaryPath() }).exit;
     expect(code).toBe(1);
-    expect(stderr).toBe(
-      `error: Port ${port} is in use. Give another one with --port, or none to have one chosen.\n`,
+    expect(stderr).toMatch(
+      new RegExp(
+        "^error: arkor-local ended with code 1 before it was ready\\. It said: " +
+          `--port: can't listen on 127\\.0\\.0\\.1:${port}, use another port: .*\\n$`,
+      ),
     );
   });
 
@@ -167,7 +172,7 @@ describe("the end of the command", () => {
     expect(code).toBe(130);
     expect(stdout).toContain("cancel was called\n");
     expect(stdout).toContain("Job job-1 finished with status=cancelled\n");
-    expect(stderr).toContain("Its checkpoints are kept in .arkor/local/jobs/job-1/checkpoints\n");
+    expect(stderr).toContain("Its checkpoints are in .arkor/local/jobs/job-1/checkpoints\n");
     expect(isAlive(Number(pid))).toBe(false);
   });
 
@@ -181,15 +186,42 @@ describe("the end of the command", () => {
     running.kill("SIGINT");
     const { code, stderr } = await running.exit;
     expect(code).toBe(130);
-    expect(stderr).toContain("It had saved no checkpoint yet.\n");
+    expect(stderr).toContain("It hadn't saved a checkpoint yet.\n");
     expect(isAlive(Number(pid))).toBe(false);
+  });
+
+  it("a second Ctrl-C doesn't tell how the job was last seen as how it has finished", async () => {
+    const cutOff = ENDLESS.replace('status: "cancelled"', 'status: "running"');
+    const running = startLocal(new Project({ "src/arkor/index.ts": cutOff }));
+    await running.until("stdout", /waiting at/);
+    running.kill("SIGINT");
+    await running.until("stdout", /cancel was called/);
+    running.kill("SIGINT");
+    const { code, stdout } = await running.exit;
+    expect(code).toBe(130);
+    expect(stdout).not.toContain("status=running");
+  });
+
+  it("a second Ctrl-C doesn't tell of a backend that it has ended itself", async () => {
+    const unreachable = ENDLESS.replace(
+      "globalThis.cancelled();",
+      `await new Promise((resolve) => process.on("SIGINT", resolve)); throw new Error("ECONNRESET");`,
+    );
+    const running = startLocal(new Project({ "src/arkor/index.ts": unreachable }));
+    await running.until("stdout", /waiting at/);
+    running.kill("SIGINT");
+    await running.until("stdout", /cancel was called/);
+    running.kill("SIGINT");
+    const { code, stderr } = await running.exit;
+    expect(code).toBe(130);
+    expect(stderr).not.toContain("could not be cancelled");
   });
 
   it("Ctrl-C while the backend is starting ends both", async () => {
     const project = new Project({ "src/arkor/index.ts": ENDLESS });
     const running = startLocal(project, { mode: "silent" });
     // Nothing is printed before the backend is ready; the bundle is written just before it starts.
-    await expect.poll(() => project.has(".arkor/build/inputs.json")).toBe(true);
+    await expect.poll(() => project.has(".arkor/build/index.mjs")).toBe(true);
     running.kill("SIGINT");
     expect((await running.exit).code).toBe(130);
     expect(running.stdout).toBe("");
@@ -199,9 +231,9 @@ describe("the end of the command", () => {
 describe("arkor local", () => {
   const serve = (
     project: Project,
-    { args = [], mode }: { args?: string[]; mode?: string } = {},
+    { args = [], mode, bin = FAKE }: { args?: string[]; mode?: string; bin?: string } = {},
   ) => {
-    const env = { ARKOR_LOCAL_BIN: FAKE, FAKE_BACKEND: mode, ARKOR_LOCAL_TOKEN: undefined };
+    const env = { ARKOR_LOCAL_BIN: bin, FAKE_BACKEND: mode, ARKOR_LOCAL_TOKEN: undefined };
     return arkor(["local", ...args], { ...project, env });
   };
 
@@ -223,9 +255,10 @@ describe("arkor local", () => {
 
   it("takes the port that it is given, and names one that is in use", async () => {
     const port = await portInUse();
-    const { code, stderr } = await serve(new Project(), { args: ["--port", String(port)] }).exit;
+    const args = ["--port", String(port)];
+    const { code, stderr } = await serve(new Project(), { args, bin: binaryPath() }).exit;
     expect(code).toBe(1);
-    expect(stderr).toMatch(new RegExp(`^error: Port ${port} is in use\\.`));
+    expect(stderr).toContain(`--port: can't listen on 127.0.0.1:${port}`);
   });
 
   it("does not wait for a backend that will not end after a second Ctrl-C", async () => {

@@ -229,7 +229,7 @@ describe("a login in the browser", () => {
     running.kill("SIGINT");
     const { code, stderr } = await running.exit;
     expect(code).toBe(130);
-    expect(stderr).toMatch(/\nLeft as it was\.\n$/);
+    expect(stderr).toMatch(/\nNothing was changed\.\n$/);
     expect(existsSync(project.credentials)).toBe(false);
   });
 
@@ -240,7 +240,7 @@ describe("a login in the browser", () => {
     running.kill("SIGINT");
     const { code, stderr } = await running.exit;
     expect(code).toBe(130);
-    expect(stderr).toMatch(/\nLeft as it was\.\n$/);
+    expect(stderr).toMatch(/\nNothing was changed\.\n$/);
   });
 
   it("opens the browser with what the system has for it", async () => {
@@ -267,7 +267,7 @@ describe("is refused, without a request,", () => {
       ["--oauth"],
       "--oauth needs a person at a browser, and CI is set. Use arkor login --anonymous instead.",
     ],
-    [{}, ["--oauth", "--anonymous"], "--anonymous and --oauth exclude each other."],
+    [{}, ["--oauth", "--anonymous"], "--anonymous and --oauth can't be used together."],
     [
       { ARKOR_LOCAL_TOKEN: "x" },
       ["--oauth"],

@@ -256,7 +256,7 @@ describe("the reporter", () => {
       "reconnecting in 1.0 s (attempt 1): fetch failed (connect ECONNREFUSED)",
     );
     onReconnect({ attempt: 0, delayMs: 1000, error: undefined });
-    expect(stderr.lines[1]).toBe("reconnecting in 1.0 s: the stream has ended");
+    expect(stderr.lines[1]).toBe("reconnecting in 1.0 s: the stream ended");
   });
 
   it("colours the live block only where the terminal has colours", () => {

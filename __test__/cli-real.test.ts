@@ -103,7 +103,7 @@ describe("arkor start --local", () => {
     const backend = backendOf(running);
     running.kill("SIGINT");
     const { code, stdout, stderr } = await running.exit;
-    const kept = stderr.match(/Its checkpoints are kept in (\S+)\n/)?.[1] ?? "nowhere";
+    const kept = stderr.match(/Its checkpoints are in (\S+)\n/)?.[1] ?? "nowhere";
     expect(readdirSync(project.path(kept)).length).toBeGreaterThan(0);
     expect(stdout).toContain("finished with status=cancelled\n");
     expect(isAlive(backend)).toBe(false);

@@ -9,7 +9,7 @@ const ENTRY = `
   const trainer = createTrainer({
     name: "run",
     model: "m",
-    dataset: { type: "blob", url: "file:///data.jsonl" },
+    dataset: { type: "blob", url: "https://data.test/rows.jsonl" },
     callbacks: {
       onLog: ({ step, loss }) => console.log("callback: step " + step + " loss " + loss),
       onFailed: ({ error }) => console.log("callback: failed " + error),
@@ -71,7 +71,7 @@ it("says once, at its end, that the backend calls this version deprecated", asyn
   });
   const project = new Project({ "src/arkor/index.ts": ENTRY });
   const { code, stderr } = await arkor(["start"], { ...project, env: cloud.env }).exit;
-  expect(stderr.split("\n").slice(1)).toEqual(["warning: use 2.x (it ends on some day)", ""]);
+  expect(stderr.split("\n").slice(1)).toEqual(["warning: use 2.x (support ends on some day)", ""]);
   expect(code).toBe(0);
 });
 

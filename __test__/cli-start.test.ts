@@ -1,6 +1,7 @@
-// `arkor start`: when it builds, what it prints, and its exit code. The trainers are written out by
+// `arkor start`: what it builds and runs, what it prints, and its exit code. The trainers are written out by
 // hand where no backend is needed for what is tested.
-import { rmSync, statSync } from "node:fs";
+import { rmSync } from "node:fs";
+import { pathToFileURL } from "node:url";
 import { describe, expect, it } from "vitest";
 import { arkor } from "./cli-support/command.ts";
 import { handMadeTrainer, Project } from "./cli-support/project.ts";
@@ -8,93 +9,64 @@ import { handMadeTrainer, Project } from "./cli-support/project.ts";
 const SAYING = (word: string) => handMadeTrainer({ start: `console.log("${word}")` });
 
 describe("what it runs", () => {
-  it("builds when there is no bundle, and not again when nothing has changed", async () => {
-    const project = new Project({ "src/arkor/index.ts": SAYING("one") });
-    expect((await arkor(["start"], project).exit).stdout).toContain("one\n");
-    const built = statSync(project.path(".arkor/build/index.mjs")).ino;
-    expect((await arkor(["start"], project).exit).stdout).toContain("one\n");
-    expect(statSync(project.path(".arkor/build/index.mjs")).ino).toBe(built);
-  });
-
-  it("builds again when a file that the entry imports has changed", async () => {
+  it("is built at every start, whatever has changed", async () => {
     const project = new Project({
       "src/arkor/index.ts": `export { trainer } from "./trainer.js";`,
       "src/arkor/trainer.ts": SAYING("one"),
     });
-    await arkor(["start"], project).exit;
+    expect((await arkor(["start"], project).exit).stdout).toContain("one\n");
     project.write("src/arkor/trainer.ts", SAYING("two"));
     expect((await arkor(["start"], project).exit).stdout).toContain("two\n");
-  });
-
-  it("builds again when a new file takes the place of one that was imported", async () => {
-    const project = new Project({
-      "src/arkor/index.ts": `export { trainer } from "./trainer";`,
-      "src/arkor/trainer/index.ts": SAYING("one"),
-    });
-    await arkor(["start"], project).exit;
-    project.write("src/arkor/trainer.ts", SAYING("two"));
+    project.write(".arkor/build/index.mjs", SAYING("by other hands"));
     expect((await arkor(["start"], project).exit).stdout).toContain("two\n");
   });
 
-  it("builds again when a tsconfig.json that redirects an import has changed", async () => {
-    const settings = (file: string) =>
-      JSON.stringify({ compilerOptions: { paths: { "@/trainer": [`./src/${file}`] } } });
+  it.each([[["start", "exp.ts"]], [["build", "exp.ts"]]])(
+    "without an entry is src/arkor/index.ts, also after %j",
+    async (before) => {
+      const project = new Project({
+        "src/arkor/index.ts": SAYING("default"),
+        "exp.ts": SAYING("experiment"),
+      });
+      expect((await arkor(before, project).exit).code).toBe(0);
+      expect((await arkor(["start"], project).exit).stdout).toMatch(/^default\n/);
+    },
+  );
+
+  it("is never what ran last when src/arkor/index.ts is gone", async () => {
+    const project = new Project({ "exp.ts": SAYING("experiment") });
+    await arkor(["build", "exp.ts"], project).exit;
+    const { code, stdout, stderr } = await arkor(["start"], project).exit;
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toMatch(
+      /^error: Build entry not found: .*: arkor start \.arkor\/build\/index\.mjs\n$/,
+    );
+  });
+
+  it("is a bundle without its sources when it is named", async () => {
     const project = new Project({
-      "tsconfig.json": settings("one.ts"),
-      "src/arkor/index.ts": `export { trainer } from "@/trainer";`,
-      "src/one.ts": SAYING("one"),
-      "src/two.ts": SAYING("two"),
+      "src/arkor/index.ts": `console.log(import.meta.url);\n${SAYING("one")}`,
     });
-    expect((await arkor(["start"], project).exit).stdout).toContain("one\n");
-    project.write("tsconfig.json", settings("two.ts"));
-    expect((await arkor(["start"], project).exit).stdout).toContain("two\n");
-  });
-
-  it("builds again when a file that tsconfig.json extends has changed", async () => {
-    const settings = (file: string) =>
-      JSON.stringify({ compilerOptions: { paths: { "@/trainer": [`./src/${file}`] } } });
-    const project = new Project({
-      "tsconfig.json": `{ "extends": "./base" /* shared */ }`,
-      "base.json": settings("one.ts"),
-      "src/arkor/index.ts": `export { trainer } from "@/trainer";`,
-      "src/one.ts": SAYING("one"),
-      "src/two.ts": SAYING("two"),
-    });
-    expect((await arkor(["start"], project).exit).stdout).toContain("one\n");
-    project.write("base.json", settings("two.ts"));
-    expect((await arkor(["start"], project).exit).stdout).toContain("two\n");
-  });
-
-  it("builds again when the bundle itself was changed by other hands", async () => {
-    const project = new Project({ "src/arkor/index.ts": SAYING("one") });
-    await arkor(["start"], project).exit;
-    project.write(".arkor/build/index.mjs", SAYING("tampered"));
-    expect((await arkor(["start"], project).exit).stdout).toContain("one\n");
-  });
-
-  it("goes on with the entry that was built last", async () => {
-    const project = new Project({
-      "src/arkor/index.ts": SAYING("default"),
-      "other.ts": SAYING("one"),
-    });
-    expect((await arkor(["start", "other.ts"], project).exit).stdout).toContain("one\n");
-    project.write("other.ts", SAYING("two"));
-    expect((await arkor(["start"], project).exit).stdout).toContain("two\n");
-  });
-
-  it("runs a bundle that was deployed without its sources, and says so", async () => {
-    const project = new Project({ "src/arkor/index.ts": SAYING("one") });
     await arkor(["build"], project).exit;
     rmSync(project.path("src"), { recursive: true });
-    const { code, stdout, stderr } = await arkor(["start"], project).exit;
+    const before = project.read(".arkor/build/index.mjs");
+    const { code, stdout } = await arkor(["start", ".arkor/build/index.mjs"], project).exit;
     expect(code).toBe(0);
-    expect(stdout).toContain("one\n");
-    expect(stderr).toBe("No sources here: running .arkor/build/index.mjs as it was built.\n");
+    expect(stdout).toContain(`${pathToFileURL(project.path("src/arkor/index.ts"))}\none\n`);
+    expect(project.read(".arkor/build/index.mjs")).toBe(before);
   });
 
-  it("runs a bundle that was put there by hand", async () => {
-    const project = new Project({ ".arkor/build/index.mjs": SAYING("by hand") });
-    expect((await arkor(["start"], project).exit).stdout).toContain("by hand\n");
+  it("is the entry that is given, not that of another run at the same time", async () => {
+    // Each is held in its first line until both are built.
+    const held = (word: string) =>
+      `import { existsSync, writeFileSync } from "node:fs";
+       writeFileSync("${word}.built", "");
+       while (!existsSync("one.built") || !existsSync("two.built")) {}
+       ${SAYING(word)}`;
+    const project = new Project({ "one/exp.ts": held("one"), "two/exp.ts": held("two") });
+    const runs = ["one", "two"].map((word) => arkor(["start", `${word}/exp.ts`], project).exit);
+    const printed = (await Promise.all(runs)).map(({ stdout }) => stdout.split("\n")[0]);
+    expect(printed).toEqual(["one", "two"]);
   });
 
   it("says that the entry is missing when there is nothing to run", async () => {

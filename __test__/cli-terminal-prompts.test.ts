@@ -59,7 +59,7 @@ describe("arkor login", () => {
     expect(terminal.showsCursor).toBe(false);
     terminal.press(key);
     await terminal.exit;
-    expect(terminal.screen).toContain("Left as it was.");
+    expect(terminal.screen).toContain("Nothing was changed.");
     expect(terminal.screen).toContain("code=130");
     const settings = terminal.lines.join("\n").match(/[\da-f]+(:[\da-f]+\n?){30,}/g) ?? [];
     expect(settings).toHaveLength(2);
@@ -118,11 +118,11 @@ describe("arkor init", () => {
   it("asks for name, template, installation and repository, and does what it is told", async () => {
     const project = new Project();
     const terminal = arkorAt(["init"], project.at(undefined));
-    await terminal.until(/What is it called\?/);
+    await terminal.until(/What's the project's name\?/);
     terminal.press("Not a name", KEY.enter);
-    await terminal.until(/A name is made of a-z/);
+    await terminal.until(/A name consists of a-z/);
     terminal.press(...Array.from("Not a name", () => KEY.backspace), "my-mail", KEY.enter);
-    await terminal.until(/What should it learn\?[\s\S]*● Triage/);
+    await terminal.until(/What should the model learn\?[\s\S]*● Triage/);
     terminal.press(KEY.down);
     await terminal.until(/● Translate/);
     terminal.press(KEY.down);
@@ -130,7 +130,7 @@ describe("arkor init", () => {
     terminal.press(KEY.enter);
     await terminal.until(/Install with npm\?/);
     terminal.press("n");
-    await terminal.until(/Make it a git repository\?/);
+    await terminal.until(/Create a git repository\?/);
     terminal.press(KEY.enter);
     expect(await terminal.exit).toBe(0);
     expect(JSON.parse(project.read("package.json")).name).toBe("my-mail");
@@ -143,13 +143,13 @@ describe("arkor init", () => {
   it("asks readably in a window of 40 columns", async () => {
     const project = new Project();
     const terminal = arkorAt(["init", "--name", "x"], { ...project.at(undefined), columns: 40 });
-    await terminal.until(/What should it learn\?/);
+    await terminal.until(/What should the model learn\?/);
     await terminal.until(/● Triage[\s\S]*○ Translate[\s\S]*○ Redaction/);
     for (const line of terminal.lines) expect(line.length).toBeLessThanOrEqual(40);
     // Drawn again for each key, at the same place.
     terminal.press(KEY.down);
     await terminal.until(/○ Triage[\s\S]*● Translate/);
-    expect(terminal.screen.match(/What should it learn\?/g)).toHaveLength(1);
+    expect(terminal.screen.match(/What should the model learn\?/g)).toHaveLength(1);
     expect(terminal.screen.match(/Triage/g)).toHaveLength(1);
     terminal.press(KEY.ctrlC);
     expect(await terminal.exit).toBe(130);

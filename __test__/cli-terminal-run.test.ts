@@ -20,7 +20,7 @@ function entry(onLog = "") {
     export const trainer = createTrainer({
       name: "run",
       model: "m",
-      dataset: { type: "blob", url: "file:///data.jsonl" },
+      dataset: { type: "blob", url: "https://data.test/rows.jsonl" },
       callbacks: {
         onLog: async ({ step }) => { console.log("callback: step " + step); ${onLog} },
       },
@@ -141,7 +141,7 @@ describe("the live block", () => {
 });
 
 describe("Ctrl-C", () => {
-  const STOPPED = /Stopped watching; job job-1 goes on\./;
+  const STOPPED = /Stopped watching; job job-1 continues\./;
   const pressedOnce = async (terminal: Terminal) => {
     terminal.press(KEY.ctrlC);
     await terminal.until(STOPPED);
@@ -155,7 +155,7 @@ describe("Ctrl-C", () => {
     expect(await terminal.exit).toBe(130);
     expect(terminal.lines.filter(isBlock)).toEqual([]);
     expect(terminal.lines.at(-1)).toBe(
-      "Stopped watching; job job-1 goes on. To watch it again: arkor attach job-1. " +
+      "Stopped watching; job job-1 continues. To watch it again: arkor attach job-1. " +
         "To cancel it: Ctrl-C again within 3 s, or arkor cancel job-1.",
     );
     expect(backend.to(CANCEL)).toEqual([]);

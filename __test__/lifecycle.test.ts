@@ -17,7 +17,7 @@ describe("start", () => {
       name: "run",
       config: {
         model: "m",
-        datasetSource: { type: "blob", url: "file:///data.jsonl" },
+        datasetSource: { type: "blob", url: "https://data.test/rows.jsonl" },
         loraR: 8,
         loraAlpha: 16,
         maxSteps: 3,

@@ -1,5 +1,5 @@
-// `arkor completion`: what a shell reads to complete the command's words. Made of the commands
-// themselves, so that no list of them is written twice; the shells' ways differ, what is known does not.
+// `arkor completion`: the completion scripts for bash, zsh and fish, generated from the commands
+// themselves.
 
 /**
  * @typedef {object} Flag
@@ -9,7 +9,7 @@
  * @property {Value | undefined} value undefined for a switch
  */
 
-/** @typedef {"file" | "directory" | "other" | string[]} Value what comes next; a list is all there is */
+/** @typedef {"file" | "directory" | "other" | string[]} Value what comes next; a list holds every choice */
 /** @typedef {{ name: string, description: string, flags: Flag[], value: Value | undefined }} Words */
 
 const SHELLS = /** @type {const} */ (["bash", "zsh", "fish"]);
@@ -39,7 +39,7 @@ function wordsOf(help, command) {
     value:
       option.required || option.optional ? expected(option.argChoices, option.flags) : undefined,
   }));
-  // An id is nothing that a shell knows; of two arguments the last is the file.
+  // A shell can't complete a job id. Where there are two arguments, the last is the file.
   const argument = command.registeredArguments.at(-1);
   const value = argument && expected(argument.argChoices, argument.name());
   return { name: command.name(), description: command.summary(), flags, value };
@@ -47,7 +47,7 @@ function wordsOf(help, command) {
 
 /**
  * @param {string[] | undefined} choices
- * @param {string} text that names what is asked for
+ * @param {string} text the name of the argument, or the spelling of the flag
  * @returns {Value}
  */
 function expected(choices, text) {

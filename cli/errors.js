@@ -1,7 +1,8 @@
-// How the command tells that something went wrong: any thrown value in, one line out.
-// With ARKOR_DEBUG=1 the stack and the chain of causes follow.
+// How the command reports that something went wrong: one line for any thrown value. With ARKOR_DEBUG=1
+// the stack and the chain of causes follow.
 
-const { inspect } = require("node:util");
+const { inspect, types } = require("node:util");
+const { manyLines, oneLine } = require("../lib/printable.js");
 
 /** An error whose message is complete: the user can act on it without its stack or cause. */
 class CliError extends Error {
@@ -15,31 +16,15 @@ class CliError extends Error {
   }
 }
 
-/** A question was left with Ctrl-C or Escape: no error, and nothing was changed. */
+/** The user left a question with Ctrl-C or Escape. Not an error: nothing was changed. */
 class Left extends Error {
   static EXIT_CODE = 130;
   name = "Left";
   exitCode = Left.EXIT_CODE;
 
   constructor() {
-    super("Left as it was.");
+    super("Nothing was changed.");
   }
-}
-
-/**
- * Joins the lines of a text, so that one error is one line in a log, and takes the control characters
- * out of it: a backend's words must not move the cursor or set the window's title.
- * @param {string} text
- * @returns {string}
- */
-function oneLine(text) {
-  return text
-    .split(/[\r\n\u2028\u2029]+/)
-    .map((line) => line.trim())
-    .filter((line) => line !== "")
-    .join(" ")
-    .replaceAll("\t", " ")
-    .replace(/\p{Cc}/gu, "\ufffd");
 }
 
 /**
@@ -49,22 +34,47 @@ function oneLine(text) {
  * @returns {string}
  */
 function describe(error) {
-  if (!(error instanceof Error)) return oneLine(typeof error === "string" ? error : inspect(error));
-  const message = error.message || error.name;
-  if (error instanceof CliError) return oneLine(message);
-  const cause = reasonOf(error.cause);
-  return oneLine(cause && !message.includes(cause) ? `${message} (${cause})` : message);
+  if (!isError(error)) return oneLine(typeof error === "string" ? error : inspect(error)).trim();
+  const message = messageOf(error);
+  const cause = error instanceof CliError ? undefined : reasonOf(error.cause);
+  return oneLine(cause && !message.includes(cause) ? `${message} (${cause})` : message).trim();
+}
+
+/**
+ * Also one of another realm (Jest, `node:vm`), which `instanceof` doesn't recognise.
+ * @param {unknown} value
+ * @returns {value is Error}
+ */
+function isError(value) {
+  return value instanceof Error || types.isNativeError(value);
+}
+
+/**
+ * @param {Error} error
+ * @returns {string} never empty; a message that isn't a string, or an accessor that throws, must not
+ *   hide the error
+ */
+function messageOf(error) {
+  try {
+    const { message } = error;
+    if (message) return typeof message === "string" ? message : inspect(message);
+    // Node's error for a host none of whose addresses can be reached has no message of its own.
+    const [first] = /** @type {Partial<AggregateError>} */ (error).errors ?? [];
+    return (isError(first) && messageOf(first)) || String(error.name);
+  } catch {
+    return "an error without a message";
+  }
 }
 
 /**
  * @param {unknown} cause
- * @returns {string | undefined} its message, and its code where the message does not have it
+ * @returns {string | undefined} its message, and its code where the message doesn't have it
  */
 function reasonOf(cause) {
   if (cause === undefined || cause === null) return undefined;
-  if (!(cause instanceof Error)) return typeof cause === "string" ? cause : inspect(cause);
+  if (!isError(cause)) return typeof cause === "string" ? cause : inspect(cause);
   const { code } = /** @type {NodeJS.ErrnoException} */ (cause);
-  const message = cause.message || cause.name;
+  const message = messageOf(cause);
   return typeof code !== "string" || message.includes(code) ? message : `${message}, ${code}`;
 }
 
@@ -76,12 +86,23 @@ function reasonOf(cause) {
  */
 function errorText(error, env = process.env) {
   const line = `error: ${describe(error)}`;
-  return env.ARKOR_DEBUG === "1" ? `${line}\n${inspect(error)}` : line;
+  return env.ARKOR_DEBUG === "1" ? `${line}\n${manyLines(inspect(error))}` : line;
 }
 
-/** @param {{ message: string, sunset?: string | null }} notice what the backend says of this SDK */
+/** @param {{ message: string, sunset?: string | null }} notice from the backend about this version */
 function deprecationText({ message, sunset }) {
-  return `warning: ${oneLine(message)}${sunset ? ` (it ends on ${sunset})` : ""}`;
+  return `warning: ${oneLine(message)}${sunset ? ` (support ends on ${oneLine(sunset)})` : ""}`;
 }
 
-module.exports = { CliError, Left, deprecationText, describe, errorText, oneLine };
+/**
+ * Cleans a warning before Node's own listener prints it: its message may quote the backend.
+ * @param {Error & { detail?: unknown }} warning
+ */
+function cleanWarning(warning) {
+  for (const field of /** @type {const} */ (["message", "stack", "detail"])) {
+    const text = warning[field];
+    if (typeof text === "string") Object.assign(warning, { [field]: manyLines(text) });
+  }
+}
+
+module.exports = { CliError, Left, cleanWarning, deprecationText, describe, errorText, oneLine };

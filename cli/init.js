@@ -1,10 +1,11 @@
-// `arkor init`: a project in the current directory that trains at once. Asks at a terminal, goes by its
-// flags and defaults elsewhere, and never overwrites a file.
+// `arkor init`: makes a project in the current directory. It asks at a terminal, uses its flags and
+// defaults elsewhere, and never overwrites a file.
 
 const path = require("node:path");
 const { spawnSync } = require("node:child_process");
 const { canAsk, confirm, select, text } = require("./prompt.js");
 const { CliError } = require("./errors.js");
+const { print } = require("./output.js");
 const { PACKAGE_MANAGERS, install, packageManagerOf } = require("./init/packages.js");
 const { nameError, nameOf } = require("./init/name.js");
 const { readProject } = require("./init/project.js");
@@ -35,8 +36,9 @@ const { TEMPLATES } = require("./init/templates.js");
 async function init(options) {
   const cwd = process.cwd();
   if (options.git && options.skipGit)
-    throw new CliError("--git and --skip-git exclude each other.");
+    throw new CliError("--git and --skip-git can't be used together.");
   const wanted = wantedPackageManager(options);
+  // Before anything is asked: what is wrong with it ends this anyway.
   const project = readProject(cwd);
   const wrong = options.name === undefined ? undefined : nameError(options.name);
   if (wrong) throw new CliError(`--name ${JSON.stringify(options.name)}: ${wrong}`);
@@ -44,24 +46,23 @@ async function init(options) {
   const asks = !options.yes && canAsk();
   const suggested = nameOf(project.name ?? path.basename(cwd));
   const name =
-    options.name ?? (asks ? await text("What is it called?", suggested, nameError) : suggested);
+    options.name ??
+    (asks ? await text("What's the project's name?", suggested, nameError) : suggested);
   const template =
     options.template ??
-    (asks ? await select("What should it learn?", TEMPLATES) : TEMPLATES[0].value);
+    (asks ? await select("What should the model learn?", TEMPLATES) : TEMPLATES[0].value);
   const manager = wanted ?? (await packageManagerOf(cwd));
   const installs =
     !options.skipInstall && (!asks || (await confirm(`Install with ${manager}?`, true)));
   const git = !options.skipGit && (await wantsGit(cwd, options, asks));
 
-  for (const { file, done } of scaffold(cwd, { name, template, project })) {
-    process.stdout.write(`${done} ${file}\n`);
-  }
+  for (const { file, done } of scaffold(cwd, { name, template })) print(`${done} ${file}`);
   if (git) initGit(cwd);
   if (installs) {
     await install(cwd, manager);
-    process.stdout.write(`Installed with ${manager}\n`);
+    print(`Installed with ${manager}`);
   }
-  process.stdout.write(nextSteps(manager, installs));
+  for (const line of nextSteps(manager, installs)) print(line);
 }
 
 /**
@@ -73,7 +74,7 @@ function wantedPackageManager({ useNpm, usePnpm, useYarn, useBun }) {
   const wanted = PACKAGE_MANAGERS.filter((_, index) => flags[index]);
   if (wanted.length > 1) {
     throw new CliError(
-      `${wanted.map((name) => `--use-${name}`).join(" and ")} exclude each other.`,
+      `${wanted.map((name) => `--use-${name}`).join(" and ")} can't be used together.`,
     );
   }
   return wanted[0];
@@ -89,9 +90,9 @@ async function wantsGit(cwd, { git }, asks) {
   if (git) return true;
   if (!asks) return false;
   const inside = spawnSync("git", ["rev-parse", "--is-inside-work-tree"], { cwd, stdio: "ignore" });
-  // Not there, or there is a repository already.
+  // Git isn't installed, or this is a repository already.
   if (inside.error || inside.status === 0) return false;
-  return confirm("Make it a git repository?", true);
+  return confirm("Create a git repository?", true);
 }
 
 /** @param {string} cwd */
@@ -100,9 +101,10 @@ function initGit(cwd) {
     cwd,
     encoding: "utf8",
   });
-  if (error) throw new CliError(`git can't be started: ${error.message}`, { cause: error });
-  if (status !== 0) throw new CliError(`git init has failed: ${stderr}`);
-  process.stdout.write("Made it a git repository\n");
+  if (error)
+    throw new CliError(`--git: git couldn't be started: ${error.message}`, { cause: error });
+  if (status !== 0) throw new CliError(`git init failed: ${stderr}`);
+  print("Created a git repository");
 }
 
 /**
@@ -115,11 +117,10 @@ function nextSteps(manager, installed) {
     "",
     "Next:",
     ...(installed ? [] : [`  ${manager} install`]),
-    `  ${run} arkor start --local --dry-run    a few steps on this machine, to see it run`,
-    `  ${run} arkor start --local              the whole training on this machine`,
-    `  ${run} arkor start                      in the cloud`,
-    "",
-  ].join("\n");
+    `  ${run} arkor start --local --dry-run    try a few steps on this machine`,
+    `  ${run} arkor start --local              train on this machine`,
+    `  ${run} arkor start                      train in the cloud`,
+  ];
 }
 
 module.exports = { init };

@@ -1,5 +1,5 @@
-// How the command sees into a trainer. The user's project may resolve another copy of the package
-// than the one this command came with, so the two meet at a registered symbol, not at a module.
+// The command's access to a trainer. The user's project may resolve another copy of the package than
+// this command's, so the two meet at a registered symbol instead of a module.
 
 const INTERNALS = Symbol.for("arkor.internals");
 
@@ -25,17 +25,18 @@ const INTERNALS = Symbol.for("arkor.internals");
 /**
  * @typedef {object} TrainerInternals
  * @property {(value: boolean) => void} setDryRun
- * @property {(signal: AbortSignal) => void} stopOn what ends `wait()` besides the user's signal
+ * @property {(signal: AbortSignal) => void} stopOn ends `wait()` besides the user's own signal
  * @property {(jobId: string) => Promise<{ jobId: string }>} attach follows a job that was submitted
- *   before, instead of `start()`
- * @property {(observer: RunObserver) => () => void} observe returns what ends the observation
- * @property {() => { message: string, sunset?: string | null } | null} takeDeprecation what the
- *   backend has said of the age of this SDK, once
+ *   earlier; called instead of `start()`
+ * @property {(observer: RunObserver) => () => void} observe returns a function that stops it
+ * @property {() => Record<string, unknown>} config the job's config, as `start()` would submit it
+ * @property {() => { message: string, sunset?: string | null } | null} takeDeprecation the
+ *   backend's notice about this version, once
  */
 
 /**
  * @param {object} trainer
- * @returns {TrainerInternals | undefined} undefined for an object of another make
+ * @returns {TrainerInternals | undefined} undefined when `createTrainer` didn't make it
  */
 function internalsOf(trainer) {
   return /** @type {Record<symbol, TrainerInternals | undefined>} */ (trainer)[INTERNALS];

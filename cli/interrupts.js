@@ -1,27 +1,27 @@
-// Ctrl-C while a run is watched. What it means differs: a cloud run goes on without us, a local run
-// lives in a child of this process and ends with it.
+// Ctrl-C while a run is watched. A cloud run goes on without us; a local run lives in a child of this
+// process and ends with it.
 
 const fs = require("node:fs");
 const { setTimeout: delay } = require("node:timers/promises");
 const { describe } = require("./errors.js");
 const { LocalBackend } = require("./local/backend.js");
 
-/** Time for the second Ctrl-C, which cancels a cloud run. */
+/** How long a second Ctrl-C still cancels a cloud run. */
 const SECOND_PRESS_MS = 3000;
 
 /**
- * The run as far as it has come.
+ * What is known of the run so far.
  * @typedef {object} WatchedRun
  * @property {import("..").Trainer} [trainer]
  * @property {string | undefined} [jobId] once the backend has answered
  * @property {Promise<unknown>} [waiting] what `wait()` gave
  */
 
-/** Counts the presses of Ctrl-C; while it listens, they don't end the process. */
+/** Counts presses of Ctrl-C. While it listens, they don't end the process. */
 class Interrupts {
   #count = 0;
   /** @type {(() => void)[]} */ #waiters = [];
-  /** For what this process can't hear while a callback does not return. */
+  /** Hears Ctrl-C while a callback blocks this thread. */
   #watch;
   #onPress = () => {
     this.#watch.heard();
@@ -31,7 +31,7 @@ class Interrupts {
 
   constructor() {
     process.on("SIGINT", this.#onPress);
-    // Loaded here: most commands have no use for it.
+    // Loaded here because most commands don't need the addon.
     const { binding } = require("../lib/addon.js");
     this.#watch = new binding.InterruptWatch();
   }
@@ -70,14 +70,14 @@ async function leaveCloudRun(run, interrupts, say, secondPressMs = SECOND_PRESS_
   const { trainer, jobId } = run;
   if (!trainer) return;
   if (jobId === undefined) {
-    // Nobody has seen an id yet: leaving now would leave a run that can't be named.
+    // The backend hasn't told us an id yet: leaving now would leave a run that nobody can name.
     say("Cancelling the submission.");
     await Promise.race([cancel(trainer, say), interrupts.pressed(2)]);
     return;
   }
   const seconds = secondPressMs / 1000;
   say(
-    `Stopped watching; job ${jobId} goes on. To watch it again: arkor attach ${jobId}. ` +
+    `Stopped watching; job ${jobId} continues. To watch it again: arkor attach ${jobId}. ` +
       `To cancel it: Ctrl-C again within ${seconds} s, or arkor cancel ${jobId}.`,
   );
   const again = await Promise.race([
@@ -90,7 +90,7 @@ async function leaveCloudRun(run, interrupts, say, secondPressMs = SECOND_PRESS_
 }
 
 /**
- * After the first Ctrl-C on a local run: cancel it and keep what it has; a second one ends at once.
+ * After the first Ctrl-C on a local run: cancel it and keep what it has; a second one ends it at once.
  * @param {WatchedRun} run
  * @param {Interrupts} interrupts
  * @param {(line: string) => void} say
@@ -99,20 +99,24 @@ async function leaveCloudRun(run, interrupts, say, secondPressMs = SECOND_PRESS_
 async function cancelLocalRun(run, interrupts, say) {
   const { trainer } = run;
   if (!trainer) return;
-  say("Cancelling the run. Ctrl-C again ends it at once.");
-  const cancelled = cancel(trainer, say).then(() => run.waiting?.catch(() => {}));
+  say("Cancelling the run. Press Ctrl-C again to end it at once.");
+  // After a second press the backend is gone, so that it can't be reached either.
+  const sayInTime = (/** @type {string} */ line) => {
+    if (interrupts.count < 2) say(line);
+  };
+  const cancelled = cancel(trainer, sayInTime).then(() => run.waiting?.catch(() => {}));
   await Promise.race([cancelled, interrupts.pressed(2)]);
   if (run.jobId === undefined) return;
   const checkpoints = LocalBackend.jobPath(run.jobId, "checkpoints");
   say(
     fs.existsSync(checkpoints)
-      ? `Its checkpoints are kept in ${checkpoints}`
-      : "It had saved no checkpoint yet.",
+      ? `Its checkpoints are in ${checkpoints}`
+      : "It hadn't saved a checkpoint yet.",
   );
 }
 
 /**
- * Ends a local backend, which saves what it has; a second Ctrl-C waits for nothing.
+ * Stops a local backend, which first saves what it has; a second Ctrl-C kills it.
  * @param {LocalBackend} backend
  * @param {Interrupts} interrupts
  * @returns {Promise<void>}
@@ -133,7 +137,7 @@ async function cancel(trainer, say, success) {
     await trainer.cancel();
     if (success) say(success);
   } catch (error) {
-    say(`error: the run could not be cancelled: ${describe(error)}`);
+    say(`error: the run couldn't be cancelled: ${describe(error)}`);
   }
 }
 

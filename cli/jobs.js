@@ -3,7 +3,9 @@
 const fs = require("node:fs");
 const path = require("node:path");
 const { cancelJob, listJobs } = require("../lib/account.js");
-const { CliError, oneLine } = require("./errors.js");
+const { printableJson } = require("../lib/printable.js");
+const { CliError } = require("./errors.js");
+const { print } = require("./output.js");
 const { formatDuration } = require("./progress.js");
 const { painter } = require("./reporter.js");
 const { table } = require("./table.js");
@@ -30,9 +32,9 @@ async function showJobs({ json }) {
   });
   const { stdout } = process;
   if (json) {
-    stdout.write(`${JSON.stringify(jobs, null, 2)}\n`);
+    stdout.write(`${printableJson(jobs)}\n`);
   } else if (jobs.length === 0) {
-    stdout.write("No jobs yet. Submit one with: arkor start\n");
+    print("No jobs yet. Submit one with: arkor start");
   } else {
     const width = stdout.isTTY ? stdout.columns : undefined;
     const lines = jobsTable(jobs, { now: Date.now(), width, paint: painter(stdout) });
@@ -43,13 +45,13 @@ async function showJobs({ json }) {
 /**
  * @param {unknown} error
  * @param {string} cwd
- * @returns {unknown} with how to list the local runs, where nobody is signed in and there are some
+ * @returns {unknown} where nobody is signed in but there are local runs, an error that says how to list them
  */
 function withLocalRuns(error, cwd) {
   const isUnsigned = error instanceof Error && error.message.startsWith("Not signed in.");
   if (!isUnsigned || !fs.existsSync(path.join(cwd, ".arkor/local/jobs"))) return error;
   return new CliError(
-    `${error.message} To list this directory's local runs, start \`arkor local\`, and run this with the two variables that it prints.`,
+    `${error.message} To list this directory's local runs, start \`arkor local\` and set the two variables that it prints.`,
     { cause: error },
   );
 }
@@ -76,71 +78,72 @@ function jobsTable(jobs, { now, width, paint }) {
     { title: "TOOK", leavesAt: 1 },
     { title: "NAME", shrinks: true, leavesAt: 3 },
   ];
-  // The newest first, whatever order the backend has.
-  const sorted = [...jobs].sort((a, b) => Date.parse(b.createdAt) - Date.parse(a.createdAt));
+  // Newest first, whatever the backend's order. A time that can't be read must not upset the rest.
+  const age = (/** @type {Job} */ job) => Date.parse(job.createdAt) || 0;
+  const sorted = [...jobs].sort((a, b) => age(b) - age(a));
   const rows = sorted.map((job) => [
-    oneLine(String(job.id)),
-    oneLine(String(job.status)),
+    String(job.id),
+    String(job.status),
     minuteOf(job.createdAt),
     tookOf(job, now),
-    oneLine(String(job.name)),
+    String(job.name),
   ]);
   return table(columns, rows, width);
 }
 
 /**
  * @param {string} timestamp ISO 8601
- * @returns {string} in UTC, `2026-01-31 09:05`, or as it came
+ * @returns {string} in UTC, `2026-01-31 09:05`, or unchanged where it can't be read
  */
 function minuteOf(timestamp) {
   const date = new Date(timestamp);
-  if (Number.isNaN(date.getTime())) return oneLine(String(timestamp));
-  return date.toISOString().slice(0, 16).replace("T", " ");
+  if (Number.isNaN(date.getTime())) return String(timestamp);
+  return date.toISOString().replace(/T(\d\d:\d\d).*/, " $1");
 }
 
 /**
  * @param {Job} job
- * @param {number} now ms since the epoch, where a running job has come to
+ * @param {number} now ms since the epoch, the end of a job that still runs
  * @returns {string}
  */
 function tookOf({ status, startedAt, completedAt }, now) {
   const from = Date.parse(startedAt ?? "");
   const to = completedAt ? Date.parse(completedAt) : status === "running" ? now : Number.NaN;
-  return Number.isFinite(to - from) ? formatDuration(to - from) : "-";
+  return formatDuration(to - from);
 }
 
 /** @param {string} jobId */
 async function cancel(jobId) {
   await cancelJob(process.cwd(), jobId);
-  process.stdout.write(`${outcomeOf(oneLine(jobId), await statusOf(jobId))}\n`);
+  print(outcomeOf(jobId, await statusOf(jobId)));
 }
 
 /**
- * A backend accepts the cancelling of a finished job too, so what has come of it is asked for.
+ * A backend also accepts the request for a finished job, so the status is looked up afterwards.
  * @param {string} jobId
- * @returns {Promise<string | undefined>} undefined when it can't be told
+ * @returns {Promise<string | undefined>} undefined when it can't be had
  */
 async function statusOf(jobId) {
   try {
     return (await listJobs(process.cwd())).find(({ id }) => id === jobId)?.status;
   } catch {
-    // The cancelling has gone through; that this has not is no failure of it.
+    // The request went through; a failed look-up doesn't change that.
     return undefined;
   }
 }
 
 /**
  * @param {string} jobId
- * @param {string | undefined} status after the cancelling
+ * @param {string | undefined} status after the request
  * @returns {string}
  */
 function outcomeOf(jobId, status) {
-  if (status === undefined) return `The backend has accepted to cancel job ${jobId}.`;
+  if (status === undefined) return `The backend accepted the request to cancel job ${jobId}.`;
   if (status === "cancelled") return `Job ${jobId} is cancelled.`;
   if (status === "queued" || status === "running") {
-    return `Job ${jobId} is being cancelled; it is still ${status}.`;
+    return `Job ${jobId} is being cancelled; its status is still ${status}.`;
   }
-  return `Job ${jobId} was not cancelled: it has ended before, with status=${oneLine(status)}`;
+  return `Job ${jobId} was not cancelled: it had already finished with status=${status}`;
 }
 
 module.exports = { cancel, jobsTable, showJobs };

@@ -1,21 +1,21 @@
-// A block of lines at the bottom of the terminal that is redrawn in place. While it lives, everything
-// that the process writes goes past it: the block is cleared, the text is written, the block is drawn
-// again. The cursor rests on the empty line below it, where the terminal echoes keys.
+// A block of lines at the bottom of the terminal that is redrawn in place. Whatever else the process
+// writes appears above it: the block is cleared, the text is written, the block is drawn again. The
+// cursor rests on the empty line below it, where the terminal echoes keys.
 
-/** At most ten redraws a second: more flickers, and costs more than the training's own log. */
+/** At most ten redraws a second: more would flicker, and cost more than the training's own log. */
 const REDRAW_MS = 100;
 const DEFAULT_COLUMNS = 80;
 const DEFAULT_ROWS = 24;
 
 /** @typedef {typeof process.stderr.write} Write */
-/** @typedef {{ text: string, width: number }} Line `width` in columns; `text` has colours besides */
+/** @typedef {{ text: string, width: number }} Line `width` in columns; `text` may have colours */
 
 class LiveBlock {
   #terminal;
   #render;
   #wraps;
-  /** What stands on the terminal now. @type {Line[]} */ #drawn = [];
-  /** The last thing printed by others ended inside a line; drawing now would overwrite it. */
+  /** What is on the terminal now. @type {Line[]} */ #drawn = [];
+  /** The last text printed ended inside a line, which drawing now would overwrite. */
   #midLine = false;
   #drawnAt = Number.NEGATIVE_INFINITY;
   #now;
@@ -23,9 +23,9 @@ class LiveBlock {
   /** @type {(() => void)[]} */ #restore = [];
   #write;
   #clearAtExit = () => this.#clear();
-  // Node prints its warnings past `process.stderr.write`, in a listener that runs after this one.
-  // And in a resized window the lines stand elsewhere.
-  #makeWay = () => {
+  // Node prints warnings without `process.stderr.write`, in a listener that runs after this one. And
+  // resizing the window moves the lines.
+  #redraw = () => {
     this.#clear();
     this.update();
   };
@@ -33,10 +33,10 @@ class LiveBlock {
   /**
    * @param {object} options
    * @param {NodeJS.WriteStream} options.terminal where the block is drawn
-   * @param {NodeJS.WriteStream[]} options.streams all that can reach the same terminal
-   * @param {(columns: number) => Line[]} options.render no line as wide as the terminal: the cursor
-   *   would be left at its edge
-   * @param {boolean} [options.wraps] whether the terminal wraps its lines anew when it is resized
+   * @param {NodeJS.WriteStream[]} options.streams all that write to the same terminal
+   * @param {(columns: number) => Line[]} options.render no line may be as wide as the terminal: the
+   *   cursor would stay at its edge
+   * @param {boolean} [options.wraps] whether the terminal rewraps its lines when it is resized
    * @param {() => number} [options.now] ms
    */
   constructor({ terminal, streams, render, wraps = true, now = () => performance.now() }) {
@@ -47,8 +47,8 @@ class LiveBlock {
     this.#write = terminal.write.bind(terminal);
     for (const stream of streams) this.#wrap(stream);
     process.once("exit", this.#clearAtExit);
-    process.prependListener("warning", this.#makeWay);
-    terminal.on("resize", this.#makeWay);
+    process.prependListener("warning", this.#redraw);
+    terminal.on("resize", this.#redraw);
   }
 
   /** @param {NodeJS.WriteStream} stream */
@@ -66,31 +66,31 @@ class LiveBlock {
     );
     stream.write = past;
     this.#restore.push(() => {
-      // Somebody who wrapped `write` after us keeps his wrapper, and with it ours.
+      // If someone has wrapped `write` after us, their wrapper stays, and ours inside it.
       if (stream.write !== past) return;
       if (own) Object.defineProperty(stream, "write", own);
       else Reflect.deleteProperty(stream, "write");
     });
   }
 
-  /** Draws the block soon: now, or when the last drawing is old enough. */
+  /** Draws the block soon: now, or once the last redraw is old enough. */
   update() {
     if (this.#timer || this.#restore.length === 0) return;
-    // Also right after a drawing: a callback that prints ten lines in a row causes one redraw.
+    // A timer even when it is due now, so that ten lines printed in a row cause one redraw.
     const wait = Math.max(0, this.#drawnAt + REDRAW_MS - this.#now());
     this.#timer = setTimeout(() => this.#draw(), wait);
-    // The block alone never keeps the process alive.
+    // The block alone must not keep the process alive.
     this.#timer.unref();
   }
 
   #draw() {
     this.#timer = undefined;
     if (this.#midLine || this.#restore.length === 0) return;
-    // One row is the cursor's. What has scrolled out of the window can't be cleared any more.
+    // One row is the cursor's. Lines that scroll out of the window can no longer be cleared.
     const room = Math.max(0, (this.#terminal.rows || DEFAULT_ROWS) - 1);
     const lines = this.#render(this.#terminal.columns || DEFAULT_COLUMNS).slice(0, room);
     const text = lines.map((line) => `${line.text}\n`).join("");
-    // In one write, so that nobody sees the gap between the old block and the new one.
+    // In one write, so that the block doesn't flicker.
     const change = `${this.#clearing()}${text}`;
     this.#drawn = lines;
     this.#drawnAt = this.#now();
@@ -103,7 +103,7 @@ class LiveBlock {
     if (clearing !== "") this.#write(clearing);
   }
 
-  /** @returns {string} what takes the block away */
+  /** @returns {string} the sequence that clears the block */
   #clearing() {
     if (this.#drawn.length === 0) return "";
     const columns = this.#terminal.columns || DEFAULT_COLUMNS;
@@ -114,15 +114,15 @@ class LiveBlock {
     return `\r\x1b[${rows}A\x1b[J`;
   }
 
-  /** Takes the block away for good and gives the streams back. */
+  /** Removes the block for good and restores the streams. */
   close() {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#clear();
     for (const restore of this.#restore.splice(0)) restore();
     process.off("exit", this.#clearAtExit);
-    process.off("warning", this.#makeWay);
-    this.#terminal.off("resize", this.#makeWay);
+    process.off("warning", this.#redraw);
+    this.#terminal.off("resize", this.#redraw);
   }
 }
 

@@ -9,6 +9,7 @@ const {
   requestAnonymousToken,
 } = require("../lib/identity.js");
 const { CliError } = require("./errors.js");
+const { print, say } = require("./output.js");
 const { canAsk, confirm, select } = require("./prompt.js");
 
 /** @typedef {import("..").Credentials} Credentials */
@@ -26,7 +27,7 @@ const { canAsk, confirm, select } = require("./prompt.js");
  */
 async function login(options) {
   const { anonymous, oauth, browser } = options;
-  if (anonymous && oauth) throw new CliError("--anonymous and --oauth exclude each other.");
+  if (anonymous && oauth) throw new CliError("--anonymous and --oauth can't be used together.");
   if (process.env.ARKOR_LOCAL_TOKEN) {
     throw new CliError(
       "ARKOR_LOCAL_TOKEN is set, so the identity is the local backend's. Unset it to log in.",
@@ -37,12 +38,12 @@ async function login(options) {
   const stored = await readCredentials();
   if (oauth || (!anonymous && canAsk() && (await ask()) === "oauth")) {
     if (stored?.mode === "anon" && !(await mayReplace(stored.orgSlug))) {
-      process.stdout.write("Still signed in anonymously.\n");
+      print("Still signed in anonymously.");
       return;
     }
     const baseUrl = defaultArkorCloudApiUrl(stored);
     await require("./login/oauth.js").loginByOAuth(baseUrl, { browser, seen: stored });
-    process.stdout.write(`Signed in at ${baseUrl}. The credentials are in ${credentialsPath()}\n`);
+    print(`Signed in at ${baseUrl}. The credentials are in ${credentialsPath()}`);
   } else {
     await loginAnonymously(stored, Boolean(anonymous));
   }
@@ -63,9 +64,7 @@ function ask() {
  * @returns {Promise<boolean>}
  */
 async function mayReplace(orgSlug) {
-  process.stderr.write(
-    `warning: This replaces the anonymous identity of ${orgSlug}, which can't be restored.\n`,
-  );
+  say(`warning: This replaces the anonymous identity of ${orgSlug}, which can't be restored.`);
   return !canAsk() || (await confirm("Go on?", false));
 }
 
@@ -75,17 +74,15 @@ async function mayReplace(orgSlug) {
  */
 async function loginAnonymously(stored, wanted) {
   if (stored?.mode === "anon") {
-    process.stdout.write(`Already signed in anonymously, as ${stored.orgSlug}.\n`);
+    print(`Already signed in anonymously, as ${stored.orgSlug}.`);
     return;
   }
   if (stored && !wanted) {
-    process.stdout.write("Already signed in with an account. To change that: arkor logout\n");
+    print("Already signed in with an account. To change that: arkor logout");
     return;
   }
   const { orgSlug } = stored ? await replaceByAnonymous(stored) : await ensureAnonymous();
-  process.stdout.write(
-    `Signed in anonymously, as ${orgSlug}. The credentials are in ${credentialsPath()}\n`,
-  );
+  print(`Signed in anonymously, as ${orgSlug}. The credentials are in ${credentialsPath()}`);
 }
 
 async function ensureAnonymous() {

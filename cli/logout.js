@@ -4,6 +4,7 @@ const fs = require("node:fs");
 const { signOut } = require("../lib/account.js");
 const { credentialsPath } = require("../lib/identity.js");
 const { CliError } = require("./errors.js");
+const { print, say } = require("./output.js");
 const { canAsk, confirm } = require("./prompt.js");
 
 /**
@@ -13,26 +14,28 @@ const { canAsk, confirm } = require("./prompt.js");
 async function logout({ force }) {
   const file = credentialsPath();
   if (!fs.existsSync(file)) {
-    process.stdout.write("Not signed in.\n");
+    print("Not signed in.");
     return;
   }
   const content = read(file);
   if (isAnonymous(content)) {
-    process.stderr.write(
-      "warning: An anonymous identity can't be restored; without it, its projects and jobs are out of reach.\n",
+    say(
+      "warning: An anonymous identity can't be restored; without it, its projects and jobs are out of reach.",
     );
   }
   if (!force) {
     if (!canAsk()) {
-      throw new CliError("Nobody is here to confirm it; add -f to delete without asking.");
+      throw new CliError(
+        "Can't ask for confirmation: not a terminal. Add -f to delete without asking.",
+      );
     }
     if (!(await confirm(`Delete ${file}?`, false))) {
-      process.stdout.write("Still signed in.\n");
+      print("Still signed in.");
       return;
     }
   }
   await signOut(force ? undefined : content);
-  process.stdout.write("Signed out.\n");
+  print("Signed out.");
 }
 
 /**

@@ -2,7 +2,8 @@
 
 const path = require("node:path");
 const { CommanderError } = require("commander");
-const { CliError, Left, deprecationText, describe, errorText } = require("./errors.js");
+const { CliError, Left, cleanWarning, deprecationText, describe } = require("./errors.js");
+const { say, sayError } = require("./output.js");
 const { createProgram } = require("./program.js");
 
 const ENGINE = path.join(__dirname, "../binding.js");
@@ -16,6 +17,8 @@ const ENGINE = path.join(__dirname, "../binding.js");
 async function main(args) {
   process.stdout.on("error", onWriteError);
   process.stderr.on("error", onWriteError);
+  process.prependListener("warning", cleanWarning);
+  process.on("uncaughtException", onUncaught);
   try {
     // Nothing to do is no error: it asks what there is.
     const wanted = args.length > 0 ? args : ["--help"];
@@ -24,7 +27,7 @@ async function main(args) {
     process.exitCode = tell(error);
   } finally {
     const deprecation = takeDeprecation();
-    if (deprecation) process.stderr.write(`${deprecationText(deprecation)}\n`);
+    if (deprecation) say(deprecationText(deprecation));
   }
   // A request that is on its way would go on after it was left, and change what is there.
   if (process.exitCode === Left.EXIT_CODE) process.stderr.write("", () => process.exit());
@@ -37,8 +40,23 @@ async function main(args) {
 function tell(error) {
   const told = error instanceof CommanderError ? usageError(error) : error;
   if (told === undefined) return 0;
-  process.stderr.write(`${told instanceof Left ? told.message : errorText(told)}\n`);
-  return told instanceof Left ? told.exitCode : 1;
+  if (!(told instanceof Left)) {
+    sayError(told);
+    return 1;
+  }
+  say(told.message);
+  return told.exitCode;
+}
+
+/**
+ * What a timer or a promise of the project throws while nobody waits for it. A project that has its own
+ * listener decides for itself.
+ * @param {unknown} error
+ */
+function onUncaught(error) {
+  if (process.listenerCount("uncaughtException") > 1) return;
+  sayError(error);
+  process.exit(1);
 }
 
 /** What the backend has said of this SDK's age, once; a command that asks it has loaded the engine. */
@@ -55,7 +73,7 @@ function takeDeprecation() {
 function onWriteError(error) {
   if (error.code === "EPIPE") return;
   if (this === process.stdout) {
-    process.stderr.write(`error: Can't write to stdout: ${describe(error)}\n`);
+    say(`error: Can't write to stdout: ${describe(error)}`);
   }
   process.exit(1);
 }

@@ -1,6 +1,7 @@
 // The commands, their arguments and their help. Each command's module is loaded when it is the one
 // that runs, so that `--help` costs neither esbuild nor the addon.
 
+const path = require("node:path");
 const { Argument, Command, InvalidArgumentError, Option } = require("commander");
 const { version } = require("../package.json");
 
@@ -16,6 +17,14 @@ function parsePort(value) {
   return port;
 }
 
+/**
+ * Read where the user is, which may be below the project.
+ * @param {string} value
+ */
+function parsePath(value) {
+  return path.resolve(value);
+}
+
 /** @param {string} text */
 function example(text) {
   return `\nExample:\n  $ ${text}`;
@@ -23,6 +32,8 @@ function example(text) {
 
 const ENTRY = "the training entry (default: src/arkor/index.ts)";
 const JOB = "the job's id, as arkor jobs lists it";
+/** They have nothing to do with a project that is there already. */
+const OUTSIDE = new Set(["init", "completion"]);
 
 /** @returns {Command} */
 function createProgram() {
@@ -33,7 +44,10 @@ function createProgram() {
     .helpCommand(false)
     .exitOverride()
     .configureOutput({ outputError: () => {} })
-    .addHelpText("after", example("arkor start --local"));
+    .addHelpText("after", example("arkor start --local"))
+    .hook("preAction", (_, action) => {
+      if (!OUTSIDE.has(action.name())) require("./project.js").enterProject();
+    });
 
   /**
    * @param {string} name with its arguments
@@ -88,10 +102,13 @@ function addProjectCommands(command) {
 
   command("build", "bundle the training entry", "build src/arkor/index.ts")
     .description("Bundle the training entry into .arkor/build/index.mjs.")
-    .argument("[entry]", ENTRY)
+    .argument("[entry]", ENTRY, parsePath)
     .action(async (entry) => {
-      const bundle = await require("./build.js").build(entry);
-      process.stdout.write(`Built ${bundle.shown}\n`);
+      const { BUILT, build } = require("./build.js");
+      const { print, say } = require("./output.js");
+      const { notes } = await build(entry);
+      for (const note of notes) say(`warning: ${note}`);
+      print(`Built ${BUILT}`);
     });
 }
 
@@ -99,17 +116,33 @@ function addProjectCommands(command) {
 function addRunCommands(command) {
   command("start", "run the project's training", "start --local --base-model ./models/smollm2")
     .description(
-      "Run the project's training and follow it to its end. The bundle in .arkor/build is " +
-        "built first when it is missing, when an entry is given, or when a source has changed. " +
+      "Build the training entry, run it, and follow the run to its end. " +
         "Ctrl-C stops watching, twice cancels the run; a local run ends at the first.",
     )
-    .argument("[entry]", ENTRY)
+    .argument("[entry]", ENTRY, parsePath)
     .option("--local", "train on this machine instead of in the cloud")
     .option("--dry-run", "have the backend do a short trial run")
-    .option("--base-model <dir>", "with --local: a Hugging Face model directory to train on")
+    .option(
+      "--base-model <dir>",
+      "with --local: a Hugging Face model directory to train on",
+      parsePath,
+    )
     .option("--port <number>", "with --local: the port of the local backend", parsePort)
     .action(async (entry, options) => {
       process.exitCode = await require("./start.js").start(entry, options);
+    });
+
+  command("dev", "open Studio, a page to run, watch and ask", "dev --local --open")
+    .description(
+      "Serve Studio on this machine, until Ctrl-C: a page to start runs, watch them, and ask the " +
+        "models. The link that it prints lets whoever has it run this project's code.",
+    )
+    .option("-p, --port <number>", "its port (default: the first free one from 4000)", parsePort)
+    .option("--open", "open it in the browser")
+    .option("--local", "train on this machine instead of in the cloud")
+    .option("--base-model <dir>", "with --local: a Hugging Face model directory to train on")
+    .action(async (options) => {
+      process.exit(await require("./dev/index.js").dev(options));
     });
 
   command("attach", "watch a running job again", "attach job_0a1b2c")
@@ -117,7 +150,7 @@ function addRunCommands(command) {
       "Watch a running job again, with the entry's callbacks. They see the run from its first event on.",
     )
     .argument("<jobId>", JOB)
-    .argument("[entry]", ENTRY)
+    .argument("[entry]", ENTRY, parsePath)
     .action(async (jobId, entry) => {
       process.exitCode = await require("./attach.js").attach(jobId, entry);
     });
@@ -135,7 +168,7 @@ function addRunCommands(command) {
       "Run the local backend alone, until Ctrl-C, and print how to point a project at it.",
     )
     .option("--port <number>", "its port (default: a free one)", parsePort)
-    .option("--base-model <dir>", "a Hugging Face model directory to train on")
+    .option("--base-model <dir>", "a Hugging Face model directory to train on", parsePath)
     .action((options) => require("./local/serve.js").serveLocally(options));
 }
 

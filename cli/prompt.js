@@ -1,16 +1,19 @@
-// Questions to a person at a terminal. Loaded only when there is one: off a terminal every command
-// goes by its flags and defaults.
+// Questions to a person at a terminal. Without a terminal, commands use their flags and defaults.
 
+const { oneLine } = require("../lib/printable.js");
 const { Left } = require("./errors.js");
 
-/** @returns {boolean} whether somebody can answer */
+/** @returns {boolean} whether there is somebody to answer */
 function canAsk(env = process.env) {
-  // A CI's terminal is nobody's, and a dumb one can't show a choice.
+  // Nobody sits at a CI's terminal, and a dumb one can't show a choice.
   return Boolean(process.stdin.isTTY && process.stderr.isTTY && !env.CI && env.TERM !== "dumb");
 }
 
-/** On stderr, so that stdout stays what scripts read. */
-const common = () => ({ output: process.stderr });
+/**
+ * On stderr, so that stdout stays readable for scripts.
+ * @param {string} message
+ */
+const question = (message) => ({ output: process.stderr, message: oneLine(message) });
 
 /** @returns {Promise<typeof import("@clack/prompts")>} */
 function library() {
@@ -30,12 +33,12 @@ function given(answer) {
 
 /**
  * @param {string} message
- * @param {boolean} initial what Enter alone answers
+ * @param {boolean} initial the answer of Enter alone
  * @returns {Promise<boolean>}
  */
 async function confirm(message, initial) {
   const { confirm } = await library();
-  return given(await confirm({ ...common(), message, initialValue: initial }));
+  return given(await confirm({ ...question(message), initialValue: initial }));
 }
 
 /**
@@ -47,7 +50,7 @@ async function confirm(message, initial) {
 async function select(message, options) {
   const { select } = await library();
   const choices = /** @type {any[]} */ (options);
-  return /** @type {T} */ (given(await select({ ...common(), message, options: choices })));
+  return /** @type {T} */ (given(await select({ ...question(message), options: choices })));
 }
 
 /**
@@ -59,8 +62,8 @@ async function select(message, options) {
 async function text(message, initial, validate) {
   const { text } = await library();
   const check = (/** @type {string | undefined} */ value) => validate(value || initial);
-  const options = { message, placeholder: initial, defaultValue: initial, validate: check };
-  return given(await text({ ...common(), ...options }));
+  const options = { placeholder: initial, defaultValue: initial, validate: check };
+  return given(await text({ ...question(message), ...options }));
 }
 
 module.exports = { canAsk, confirm, select, text };

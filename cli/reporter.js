@@ -1,12 +1,13 @@
-// What the user sees of a run besides his own callbacks' output: on a terminal a live block, else
-// plain lines, both on stderr, so that stdout stays what scripts read.
+// What the user sees of a run besides the callbacks' own output: a live block on a terminal, plain
+// lines elsewhere. Both go to stderr, so that stdout stays readable for scripts.
 
 const { styleText } = require("node:util");
 const { describe } = require("./errors.js");
 const { LiveBlock } = require("./live-block.js");
+const { print, say, sayError } = require("./output.js");
 const { Progress } = require("./progress.js");
 
-/** A log of a long run stays readable: at most one line of progress a second. */
+/** At most one line of progress a second, so that the log of a long run stays readable. */
 const PLAIN_MS = 1000;
 
 /**
@@ -19,10 +20,10 @@ function painter(stream) {
 }
 
 /**
- * Whether the terminal wraps its lines anew when it is resized, as most do; these two cut them off.
+ * Most terminals rewrap their lines when they are resized; these two cut them off.
  * @param {NodeJS.ProcessEnv} env
  */
-function wrapsAnew(env) {
+function rewraps(env) {
   return env.XTERM_VERSION === undefined && env.TERM !== "linux";
 }
 
@@ -32,6 +33,7 @@ class Reporter {
   #now;
   #progress = new Progress();
   /** @type {LiveBlock | undefined} */ #live;
+  #hasStarted = false;
   #saidAt = Number.NEGATIVE_INFINITY;
   #said = "";
 
@@ -56,28 +58,28 @@ class Reporter {
     this.#live = new LiveBlock({
       terminal: stderr,
       streams: stdout.isTTY ? [stdout, stderr] : [stderr],
-      render: (columns) => (this.#started ? this.#progress.block(columns, paint) : []),
-      wraps: wrapsAnew(env),
+      render: (columns) => (this.#hasStarted ? this.#progress.block(columns, paint) : []),
+      wraps: rewraps(env),
       now,
     });
   }
 
-  #started = false;
-
   /**
    * The observer for a trainer's internals.
+   * @param {{ replayed?: boolean }} [options] `replayed`: the run's past events come first
    * @returns {import("./internals.js").RunObserver}
    */
-  observer() {
+  observer({ replayed = false } = {}) {
+    this.#progress = new Progress({ replayed });
     return {
       onEvent: (name, context, meta) => this.#onEvent(name, context, meta),
       onReconnect: ({ attempt, delayMs, error }) => {
         if (error !== undefined) this.#progress.reconnects += 1;
         const seconds = (delayMs / 1000).toFixed(1);
-        // Without an error the stream has ended cleanly, which is no failure and no attempt.
+        // Without an error the stream ended cleanly, which doesn't count as an attempt.
         const why =
           error === undefined
-            ? ": the stream has ended"
+            ? ": the stream ended"
             : ` (attempt ${attempt + 1}): ${describe(error)}`;
         this.say(`reconnecting in ${seconds} s${why}`);
       },
@@ -89,7 +91,7 @@ class Reporter {
     const now = this.#now();
     if (name === "onStarted") this.#progress.started(context, meta);
     if (name === "onLog") this.#progress.logged(context, now);
-    this.#started ||= name === "onStarted" || name === "onLog";
+    this.#hasStarted ||= name === "onStarted" || name === "onLog";
     if (this.#live) this.#live.update();
     else this.#plain(name, context, now);
   }
@@ -107,7 +109,7 @@ class Reporter {
       const isDue = now - this.#saidAt >= PLAIN_MS || typeof context.evalLoss === "number";
       if (isDue) this.#sayProgress(line, now);
     } else if (name === "onCompleted" || name === "onFailed") {
-      // The last state is told whatever the pace.
+      // The last state is printed however recent the line before it is.
       if (this.#progress.step !== undefined) this.#sayProgress(this.#progress.plain(), now);
     }
   }
@@ -124,22 +126,27 @@ class Reporter {
   }
 
   /**
-   * A line for the person who watches.
+   * A line on stderr for the person who watches.
    * @param {string} line
    */
   say(line) {
-    this.#stderr.write(`${line}\n`);
+    say(line, this.#stderr);
+  }
+
+  /** @param {unknown} error any thrown value */
+  sayError(error) {
+    sayError(error, this.#stderr);
   }
 
   /**
-   * A line of the result, which scripts may read.
+   * A line of the result on stdout, which scripts may read.
    * @param {string} line
    */
   print(line) {
-    this.#stdout.write(`${line}\n`);
+    print(line, this.#stdout);
   }
 
-  /** Takes the live block away. */
+  /** Removes the live block. */
   close() {
     this.#live?.close();
   }

@@ -1,27 +1,33 @@
-// Rows → lines with aligned columns. Pure: how wide the terminal is comes in as an argument.
+// Rows → lines with aligned columns. Pure: the terminal's width is an argument.
+
+const { oneLine } = require("../lib/printable.js");
+const { cut, widthOf } = require("./text-width.js");
 
 /**
  * @typedef {object} Column
  * @property {string} title
- * @property {boolean} [shrinks] cut to make the table fit
- * @property {number} [leavesAt] left out when cutting is not enough, the lowest first
- * @property {(text: string, padded: string) => string} [paint] gives the padded cell its colours
+ * @property {boolean} [shrinks] may be cut to make the table fit
+ * @property {number} [leavesAt] dropped when cutting isn't enough, lowest first
+ * @property {(text: string, padded: string) => string} [paint] colours the padded cell
  */
 
 const GAP = 2;
-/** A column that shrinks stays as wide, so that it still says something. */
+/** A column never shrinks below this: a shorter text says nothing. */
 const MIN_WIDTH = 8;
 
 /**
  * @param {Column[]} columns
- * @param {string[][]} rows
+ * @param {string[][]} rows the cells' text; control characters in it are replaced
  * @param {number} [width] of the terminal; without one nothing is cut
  * @returns {string[]}
  */
 function table(columns, rows, width = Number.POSITIVE_INFINITY) {
   const measured = columns.map((column, index) => {
-    const cells = rows.map((row) => row[index] ?? "");
-    return { ...column, cells, size: Math.max(...[column.title, ...cells].map(lengthOf)) };
+    const cells = rows.map((row) => oneLine(row[index] ?? ""));
+    // Not `Math.max(...)`: with as many arguments as a long list has, it overflows the stack.
+    const widest = (/** @type {number} */ most, /** @type {string} */ cell) =>
+      Math.max(most, widthOf(cell));
+    return { ...column, cells, size: cells.reduce(widest, widthOf(column.title)) };
   });
   const shown = fitted(measured, width);
   const titles = shown.map(({ title, size }, index) =>
@@ -38,7 +44,7 @@ function table(columns, rows, width = Number.POSITIVE_INFINITY) {
 }
 
 /**
- * Cuts, then leaves out, what there is no room for.
+ * Cuts columns, then drops some, until the rest fits.
  * @template {Column & { size: number }} T
  * @param {T[]} columns
  * @param {number} width
@@ -80,24 +86,7 @@ function slack(size) {
  */
 function pad(text, size, isLast) {
   const shown = cut(text, size);
-  return isLast ? shown : shown + " ".repeat(size - lengthOf(shown));
-}
-
-/**
- * @param {string} text
- * @returns {number} in characters: an emoji of two code units is one
- */
-function lengthOf(text) {
-  return [...text].length;
-}
-
-/**
- * @param {string} text
- * @param {number} width
- */
-function cut(text, width) {
-  const characters = [...text];
-  return characters.length <= width ? text : `${characters.slice(0, width - 1).join("")}…`;
+  return isLast ? shown : shown + " ".repeat(size - widthOf(shown));
 }
 
 module.exports = { table };

@@ -1,8 +1,9 @@
-// What `arkor start` and `arkor attach` share: a fresh bundle, a backend, one trainer watched to its
-// end; out comes the exit code. With --local the backend is a child of this process, else the cloud.
+// What `arkor start` and `arkor attach` share: one trainer, watched to its end. With --local its backend
+// is a child of this process, else it is the cloud.
 
-const { freshBundle } = require("./build.js");
-const { CliError, deprecationText, errorText, oneLine } = require("./errors.js");
+const { buildForRun } = require("./build.js");
+const { endNow, endSoon } = require("./ending.js");
+const { CliError, deprecationText } = require("./errors.js");
 const { internalsOf } = require("./internals.js");
 const { Interrupts, cancelLocalRun, endBackend, leaveCloudRun } = require("./interrupts.js");
 const { LocalBackend } = require("./local/backend.js");
@@ -12,6 +13,7 @@ const { Reporter } = require("./reporter.js");
 const COMPLETED = 0;
 const FAILED = 1;
 const INTERRUPTED = 130;
+const ENDED = new Set(["completed", "failed", "cancelled"]);
 
 /**
  * @typedef {object} WatchOptions
@@ -29,10 +31,14 @@ const INTERRUPTED = 130;
  */
 async function watch(entry, options) {
   const session = new Session(options);
+  const onIdle = () => session.giveUp();
+  process.once("beforeExit", onIdle);
   const code = await session.run(entry);
+  process.off("beforeExit", onIdle);
   // A run that was left has a pending `wait()`, which would keep the process alive; and after
   // Ctrl-C nothing of the project's may.
-  if (session.isFollowing || code === INTERRUPTED) process.exit(code);
+  if (session.isFollowing || code === INTERRUPTED) await endNow(code);
+  endSoon(code, (line) => session.say(line));
   return code;
 }
 
@@ -63,14 +69,14 @@ class Session {
       // After Ctrl-C an error is what it caused: a backend that is gone, a run that was cut off.
       if (this.#interrupts.count > 0) return INTERRUPTED;
       this.#stopReporting();
-      this.#reporter.say(errorText(error));
+      this.#reporter.sayError(error);
       return FAILED;
     });
     try {
       const code = await Promise.race([work, this.#interrupts.pressed(1).then(() => INTERRUPTED)]);
       if (this.#interrupts.count === 0) return code;
       this.#stopReporting();
-      const say = (/** @type {string} */ line) => this.#reporter.say(line);
+      const say = (/** @type {string} */ line) => this.say(line);
       if (!this.#options.local) this.#stop.abort(new CliError("Stopped by Ctrl-C."));
       const leave = this.#options.local ? cancelLocalRun : leaveCloudRun;
       await leave(this.#watched, this.#interrupts, say);
@@ -78,10 +84,22 @@ class Session {
     } finally {
       this.#stopReporting();
       const deprecation = this.#takeDeprecation?.();
-      if (deprecation) this.#reporter.say(deprecationText(deprecation));
+      if (deprecation) this.say(deprecationText(deprecation));
       if (this.#backend) await endBackend(this.#backend, this.#interrupts);
       this.#interrupts.close();
     }
+  }
+
+  /** Nothing is left that could settle what the entry waits for: the process is about to end. */
+  giveUp() {
+    this.#stopReporting();
+    this.say("error: the entry waits for a promise that nothing can settle any more.");
+    process.exitCode = FAILED;
+  }
+
+  /** @param {string} line */
+  say(line) {
+    this.#reporter.say(line);
   }
 
   #stopReporting() {
@@ -94,14 +112,14 @@ class Session {
    * @returns {Promise<number>}
    */
   async #work(entry) {
-    const bundle = await freshBundle(entry);
-    if (bundle.note) this.#reporter.say(bundle.note);
+    const { file, notes } = await buildForRun(entry);
+    for (const note of notes) this.say(`warning: ${note}`);
     if (this.#options.local) await this.#startBackend();
     if (this.#interrupts.count > 0) return INTERRUPTED;
 
     process.setSourceMapsEnabled(true);
-    const { loadTrainer } = require("../lib/run.js");
-    const trainer = await loadTrainer(bundle.file);
+    const { loadTrainer } = require("../lib/entry.js");
+    const trainer = await loadTrainer(file);
     const run = this.#follow(trainer, internalsOf(trainer));
     return this.#backend ? Promise.race([run, this.#backend.lost]) : run;
   }
@@ -111,7 +129,7 @@ class Session {
     this.#backend = new LocalBackend({
       command: findLocalBackend(cwd, process.env),
       cwd,
-      say: (line) => this.#reporter.say(line),
+      say: (line) => this.say(line),
       ...(this.#options.port !== undefined && { port: this.#options.port }),
       ...(this.#options.baseModel !== undefined && { baseModel: this.#options.baseModel }),
     });
@@ -134,7 +152,10 @@ class Session {
     }
     if (dryRun) internals?.setDryRun(true);
     internals?.stopOn(this.#stop.signal);
-    if (internals) this.#unobserve = internals.observe(this.#reporter.observer());
+    if (internals) {
+      const replayed = jobId !== undefined;
+      this.#unobserve = internals.observe(this.#reporter.observer({ replayed }));
+    }
     this.#takeDeprecation = internals?.takeDeprecation;
     if (this.#interrupts.count > 0) return INTERRUPTED;
     this.#watched = { trainer, jobId };
@@ -173,8 +194,10 @@ class Session {
     const { job } = await waiting;
     const { jobId = job.id } = this.#watched;
     this.#reporter.close();
+    // Cut off by a second Ctrl-C: how the job was last seen is not how it has finished.
+    if (this.#interrupts.count > 0 && !ENDED.has(job.status)) return INTERRUPTED;
     if (job.status === "failed") {
-      this.#reporter.say(`error: the run failed: ${oneLine(String(job.error))}`);
+      this.say(`error: the run failed: ${job.error}`);
     }
     this.#reporter.print(`Job ${jobId} finished with status=${job.status}`);
     if (job.status !== "completed") return FAILED;

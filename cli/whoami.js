@@ -1,6 +1,8 @@
-// `arkor whoami`: who the backend says that we are.
+// `arkor whoami`: the user that the backend sees, and the user's organisations.
 
 const { whoami } = require("../lib/account.js");
+const { printableJson } = require("../lib/printable.js");
+const { print } = require("./output.js");
 
 /**
  * @param {{ json?: boolean }} options
@@ -9,12 +11,12 @@ const { whoami } = require("../lib/account.js");
 async function showIdentity({ json }) {
   const me = await whoami();
   if (json) {
-    process.stdout.write(`${JSON.stringify(me ?? { user: null, orgs: [] }, null, 2)}\n`);
+    process.stdout.write(`${printableJson(me ?? { user: null, orgs: [] })}\n`);
   } else if (me) {
-    process.stdout.write(`${JSON.stringify(me.user, null, 2)}\n`);
-    process.stdout.write(`Orgs: ${me.orgs.map(({ slug }) => slug).join(", ")}\n`);
+    process.stdout.write(`${printableJson(me.user)}\n`);
+    print(`Orgs: ${me.orgs.map(({ slug }) => slug).join(", ")}`);
   } else {
-    process.stdout.write("Not signed in. Sign in with: arkor login\n");
+    print("Not signed in. Sign in with: arkor login");
   }
 }
 

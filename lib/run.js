@@ -3,67 +3,55 @@
 
 const { existsSync } = require("node:fs");
 const path = require("node:path");
-const { pathToFileURL } = require("node:url");
-const { isArkor } = require("./arkor.js");
+const { DEFAULT_ENTRY, bundle } = require("./bundle.js");
+const { loadTrainer } = require("./entry.js");
+const { ancestors, isFile, isWithin } = require("./files.js");
+const { oneLine } = require("./printable.js");
 
-const DEFAULT_ENTRY = path.join("src", "arkor", "index.ts");
-
-/**
- * Imports an entry and picks its trainer.
- * @param {string} file
- * @returns {Promise<import("..").Trainer>}
- */
-async function loadTrainer(file) {
-  if (!existsSync(file)) {
-    throw new Error(
-      `Training entry not found: ${file}. Provide a path or create src/arkor/index.ts.`,
-    );
-  }
-  const trainer = pickTrainer(await import(pathToFileURL(file).href));
-  if (trainer) return trainer;
-  throw new Error(
-    "Training entry must export `arkor` (from createArkor({...})) or `trainer` (from createTrainer({...})), or default-export one of them.",
-  );
-}
-
-/**
- * @param {Record<string, unknown>} exports
- * @returns {import("..").Trainer | undefined}
- */
-function pickTrainer(exports) {
-  const fallback = /** @type {any} */ (exports.default);
-  for (const candidate of [
-    exports.arkor,
-    exports.trainer,
-    fallback,
-    fallback?.arkor,
-    fallback?.trainer,
-  ]) {
-    if (isArkor(candidate) && isTrainer(candidate.trainer)) return candidate.trainer;
-    if (isTrainer(candidate)) return candidate;
-  }
-  return undefined;
-}
-
-/**
- * @param {any} value
- * @returns {value is import("..").Trainer}
- */
-function isTrainer(value) {
-  return typeof value?.start === "function" && typeof value?.wait === "function";
-}
+/** Node reads only some TypeScript, and not in every version; these runtimes read all of it. */
+const READS_TYPESCRIPT = Boolean(process.versions.bun ?? Reflect.get(process.versions, "deno"));
 
 /**
  * @param {string} [file]
  * @returns {Promise<import("..").TrainingResult>}
  */
 async function runTrainer(file = DEFAULT_ENTRY) {
-  const trainer = await loadTrainer(path.resolve(file));
+  const trainer = await loadTrainer(await runnable(path.resolve(file)));
   const { jobId } = await trainer.start();
-  process.stdout.write(`Started job ${jobId}\n`);
+  process.stdout.write(`Started job ${oneLine(jobId)}\n`);
   const result = await trainer.wait();
-  process.stdout.write(`Job ${result.job.id} finished with status=${result.job.status}\n`);
+  process.stdout.write(
+    `${oneLine(`Job ${result.job.id} finished with status=${result.job.status}`)}\n`,
+  );
   return result;
 }
 
-module.exports = { loadTrainer, runTrainer };
+/**
+ * @param {string} entry
+ * @returns {Promise<string>} the entry itself, or the bundle of one in TypeScript
+ */
+async function runnable(entry) {
+  if (!isFile(entry)) {
+    throw new Error(
+      `Training entry not found: ${entry}. Provide a path or create src/arkor/index.ts.`,
+    );
+  }
+  if (READS_TYPESCRIPT || !/\.([cm]?ts|[jt]sx)$/.test(entry)) return entry;
+  const { file, notes } = await bundle(entry, packageOf(entry));
+  for (const note of notes) process.emitWarning(note);
+  return file;
+}
+
+/**
+ * @param {string} entry
+ * @returns {string} the directory from which Node finds the packages that it imports
+ */
+function packageOf(entry) {
+  const directory = path.dirname(entry);
+  const found = ancestors(directory).find((above) =>
+    ["package.json", "node_modules"].some((name) => existsSync(path.join(above, name))),
+  );
+  return found ?? (isWithin(process.cwd(), entry) ? process.cwd() : directory);
+}
+
+module.exports = { runTrainer };

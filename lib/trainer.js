@@ -4,9 +4,10 @@
 
 const path = require("node:path");
 const { binding } = require("./addon.js");
+const { resolveDataset } = require("./dataset.js");
 const { Dispatcher } = require("./dispatch.js");
 const { readEnvironment } = require("./environment.js");
-const { native } = require("./errors.js");
+const { native, nativeSync } = require("./errors.js");
 const { parse } = require("./json.js");
 const { listenerFor } = require("./identity.js");
 const { checkOptions, checkSignal } = require("./options.js");
@@ -19,6 +20,13 @@ const INTERNALS = Symbol.for("arkor.internals");
 const RECONNECT_DELAY_MS = 1000;
 const MAX_RECONNECT_DELAY_MS = 60_000;
 const IDLE_TIMEOUT_MS = 60_000;
+
+/**
+ * @typedef {object} Submitter
+ * @property {ReturnType<typeof readEnvironment>} environment
+ * @property {import("..").Credentials | undefined} credentials
+ * @property {string} directory
+ */
 
 /** What `createTrainer` makes: see `Trainer` in `index.d.ts`. */
 class Trainer {
@@ -59,6 +67,12 @@ class Trainer {
           this.#observers.add(observer);
           return () => this.#observers.delete(observer);
         },
+        config: () =>
+          parse(
+            nativeSync(() =>
+              binding.wireConfig(configText(this.#input, this.#dryRun, this.#identity())),
+            ),
+          ),
         takeDeprecation: () => binding.takeDeprecation(),
         stopOn: (/** @type {AbortSignal} */ signal) => {
           this.#stop = signal;
@@ -117,10 +131,11 @@ class Trainer {
   }
 
   async #submit() {
+    const identity = this.#identity();
     const submission = JSON.stringify({
       name: this.#input.name,
-      input: configText(this.#input, this.#dryRun),
-      ...this.#identity(),
+      input: configText(this.#input, this.#dryRun, identity),
+      ...identity,
     });
     const told = listenerFor(this.#context.onCredentials);
     return this.#take(await native(async () => this.#native.start(submission, told)));
@@ -136,6 +151,7 @@ class Trainer {
     return this.#take(await native(async () => this.#native.attach(attachment, told)));
   }
 
+  /** Who submits, from where, and to whom. */
   #identity() {
     const { baseUrl, credentials, cwd } = this.#context;
     return {
@@ -272,11 +288,17 @@ function span(name, value) {
  * config of it.
  * @param {import("..").TrainerInput} input
  * @param {boolean | undefined} dryRun
+ * @param {Submitter} submitter
  */
-function configText(input, dryRun) {
+function configText(input, dryRun, { credentials, directory, environment }) {
   /** @type {Record<string, unknown>} */
   const fields = {};
   for (const name of binding.inputFields()) fields[name] = Reflect.get(input, name);
+  // `ensureCredentials` gives the local identity too, and it may have been passed on.
+  const isLocal = credentials
+    ? credentials.mode === "anon" && credentials.anonymousId === "local"
+    : environment.localToken !== undefined;
+  fields.dataset = resolveDataset(fields.dataset, { directory, isLocal });
   if (dryRun !== undefined) fields.dryRun = dryRun;
   return JSON.stringify(fields);
 }

@@ -102,7 +102,7 @@ function workplace() {
 async function pictureInit(session) {
   await session.until(/\$ /);
   session.type(`arkor init${ENTER}`);
-  await session.until(/What is it called\?/);
+  await session.until(/What's the project's name\?/);
   session.type(ENTER);
   await session.until(/● Triage/);
   session.type(DOWN);

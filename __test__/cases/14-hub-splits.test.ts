@@ -18,7 +18,7 @@ it("splits were guessed from words of file names", async () => {
   expect(unnamed.status).toBe(400);
   expect(unnamed.error).toContain("test_sft, train_gen, train_sft");
 
-  expect(await rows("acme/val", "train")).toBe(4);
+  expect(await rows("acme/val", "train")).toBe(6);
   expect(await rows("acme/val", "validation")).toBe(4);
   const unknown = await train("acme/val", "val");
   expect(unknown.status).toBe(400);

@@ -1,5 +1,6 @@
 // A project in a directory of its own, which resolves "arkor" to this checkout.
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -29,6 +30,21 @@ export class Project {
     mkdirSync(path.join(this.cwd, "node_modules"));
     symlinkSync(ROOT, path.join(this.cwd, "node_modules/arkor"), "junction");
     for (const [file, content] of Object.entries(files)) this.write(file, content);
+  }
+
+  /** A copy of a directory, which resolves "arkor" as every project here. */
+  static copyOf(directory: string): Project {
+    const project = new Project();
+    cpSync(directory, project.cwd, { recursive: true });
+    return project;
+  }
+
+  /** Puts a package into node_modules that lies elsewhere in the project, as a workspace does. */
+  link(name: string, directory: string): this {
+    const link = this.path(path.join("node_modules", name));
+    mkdirSync(path.dirname(link), { recursive: true });
+    symlinkSync(this.path(directory), link, "junction");
+    return this;
   }
 
   /** For a command that runs here: against a backend, with these besides. */

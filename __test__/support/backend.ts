@@ -138,7 +138,12 @@ export class Backend {
   /** A trainer of this backend that reconnects without delay. */
   trainer(input: Partial<TrainerInput> = {}, context: TrainerContext = {}): Trainer {
     return createTrainer(
-      { name: "run", model: "m", dataset: { type: "blob", url: "file:///data.jsonl" }, ...input },
+      {
+        name: "run",
+        model: "m",
+        dataset: { type: "blob", url: "https://data.test/rows.jsonl" },
+        ...input,
+      },
       {
         baseUrl: this.url,
         credentials: CREDENTIALS,

@@ -26,6 +26,7 @@ import {
   type DeploymentTarget,
   defaultArkorCloudApiUrl,
   ensureCredentials,
+  type FileDatasetSource,
   type HuggingfaceDatasetSource,
   type InferArgs,
   isArkor,
@@ -117,6 +118,7 @@ createTrainer(input, context);
 
 const known: SupportedModel = SUPPORTED_MODELS[0];
 const blob: BlobDatasetSource = { type: "blob", url: "https://x", token: "t" };
+const file: FileDatasetSource = { type: "file", path: "data/rows.jsonl" };
 const hub: HuggingfaceDatasetSource = { type: "huggingface", name: "n", subset: "s" };
 const call: ToolCall = { id: "1", type: "function", function: { name: "f", arguments: "{}" } };
 const tool: ToolDefinition = { type: "function", function: { name: "f", parameters: {} } };
@@ -173,7 +175,7 @@ export async function deployments(options: CloudApiClientOptions): Promise<void>
   const { deployment } = await client.createDeployment(scope, create);
   const dto: DeploymentDto = deployment;
   const mode: DeploymentRunRetentionMode | undefined = dto.runRetentionMode;
-  const update: UpdateDeploymentInput = { enabled: true, runRetentionMode: mode };
+  const update: UpdateDeploymentInput = mode ? { runRetentionMode: mode } : { enabled: true };
   await client.updateDeployment(dto.id, scope, update);
   const label: CreateDeploymentKeyInput = { label: "ci" };
   const created: { key: CreateDeploymentKeyResult } = await client.createDeploymentKey(
@@ -187,4 +189,4 @@ export async function deployments(options: CloudApiClientOptions): Promise<void>
 }
 
 if (isArkor(arkor) && arkor.trainer) void runTrainer("src/arkor/index.ts");
-console.log(known, blob, hub, outputs);
+console.log(known, blob, file, hub, outputs);

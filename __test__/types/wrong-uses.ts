@@ -15,7 +15,7 @@ createTrainer({ model: "m", dataset });
 // @ts-expect-error a data set is required
 createTrainer({ name: "n", model: "m" });
 // @ts-expect-error there is no such source
-createTrainer({ name: "n", model: "m", dataset: { type: "file", path: "x" } });
+createTrainer({ name: "n", model: "m", dataset: { type: "folder", path: "x" } });
 // @ts-expect-error a rank is a number
 createTrainer({ name: "n", model: "m", dataset, lora: { r: "16", alpha: 16 } });
 // @ts-expect-error there is no such callback

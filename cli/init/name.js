@@ -1,4 +1,4 @@
-// Names that npm takes for a package.
+// Names that npm accepts for a package.
 
 const MAX_LENGTH = 214;
 const NAME = /^(@[a-z0-9][a-z0-9._~-]*\/)?[a-z0-9][a-z0-9._~-]*$/;
@@ -8,14 +8,14 @@ const NAME = /^(@[a-z0-9][a-z0-9._~-]*\/)?[a-z0-9][a-z0-9._~-]*$/;
  * @returns {string | undefined} what is wrong with it
  */
 function nameError(name) {
-  if (name.length > MAX_LENGTH) return `A name has at most ${MAX_LENGTH} characters.`;
+  if (name.length > MAX_LENGTH) return `A name can have ${MAX_LENGTH} characters at most.`;
   return NAME.test(name)
     ? undefined
-    : "A name is made of a-z, 0-9, dots, dashes and underscores, and begins with a letter or a number.";
+    : "A name consists of a-z, 0-9, dots, dashes and underscores, and starts with a letter or a digit.";
 }
 
 /**
- * @param {string} text a directory's name, or a name already
+ * @param {string} text a directory's name, or a valid name
  * @returns {string}
  */
 function nameOf(text) {

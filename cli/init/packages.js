@@ -1,4 +1,4 @@
-// Which package manager a project has, and an installation with it.
+// The project's package manager, and an installation with it.
 
 const { spawn } = require("node:child_process");
 const { CliError } = require("../errors.js");
@@ -9,7 +9,7 @@ const { CliError } = require("../errors.js");
 const PACKAGE_MANAGERS = ["npm", "pnpm", "yarn", "bun"];
 
 /**
- * By the project's lock file or its package.json, else the one that runs us, else npm.
+ * The one of the project's lock file or package.json, else the one that runs us, else npm.
  * @param {string} cwd
  * @returns {Promise<PackageManager>}
  */
@@ -25,7 +25,7 @@ function isKnown(name) {
 }
 
 /**
- * In CI, pnpm refuses a package.json that has changed since its lock file, and init has just changed it.
+ * In CI, pnpm refuses a package.json that is newer than its lock file, and init has just changed it.
  * @type {Partial<Record<PackageManager, string[]>>}
  */
 const UNLOCKED = { pnpm: ["--no-frozen-lockfile"] };
@@ -39,19 +39,21 @@ async function install(cwd, manager) {
   const how = await new Promise((resolve) => {
     const child = spawn(manager, ["install", ...(UNLOCKED[manager] ?? [])], {
       cwd,
-      // What it says is for the person; our stdout is for scripts.
+      // Its output is for the person; our stdout is for scripts.
       stdio: ["ignore", process.stderr, process.stderr],
-      // They are scripts on Windows, which only a shell can start.
+      // On Windows they are scripts, which only a shell can start.
       shell: process.platform === "win32",
     });
-    child.once("error", (error) => resolve(`can't be started: ${error.message}`));
+    child.once("error", (error) => resolve(`couldn't be started: ${error.message}`));
     child.once("close", (code, signal) => {
-      resolve(code === 0 ? undefined : signal ? `was ended by ${signal}` : `ended with ${code}`);
+      resolve(
+        code === 0 ? undefined : signal ? `was killed by ${signal}` : `exited with code ${code}`,
+      );
     });
   });
   if (how === undefined) return;
   throw new CliError(
-    `The project is there, but not installed: ${manager} install ${how}. Run it again when that is mended.`,
+    `The project was created, but not installed: ${manager} install ${how}. Fix that, then run it again.`,
   );
 }
 

@@ -1,9 +1,9 @@
-// What is there already: package.json and .gitignore, read before anything is written, and what
-// `arkor init` adds to them.
+// The package.json and .gitignore of a project, and what `arkor init` adds to them.
 
 const fs = require("node:fs");
 const path = require("node:path");
 const { CliError } = require("../errors.js");
+const { readIfPresent } = require("./files.js");
 const { version } = require("../../package.json");
 
 const SCRIPTS = {
@@ -18,6 +18,8 @@ const DEPENDENCIES = [
   "optionalDependencies",
   "peerDependencies",
 ];
+/** The fields of package.json that have to be objects to be added to. */
+const OBJECTS = ["scripts", ...DEPENDENCIES];
 
 /**
  * @typedef {object} Project
@@ -30,7 +32,7 @@ const DEPENDENCIES = [
 /**
  * @param {string} cwd
  * @returns {Project}
- * @throws {CliError} package.json can't be read as such
+ * @throws {CliError} one of them can't be read, or package.json isn't one
  */
 function readProject(cwd) {
   const manifestText = readIfPresent(path.join(cwd, "package.json"));
@@ -45,83 +47,88 @@ function readProject(cwd) {
   };
 }
 
-/**
- * @param {string} file
- * @returns {string | undefined}
- */
-function readIfPresent(file) {
-  try {
-    return fs.readFileSync(file, "utf8");
-  } catch (error) {
-    const { code } = /** @type {NodeJS.ErrnoException} */ (error);
-    const name = path.basename(file);
-    if (code === "ENOENT") {
-      if (fs.lstatSync(file, { throwIfNoEntry: false }) === undefined) return undefined;
-      throw new CliError(
-        `${name} is a link to a file that is not there. Mend the link or remove it, then run this again.`,
-      );
-    }
-    if (code !== "EISDIR") throw error;
-    throw new CliError(
-      `${name} is a directory, but is needed as a file. Move it away, then run this again.`,
-    );
-  }
-}
-
 /** @param {string} text */
 function parse(text) {
   let manifest;
   try {
-    // npm itself takes a byte order mark.
+    // npm accepts a byte order mark too.
     manifest = JSON.parse(text.replace(/^\uFEFF/, ""));
   } catch (cause) {
     const { message } = /** @type {Error} */ (cause);
-    throw new CliError(
-      `package.json is not valid JSON (${message}). Mend it, then run this again.`,
-      {
-        cause,
-      },
-    );
+    throw new CliError(`package.json isn't valid JSON (${message}). Fix it, then run this again.`, {
+      cause,
+    });
   }
-  if (typeof manifest === "object" && manifest !== null && !Array.isArray(manifest))
-    return manifest;
-  throw new CliError("package.json holds no object. Mend it, then run this again.");
+  if (!isObject(manifest)) {
+    throw new CliError("package.json isn't an object. Fix it, then run this again.");
+  }
+  for (const field of OBJECTS) {
+    if (manifest[field] === undefined || isObject(manifest[field])) continue;
+    throw new CliError(`"${field}" in package.json isn't an object. Fix it, then run this again.`);
+  }
+  return manifest;
+}
+
+/** @param {unknown} value */
+function isObject(value) {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /**
- * The new text of package.json; what is there stays as it is.
+ * The new text of package.json. Nothing that is there changes.
  * @param {Project} project
- * @param {string} name of a new one
- * @param {(name: string) => boolean} isInstalled whether a package can be had already
+ * @param {string} name for a new one
+ * @param {boolean} hasBackend whether the project has the local backend without listing it
  * @returns {string | undefined} undefined when there is nothing to add
  */
-function manifestWith({ manifest, manifestText = "" }, name, isInstalled) {
+function manifestWith({ manifest, manifestText = "" }, name, hasBackend) {
   const before = manifest ?? { name, version: "0.0.0", private: true, type: "module" };
   const isListed = (/** @type {string} */ one) =>
     DEPENDENCIES.some((group) => before[group]?.[one] !== undefined);
-  const needed = Object.entries(neededPackages(isInstalled)).filter(([one]) => !isListed(one));
+  const needed = Object.entries(neededPackages(hasBackend)).filter(([one]) => !isListed(one));
   const scripts = Object.entries(SCRIPTS).filter(([one]) => before.scripts?.[one] === undefined);
   if (manifest && needed.length === 0 && scripts.length === 0) return undefined;
   const after = { ...before };
   if (scripts.length > 0) after.scripts = { ...before.scripts, ...Object.fromEntries(scripts) };
   if (needed.length > 0) {
     const all = Object.entries({ ...before.devDependencies, ...Object.fromEntries(needed) });
-    // As the package managers sort them.
+    // In the order that package managers write.
     after.devDependencies = Object.fromEntries(all.sort(([a], [b]) => (a < b ? -1 : 1)));
   }
   const indent = manifestText.match(/^[ \t]+(?=")/m)?.[0] ?? "  ";
   return `${JSON.stringify(after, null, indent)}\n`;
 }
 
-/** @param {(name: string) => boolean} isInstalled */
-function neededPackages(isInstalled) {
+/** @param {boolean} hasBackend */
+function neededPackages(hasBackend) {
   return {
     arkor: `^${version}`,
-    // Named by the environment, or built in a checkout, it needs no installation.
-    ...(!isInstalled("@arkor/local") && { "@arkor/local": `^${version}` }),
+    ...(!hasBackend && { "@arkor/local": `^${version}` }),
     "@types/node": "^20",
     typescript: "^5.9",
   };
+}
+
+/**
+ * Whether `arkor start --local` finds its backend from this project without `@arkor/local` in its
+ * package.json. Nothing is loaded for it, and what lies beside a global command doesn't count: the
+ * project runs its own.
+ * @param {string} cwd
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {boolean}
+ */
+function hasLocalBackend(cwd, env) {
+  if (env.ARKOR_LOCAL_BIN) return true;
+  for (let directory = cwd, above = ""; directory !== above; directory = path.dirname(above)) {
+    above = directory;
+    const modules = path.join(directory, "node_modules");
+    // A link to a checkout of arkor, which has the backend in it.
+    if (fs.existsSync(path.join(modules, "arkor/local/index.js"))) return true;
+    // What a project has itself without listing it is removed by the next installation.
+    const isShared = directory !== cwd;
+    if (isShared && fs.existsSync(path.join(modules, "@arkor/local/package.json"))) return true;
+  }
+  return false;
 }
 
 /**
@@ -133,8 +140,9 @@ function ignoreWith({ ignore = "" }) {
   const lines = new Set(ignore.split("\n").map(bare));
   const missing = IGNORED.filter((line) => !lines.has(bare(line)));
   if (missing.length === 0) return undefined;
-  const gap = ignore === "" || ignore.endsWith("\n") ? "" : "\n";
-  return `${ignore}${gap}${missing.join("\n")}\n`;
+  const end = ignore.includes("\r\n") ? "\r\n" : "\n";
+  const gap = ignore === "" || ignore.endsWith("\n") ? "" : end;
+  return `${ignore}${gap}${missing.map((line) => line + end).join("")}`;
 }
 
-module.exports = { ignoreWith, manifestWith, readProject };
+module.exports = { hasLocalBackend, ignoreWith, manifestWith, readProject };

@@ -1,11 +1,10 @@
-// Writes the project's files. What is there is kept; package.json and .gitignore get what they lack.
+// Writes the project's files. Existing ones are kept; package.json and .gitignore get what they lack.
 
 const fs = require("node:fs");
 const path = require("node:path");
-const { writeAtomically } = require("../bundle.js");
-const { CliError } = require("../errors.js");
-const { findLocalBackend } = require("../local/find.js");
-const { ignoreWith, manifestWith } = require("./project.js");
+const { writeAtomically } = require("../../lib/files.js");
+const { checkReplaceable, checkTarget } = require("./files.js");
+const { hasLocalBackend, ignoreWith, manifestWith, readProject } = require("./project.js");
 const { directoriesOf } = require("./templates.js");
 
 const CREATED = "Created";
@@ -17,20 +16,25 @@ const KEPT = "Kept";
  * @param {object} options
  * @param {string} options.name
  * @param {import("./templates.js").TemplateName} options.template
- * @param {import("./project.js").Project} options.project
  * @returns {{ file: string, done: string }[]}
  */
-function scaffold(cwd, { name, template, project }) {
-  const isInstalled = (/** @type {string} */ one) => one === "@arkor/local" && hasLocalBackend(cwd);
-  const manifest = manifestWith(project, name, isInstalled);
+function scaffold(cwd, { name, template }) {
+  // Read now: it may have changed while the questions were open.
+  const project = readProject(cwd);
+  const manifest = manifestWith(project, name, hasLocalBackend(cwd, process.env));
   const files = directoriesOf(template).flatMap((directory) =>
     filesIn(directory).map((file) => ({ file, directory })),
   );
-  // All before the first is written: a project is made whole or not at all.
-  for (const { file } of files) checkTarget(cwd, file);
+  const ignore = ignoreWith(project);
+  // All of them before the first is written.
+  for (const file of ["package.json", ".gitignore", ...files.map(({ file }) => file)]) {
+    checkTarget(cwd, file);
+  }
+  if (project.manifest && manifest) checkReplaceable(path.join(cwd, "package.json"));
+  if (project.ignore !== undefined && ignore) checkReplaceable(path.join(cwd, ".gitignore"));
   return [
     change(cwd, "package.json", project.manifestText, manifest),
-    change(cwd, ".gitignore", project.ignore, ignoreWith(project)),
+    change(cwd, ".gitignore", project.ignore, ignore),
     ...files.map(({ file, directory }) =>
       create(cwd, file, contentOf(directory, file, template, name)),
     ),
@@ -39,40 +43,9 @@ function scaffold(cwd, { name, template, project }) {
 
 /**
  * @param {string} cwd
- * @param {string} file relative, with `/`
- * @throws {CliError} a file can't come there
- */
-function checkTarget(cwd, file) {
-  const parts = file.split("/");
-  for (const [index] of parts.entries()) {
-    const part = parts.slice(0, index + 1).join("/");
-    const at = path.join(cwd, part);
-    const isThere = fs.lstatSync(at, { throwIfNoEntry: false }) !== undefined;
-    const isDirectory = fs.statSync(at, { throwIfNoEntry: false })?.isDirectory() ?? false;
-    const needsDirectory = index < parts.length - 1;
-    if (!isThere || isDirectory === needsDirectory) continue;
-    const [is, needs] = needsDirectory ? ["no directory", "for"] : ["a directory", "as"];
-    throw new CliError(
-      `${part} is ${is}, but is needed ${needs} ${needsDirectory ? file : "a file"}. Move it away, then run this again.`,
-    );
-  }
-}
-
-/** @param {string} cwd */
-function hasLocalBackend(cwd) {
-  try {
-    findLocalBackend(cwd, process.env);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/**
- * @param {string} cwd
  * @param {string} file
  * @param {string | undefined} before
- * @param {string | undefined} after undefined when it stays as it is
+ * @param {string | undefined} after undefined when it stays unchanged
  */
 function change(cwd, file, before, after) {
   if (after === undefined) return { file, done: KEPT };
@@ -81,7 +54,7 @@ function change(cwd, file, before, after) {
     writeAtomically(target, after);
     return { file, done: CREATED };
   }
-  // A link stays a link, and what only the owner may read stays so.
+  // A link stays a link, and the permissions stay.
   const real = fs.realpathSync(target);
   writeAtomically(real, after, fs.statSync(real).mode & 0o777);
   return { file, done: CHANGED };
@@ -96,7 +69,7 @@ function create(cwd, file, content) {
   const target = path.join(cwd, file);
   fs.mkdirSync(path.dirname(target), { recursive: true });
   try {
-    // Fails when it is there, also when it has come between a look and this.
+    // Fails when it exists, even if it was made since we looked.
     fs.writeFileSync(target, content, { flag: "wx" });
     return { file, done: CREATED };
   } catch (error) {
@@ -127,7 +100,7 @@ function filesIn(directory) {
 function contentOf(directory, file, template, name) {
   const content = fs.readFileSync(path.join(directory, file));
   if (file !== "arkor.config.ts") return content;
-  // The template's own name stands there, so that it is a file that compiles.
+  // The template has its own name there, so that it compiles as it is.
   return content.toString().replace(`name: "${template}"`, () => `name: ${JSON.stringify(name)}`);
 }
 

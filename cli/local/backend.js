@@ -1,7 +1,6 @@
 // The local backend as `arkor start --local` sees it: one address and one token for the whole run.
 // The process behind them may die; it is started again on the same port, token and store.
 
-const net = require("node:net");
 const path = require("node:path");
 const { CliError } = require("../errors.js");
 const { BackendChild, howItEnded } = require("./child.js");
@@ -59,10 +58,9 @@ class LocalBackend {
 
   /**
    * @returns {Promise<import("./child.js").ReadyLine>}
-   * @throws {CliError} it is not ready in time, ends before that, or the port is in use
+   * @throws {CliError} it is not ready in time, or ends before that
    */
   async start() {
-    if (this.#port !== 0) await checkPort(this.#port);
     const ready = await this.#launch();
     this.#token = ready.token;
     this.#port = Number(new URL(ready.url).port);
@@ -135,28 +133,6 @@ class LocalBackend {
  */
 function messageOf(error) {
   return error instanceof Error ? error.message : String(error);
-}
-
-/**
- * Tried here first, because the name of the port makes a better message than a system error of the
- * backend.
- * @param {number} port
- * @returns {Promise<void>}
- */
-function checkPort(port) {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer();
-    server.once("error", (/** @type {NodeJS.ErrnoException} */ error) => {
-      const message =
-        error.code === "EADDRINUSE"
-          ? `Port ${port} is in use. Give another one with --port, or none to have one chosen.`
-          : `Port ${port} can't be used: ${error.message}`;
-      reject(new CliError(message, { cause: error }));
-    });
-    server.listen({ port, host: "127.0.0.1", exclusive: true }, () =>
-      server.close(() => resolve()),
-    );
-  });
 }
 
 module.exports = { LocalBackend };

@@ -1,6 +1,7 @@
 // `arkor local`: the local backend alone, until Ctrl-C.
 
 const { Interrupts, endBackend } = require("../interrupts.js");
+const { print, say } = require("../output.js");
 const { LocalBackend } = require("./backend.js");
 const { findLocalBackend } = require("./find.js");
 
@@ -21,7 +22,7 @@ async function serveLocally({ port, baseModel }) {
   try {
     const ready = await Promise.race([backend.start(), interrupts.pressed(1)]);
     if (ready) {
-      process.stdout.write(instructions(ready));
+      for (const line of instructions(ready)) print(line);
       await Promise.race([backend.lost, interrupts.pressed(1)]);
     }
     if (interrupts.count > 0) say("Ending the backend. Ctrl-C again ends it at once.");
@@ -29,11 +30,6 @@ async function serveLocally({ port, baseModel }) {
     await endBackend(backend, interrupts);
     interrupts.close();
   }
-}
-
-/** @param {string} line */
-function say(line) {
-  process.stderr.write(`${line}\n`);
 }
 
 /** @param {import("./child.js").ReadyLine} ready */
@@ -46,8 +42,7 @@ function instructions({ url, token }) {
     `  ${set} ARKOR_LOCAL_TOKEN=${token}`,
     "  arkor start",
     "Ctrl-C ends it.",
-    "",
-  ].join("\n");
+  ];
 }
 
 module.exports = { serveLocally };

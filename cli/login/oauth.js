@@ -3,6 +3,7 @@
 
 const { Login } = require("../../lib/account.js");
 const { CliError, Left, describe } = require("../errors.js");
+const { say } = require("../output.js");
 const { openBrowser } = require("./browser.js");
 const { CallbackServer } = require("./callback.js");
 
@@ -22,11 +23,12 @@ async function loginByOAuth(baseUrl, { browser, seen }) {
   try {
     const url = login.url(server.redirectUri);
     const opened = browser && (await openBrowser(url));
-    process.stderr.write(
+    say(
       opened
-        ? `The login is open in your browser. If it is not, open this page:\n  ${url}\n`
-        : `Open this page in a browser on this machine:\n  ${url}\n`,
+        ? "The login is open in your browser. If it is not, open this page:"
+        : "Open this page in a browser on this machine:",
     );
+    say(`  ${url}`);
     const answer = await Promise.race([server.answer, left]);
     try {
       const code = codeOf(answer.query);

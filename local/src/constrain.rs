@@ -1,8 +1,11 @@
-//! Constrained decoding. Flow in: what a request says its answer must look like, and a tokenizer. Flow
-//! out: for each token, which ones may come next. A module because the grammars are those of the
-//! `llguidance` library: nothing else here knows it.
+//! Constrained decoding: which tokens may come next, so that an answer looks as the request says. The
+//! grammars are those of the `llguidance` library; nothing else here knows it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
 
 use llguidance::api::{GrammarWithLexer, TopLevelGrammar};
 use llguidance::toktrie::{ApproximateTokEnv, SimpleVob, TokRxInfo, TokTrie};
@@ -11,6 +14,27 @@ use serde_json::{Value, json};
 use tokenizers::Tokenizer;
 
 use crate::error::{Error, Result, refused};
+
+/// A constraint that takes longer to compile is refused.
+const COMPILE_LIMIT: Duration = Duration::from_secs(3);
+/// Constraints that are compiled at once. One that is given up can't be stopped, only be kept from
+/// having company.
+const MOST_COMPILING: usize = 4;
+static COMPILING: AtomicUsize = AtomicUsize::new(0);
+
+/// A regular expression, all choices together, or a schema may be this large, in bytes.
+const MOST_BYTES: usize = 64 * 1024;
+/// Counts and divisors in a schema may be this large: each takes that many states.
+const MOST_STATES: f64 = 100_000.0;
+const STATEFUL: [&str; 7] = [
+    "multipleOf",
+    "minItems",
+    "maxItems",
+    "minLength",
+    "maxLength",
+    "minProperties",
+    "maxProperties",
+];
 
 /// What an answer must look like.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +59,7 @@ pub enum Constraint {
 impl Constraint {
     fn grammar(&self) -> TopLevelGrammar {
         match self {
-            Self::Json(schema) => TopLevelGrammar::from_json_schema(schema.clone()),
+            Self::Json(schema) => TopLevelGrammar::from_json_schema(compact(schema)),
             Self::Regex(regex) => TopLevelGrammar::from_regex(regex),
             Self::Choice(texts) => {
                 let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
@@ -46,7 +70,7 @@ impl Constraint {
                 schema,
                 close,
             } => {
-                let mut call = GrammarWithLexer::from_json_schema(schema.clone());
+                let mut call = GrammarWithLexer::from_json_schema(compact(schema));
                 call.name = Some("call".to_owned());
                 let (open, close) = (quoted(open), quoted(close));
                 let mut grammar =
@@ -56,6 +80,56 @@ impl Constraint {
             }
         }
     }
+
+    /// Refuses what would take too long before anything is compiled.
+    fn check_size(&self, field: &str) -> Result<()> {
+        let size = match self {
+            Self::Regex(regex) => regex.len(),
+            Self::Choice(texts) => texts.iter().map(|text| text.len() + 1).sum(),
+            Self::Json(schema) | Self::Call { schema, .. } => {
+                if let Some((name, value)) = largest_count(schema) {
+                    return refused(format!(
+                        "{field}: {name} is {value}, and can be at most {MOST_STATES}"
+                    ));
+                }
+                schema.to_string().len()
+            }
+        };
+        if size > MOST_BYTES {
+            return refused(format!(
+                "{field}: it has {size} bytes, and can have at most {MOST_BYTES}"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A count in a schema that is too large. A fraction takes as many states as its whole multiple.
+fn largest_count(schema: &Value) -> Option<(&str, &Value)> {
+    match schema {
+        Value::Array(list) => list.iter().find_map(largest_count),
+        Value::Object(map) => map.iter().find_map(|(name, value)| {
+            let number = value.as_f64().filter(|_| STATEFUL.contains(&name.as_str()));
+            let is_large =
+                |number: f64| number > MOST_STATES || (number > 0.0 && number < 1.0 / MOST_STATES);
+            match number {
+                Some(number) => is_large(number).then_some((name.as_str(), value)),
+                None => largest_count(value),
+            }
+        }),
+        _ => None,
+    }
+}
+
+/// A schema whose answers have no more than a space between their parts, unless it says otherwise. A
+/// small model likes to go on with spaces until its answer is cut off.
+fn compact(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    if let Some(map) = schema.as_object_mut() {
+        map.entry("x-guidance")
+            .or_insert_with(|| json!({ "whitespace_pattern": " ?" }));
+    }
+    schema
 }
 
 /// A literal of a grammar: JSON's escapes are Lark's.
@@ -64,7 +138,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// The tokens of a model, in the form that constraints need.
-pub struct Vocabulary(ParserFactory);
+pub struct Vocabulary(Arc<ParserFactory>);
 
 impl std::fmt::Debug for Vocabulary {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -94,25 +168,71 @@ impl Vocabulary {
             ParserFactory::new_simple(&environment).map_err(|error| failed(&error))?;
         factory.quiet();
         factory.limits_mut().verbose_errors = false;
-        Ok(Self(factory))
+        Ok(Self(Arc::new(factory)))
     }
 
     /// A guide for one answer. Refuses a constraint that is not understood; `field` is where the
     /// request has it.
     pub fn guide(&self, constraint: &Constraint, field: &str) -> Result<Guide> {
-        let mut matcher = Matcher::new(self.0.create_parser(constraint.grammar()));
-        // The first mask shows what is wrong with a grammar, while the request can still be refused.
-        let first = matcher.compute_mask();
-        match matcher
-            .get_error()
-            .or(first.err().map(|error| error.to_string()))
-        {
-            None => Ok(Guide(matcher)),
-            Some(error) => refused(format!(
+        constraint.check_size(field)?;
+        let Some(turn) = Turn::take() else {
+            return refused(format!(
+                "{field}: other constraints are still being compiled. Try again in a few seconds."
+            ));
+        };
+        let (sender, compiled) = channel();
+        let (factory, grammar) = (Arc::clone(&self.0), constraint.grammar());
+        let compile = move || {
+            let _turn = turn;
+            let mut matcher = Matcher::new(factory.create_parser(grammar));
+            // The first mask shows what is wrong with a grammar, while the request can still be refused.
+            let first = matcher.compute_mask();
+            let error = matcher.get_error();
+            let error = error.or(first.err().map(|error| error.to_string()));
+            // Nobody waits any more when it took too long.
+            let _ = sender.send(match error {
+                None => Ok(matcher),
+                Some(error) => Err(error),
+            });
+        };
+        thread::Builder::new()
+            .name("constraint".to_owned())
+            .spawn(compile)
+            .map_err(|source| Error::Io {
+                what: "can't start a thread".to_owned(),
+                source,
+            })?;
+        match compiled.recv_timeout(COMPILE_LIMIT) {
+            Ok(Ok(matcher)) => Ok(Guide(matcher)),
+            Ok(Err(error)) => refused(format!(
                 "{field}: {}",
                 error.lines().next().unwrap_or("can't be honoured")
             )),
+            Err(RecvTimeoutError::Timeout) => refused(format!(
+                "{field}: it takes more than {} s to compile. Make it simpler.",
+                COMPILE_LIMIT.as_secs()
+            )),
+            Err(RecvTimeoutError::Disconnected) => refused(format!("{field}: can't be honoured")),
         }
+    }
+}
+
+/// One of the compilations that may go on at once.
+struct Turn;
+
+impl Turn {
+    fn take() -> Option<Self> {
+        if COMPILING.fetch_add(1, Ordering::Relaxed) < MOST_COMPILING {
+            return Some(Self);
+        }
+        COMPILING.fetch_sub(1, Ordering::Relaxed);
+        None
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        COMPILING.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -219,6 +339,40 @@ mod tests {
             text.starts_with("<call>{") && text.ends_with("</call>"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_would_be_compiled_for_ever_is_refused_within_seconds() {
+        let base = Base::load(&Source::BuiltIn).unwrap();
+        let json = |schema| Constraint::Json(schema);
+        let cases = [
+            json(json!({ "type": "integer", "multipleOf": 99_999_989 })),
+            json(json!({ "type": "number", "multipleOf": 1e-9 })),
+            json(json!({ "type": "array", "minItems": 1_000_000_000 })),
+            json(json!({ "properties": { "a": { "maxLength": 4_000_000_000_u64 } } })),
+            Constraint::Regex("(a|b)?".repeat(100_000)),
+            Constraint::Regex("(a|b)?".repeat(9_000)),
+            Constraint::Regex("((a{1,999}){1,999}){1,999}".to_owned()),
+            Constraint::Choice(vec!["x".repeat(100_000)]),
+        ];
+        for constraint in cases {
+            let begin = std::time::Instant::now();
+            let refused = base.text.guide(&constraint, "x");
+            assert!(
+                begin.elapsed() < COMPILE_LIMIT * 2,
+                "{:?} took {:?}",
+                constraint.grammar().grammars.len(),
+                begin.elapsed()
+            );
+            if let Err(error) = refused {
+                assert!(
+                    error.is_refusal() && error.to_string().starts_with("x: "),
+                    "{error}"
+                );
+            }
+        }
+        let harmless = json!({ "type": "integer", "multipleOf": 5, "maximum": 1_000_000_000 });
+        base.text.guide(&Constraint::Json(harmless), "x").unwrap();
     }
 
     #[test]

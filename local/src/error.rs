@@ -1,6 +1,4 @@
-//! What can go wrong, in one enum. Flows in: errors of files, tensors, tokenizers and of what the
-//! client asked for. Flows out: one sentence that says what to do, and whose fault it is. A module
-//! because the server turns exactly one variant (`Refused`) into a 400.
+//! What can go wrong, in one enum. The server turns exactly one variant (`Refused`) into a 400.
 
 use std::io;
 use std::path::Path;
@@ -37,13 +35,17 @@ pub enum Error {
     /// A value could not be written as JSON, or a file of ours is no JSON.
     #[error("JSON error: {0}")]
     Json(#[from] serde_json::Error),
-    /// The loss left the range of numbers.
-    #[error("the loss is {loss} at step {step}: the run diverged. Use a smaller learningRate.")]
+    /// A value of the run is no longer finite.
+    #[error(
+        "the run diverged at step {step}: the {what} is {value}. Use a smaller learningRate, or more warmupSteps."
+    )]
     Diverged {
         /// The step at which it was seen.
         step: usize,
-        /// The value: not a number, or infinite.
-        loss: f64,
+        /// What is not finite.
+        what: &'static str,
+        /// Its value: not a number, or infinite.
+        value: f64,
     },
     /// An answer could not be led along its constraint.
     #[error("constrained decoding failed: {0}")]

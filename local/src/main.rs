@@ -1,5 +1,5 @@
-//! The program. Flow in: arguments and signals. Flow out: one line on stdout when the server is
-//! ready, and an exit code. Everything else is in the library.
+//! The program: arguments and signals in, one line on stdout when the server is ready, and an exit
+//! code. Everything else is in the library.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -23,8 +23,8 @@ use tokio::sync::oneshot;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// After a signal, connections that don't end by themselves are cut off after this time.
-const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
+/// After a signal, the process is gone after this time at the latest.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(4);
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -62,6 +62,8 @@ async fn start(args: Args) -> Result<()> {
         .as_deref()
         .map(checked_base_model)
         .transpose()?;
+    // Before anything is taken that a signal would have to give back.
+    let end = End::listen(args.with_parent)?;
     let store = Store::open(&args.store)?;
     let listener = TcpListener::bind(("127.0.0.1", args.port))
         .await
@@ -77,30 +79,32 @@ async fn start(args: Args) -> Result<()> {
         source,
     })?;
     let url = format!("http://{address}");
-    store.announce(&url)?;
+    store.announce(&url, &token)?;
     let app = App::new(
         Jobs::open(store, base_model)?,
         token.clone(),
         address.port(),
     );
-    let (ended, end) = oneshot::channel();
     let shutdown = async move {
-        asked_to_end(args.with_parent).await;
-        let _ = ended.send(());
+        end.asked().await;
+        exit_within(SHUTDOWN_LIMIT);
     };
     let server = tokio::spawn(server::serve(Arc::clone(&app), listener, shutdown));
     announce(&json!({ "url": url, "token": token }).to_string())?;
-    let limit = async {
-        if end.await.is_ok() {
-            tokio::time::sleep(SHUTDOWN_LIMIT).await;
-        } else {
-            std::future::pending::<()>().await;
-        }
+    server.await.unwrap_or(Err(Error::Stopped))
+}
+
+/// Ends the process whatever it is doing then: a step of a large model, or an answer, can't be
+/// interrupted, and the store says of an unfinished run that it was stopped.
+fn exit_within(limit: Duration) {
+    let exit = move || {
+        std::thread::sleep(limit);
+        std::process::exit(0);
     };
-    tokio::select! {
-        result = server => result.unwrap_or(Err(Error::Stopped)),
-        () = limit => Ok(()),
-    }
+    // Without a thread the process still ends, once its work is done.
+    let _ = std::thread::Builder::new()
+        .name("exit".to_owned())
+        .spawn(exit);
 }
 
 /// Absolute, and a model that can be trained: better said now than with the first job.
@@ -124,34 +128,61 @@ fn announce(line: &str) -> Result<()> {
         })
 }
 
-/// Resolves on SIGINT, on SIGTERM, and with `--with-parent` when stdin is closed.
-async fn asked_to_end(with_parent: bool) {
-    tokio::select! {
-        () = signalled() => {}
-        () = orphaned(), if with_parent => {}
-    }
+/// What ends the server: SIGINT, SIGTERM, and with `--with-parent` the end of stdin.
+struct End {
+    #[cfg(unix)]
+    signals: [tokio::signal::unix::Signal; 2],
+    with_parent: bool,
 }
 
-#[cfg(unix)]
-async fn signalled() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) {
-        (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
+impl End {
+    /// Listens from now on.
+    fn listen(with_parent: bool) -> Result<Self> {
+        #[cfg(unix)]
+        let signals = {
+            use tokio::signal::unix::{SignalKind, signal};
+            let failed = |source| Error::Io {
+                what: "can't listen for signals".to_owned(),
+                source,
+            };
+            [SignalKind::interrupt(), SignalKind::terminate()]
+                .map(signal)
+                .into_iter()
+                .collect::<io::Result<Vec<_>>>()
+                .map_err(failed)?
+                .try_into()
+                .map_err(|_| Error::Stopped)?
+        };
+        Ok(Self {
+            #[cfg(unix)]
+            signals,
+            with_parent,
+        })
+    }
+
+    /// Resolves when the server is to end.
+    async fn asked(self) {
+        let with_parent = self.with_parent;
+        tokio::select! {
+            () = self.signalled() => {}
+            () = orphaned(), if with_parent => {}
+        }
+    }
+
+    #[cfg(unix)]
+    async fn signalled(self) {
+        let [mut interrupt, mut terminate] = self.signals;
+        tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-        },
-        // Without handlers the signals end the process by themselves.
-        _ => std::future::pending().await,
+        }
     }
-}
 
-#[cfg(not(unix))]
-async fn signalled() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
+    #[cfg(not(unix))]
+    async fn signalled(self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
     }
 }
 

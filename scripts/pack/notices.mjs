@@ -67,13 +67,17 @@ function isUnderMit({ license }) {
   return (license ?? "").split(/ OR |\/| \/ /).some((choice) => choice.trim() === "MIT");
 }
 
+/** Crates without a licence file, and the crate of the same repository that packs it. */
+const SIBLINGS = new Map([["alloc-stdlib", "alloc-no-stdlib"]]);
+
 /**
  * The texts that have to go with a crate: its own files (of MIT and another licence to choose from,
  * those of MIT), or the words of MIT where its author packed none.
  * @param {Crate} crate
+ * @param {Crate[]} crates those that are linked with it
  * @returns {string[]}
  */
-function licenceTexts(crate) {
+function licenceTexts(crate, crates) {
   const directory = path.dirname(crate.manifest_path);
   const names = readdirSync(directory, { withFileTypes: true })
     .filter((entry) => entry.isFile() && LICENCE_FILE.test(entry.name))
@@ -83,6 +87,8 @@ function licenceTexts(crate) {
   if (chosen.length > 0) {
     return chosen.map((name) => readFileSync(path.join(directory, name), "utf8").trim());
   }
+  const sibling = crates.find(({ name }) => name === SIBLINGS.get(crate.name));
+  if (sibling) return licenceTexts(sibling, crates);
   if (!isUnderMit(crate)) {
     throw new Error(
       `${crate.name} ${crate.version} (${crate.license}) comes without its licence's text: add it to scripts/pack/notices.mjs by hand`,
@@ -104,7 +110,7 @@ export function notices(binary, crates) {
   for (const crate of crates) {
     const { name, version, license, repository } = crate;
     const user = `- ${name} ${version} (${license})${repository ? `, ${repository}` : ""}`;
-    for (const text of licenceTexts(crate)) {
+    for (const text of licenceTexts(crate, crates)) {
       const same = text.split(/\s+/).join(" ");
       const section = sections.get(same) ?? { text, users: [] };
       section.users.push(user);

@@ -16,7 +16,7 @@ const steps = [];
 const trainer = createTrainer({
   name: "trial",
   model: "unsloth/gemma-4-E4B-it",
-  dataset: { type: "blob", url: "file:///data.jsonl" },
+  dataset: { type: "blob", url: "https://data.test/rows.jsonl" },
   callbacks: { onLog: ({ step }) => steps.push(step) },
 });
 const { job } = await trainer.wait();
@@ -156,7 +156,7 @@ export const TRIALS = [
     needs: {},
     files: {
       "src/arkor/index.ts":
-        'import { createArkor, createTrainer } from "arkor";\nexport const arkor = createArkor({ trainer: createTrainer({\n  name: "trial", model: "any/model", dataset: { type: "blob", url: "file:///data.jsonl" },\n}) });\n',
+        'import { createArkor, createTrainer } from "arkor";\nexport const arkor = createArkor({ trainer: createTrainer({\n  name: "trial", model: "any/model", dataset: { type: "blob", url: "https://data.test/rows.jsonl" },\n}) });\n',
     },
     commands: [["arkor", "start"]],
     prints: /Job job-1 finished with status=completed/,

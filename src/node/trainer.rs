@@ -58,6 +58,14 @@ pub fn input_paths() -> Vec<&'static str> {
     config::input_paths()
 }
 
+/// The job's config that an input gives, as `start` would submit it; both are JSON text.
+#[napi(catch_unwind)]
+pub fn wire_config(input: String) -> napi::Result<String> {
+    config::from_input(&input)
+        .map(|config| config.get().to_owned())
+        .map_err(|error| crossing(&error))
+}
+
 /// What `start` submits, and as whom; crosses as JSON text.
 #[derive(Deserialize)]
 struct Submission {

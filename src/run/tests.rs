@@ -129,6 +129,45 @@ async fn t18_a_terminal_event_survives_its_callback() {
     }
 }
 
+/// A stream of pings that never ends by itself.
+fn pings() -> Vec<Step> {
+    let ping = || {
+        [
+            Step::Read("event: ping\n\n".to_owned()),
+            Step::Silence(Duration::from_secs(1)),
+        ]
+    };
+    (0..30).flat_map(|_| ping()).chain([Step::Hang]).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn t18_a_stream_that_stays_open_with_pings_does_not_hold_the_result_back() {
+    for status in ["completed", "failed", "cancelled"] {
+        let answers = [stream([completed()]), Answer::Stream(pings())];
+        let mut run = Run::new(answers, |_| Reaction::Throw);
+        run.backend.job = Some(format!(r#"{{"id":"a","status":"{status}"}}"#));
+        let begin = Instant::now();
+        assert_eq!(run.follow().await, Outcome::Completed, "{status}");
+        assert!(begin.elapsed() < QUIET + Duration::from_secs(3));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn t18_a_job_that_is_not_over_is_asked_for_once_and_the_stream_goes_on() {
+    for job in [None, Some(r#"{"id":"a","status":"running"}"#.to_owned())] {
+        let mut steps = pings();
+        steps.pop();
+        steps.push(Step::Read("event: end\n\n".to_owned()));
+        let answers = [stream([completed()]), Answer::Stream(steps)];
+        let mut run = Run::new(answers, |_| Reaction::Throw);
+        run.backend.job = job;
+        let begin = Instant::now();
+        assert_eq!(run.follow().await, Outcome::Completed);
+        assert!(begin.elapsed() >= Duration::from_secs(30));
+        assert_eq!(run.opened().len(), 2);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn t18_when_the_attempts_are_exhausted_a_later_wait_has_the_result() {
     let mut run = Run::new([stream([completed()])], |_| Reaction::Throw);

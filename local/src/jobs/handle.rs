@@ -38,7 +38,18 @@ impl JobHandle {
     /// Reads a job that an earlier server left. One that was not over is over now.
     pub fn reopen(dir: &Path) -> Result<Self> {
         let job = Job::load(dir)?;
-        let log = EventLog::open(&dir.join("events.jsonl"))?;
+        // What a kill left half-written; it was never part of the job.
+        let _ = fs::remove_file(dir.join("job.tmp"));
+        let events = dir.join("events.jsonl");
+        let log = if job.status.is_final() {
+            // A failure that the disk had no room for is still told.
+            let failure = json!({ "error": job.error.as_deref().unwrap_or_default() });
+            let is_failed = job.status == Status::Failed;
+            let last = is_failed.then(|| event_of(&job, "training.failed", &failure));
+            EventLog::over(&events, last)
+        } else {
+            EventLog::open(&events)?
+        };
         let handle = Self {
             dir: dir.to_owned(),
             job: Mutex::new(job),
@@ -175,20 +186,16 @@ impl JobHandle {
         told.and(job.save(&self.dir))
     }
 
-    /// What an earlier server could not write any more: the end of the job in its record, or in its
-    /// events.
+    /// Ends a job that an earlier server left in the middle: its events say how far it came.
     fn recover(&self) -> Result<()> {
-        let last = self.log.last().unwrap_or_default();
-        let kind = last["type"].as_str();
-        let ended = matches!(kind, Some("training.completed" | "training.failed"));
-        let job = self.job();
-        if job.status.is_final() {
-            let error = job.error.unwrap_or_default();
-            let event = event_of(&self.lock(), "training.failed", &json!({ "error": error }));
-            let missing = job.status == Status::Failed && !ended;
-            return self.log.end(missing.then_some(&event));
+        if self.is_over() {
+            return Ok(());
         }
-        let (status, error) = match kind {
+        for unfinished in [self.adapter_dir(), self.dir.join("checkpoints")] {
+            remove_unfinished(&unfinished);
+        }
+        let last = self.log.last().unwrap_or_default();
+        let (status, error) = match last["type"].as_str() {
             Some("training.completed") => (Status::Completed, None),
             Some("training.failed") => (
                 Status::Failed,
@@ -206,6 +213,16 @@ impl JobHandle {
 
     fn lock(&self) -> MutexGuard<'_, Job> {
         self.job.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Removes what a kill left of an adapter that was being written: `DIR.tmp`, and `*.tmp` in `DIR`.
+fn remove_unfinished(dir: &Path) {
+    let _ = fs::remove_dir_all(dir.with_extension("tmp"));
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.path().extension().is_some_and(|name| name == "tmp") {
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 
@@ -240,6 +257,47 @@ mod tests {
         JobHandle::create(jobs, job).unwrap()
     }
 
+    fn last_event(handle: &JobHandle) -> Value {
+        let text = fs::read_to_string(handle.dir.join("events.jsonl")).unwrap();
+        let mut line: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        line["data"].take()
+    }
+
+    #[test]
+    fn leftovers_of_a_killed_server_are_removed() {
+        let jobs = tempfile::tempdir().unwrap();
+        let first = handle(jobs.path());
+        first.start(&json!({})).unwrap();
+        let dir = jobs.path().join("job-1");
+        drop(first);
+        fs::create_dir_all(dir.join("checkpoints/checkpoint-3")).unwrap();
+        for left in ["adapter.tmp", "checkpoints/checkpoint-6.tmp"] {
+            fs::create_dir_all(dir.join(left)).unwrap();
+        }
+        fs::write(dir.join("job.tmp"), "{").unwrap();
+        let second = JobHandle::reopen(&dir).unwrap();
+        for left in ["adapter.tmp", "checkpoints/checkpoint-6.tmp", "job.tmp"] {
+            assert!(!dir.join(left).exists(), "{left}");
+        }
+        assert_eq!(second.checkpoints(), [3]);
+    }
+
+    #[test]
+    fn a_failure_that_could_not_be_written_is_still_the_last_event_after_a_restart() {
+        let jobs = tempfile::tempdir().unwrap();
+        let first = handle(jobs.path());
+        first.start(&json!({})).unwrap();
+        first.fail("no space", None).unwrap();
+        let dir = jobs.path().join("job-1");
+        let events = fs::read_to_string(dir.join("events.jsonl")).unwrap();
+        let before = events.lines().next().unwrap();
+        fs::write(dir.join("events.jsonl"), format!("{before}\n")).unwrap();
+        drop(first);
+        let read = JobHandle::reopen(&dir).unwrap().log.read(1).unwrap();
+        assert!(String::from_utf8_lossy(&read.bytes).contains("no space"));
+        assert!(read.ended);
+    }
+
     #[test]
     fn a_job_that_was_running_is_failed_at_the_next_start_with_the_reason_as_an_event() {
         let jobs = tempfile::tempdir().unwrap();
@@ -256,15 +314,15 @@ mod tests {
                 .unwrap()
                 .contains("stopped while the job was running")
         );
-        let last = second.log.last().unwrap();
+        let last = last_event(&second);
         assert_eq!(
             (last["type"].as_str(), last["step"].as_u64()),
             (Some("training.failed"), Some(3))
         );
-        let events = second.log.read(0).next;
+        let events = second.log.read(0).unwrap().next;
         drop(second);
         let third = JobHandle::reopen(&jobs.path().join("job-1")).unwrap();
-        assert_eq!(third.log.read(0).next, events, "said once");
+        assert_eq!(third.log.read(0).unwrap().next, events, "said once");
     }
 
     #[test]
@@ -278,7 +336,7 @@ mod tests {
         drop(first);
         let second = JobHandle::reopen(&jobs.path().join("job-1")).unwrap();
         assert_eq!(
-            (second.job().status, second.log.read(0).next),
+            (second.job().status, second.log.read(0).unwrap().next),
             (Status::Completed, 2)
         );
     }
@@ -292,7 +350,7 @@ mod tests {
         handle.emit("training.log", &json!({ "step": 1 })).unwrap();
         handle.fail("late", None).unwrap();
         assert_eq!(handle.job().status, Status::Cancelled);
-        let read = handle.log.read(0);
+        let read = handle.log.read(0).unwrap();
         assert_eq!((read.next, read.ended), (1, true));
         assert!(!handle.start(&json!({})).unwrap());
     }

@@ -39,6 +39,17 @@ impl ApiError {
         (self.status, Json(json!({ "error": error }))).into_response()
     }
 
+    /// The same error of a client that has other names for the fields: a message begins with the field.
+    pub fn with_names(self, theirs: impl Fn(&str) -> &str) -> Self {
+        let end = self
+            .message
+            .find(|char: char| !char.is_ascii_alphanumeric() && char != '_')
+            .unwrap_or(self.message.len());
+        let (name, rest) = self.message.split_at(end);
+        let message = format!("{}{rest}", theirs(name));
+        Self { message, ..self }
+    }
+
     /// 404 for a job that is not there.
     pub fn no_such_job() -> Self {
         Self::new(

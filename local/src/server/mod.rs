@@ -3,6 +3,7 @@
 
 mod chat;
 mod chat_request;
+mod connections;
 mod error;
 mod guard;
 mod openai;
@@ -91,8 +92,7 @@ pub async fn serve(
         let _ = tokio::task::spawn_blocking(move || jobs.jobs.stop()).await;
         app.ending.send_replace(true);
     };
-    axum::serve(listener, router)
-        .with_graceful_shutdown(graceful)
+    connections::serve(router, listener, graceful)
         .await
         .map_err(|source| Error::Io {
             what: "the server ended".to_owned(),

@@ -33,7 +33,7 @@ const RENAMED: [(&str, &str); 6] = [
 
 const SAME: [&str; 5] = ["messages", "temperature", "seed", "stream", "tools"];
 
-/// Fields that change nothing about an answer. Any other field may be there when it is `false`.
+/// Fields that change nothing about an answer.
 const WITHOUT_EFFECT: [&str; 8] = [
     "user",
     "metadata",
@@ -45,12 +45,21 @@ const WITHOUT_EFFECT: [&str; 8] = [
     "reasoning_effort",
 ];
 
-/// Fields that are accepted with the one value that asks for nothing.
-const NEUTRAL: [(&str, f64); 3] = [
-    ("n", 1.0),
-    ("frequency_penalty", 0.0),
-    ("presence_penalty", 0.0),
-];
+/// Whether a field that isn't supported asks for nothing with this value, so that it can be there.
+fn asks_for_nothing(name: &str, value: &Value) -> bool {
+    match (name, value) {
+        ("n", value) => value.as_f64() == Some(1.0),
+        ("modalities", value) => *value == json!(["text"]),
+        (_, Value::Null | Value::Bool(false)) => true,
+        (_, Value::Array(list)) => list.is_empty(),
+        (_, Value::Object(map)) => map.is_empty(),
+        ("frequency_penalty" | "presence_penalty" | "top_logprobs", value) => {
+            value.as_f64() == Some(0.0)
+        }
+        ("function_call", value) => matches!(value.as_str(), Some("none" | "auto")),
+        _ => false,
+    }
+}
 
 /// `POST /v1/chat/completions`
 pub async fn chat(
@@ -63,9 +72,11 @@ pub async fn chat(
     };
     let (request, usage) =
         translated(&body, weights).map_err(|error| ApiError::from(error).into_openai(None))?;
-    answer(&app, &request, usage)
-        .await
-        .map_err(|error| error.into_openai(None))
+    answer(&app, &request, usage).await.map_err(|error| {
+        error
+            .with_names(|name| theirs(name, &body))
+            .into_openai(None)
+    })
 }
 
 /// `GET /v1/models`: the built-in base, `--base-model`, and every adapter of every job.
@@ -148,6 +159,15 @@ fn weights(app: &App, name: &str) -> Option<(&'static str, Value)> {
     (is_adapter || found()).then(|| ("baseModel", Value::from(name)))
 }
 
+/// What the client calls a field of ours.
+fn theirs<'a>(ours: &'a str, body: &Value) -> &'a str {
+    let names = RENAMED.iter().filter(|(_, name)| *name == ours);
+    names
+        .map(|(theirs, _)| *theirs)
+        .find(|theirs| !body[theirs].is_null())
+        .unwrap_or(ours)
+}
+
 /// The request in this API's words.
 fn translated(body: &Value, weights: (&str, Value)) -> Result<(Value, Usage)> {
     let Some(map) = body.as_object() else {
@@ -160,7 +180,6 @@ fn translated(body: &Value, weights: (&str, Value)) -> Result<(Value, Usage)> {
     for (name, value) in map.iter().filter(|(_, value)| !value.is_null()) {
         let name = name.as_str();
         let renamed = RENAMED.iter().find(|(theirs, _)| *theirs == name);
-        let neutral = NEUTRAL.iter().find(|(theirs, _)| *theirs == name);
         if let Some((_, ours)) = renamed {
             request.insert((*ours).to_owned(), value.clone());
         } else if SAME.contains(&name) {
@@ -169,13 +188,10 @@ fn translated(body: &Value, weights: (&str, Value)) -> Result<(Value, Usage)> {
             if value["include_usage"] == true {
                 usage = Usage::AfterLast;
             }
-        } else if let Some((_, nothing)) = neutral {
-            if value.as_f64() != Some(*nothing) {
-                return refused(format!(
-                    "{name} is not supported by the local backend, other than {nothing}. Remove it."
-                ));
-            }
-        } else if name != "model" && !WITHOUT_EFFECT.contains(&name) && *value != json!(false) {
+        } else if name != "model"
+            && !WITHOUT_EFFECT.contains(&name)
+            && !asks_for_nothing(name, value)
+        {
             return refused(format!(
                 "{name} is not supported by the local backend. Remove it."
             ));

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::App;
 use super::error::ApiError;
 use crate::jobs::JobHandle;
+use crate::store::log::Frames;
 
 /// A reader hears at least this often: clients take a silent connection for a dead one.
 const PING_EVERY: Duration = Duration::from_secs(15);
@@ -35,11 +36,12 @@ pub async fn events(
         .get("last-event-id")
         .and_then(|value| value.to_str().ok());
     let reader = Reader {
-        position: handle.log.position(last),
+        position: handle.log.position(last)?,
         changed: handle.log.subscribe(),
         ending: app.ending.subscribe(),
         handle,
         over: false,
+        held: None,
     };
     let frames = stream::unfold(reader, |mut reader| async move {
         let bytes = reader.next().await?;
@@ -58,6 +60,8 @@ struct Reader {
     changed: watch::Receiver<()>,
     ending: watch::Receiver<bool>,
     over: bool,
+    /// The events of a job that is over, for as long as they are read.
+    held: Option<Arc<Frames>>,
 }
 
 impl Reader {
@@ -66,8 +70,16 @@ impl Reader {
         while !self.over {
             // Before reading: what is appended after that wakes the wait below.
             self.changed.mark_unchanged();
-            let read = self.handle.log.read(self.position);
+            let read = match self.handle.log.read(self.position) {
+                Ok(read) => read,
+                Err(error) => {
+                    // Cut off, not ended: the reader knows that something is missing.
+                    crate::log(format_args!("{error}"));
+                    return None;
+                }
+            };
             self.position = read.next;
+            self.held = read.held;
             if !read.bytes.is_empty() {
                 return Some(read.bytes);
             }

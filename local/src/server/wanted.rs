@@ -236,10 +236,12 @@ fn tools(body: &Value) -> Result<(Option<Value>, Option<Constraint>)> {
 
 fn call_schema(tool: &Value) -> Value {
     let function = &tool["function"];
-    let arguments = match &function["parameters"] {
+    let mut arguments = match &function["parameters"] {
         schema @ Value::Object(_) => schema.clone(),
-        _ => json!({ "type": "object" }),
+        _ => json!({ "type": "object", "properties": {} }),
     };
+    // Properties that nobody declared would go on until the answer is cut off.
+    close(&mut arguments);
     json!({
         "type": "object",
         "properties": { "name": { "const": function["name"] }, "arguments": arguments },

@@ -1,5 +1,4 @@
-//! Training. Flow in: a base, encoded rows, and the numbers of a job's config. Flow out: logs,
-//! checkpoints and a final adapter, handed to an observer as they come.
+//! Training: from a base, encoded rows and a plan to logs, checkpoints and an adapter.
 
 pub mod run;
 pub mod schedule;

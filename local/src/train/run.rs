@@ -1,6 +1,5 @@
-//! The training loop. Flow in: a base, rows, and a plan. Flow out: logs and checkpoints to an
-//! observer, and the trained adapter. A module because it knows nothing of jobs, files or HTTP, so
-//! that a test can run it twice and compare every loss.
+//! The training loop. It knows nothing of jobs, files or HTTP, so that a test can run it twice and
+//! compare every loss.
 
 use std::time::Instant;
 
@@ -85,7 +84,8 @@ pub struct Trained {
 }
 
 /// Trains an adapter. Ends early with `Error::Stopped` when `stop` says so, and with
-/// `Error::Diverged` when the loss is no longer a number.
+/// `Error::Diverged` when a loss, a gradient or the adapter is no longer finite. The log of that step
+/// still comes; a checkpoint of it doesn't.
 pub fn run(
     base: &Base,
     rows: &Split,
@@ -116,14 +116,13 @@ pub fn run(
             .schedule
             .factor(step - 1, plan.warmup_steps, plan.total_steps);
         optimizer.set_learning_rate(plan.learning_rate * factor);
-        let loss = update(&model, &batch, &vars, &mut optimizer, stop)?;
-        if !loss.is_finite() {
-            return Err(Error::Diverged { step, loss });
-        }
+        let (loss, norm) = update(&model, &batch, &vars, &mut optimizer, stop)?;
+        let broken = finite(step, "loss", loss).and_then(|()| finite(step, "gradient norm", norm));
         window.add(loss, batch.len());
         let done = step == plan.total_steps;
-        let evaluate = step % plan.eval_steps == 0 || step == plan.logging_steps || done;
-        if step % plan.logging_steps == 0 || evaluate {
+        let due = step % plan.eval_steps == 0 || step == plan.logging_steps || done;
+        let evaluate = due && broken.is_ok();
+        if step % plan.logging_steps == 0 || evaluate || broken.is_err() {
             let (loss, samples_per_second) = window.take();
             let eval_loss = if evaluate {
                 Some(step::loss(&measured, &eval_rows, stop)?)
@@ -131,19 +130,21 @@ pub fn run(
                 None
             };
             last = (loss, eval_loss.unwrap_or(last.1));
-            let epoch = order.epoch();
-            let learning_rate = plan.learning_rate * factor;
             observer.log(&Log {
                 step,
                 loss,
                 eval_loss,
-                learning_rate,
-                epoch,
+                learning_rate: plan.learning_rate * factor,
+                epoch: order.epoch(),
                 samples_per_second,
             })?;
+            broken?;
+            // The loss is of before the update: what the last update broke shows only here.
+            finite(step, "eval loss", eval_loss.unwrap_or_default())?;
             window = Window::new();
         }
         if step % plan.save_steps == 0 || done {
+            finite(step, "adapter", step::non_finite(&vars)?)?;
             observer.checkpoint(step, &lora)?;
         }
     }
@@ -154,18 +155,29 @@ pub fn run(
     })
 }
 
-/// One update. Returns the loss before it.
+/// One update. Returns the loss before it and the norm of the gradients; leaves the adapter alone
+/// when one of them isn't finite.
 fn update(
     model: &Llama,
     batch: &[&Example],
     vars: &[Var],
     optimizer: &mut AdamW,
     stop: &dyn Stop,
-) -> Result<f64> {
+) -> Result<(f64, f64)> {
     let (loss, mut grads) = step::gradients(model, batch, stop)?;
-    step::clip(&mut grads, vars, MAX_GRADIENT_NORM)?;
-    optimizer.step(&grads)?;
-    Ok(loss)
+    let norm = step::clip(&mut grads, vars, MAX_GRADIENT_NORM)?;
+    if loss.is_finite() && norm.is_finite() {
+        optimizer.step(&grads)?;
+    }
+    Ok((loss, norm))
+}
+
+fn finite(step: usize, what: &'static str, value: f64) -> Result<()> {
+    if value.is_finite() {
+        Ok(())
+    } else {
+        Err(Error::Diverged { step, what, value })
+    }
 }
 
 /// The rows in an order that the seed decides, another one in each epoch. The last batch of an

@@ -111,19 +111,57 @@ fn a_stopped_run_ends_with_stopped_and_not_as_a_failure() {
     assert!(seen.logs.len() < 50);
 }
 
+/// A run whose first update ruins the adapter.
+fn diverging(more: impl FnOnce(&mut Plan)) -> (Error, Seen) {
+    let mut plan = plan(8);
+    plan.learning_rate = 1e30;
+    more(&mut plan);
+    let (result, seen) = train(&plan, &|| false);
+    (result.err().unwrap(), seen)
+}
+
 #[test]
-fn a_diverging_run_says_at_which_step() {
-    let (result, _) = train(
-        &Plan {
-            learning_rate: 1e30,
-            ..plan(8)
-        },
-        &|| false,
-    );
+fn a_run_that_diverged_in_its_last_step_was_completed_with_an_adapter_of_nan() {
+    let (error, seen) = diverging(|plan| plan.total_steps = 1);
     assert!(
-        matches!(result, Err(Error::Diverged { step: 2..=8, .. })),
-        "{result:?}"
+        matches!(error, Error::Diverged { step: 1, .. }),
+        "{error:?}"
     );
+    let words = error.to_string();
+    assert!(words.contains("diverged at step 1") && words.contains("learningRate"));
+    let last = seen.logs.last().unwrap();
+    assert!(
+        !last.eval_loss.unwrap().is_finite(),
+        "the log shows it: {last:?}"
+    );
+    assert!(seen.checkpoints.is_empty(), "{:?}", seen.checkpoints);
+}
+
+#[test]
+fn a_step_whose_loss_is_nan_was_not_logged() {
+    let (error, seen) = diverging(|plan| (plan.logging_steps, plan.eval_steps) = (5, 5));
+    assert!(
+        matches!(error, Error::Diverged { step: 2, .. }),
+        "{error:?}"
+    );
+    let last = seen.logs.last().unwrap();
+    assert!(last.step == 2 && !last.loss.is_finite(), "{last:?}");
+}
+
+#[test]
+fn a_checkpoint_was_written_from_values_that_are_not_finite() {
+    let base = Base::load(&Source::BuiltIn).unwrap();
+    let (_, vars) = Lora::fresh(&base.config, 4, 8.0, 1).unwrap();
+    assert!(step::non_finite(&vars).unwrap().is_finite());
+    let large = (vars[0].ones_like().unwrap() * f64::from(f32::MAX)).unwrap();
+    vars[0].set(&large).unwrap();
+    assert!(step::non_finite(&vars).unwrap().is_finite());
+    for value in [f64::NAN, f64::INFINITY] {
+        vars[3]
+            .set(&(vars[3].ones_like().unwrap() * value).unwrap())
+            .unwrap();
+        assert!(!step::non_finite(&vars).unwrap().is_finite(), "{value}");
+    }
 }
 
 #[test]

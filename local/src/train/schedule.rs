@@ -1,6 +1,4 @@
-//! The learning rate over a run, with the formulas of Hugging Face's schedulers. Flow in: the
-//! number of updates done. Flows out: a factor of the configured learning rate. A module because it
-//! is pure, and checked against values computed by hand.
+//! The learning rate over a run, with the formulas of Hugging Face's schedulers.
 
 use crate::model::layers::as_f64;
 
@@ -11,19 +9,21 @@ pub enum Schedule {
     Linear,
     /// Down to zero along half a cosine.
     Cosine,
-    /// No change after the warm-up.
+    /// No change, and no warm-up either.
     Constant,
+    /// No change after the warm-up.
+    ConstantWithWarmup,
 }
 
 impl Schedule {
-    /// The schedule of a `lrSchedulerType`. `constant_with_warmup` is `constant`, which warms up
-    /// here whenever `warmupSteps` says so.
+    /// The schedule of a `lrSchedulerType`.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "linear" => Some(Self::Linear),
             "cosine" => Some(Self::Cosine),
-            "constant" | "constant_with_warmup" => Some(Self::Constant),
+            "constant" => Some(Self::Constant),
+            "constant_with_warmup" => Some(Self::ConstantWithWarmup),
             _ => None,
         }
     }
@@ -31,22 +31,23 @@ impl Schedule {
     /// The factor for the update that comes after `done` updates, of `total`.
     #[must_use]
     pub fn factor(self, done: usize, warmup: usize, total: usize) -> f64 {
-        if done < warmup {
+        // Hugging Face's `constant` ignores the warm-up steps.
+        if done < warmup && self != Self::Constant {
             return as_f64(done) / as_f64(warmup);
         }
         let rest = as_f64(total.saturating_sub(warmup).max(1));
-        let progress = (as_f64(done - warmup) / rest).min(1.0);
+        let progress = (as_f64(done.saturating_sub(warmup)) / rest).min(1.0);
         match self {
             Self::Linear => 1.0 - progress,
             Self::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
-            Self::Constant => 1.0,
+            Self::Constant | Self::ConstantWithWarmup => 1.0,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Schedule::{Constant, Cosine, Linear};
+    use super::Schedule::{Constant, ConstantWithWarmup, Cosine, Linear};
     use super::*;
 
     fn near(left: f64, right: f64) {
@@ -54,8 +55,8 @@ mod tests {
     }
 
     #[test]
-    fn every_schedule_warms_up_in_a_straight_line() {
-        for schedule in [Linear, Cosine, Constant] {
+    fn every_schedule_but_constant_warms_up_in_a_straight_line() {
+        for schedule in [Linear, Cosine, ConstantWithWarmup] {
             near(schedule.factor(0, 4, 12), 0.0);
             near(schedule.factor(1, 4, 12), 0.25);
             near(schedule.factor(4, 4, 12), 1.0);
@@ -81,14 +82,18 @@ mod tests {
     }
 
     #[test]
-    fn constant_stays() {
-        near(Constant.factor(11, 4, 12), 1.0);
-        near(Constant.factor(0, 0, 12), 1.0);
+    fn constant_warmed_up_when_there_were_warm_up_steps() {
+        for done in [0, 3, 4, 11] {
+            near(Constant.factor(done, 4, 12), 1.0);
+        }
+        near(ConstantWithWarmup.factor(11, 4, 12), 1.0);
     }
 
     #[test]
     fn names_are_those_of_hugging_face() {
-        assert_eq!(Schedule::from_name("constant_with_warmup"), Some(Constant));
+        assert_eq!(Schedule::from_name("constant"), Some(Constant));
+        let warm = Schedule::from_name("constant_with_warmup");
+        assert_eq!(warm, Some(ConstantWithWarmup));
         assert_eq!(Schedule::from_name("polynomial"), None);
     }
 }

@@ -1,7 +1,6 @@
-//! One optimisation step's worth of mathematics. Flow in: a model and encoded rows. Flow out: the
-//! loss, and gradients summed over the rows. A module because how a batch is cut up decides how
-//! fast training is: a part for each core, its rows one after the other as one long matrix. Nothing
-//! is padded, and the sums are made in the order of the parts, whatever core was faster.
+//! One optimisation step's worth of mathematics. How a batch is cut up decides how fast training is: a
+//! part for each core, its rows one after the other as one long matrix. Nothing is padded, and the
+//! sums are made in the order of the parts, whatever core was faster.
 
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
@@ -113,7 +112,18 @@ pub fn clip(grads: &mut GradStore, vars: &[Var], max_norm: f64) -> Result<f64> {
     Ok(norm)
 }
 
-fn check(stop: &dyn Stop) -> Result<()> {
+/// 0 when every value of `vars` is finite, else not a number.
+pub fn non_finite(vars: &[Var]) -> Result<f64> {
+    let mut sum = 0.0;
+    for var in vars {
+        // Not the sum of the values: that can be infinite although none of them is.
+        sum += f64::from(var.affine(0.0, 0.0)?.sum_all()?.to_scalar::<f32>()?);
+    }
+    Ok(sum)
+}
+
+/// `Error::Stopped` when `stop` says so.
+pub fn check(stop: &dyn Stop) -> Result<()> {
     if stop.stopped() {
         Err(Error::Stopped)
     } else {

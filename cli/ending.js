@@ -1,0 +1,63 @@
+// How a command ends after it has run the project's code, which may have left something open.
+
+/** For what is on its way: a callback that nobody awaits, a connection that is closing. */
+const GRACE_MS = 3000;
+
+/** What a person calls the resources that Node names; others go by Node's names. */
+const NAMES = new Map([
+  ["Timeout", "a timer"],
+  ["Immediate", "a timer"],
+  ["TCPSocketWrap", "a connection"],
+  ["TLSWrap", "a connection"],
+  ["GetAddrInfoReqWrap", "a connection"],
+  ["TCPServerWrap", "a server"],
+  ["HTTPServer", "a server"],
+  ["UDPWrap", "a socket"],
+  ["FSEventWrap", "a file watcher"],
+  ["StatWatcher", "a file watcher"],
+  ["ProcessWrap", "a child process"],
+]);
+
+/** Ours, or an answer to something else that is open. */
+const UNTOLD = new Set(["TTYWrap", "PipeWrap", "CloseReq", "WriteWrap"]);
+
+/**
+ * Lets the process end by itself, and ends it when it doesn't.
+ * @param {number} code
+ * @param {(line: string) => void} say
+ */
+function endSoon(code, say) {
+  // Runs only if something else keeps the process alive.
+  const timer = setTimeout(() => {
+    say(`warning: the project left ${leftOpen()} open; ended without waiting for it.`);
+    void endNow(code);
+  }, GRACE_MS);
+  timer.unref();
+}
+
+function leftOpen() {
+  const types = process.getActiveResourcesInfo().filter((type) => !UNTOLD.has(type));
+  const names = new Set(types.map((type) => NAMES.get(type) ?? type));
+  return names.size > 0 ? [...names].join(" and ") : "something";
+}
+
+/**
+ * Ends the process once what it has printed is written.
+ * @param {number} code
+ * @returns {Promise<never>}
+ */
+async function endNow(code) {
+  await Promise.all([process.stdout, process.stderr].map(flushed));
+  process.exit(code);
+}
+
+/** @param {NodeJS.WriteStream} stream */
+function flushed(stream) {
+  return new Promise((/** @type {(value: void) => void} */ resolve) => {
+    // Nobody reads it any more.
+    if (stream.destroyed || stream.writableEnded) resolve();
+    else stream.write("", () => resolve());
+  });
+}
+
+module.exports = { endNow, endSoon };

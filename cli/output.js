@@ -1,0 +1,34 @@
+// Where the command prints. Whatever is interpolated into a line comes out safe for a terminal; only
+// what has colours of its own (a table, the live block) is written past this, cell by cell.
+
+const { oneLine } = require("../lib/printable.js");
+const { errorText } = require("./errors.js");
+
+/**
+ * A line of the result on stdout, which scripts may read.
+ * @param {string} line
+ * @param {NodeJS.WritableStream} [stream]
+ */
+function print(line, stream = process.stdout) {
+  stream.write(`${oneLine(line)}\n`);
+}
+
+/**
+ * A line on stderr for the person who runs the command.
+ * @param {string} line
+ * @param {NodeJS.WritableStream} [stream]
+ */
+function say(line, stream = process.stderr) {
+  stream.write(`${oneLine(line)}\n`);
+}
+
+/**
+ * An error on stderr: one line, and the stack with ARKOR_DEBUG=1.
+ * @param {unknown} error any thrown value
+ * @param {NodeJS.WritableStream} [stream]
+ */
+function sayError(error, stream = process.stderr) {
+  stream.write(`${errorText(error)}\n`);
+}
+
+module.exports = { print, say, sayError };

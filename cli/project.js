@@ -1,0 +1,78 @@
+// The project that a command works in: the directory itself or one above it, with its `.env` files.
+
+const fs = require("node:fs");
+const { homedir } = require("node:os");
+const path = require("node:path");
+const { parseEnv } = require("node:util");
+const { ancestors, isFile } = require("../lib/files.js");
+const { CliError } = require("./errors.js");
+
+/** What only a project has; `.arkor` alone also holds the login, in the home directory. */
+const SIGNS = ["src/arkor", "arkor.config.ts", ".arkor/state.json", ".arkor/build", ".arkor/local"];
+
+/** The first one that sets a variable wins, after the environment itself. */
+const ENV_FILES = [".env.local", ".env"];
+
+/** Makes the project the working directory, and its `.env` files part of the environment. */
+function enterProject() {
+  const cwd = process.cwd();
+  const project = findProject(cwd);
+  if (project !== cwd) {
+    process.stderr.write(`Using the project in ${project}\n`);
+    process.chdir(project);
+  }
+  for (const name of ENV_FILES) loadEnv(path.join(project, name));
+}
+
+/**
+ * @param {string} cwd
+ * @returns {string} the nearest directory that is a project, else `cwd`
+ */
+function findProject(cwd) {
+  const directories = ancestors(cwd);
+  // What happens to lie in the home directory is not what every directory below it belongs to.
+  const home = directories.indexOf(homeOfUser());
+  const below = home > 0 ? directories.slice(0, home) : directories;
+  return below.find(isProject) ?? cwd;
+}
+
+function homeOfUser() {
+  try {
+    return homedir();
+  } catch {
+    return "";
+  }
+}
+
+/** @param {string} directory */
+function isProject(directory) {
+  return (
+    SIGNS.some((sign) => fs.existsSync(path.join(directory, sign))) || dependsOnArkor(directory)
+  );
+}
+
+/** @param {string} directory */
+function dependsOnArkor(directory) {
+  try {
+    const manifest = JSON.parse(fs.readFileSync(path.join(directory, "package.json"), "utf8"));
+    return ["dependencies", "devDependencies"].some((kind) => "arkor" in (manifest[kind] ?? {}));
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * @param {string} file
+ * @throws {CliError} it is there, but can't be read
+ */
+function loadEnv(file) {
+  // A directory of that name is a Python environment.
+  const found = fs.statSync(file, { throwIfNoEntry: false });
+  if (!found || found.isDirectory()) return;
+  // Reading a pipe would wait for whoever may write to it.
+  if (!isFile(file)) throw new CliError(`${file} is not a regular file`);
+  const text = fs.readFileSync(file, "utf8").replace(/^\ufeff/, "");
+  for (const [name, value] of Object.entries(parseEnv(text))) process.env[name] ??= value;
+}
+
+module.exports = { enterProject };

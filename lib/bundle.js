@@ -1,0 +1,141 @@
+// Bundles a training entry: the project's own modules become one ES module, which Node can run.
+"use strict";
+
+const { createHash } = require("node:crypto");
+const fs = require("node:fs");
+const path = require("node:path");
+const { BANNER, DEFINE, location, sourceColumn } = require("./bundle/location.js");
+const { packages } = require("./bundle/packages.js");
+const { brokenAbove, findSettings } = require("./bundle/tsconfig.js");
+const { NOTHING_EXPORTED, PICKED_EXPORTS } = require("./entry.js");
+const { isWithin, writeAtomically } = require("./files.js");
+
+const DEFAULT_ENTRY = path.join("src", "arkor", "index.ts");
+const OUT_DIR = path.join(".arkor", "build");
+
+/**
+ * @typedef {object} Bundle
+ * @property {string} file where it was written
+ * @property {string[]} notes what the user should know about the build
+ */
+
+/**
+ * Where a run's bundle goes: a file for each entry, so that two runs at the same time don't run one
+ * another's.
+ * @param {string} project
+ * @param {string} entry
+ */
+function outfileFor(project, entry) {
+  const relative = path.relative(project, entry);
+  const { name } = path.parse(entry);
+  const digest = createHash("sha256").update(relative).digest("hex").slice(0, 8);
+  const file = relative === DEFAULT_ENTRY ? "index.mjs" : `${name}-${digest}.mjs`;
+  return path.join(project, OUT_DIR, file);
+}
+
+/**
+ * @param {string} entry absolute; a regular file
+ * @param {string} project the directory in whose `.arkor/build` the bundle lies
+ * @param {string} [outfile] in that directory
+ * @returns {Promise<Bundle>}
+ * @throws {Error} the entry exports no trainer, or has an error; then the message is
+ *   `file:line:column: text` of the first one
+ */
+async function bundle(entry, project, outfile = outfileFor(project, entry)) {
+  // Node and esbuild both go by real paths.
+  const real = fs.realpathSync(project);
+  const source = fs.realpathSync(entry);
+  const target = path.join(real, path.relative(project, outfile));
+  const { result, notes } = await run(source, real, target);
+  const [code, map] = [target, `${target}.map`].map(
+    (file) => result.outputFiles.find((output) => output.path === file)?.contents,
+  );
+  if (!code || !map) throw new Error("esbuild gave no bundle");
+  const exported = Object.values(result.metafile.outputs).flatMap((output) => output.exports);
+  // What comes from a package's `export *` is known at run time only.
+  const isOpen = /^export \* from /m.test(Buffer.from(code).toString());
+  if (!isOpen && !PICKED_EXPORTS.some((name) => exported.includes(name))) {
+    throw new Error(NOTHING_EXPORTED);
+  }
+  fs.mkdirSync(path.dirname(target), { recursive: true });
+  writeAtomically(`${target}.map`, map);
+  writeAtomically(target, code);
+  return { file: outfile, notes };
+}
+
+/**
+ * @param {string} entry
+ * @param {string} project
+ * @param {string} outfile
+ */
+async function run(entry, project, outfile) {
+  const home = isWithin(project, entry) ? project : path.dirname(entry);
+  const { own, broken } = findSettings(entry, home);
+  const ownOnly = own === undefined ? { tsconfigRaw: "{}" } : { tsconfig: own };
+  const build = async (
+    /** @type {{ tsconfig?: string, tsconfigRaw?: string }} */ settings,
+    broken = "",
+  ) => {
+    const result = await esbuild(entry, project, outfile, settings);
+    const isMissed = broken !== "" && own === undefined;
+    return { result, notes: isMissed ? [`${broken} can't be read; building without it`] : [] };
+  };
+  try {
+    return await (broken === undefined ? build({}) : build(ownOnly, broken));
+  } catch (error) {
+    const named = broken === undefined && brokenAbove(errorsOf(error), home);
+    if (named) return await build(ownOnly, named).catch(fail);
+    return fail(error);
+  }
+}
+
+/**
+ * @param {string} entry
+ * @param {string} project
+ * @param {string} outfile
+ * @param {{ tsconfig?: string, tsconfigRaw?: string }} settings
+ */
+function esbuild(entry, project, outfile, settings) {
+  const directory = path.dirname(outfile);
+  /** @type {import("esbuild").BuildOptions & { metafile: true, write: false }} */
+  const options = {
+    absWorkingDir: project,
+    entryPoints: [entry],
+    outfile,
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    // What Node would choose: without this there is a condition of bundlers' own.
+    conditions: [],
+    banner: { js: BANNER },
+    define: DEFINE,
+    plugins: [packages(directory), location(directory)],
+    sourcemap: true,
+    metafile: true,
+    write: false,
+    logLevel: "silent",
+    ...settings,
+  };
+  // Loaded here: most of what this package does needs no bundle.
+  return require("esbuild").build(options);
+}
+
+/** @param {unknown} error */
+function errorsOf(error) {
+  return /** @type {Partial<import("esbuild").BuildFailure>} */ (error).errors ?? [];
+}
+
+/**
+ * @param {unknown} error
+ * @returns {never}
+ */
+function fail(error) {
+  const [first] = errorsOf(error);
+  if (!first) throw error;
+  const { location: place, text } = first;
+  const at = place ? `${place.file}:${place.line}:${sourceColumn(place) + 1}: ` : "";
+  throw new Error(`${at}${text}`, { cause: error });
+}
+
+module.exports = { DEFAULT_ENTRY, bundle };

@@ -1,0 +1,72 @@
+// An esbuild plugin that keeps each bundled module's own place: `import.meta` with its `url`, `dirname`,
+// `filename` and `resolve`, `__dirname` and `__filename`.
+"use strict";
+
+const fs = require("node:fs");
+const { urlFrom } = require("./packages.js");
+
+const SCRIPT = /\.[cm]?[jt]sx?$/;
+const NEEDS_LOCATION = /\bmeta\b|__dirname|__filename/;
+const HASHBANG = /^#!.*\n/;
+/** What a module with a location begins with; see `sourceColumn`. */
+const PREFIX = /^var __arkor_meta = __arkor_locate\("[^"]*"\);/;
+
+/** What every module's `import.meta`, and so on, is replaced with: a variable of its own. */
+const DEFINE = {
+  "import.meta": "__arkor_meta",
+  __dirname: "__arkor_meta.dirname",
+  __filename: "__arkor_meta.filename",
+};
+
+/** Stands at the top of the bundle, where `import.meta` is the bundle's: modules are found from there. */
+const BANNER = [
+  'import { createRequire as __arkor_createRequire } from "node:module";',
+  'import { dirname as __arkor_dirname } from "node:path";',
+  'import { fileURLToPath as __arkor_fileURLToPath } from "node:url";',
+  "const __arkor_require = __arkor_createRequire(import.meta.url);",
+  "const __arkor_locate = (place) => {",
+  "  const { href: url } = new URL(place, import.meta.url);",
+  "  const filename = __arkor_fileURLToPath(url);",
+  "  const resolve = (name) =>",
+  "    /^\\.{0,2}\\//.test(name) ? new URL(name, url).href : import.meta.resolve(name);",
+  "  return { __proto__: null, dirname: __arkor_dirname(filename), filename, resolve, url };",
+  "};",
+].join("\n");
+
+/**
+ * @param {string} directory where the bundle will lie
+ * @returns {import("esbuild").Plugin}
+ */
+function location(directory) {
+  return {
+    name: "arkor-location",
+    setup(build) {
+      build.onLoad({ filter: /.*/, namespace: "file" }, async (args) => {
+        // Reading a pipe would wait for whoever may write to it.
+        const found = await fs.promises.stat(args.path).catch(() => undefined);
+        if (found && !found.isFile()) {
+          return { errors: [{ text: `${args.path} is not a regular file` }] };
+        }
+        if (!found || !SCRIPT.test(args.path)) return undefined;
+        const source = (await fs.promises.readFile(args.path, "utf8")).replace(/^\ufeff/, "");
+        if (!NEEDS_LOCATION.test(source)) return { contents: source, loader: "default" };
+        const prefix = `var __arkor_meta = __arkor_locate("${urlFrom(directory, args.path)}");`;
+        const [hashbang = ""] = source.match(HASHBANG) ?? [];
+        // On the same line, so that lines stay what they are in the source.
+        const contents = `${hashbang}${prefix}${source.slice(hashbang.length)}`;
+        return { contents, loader: "default" };
+      });
+    },
+  };
+}
+
+/**
+ * @param {import("esbuild").Location} location of an error
+ * @returns {number} its column in the source, from 0
+ */
+function sourceColumn({ column, lineText }) {
+  const [prefix = ""] = lineText.match(PREFIX) ?? [];
+  return Math.max(0, column - prefix.length);
+}
+
+module.exports = { BANNER, DEFINE, location, sourceColumn };

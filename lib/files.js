@@ -1,0 +1,53 @@
+// Files and directories, as the command and `runTrainer` need them.
+"use strict";
+
+const { randomBytes } = require("node:crypto");
+const fs = require("node:fs");
+const path = require("node:path");
+
+/**
+ * @param {string} file
+ * @returns {boolean} false for a directory, and for a pipe, which reading would wait for
+ */
+function isFile(file) {
+  return fs.statSync(file, { throwIfNoEntry: false })?.isFile() ?? false;
+}
+
+/**
+ * @param {string} directory
+ * @returns {string[]} it and all above it, nearest first
+ */
+function ancestors(directory) {
+  const above = path.dirname(directory);
+  return above === directory ? [directory] : [directory, ...ancestors(above)];
+}
+
+/**
+ * @param {string} directory
+ * @param {string} file
+ */
+function isWithin(directory, file) {
+  const relative = path.relative(directory, file);
+  return relative.split(path.sep)[0] !== ".." && !path.isAbsolute(relative);
+}
+
+/**
+ * A reader sees the old content or the new one, never half of it.
+ * @param {string} file
+ * @param {string | Uint8Array} content
+ * @param {number} [mode] the permissions; without them the usual ones
+ */
+function writeAtomically(file, content, mode) {
+  const temporary = `${file}.${randomBytes(6).toString("hex")}.tmp`;
+  try {
+    fs.writeFileSync(temporary, content, { flag: "wx", ...(mode !== undefined && { mode }) });
+    // What the umask has taken away.
+    if (mode !== undefined) fs.chmodSync(temporary, mode);
+    fs.renameSync(temporary, file);
+  } catch (error) {
+    fs.rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+module.exports = { ancestors, isFile, isWithin, writeAtomically };

@@ -1,0 +1,50 @@
+// Text that isn't ours, made safe for a terminal. A backend's words, a job's name or a message of
+// another process must not move the cursor, set the window's title, or reorder what stands beside them.
+"use strict";
+
+/**
+ * Control characters (C0, DEL, C1), lone surrogates, and what is invisible or changes the direction of
+ * the text around it. The joiners U+200C and U+200D stay: emoji and several scripts need them.
+ */
+const UNSAFE =
+  /[\p{Cc}\p{Cs}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/gu;
+const LINE_BREAKS = /[\n\v\f\r\u0085\u2028\u2029]+/;
+const REPLACEMENT = "\ufffd";
+
+/**
+ * Joins the lines of a text with spaces and replaces every unsafe character, so that a reader sees
+ * that something was there.
+ * @param {string} text
+ * @returns {string}
+ */
+function oneLine(text) {
+  const [first = "", ...rest] = text.split(LINE_BREAKS);
+  const lines = rest.length === 0 ? [first] : [first.trimEnd(), ...rest.map((line) => line.trim())];
+  return lines
+    .filter((line) => line !== "")
+    .join(" ")
+    .replaceAll("\t", " ")
+    .replace(UNSAFE, REPLACEMENT);
+}
+
+/**
+ * The same for text that has several lines, such as a stack: its lines stay.
+ * @param {string} text
+ * @returns {string}
+ */
+function manyLines(text) {
+  return text.split(/\r?\n/).map(oneLine).join("\n");
+}
+
+/**
+ * JSON with every unsafe character escaped: a reader of JSON gets the same value.
+ * @param {unknown} value
+ * @returns {string}
+ */
+function printableJson(value) {
+  const escaped = (/** @type {string} */ character) =>
+    character === "\n" ? "\n" : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return JSON.stringify(value, null, 2).replace(UNSAFE, escaped);
+}
+
+module.exports = { manyLines, oneLine, printableJson };

@@ -1,0 +1,101 @@
+//! Connections: how many there may be, how long one may be silent, and how they end.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+
+/// A connection without a whole request for this long is closed, also between two requests: sockets
+/// that say nothing must not keep others out.
+const HEADER_LIMIT: Duration = Duration::from_secs(10);
+/// After a failed accept (no descriptors, say), the next one is tried after this time.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// More connections than this are never served at once.
+const MOST_CONNECTIONS: u64 = 1024;
+/// Descriptors that are left to training: checkpoints, logs, datasets, models.
+#[cfg(unix)]
+const RESERVED_DESCRIPTORS: u64 = 64;
+/// Served at once however few descriptors there are.
+#[cfg(unix)]
+const LEAST_CONNECTIONS: u64 = 8;
+
+/// Serves HTTP/1.1 until `shutdown` resolves; then the connections end after what they are doing.
+pub async fn serve(
+    router: Router,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let most = usize::try_from(most_connections()).unwrap_or(Semaphore::MAX_PERMITS);
+    let room = Arc::new(Semaphore::new(most));
+    let graceful = GracefulShutdown::new();
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEADER_LIMIT);
+    tokio::pin!(shutdown);
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&room).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = accepted => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                crate::log(format_args!("can't accept a connection: {error}"));
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        // Events are small, and each is due at once.
+        let _ = stream.set_nodelay(true);
+        let service = TowerToHyperService::new(router.clone());
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            // A client that goes away in the middle is no error of ours.
+            let _ = connection.await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    graceful.shutdown().await;
+    Ok(())
+}
+
+/// As many as there are descriptors for, after raising the limit as far as the system lets us.
+#[cfg(unix)]
+fn most_connections() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = MOST_CONNECTIONS + RESERVED_DESCRIPTORS;
+    let current = limit.current.unwrap_or(u64::MAX);
+    let raised = wanted.min(limit.maximum.unwrap_or(u64::MAX));
+    let raise = Rlimit {
+        current: Some(raised),
+        ..limit
+    };
+    let descriptors = if raised > current && setrlimit(Resource::Nofile, raise).is_ok() {
+        raised
+    } else {
+        current
+    };
+    descriptors
+        .saturating_sub(RESERVED_DESCRIPTORS)
+        .clamp(LEAST_CONNECTIONS, MOST_CONNECTIONS)
+}
+
+#[cfg(not(unix))]
+fn most_connections() -> u64 {
+    MOST_CONNECTIONS
+}
