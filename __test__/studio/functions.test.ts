@@ -62,10 +62,12 @@ describe("a column", () => {
 
 describe("decimation", () => {
   it("shows few points as they are, side by side", () => {
-    const [xs, first, second] = decimate(
+    const { data, isByPixel } = decimate(
       [line([1, 2, 3], [0, 10, 20]), line([5, ABSENT, Number.NaN], [0, 10, 15])],
       { from: 0, to: 20, width: 100 },
     );
+    const [xs, first, second] = data;
+    expect(isByPixel).toBe(false);
     expect(xs).toEqual([0, 10, 15, 20]);
     expect(first).toEqual([1, 2, undefined, 3]);
     expect(second).toEqual([5, undefined, null, undefined]);
@@ -75,7 +77,10 @@ describe("decimation", () => {
     const ys = new Array<number>(1_000_000).fill(1);
     ys[654_321] = 99;
     ys[123_456] = -5;
-    const [xs, drawn = []] = decimate([line(ys)], { from: 0, to: 999_999, width: 800 });
+    const view = { from: 0, to: 999_999, width: 800 };
+    const { data, isByPixel } = decimate([line(ys)], view);
+    const [xs, drawn = []] = data;
+    expect(isByPixel).toBe(true);
     expect(xs.length).toBe(1600);
     expect(Math.max(...drawn.map((y) => y ?? 0))).toBe(99);
     expect(Math.min(...drawn.map((y) => y ?? 0))).toBe(-5);
@@ -84,12 +89,12 @@ describe("decimation", () => {
   });
 
   it("shows what is in view, and goes on to its edges", () => {
-    const [xs] = decimate([line(Array.from({ length: 100 }, (_, at) => at))], {
+    const { data } = decimate([line(Array.from({ length: 100 }, (_, at) => at))], {
       from: 10.5,
       to: 12.5,
       width: 100,
     });
-    expect(xs).toEqual([10, 11, 12, 13]);
+    expect(data[0]).toEqual([10, 11, 12, 13]);
   });
 
   it("finds the point under the pointer, past those without a value", () => {

@@ -1,5 +1,8 @@
 // The whole way on this machine: the button, the live loss, a checkpoint, an answer.
+import { readdirSync, statSync } from "node:fs";
+import path from "node:path";
 import { expect, it } from "vitest";
+import { isAlive } from "../cli-support/command.ts";
 import { browserForTests } from "./support/browser.ts";
 import { startStudio, triage } from "./support/studio.ts";
 
@@ -33,4 +36,57 @@ it("a run is started by the button, watched live, and its checkpoint answers", a
   const answer = page.locator(".message[data-role=assistant]");
   await expect.poll(() => answer.textContent(), { timeout: 30_000 }).toMatch(/tokens\/s/);
   expect(complaints).toEqual([]);
+});
+
+const LOCAL = { args: ["--port", "0", "--local"] };
+
+it("a second Studio of a project joins the local backend of the first", async () => {
+  const project = triage();
+  const first = await startStudio(project, LOCAL);
+  const second = await startStudio(project, LOCAL);
+  expect(second.running.stderr).toMatch(
+    /Using the local backend that runs at http:\/\/127\.0\.0\.1/,
+  );
+  const backends = await Promise.all(
+    [first, second].map(async ({ api }) => (await (await api("/api/credentials")).json()).baseUrl),
+  );
+  expect(backends[0]).toBe(backends[1]);
+  const announced = path.join(project.cwd, ".arkor/local/server.json");
+  expect(statSync(announced).mode & 0o777).toBe(0o600);
+  // The first one ends its own backend, the second one leaves that to it.
+  second.running.kill("SIGTERM");
+  expect((await second.running.exit).code).toBe(143);
+  expect((await first.api("/api/jobs")).status).toBe(200);
+});
+
+it("a signal ends the local backend too, which keeps what the run has", async () => {
+  const project = triage((source) => source.replace("maxSteps: 150", "maxSteps: 5000"));
+  const studio = await startStudio(project, LOCAL);
+  const { body } = await studio.api("/api/train", { method: "POST", body: "{}" });
+  const reader = body?.pipeThrough(new TextDecoderStream()).getReader();
+  let output = "";
+  while (!/^step /m.test(output)) output += (await reader?.read())?.value ?? "";
+  const { pid } = JSON.parse(project.read(".arkor/local/server.json"));
+  const start = performance.now();
+  studio.running.kill("SIGINT");
+  expect((await studio.running.exit).code).toBe(130);
+  expect(performance.now() - start).toBeLessThan(5000);
+  expect(isAlive(pid)).toBe(false);
+  const [jobId = ""] = readdirSync(project.path(".arkor/local/jobs"));
+  expect(JSON.parse(project.read(`.arkor/local/jobs/${jobId}/job.json`))).toMatchObject({
+    status: "failed",
+  });
+  expect(studio.running.stderr).toContain(`Job ${jobId} ended with the local backend.`);
+});
+
+it("this machine is shown, and endpoints are said to be in the cloud", async () => {
+  const studio = await startStudio(triage(), LOCAL);
+  const { page, complaints } = await open();
+  await page.goto(studio.link);
+  await page.getByRole("heading", { name: "This machine" }).waitFor();
+  await page.getByText(/\d+ cores/).waitFor();
+  await page.goto(`${studio.origin}/#/endpoints`);
+  await page.getByText("Endpoints are in the cloud only, so far.").waitFor();
+  // The browser itself notes that the backend has none.
+  expect(complaints.filter((text) => !text.includes("501"))).toEqual([]);
 });

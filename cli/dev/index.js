@@ -3,6 +3,7 @@
 const { randomBytes } = require("node:crypto");
 const os = require("node:os");
 const { CliError } = require("../errors.js");
+const { LocalBackend } = require("../local/backend.js");
 const { print, say } = require("../output.js");
 const { listener } = require("./adapter.js");
 const { createApp } = require("./app.js");
@@ -41,9 +42,11 @@ async function dev(options) {
   const runs = new Runs(cwd);
   /** @type {(() => Promise<void> | void)[]} */
   const ending = [];
+  let isOurs = false;
   try {
     const local = options.local ? await joinLocal(cwd, options, say) : undefined;
     if (local) {
+      isOurs = local.isOurs;
       ending.push(() => stopInTime(local));
       // For this process and the runs that it starts.
       process.env.ARKOR_CLOUD_API_URL = local.url;
@@ -56,7 +59,7 @@ async function dev(options) {
     const signal = await Promise.race([signalled, ...(local ? [local.lost] : [])]);
     return 128 + os.constants.signals[signal];
   } finally {
-    await end(runs, options.local === true, ending);
+    await end(runs, isOurs, ending);
   }
 }
 
@@ -91,19 +94,27 @@ async function serve({ cwd, token, page, runs, wanted, ending }) {
 
 /**
  * @param {Runs} runs
- * @param {boolean} isLocal
+ * @param {boolean} endsRuns whether the backend that trains ends with us
  * @param {(() => Promise<void> | void)[]} ending
  */
-async function end(runs, isLocal, ending) {
+async function end(runs, endsRuns, ending) {
   const left = await runs.end();
-  for (const jobId of left) {
-    if (isLocal) continue;
-    say(
-      `Job ${jobId} goes on in the cloud. To watch it again: arkor attach ${jobId}. ` +
-        `To cancel it: arkor cancel ${jobId}.`,
-    );
-  }
+  for (const jobId of left) say(endsRuns ? ended(jobId) : goesOn(jobId));
   for (const step of ending.reverse()) await step();
+}
+
+/** @param {string} jobId */
+function goesOn(jobId) {
+  return (
+    `Job ${jobId} goes on in the cloud. To watch it again: arkor attach ${jobId}. ` +
+    `To cancel it: arkor cancel ${jobId}.`
+  );
+}
+
+/** @param {string} jobId */
+function ended(jobId) {
+  const kept = LocalBackend.jobPath(jobId);
+  return `Job ${jobId} ended with the local backend. What it has saved is in ${kept}`;
 }
 
 /** @param {import("./local.js").Joined} local */

@@ -96,7 +96,8 @@ function Sidebar({ current }: { current: Route["view"] }) {
       </nav>
       <div className="sidebar-foot">
         <span className="where" title={data?.directory}>
-          {data ? `${data.project} · ${data.where === "local" ? "this machine" : "cloud"}` : ""}
+          <span>{data?.project}</span>
+          <span>{data && (data.where === "local" ? "on this machine" : "in the cloud")}</span>
         </span>
         <ThemeSwitch />
       </div>

@@ -37,8 +37,10 @@ export interface Watched {
   complaints: string[];
 }
 
+export type BrowserOpener = (options?: BrowserContextOptions) => Promise<Watched>;
+
 /** Launches the browser before the file's tests; gives what opens pages in it. */
-export function browserForTests(): (options?: BrowserContextOptions) => Promise<Watched> {
+export function browserForTests(): BrowserOpener {
   let browser: Browser;
   beforeAll(async () => {
     browser = await launch();

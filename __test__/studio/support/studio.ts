@@ -20,11 +20,14 @@ export interface StudioOptions {
   args?: string[];
   env?: Record<string, string | undefined>;
   backend?: { url: string };
+  /** Below the project's own, where Studio is started. */
+  directory?: string;
 }
 
 export async function startStudio(project: Project, options: StudioOptions = {}): Promise<Studio> {
-  const { args = ["--port", "0"], env = {}, backend } = options;
-  const running = arkor(["dev", ...args], project.at(backend, env));
+  const { args = ["--port", "0"], env = {}, backend, directory = "" } = options;
+  const at = project.at(backend, env);
+  const running = arkor(["dev", ...args], { ...at, cwd: path.join(at.cwd, directory) });
   // Before it is killed: so that what it has started ends with it.
   onTestFinished(async () => {
     running.kill("SIGTERM");
@@ -42,14 +45,17 @@ export async function startStudio(project: Project, options: StudioOptions = {})
   return { running, project, link, origin, token, api };
 }
 
-/** The triage example, shortened by `edit`. */
-export function triage(edit: (source: string) => string = (source) => source): Project {
+/** The triage example, shortened by `edit`, in the project's directory or one below it. */
+export function triage(
+  edit: (source: string) => string = (source) => source,
+  directory = "",
+): Project {
   const project = new Project();
   const from = path.join(ROOT, "examples/triage");
   for (const part of ["src", "data", "package.json", "tsconfig.json"]) {
-    cpSync(path.join(from, part), project.path(part), { recursive: true });
+    cpSync(path.join(from, part), project.path(path.join(directory, part)), { recursive: true });
   }
-  const trainer = "src/arkor/trainer.ts";
+  const trainer = path.join(directory, "src/arkor/trainer.ts");
   project.write(trainer, edit(project.read(trainer)));
   return project;
 }

@@ -100,7 +100,7 @@ export const useDeployments = () =>
 
 export const useKeys = (deploymentId: string) =>
   useQuery({
-    queryKey: ["deployments", deploymentId, "keys"],
+    queryKey: ["keys", deploymentId],
     queryFn: ({ signal }) => api.keys(deploymentId, signal),
   });
 

@@ -9,6 +9,12 @@ export interface Line {
 /** As uPlot takes it: `null` is a gap in a line, `undefined` a place where the line has no point. */
 export type Aligned = [x: number[], ...ys: (number | null | undefined)[][]];
 
+export interface Decimated {
+  data: Aligned;
+  /** Whether each two places are one pixel, with its least and its largest value. */
+  isByPixel: boolean;
+}
+
 export interface View {
   from: number;
   to: number;
@@ -20,10 +26,12 @@ export interface View {
  * What has to be drawn of some lines so that they look as if every point was: exact while there are few
  * points, else the extremes of every pixel.
  */
-export function decimate(lines: Line[], view: View): Aligned {
+export function decimate(lines: Line[], view: View): Decimated {
   const ranges = lines.map(({ x }) => visible(x, view));
   const most = Math.max(0, ...ranges.map(([from, to]) => to - from));
-  return most <= view.width * 2 ? exact(lines, ranges) : byPixel(lines, ranges, view);
+  return most <= view.width * 2
+    ? { data: exact(lines, ranges), isByPixel: false }
+    : { data: byPixel(lines, ranges, view), isByPixel: true };
 }
 
 /** The points in view and one more on each side, so that lines go on to the edges. */

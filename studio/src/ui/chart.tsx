@@ -1,6 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import uPlot from "uplot";
 import { decimate, type Line, nearest } from "../lib/decimate.ts";
+import { drawDense, setByPixel, sparsePaths } from "./dense-lines.ts";
 import { useThemeVersion } from "./theme.tsx";
 
 export interface ChartLine extends Line {
@@ -131,7 +132,8 @@ function viewOf({ lines, zoom }: ChartProps): Zoom {
 function refresh(chart: uPlot, props: ChartProps): void {
   const view = viewOf(props);
   const width = Math.max(50, chart.bbox.width / devicePixelRatio || chart.width - 60);
-  const data = decimate(props.lines, { ...view, width });
+  const { data, isByPixel } = decimate(props.lines, { ...view, width });
+  setByPixel(chart, isByPixel);
   chart.batch(() => {
     chart.setData(data as uPlot.AlignedData, false);
     chart.setScale("x", { min: view.from, max: view.to });
@@ -172,8 +174,7 @@ function optionsFor(
       {
         ...axis,
         size: 28,
-        values: (_, splits) =>
-          splits.map((step) => (Number.isInteger(step) ? step.toLocaleString("en-US") : "")),
+        values: (_, splits) => splits.map(stepLabel),
       },
       {
         ...axis,
@@ -186,6 +187,7 @@ function optionsFor(
       ...lines.map((line) => ({
         stroke: line.isFaint ? faint(color(line.color)) : color(line.color),
         width: line.isFaint ? 1 : 1.75,
+        paths: sparsePaths,
         dash: line.isDashed ? [5, 4] : undefined,
         points: { show: line.hasPoints === true, size: 5 },
       })),
@@ -210,6 +212,7 @@ function optionsFor(
         },
       ],
       drawClear: [(chart) => drawMarks(chart, latest.current, color("--mark"))],
+      drawSeries: [drawDense],
       draw: [(chart) => drawBroken(chart, latest.current, color("--bad"))],
       ready: [
         (chart) => {
@@ -270,6 +273,12 @@ function logRange(_: uPlot, min: number | null, max: number | null): uPlot.Range
   return [10 ** Math.floor(Math.log10(least)), 10 ** Math.ceil(Math.log10(max * 1.0001))];
 }
 
+/** A step is whole; from a hundred thousand on it is written as `100K`. */
+function stepLabel(step: number): string {
+  if (!Number.isInteger(step)) return "";
+  return step.toLocaleString("en-US", { notation: step >= 100_000 ? "compact" : "standard" });
+}
+
 /** An axis has room for few digits. */
 function short(value: number, format: (value: number) => string): string {
   const size = Math.abs(value);
@@ -308,7 +317,8 @@ function drawBroken(chart: uPlot, { lines }: ChartProps, color: string): void {
     if (isFaint) continue;
     for (const index of y.broken) {
       const left = chart.valToPos(x.at(index), "x", true);
-      if (left < bbox.left || left > bbox.left + bbox.width || Math.abs(left - last) < 1) continue;
+      if (left < bbox.left || left > bbox.left + bbox.width || Math.abs(left - last) < 2 * size)
+        continue;
       last = left;
       const top = bbox.top + size + devicePixelRatio;
       ctx.moveTo(left - size, top - size);

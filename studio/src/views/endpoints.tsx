@@ -233,18 +233,19 @@ function NewEndpoint({ onClose }: { onClose: () => void }) {
 function Keys({ deployment }: { deployment: Deployment }) {
   const keys = useKeys(deployment.id);
   const now = useNow();
+  const refreshKeys = () => queryClient.invalidateQueries({ queryKey: ["keys", deployment.id] });
   const [label, setLabel] = useState("");
   const [revoking, setRevoking] = useState<DeploymentKey>();
   const create = useMutation({
     mutationFn: () => api.createKey(deployment.id, label.trim()),
     onSuccess: () => {
       setLabel("");
-      void refresh();
+      void refreshKeys();
     },
   });
   const revoke = useMutation({
     mutationFn: (keyId: string) => api.revokeKey(deployment.id, keyId),
-    onSettled: refresh,
+    onSettled: refreshKeys,
   });
   const error = keys.error ?? create.error ?? revoke.error;
   return (

@@ -178,8 +178,9 @@ function TrainerConfig({
   config: Record<string, unknown>;
   last: Job | undefined;
 }) {
+  const directory = useIdentity().data?.directory ?? "";
   const facts = SHOWN.flatMap((name): [string, string][] =>
-    config[name] === undefined ? [] : [[name, shownValue(config[name])]],
+    config[name] === undefined ? [] : [[name, shownValue(config[name], directory)]],
   );
   return (
     <>
@@ -189,10 +190,10 @@ function TrainerConfig({
   );
 }
 
-/** A data set by its name or address; anything else as it is. */
-function shownValue(value: unknown): string {
+/** A data set by its name or address, a file of the project by its path there; anything else as it is. */
+function shownValue(value: unknown, directory: string): string {
   const { name, url, path } = (value ?? {}) as Record<string, unknown>;
-  return formatValue(name ?? url ?? path ?? value);
+  return formatValue(name ?? url ?? path ?? value).replace(`file://${directory}/`, "");
 }
 
 function Changes(props: { before: unknown; after: unknown; job: Job }) {

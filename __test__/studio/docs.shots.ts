@@ -1,0 +1,100 @@
+// The pictures of Studio in the docs: the triage example, trained here. ARKOR_SHOTS names another
+// directory, and gets every view in both themes and three widths.
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import type { Page } from "playwright-core";
+import { expect, it } from "vitest";
+import { ROOT } from "../cli-support/command.ts";
+import { browserForTests } from "./support/browser.ts";
+import { startStudio, triage } from "./support/studio.ts";
+
+const open = browserForTests();
+const DOCS = path.join(ROOT, "docs/images");
+const MORE = process.env.ARKOR_SHOTS;
+
+const LOOKS = [
+  { name: "light-1280", width: 1280, height: 820, colorScheme: "light" },
+  { name: "dark-1280", width: 1280, height: 820, colorScheme: "dark" },
+  { name: "light-360", width: 360, height: 740, colorScheme: "light" },
+  { name: "dark-1920", width: 1920, height: 1080, colorScheme: "dark" },
+] as const;
+
+it("pictures", async () => {
+  const project = triage((source) => source, "tickets");
+  const args = ["--port", "0", "--local"];
+  const studio = await startStudio(project, { args, directory: "tickets" });
+  const { page } = await open({ viewport: { width: 1280, height: 820 }, colorScheme: "light" });
+  await page.goto(studio.link);
+  await run(page, "Dry run");
+  await page.goto(`${studio.origin}/#/`);
+  await run(page, "Run training");
+  const step = page.locator(".numbers .number").first();
+  await expect
+    .poll(async () => Number(await step.textContent()) || 0, { timeout: 120_000, interval: 200 })
+    .toBeGreaterThan(105);
+  await picture(page, "studio-job");
+  await page.getByText("Completed", { exact: true }).first().waitFor({ timeout: 120_000 });
+  const jobHash = await page.evaluate(() => location.hash);
+  await page.getByRole("link", { name: "Ask the model" }).click();
+  await page.getByRole("button", { name: "Compare" }).click();
+  await page
+    .getByRole("combobox", { name: "Second model" })
+    .selectOption("base:unsloth/gemma-4-E4B-it");
+  await talk(page);
+  await picture(page, "studio-playground");
+  await page.goto(`${studio.origin}/#/`);
+  await page.getByText("The same config as the last run.").waitFor();
+  await page
+    .getByRole("link", { name: /Completed/ })
+    .first()
+    .waitFor();
+  await picture(page, "studio-overview");
+  if (MORE === undefined) return;
+
+  const playground = `#/playground?adapter=final:${jobHash.slice("#/jobs/".length)}`;
+  for (const { name, width, height, colorScheme } of LOOKS) {
+    const look = await open({ viewport: { width, height }, colorScheme });
+    await look.page.goto(studio.link);
+    for (const [view, hash] of [
+      ["overview", "#/"],
+      ["jobs", "#/jobs"],
+      ["job", jobHash],
+      ["playground", playground],
+      ["endpoints", "#/endpoints"],
+    ] as const) {
+      await look.page.goto(`${studio.origin}/${hash}`);
+      if (view === "playground") await talk(look.page);
+      await settled(look.page);
+      mkdirSync(MORE, { recursive: true });
+      await look.page.screenshot({ path: path.join(MORE, `${view}-${name}.png`), fullPage: true });
+    }
+  }
+});
+
+async function run(page: Page, button: "Dry run" | "Run training") {
+  await page.getByRole("button", { name: button, disabled: false }).click();
+  await page.getByRole("heading", { level: 1, name: "ticket-triage" }).waitFor();
+}
+
+async function talk(page: Page) {
+  await page.getByLabel("Temperature").fill("0");
+  await page.getByLabel("Max tokens").fill("16");
+  await page
+    .getByLabel("Message", { exact: true })
+    .fill("Where is my parcel? It is three days late.");
+  await page.getByRole("button", { name: "Send message", disabled: false }).click();
+  const facts = page.locator(".message-facts", { hasText: "tokens/s" });
+  const columns = await page.locator(".chat-column").count();
+  await expect.poll(() => facts.count(), { timeout: 60_000 }).toBe(columns);
+}
+
+/** When nothing is on its way any more. */
+async function settled(page: Page) {
+  await expect.poll(() => page.locator(".loading").count()).toBe(0);
+  await page.evaluate(() => new Promise((done) => setTimeout(done, 600)));
+}
+
+async function picture(page: Page, name: string) {
+  await settled(page);
+  await page.screenshot({ path: path.join(DOCS, `${name}.png`) });
+}

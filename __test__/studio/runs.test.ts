@@ -1,0 +1,240 @@
+// What the overview, the list of jobs and a job's page show and do, against a scripted cloud.
+import { describe, expect, it } from "vitest";
+import { browserForTests } from "./support/browser.ts";
+import { completed, learning, minutesAgo, StudioCloud } from "./support/cloud.ts";
+import { ENTRY } from "./support/cloud-project.ts";
+import { expectQuiet, heading, visit } from "./support/visit.ts";
+
+const open = browserForTests();
+
+describe("the overview", () => {
+  it("shows the trainer, who one is, and what has changed since the last run", async () => {
+    const cloud = await StudioCloud.forTest();
+    const config = {
+      model: "acme/base",
+      datasetSource: { type: "huggingface", name: "acme/tickets" },
+      maxSteps: 250,
+    };
+    cloud.add({ id: "a", name: "before", status: "completed", config }, [completed()]);
+    const { studio, page, complaints } = await visit(open, cloud);
+    await page.getByRole("heading", { name: "tickets" }).waitFor();
+    const change = page.getByRole("listitem").filter({ hasText: "maxSteps" });
+    await expect.poll(() => change.textContent()).toMatch(/maxSteps\s*250\s*100/);
+    await page.getByText("anonymously").waitFor();
+
+    studio.project.write("src/arkor/index.ts", ENTRY.replace("100", "250"));
+    await page.getByText("The same config as the last run.").waitFor();
+    expectQuiet(cloud, complaints);
+  });
+
+  it("shows where a broken entry is broken, and goes on when it is mended", async () => {
+    const cloud = await StudioCloud.forTest();
+    const { studio, page } = await visit(open, cloud, `const answer = ;\n${ENTRY}`);
+    const alert = page.getByRole("alert");
+    await alert.getByText("src/arkor/index.ts:1:").waitFor();
+    await alert.getByText("const answer = ;").waitFor();
+    expect(await page.getByRole("button", { name: "Run training" }).isDisabled()).toBe(true);
+    studio.project.write("src/arkor/index.ts", ENTRY);
+    await page.getByRole("button", { name: "Run training", disabled: false }).waitFor();
+  });
+
+  it("shows the output of a run that never reached the backend", async () => {
+    const cloud = await StudioCloud.forTest();
+    const entry = `${ENTRY}\nif (process.argv.includes("start")) throw new Error("no data today");\n`;
+    const { page } = await visit(open, cloud, entry);
+    await page.getByRole("button", { name: "Run training" }).click();
+    await page.getByText("The run ended before the backend had taken it.").waitFor();
+    await page.getByRole("log", { name: "Output of the run" }).getByText("no data today").waitFor();
+  });
+});
+
+it("a run goes on without its tab, and its output is there again", async () => {
+  const cloud = await StudioCloud.forTest();
+  const { studio, page } = await visit(open, cloud);
+  await page.getByRole("button", { name: "Run training" }).click();
+  await heading(page, "tickets").waitFor();
+  await page.close();
+  await expect.poll(() => cloud.streams.get("job_1")?.readers).toBe(1);
+  cloud.streams.get("job_1")?.push(...learning(100, { last: 40 }));
+  const again = await open();
+  await again.page.goto(studio.link);
+  await again.page.getByRole("link", { name: /Running tickets/ }).click();
+  await again.page.getByRole("tab", { name: "Output" }).click();
+  const output = again.page.getByRole("log", { name: "Output of the run" });
+  await output.getByText("Started job job_1").waitFor();
+  await again.page.getByText("40 of 100").waitFor();
+  await again.page.getByRole("button", { name: "Cancel run" }).click();
+  await again.page.getByRole("button", { name: "Cancel the run" }).click();
+  await again.page.getByText("Cancelled", { exact: true }).first().waitFor();
+  expect(cloud.cancelled).toEqual(["job_1"]);
+  await output.getByText("exit=1").waitFor();
+  expectQuiet(cloud, again.complaints);
+});
+
+describe("the list of jobs", () => {
+  it("is searched, filtered, sorted and cancelled from", async () => {
+    const cloud = await StudioCloud.forTest();
+    cloud.add({ id: "a", name: "alpha", status: "completed", createdAt: minutesAgo(30) }, [
+      { type: "training.log", step: 1, loss: 0.5, evalLoss: 0.75 },
+      completed(),
+    ]);
+    cloud.add({ id: "b", name: "beta", status: "failed", createdAt: minutesAgo(20) });
+    cloud.add({ id: "c", name: "gamma", createdAt: minutesAgo(10) }, learning(5));
+    const { page, complaints, go } = await visit(open, cloud);
+    await go("#/jobs");
+    const names = () => page.locator("[data-row-link]").allInnerTexts();
+    await expect.poll(names).toEqual(["gamma", "beta", "alpha"]);
+    await page.getByText("0.7500").waitFor();
+    await page.getByRole("button", { name: "Name" }).click();
+    await expect.poll(names).toEqual(["alpha", "beta", "gamma"]);
+    await page.getByLabel("Search jobs").fill("ET");
+    await expect.poll(names).toEqual(["beta"]);
+    await page.getByLabel("Search jobs").fill("");
+    await page.getByLabel("Status").selectOption("running");
+    await expect.poll(names).toEqual(["gamma"]);
+    await page.getByRole("button", { name: "Cancel gamma" }).click();
+    await page.getByRole("button", { name: "Keep it" }).click();
+    expect(cloud.cancelled).toEqual([]);
+    await page.getByRole("button", { name: "Cancel gamma" }).click();
+    await page.getByRole("button", { name: "Cancel the run" }).click();
+    await page.getByText("No job is like that.").waitFor();
+    expect(cloud.cancelled).toEqual(["c"]);
+    expectQuiet(cloud, complaints);
+  });
+
+  it("of 5000 jobs has a few rows in the page only", async () => {
+    const cloud = await StudioCloud.forTest();
+    for (let index = 0; index < 5000; index++) {
+      cloud.add({ id: `j${index}`, name: `run ${index}`, status: "queued" });
+    }
+    const { page, go } = await visit(open, cloud);
+    await go("#/jobs");
+    await page.getByText("5000 jobs").waitFor();
+    expect(await page.getByRole("row").count()).toBeLessThan(80);
+    await page.getByRole("region", { name: "Jobs" }).evaluate((box) => {
+      box.scrollTop = box.scrollHeight;
+    });
+    await page.getByRole("link", { name: "run 0", exact: true }).waitFor();
+  });
+});
+
+describe("a job's page", () => {
+  it("goes on where it was when the stream is cut, without losing or repeating an event", async () => {
+    const cloud = await StudioCloud.forTest();
+    const stream = cloud.add({ id: "a", name: "cut" }, learning(100, { last: 10 }));
+    const { page, go } = await visit(open, cloud);
+    await go("#/jobs/a");
+    await page.getByText("11 events").waitFor();
+    stream.cut();
+    await expect.poll(() => cloud.resumed.at(-1)).toBe("11");
+    await expect.poll(() => stream.readers).toBeGreaterThan(0);
+    stream.push({ type: "training.log", step: 11, loss: 0.125 });
+    await page.getByText("12 events").waitFor();
+    await page.locator(".legend-value", { hasText: "0.1250" }).waitFor();
+  });
+
+  it("says that it reconnects while the backend is away", async () => {
+    const cloud = await StudioCloud.forTest();
+    cloud.add({ id: "a", name: "away" }, learning(100, { last: 10 }));
+    const { page, go } = await visit(open, cloud);
+    await go("#/jobs/a");
+    await page.getByText("11 events").waitFor();
+    cloud.close();
+    await page.getByText("Reconnecting").waitFor();
+    await page
+      .getByText(/Can't reach the backend/)
+      .first()
+      .waitFor();
+    expect(await page.getByText("11 events").isVisible()).toBe(true);
+  });
+
+  it("shows a failure, its step, and a loss that is no number", async () => {
+    const cloud = await StudioCloud.forTest();
+    const failed = { type: "training.failed", step: 2, error: "out of memory" };
+    cloud.add({ id: "a", name: "bad", status: "failed", error: "out of memory" }, [
+      { type: "training.log", step: 1, loss: 1.5 },
+      '{"type":"training.log","step":2,"loss":NaN}',
+      failed,
+    ]);
+    const { page, complaints, go } = await visit(open, cloud);
+    await go("#/jobs/a");
+    await page.getByRole("alert").getByText("The run failed at step 2.").waitFor();
+    await page.locator(".legend-value", { hasText: "NaN" }).waitFor();
+    expectQuiet(cloud, complaints);
+  });
+
+  it("shows config, metadata, artifacts, and what differs from another run", async () => {
+    const cloud = await StudioCloud.forTest();
+    cloud.add({ id: "a", name: "old", status: "completed", config: { model: "m", maxSteps: 5 } });
+    const events = [...learning(30), completed()];
+    const config = { model: "m", maxSteps: 30 };
+    cloud.add({ id: "b", name: "new", status: "completed", config }, events);
+    const { page, complaints, go } = await visit(open, cloud);
+    await go("#/jobs/b");
+    await page.getByRole("tab", { name: "Config" }).click();
+    await page.getByRole("cell", { name: "30", exact: true }).waitFor();
+    await page.getByLabel("Compare with").selectOption({ index: 1 });
+    expect(await page.locator("[data-changed]").allInnerTexts()).toEqual(["maxSteps\t30\t5"]);
+    await page.getByText("totalSteps").waitFor();
+    await page.getByRole("tab", { name: "Artifacts" }).click();
+    await page.getByRole("heading", { name: "Checkpoint 10" }).waitFor();
+    expect(await page.getByText("1.2 MiB").count()).toBe(4);
+    expectQuiet(cloud, complaints);
+  });
+
+  it("zooms by dragging, smooths, lays another run over, and filters events", async () => {
+    const cloud = await StudioCloud.forTest();
+    cloud.add({ id: "a", name: "other", status: "completed" }, [...learning(200), completed()]);
+    cloud.add({ id: "b", name: "this", status: "completed" }, [
+      ...learning(200, { seed: 5 }),
+      completed(),
+    ]);
+    const { page, complaints, go } = await visit(open, cloud);
+    await go("#/jobs/b");
+    await page.getByText("204 events").waitFor();
+    const reset = page.getByRole("button", { name: "Reset zoom" });
+    expect(await reset.isDisabled()).toBe(true);
+    const over = page.locator(".u-over").first();
+    const box = await over.boundingBox();
+    if (!box) throw new Error("the chart has no box");
+    await page.mouse.move(box.x + 100, box.y + 50);
+    await page.mouse.down();
+    await page.mouse.move(box.x + 400, box.y + 50, { steps: 5 });
+    await page.mouse.up();
+    await expect.poll(() => reset.isDisabled()).toBe(false);
+    await page
+      .getByText(/^step \d+$/)
+      .first()
+      .waitFor();
+    await reset.click();
+    await page.getByLabel("Smoothing").fill("0.9");
+    await page.getByLabel("Log axis").check();
+    await page.getByLabel("Lay another run over the chart").selectOption("a");
+    await page.locator(".legend-label", { hasText: "other" }).waitFor();
+    await page.getByLabel("Kind of event").selectOption("checkpoint.saved");
+    await page.getByText("2 of 204").waitFor();
+    await page.getByLabel("Kind of event").selectOption("");
+    await page.getByLabel("Search events").fill("step 134");
+    await page.getByText("2 of 204").waitFor();
+    expectQuiet(cloud, complaints);
+  });
+
+  it("asks every checkpoint the project's prompts", async () => {
+    const cloud = await StudioCloud.forTest();
+    cloud.answer = ({ adapter }) => [`I am ${adapter.step}`];
+    cloud.add({ id: "a", name: "sampled", status: "completed" }, [...learning(30), completed()]);
+    const { studio, page, complaints, go } = await visit(open, cloud);
+    await go("#/jobs/a");
+    await page.getByRole("tab", { name: "Samples" }).click();
+    await page.getByLabel("New prompt").fill("Who are you?");
+    await page.keyboard.press("Enter");
+    await page.getByRole("rowheader").getByText("Who are you?").waitFor();
+    await page.getByRole("button", { name: "Ask the checkpoints" }).click();
+    for (const step of [10, 20, 30])
+      await page.getByRole("cell", { name: `I am ${step}` }).waitFor();
+    expect(JSON.parse(studio.project.read(".arkor/prompts.json"))).toEqual({
+      prompts: ["Who are you?"],
+    });
+    expectQuiet(cloud, complaints);
+  });
+});

@@ -1,0 +1,26 @@
+// A page that has been opened at a scripted cloud, and what a test of it ends with.
+import type { Page } from "playwright-core";
+import { expect } from "vitest";
+import type { BrowserOpener } from "./browser.ts";
+import type { StudioCloud } from "./cloud.ts";
+import { cloudStudio, ENTRY } from "./cloud-project.ts";
+
+export const heading = (page: Page, name: string) =>
+  page.getByRole("heading", { level: 1, name, exact: true });
+
+/** Starts Studio and opens its page with what `browserForTests` has given. */
+export async function visit(open: BrowserOpener, cloud: StudioCloud, entry = ENTRY) {
+  const studio = await cloudStudio(cloud, entry);
+  const { page, complaints } = await open();
+  await page.goto(studio.link);
+  const go = async (hash: string) => {
+    await page.goto(`${studio.origin}/${hash}`);
+  };
+  return { studio, page, complaints, go };
+}
+
+/** Nothing was asked that the cloud doesn't know, and nothing went wrong. */
+export function expectQuiet(cloud: StudioCloud, complaints: string[]) {
+  expect(cloud.unknown).toEqual([]);
+  expect(complaints).toEqual([]);
+}
