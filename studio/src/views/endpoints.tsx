@@ -28,7 +28,8 @@ import { ModelPicker } from "./model-picker.tsx";
 
 const SLUG = /^[a-z0-9][a-z0-9-]{0,48}[a-z0-9]$/;
 
-const refresh = () => queryClient.invalidateQueries({ queryKey: ["deployments"] });
+/** The list alone: the keys of an endpoint that was just deleted must not be asked for again. */
+const refresh = () => queryClient.invalidateQueries({ queryKey: ["deployments"], exact: true });
 
 export function Endpoints() {
   const deployments = useDeployments();
@@ -236,6 +237,8 @@ function Keys({ deployment }: { deployment: Deployment }) {
   const refreshKeys = () => queryClient.invalidateQueries({ queryKey: ["keys", deployment.id] });
   const [label, setLabel] = useState("");
   const [revoking, setRevoking] = useState<DeploymentKey>();
+  const refreshKeys = () =>
+    queryClient.invalidateQueries({ queryKey: ["deployments", deployment.id, "keys"] });
   const create = useMutation({
     mutationFn: () => api.createKey(deployment.id, label.trim()),
     onSuccess: () => {
