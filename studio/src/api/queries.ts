@@ -100,7 +100,7 @@ export const useDeployments = () =>
 
 export const useKeys = (deploymentId: string) =>
   useQuery({
-    queryKey: ["keys", deploymentId],
+    queryKey: ["deployments", deploymentId, "keys"],
     queryFn: ({ signal }) => api.keys(deploymentId, signal),
   });
 

@@ -234,7 +234,6 @@ function NewEndpoint({ onClose }: { onClose: () => void }) {
 function Keys({ deployment }: { deployment: Deployment }) {
   const keys = useKeys(deployment.id);
   const now = useNow();
-  const refreshKeys = () => queryClient.invalidateQueries({ queryKey: ["keys", deployment.id] });
   const [label, setLabel] = useState("");
   const [revoking, setRevoking] = useState<DeploymentKey>();
   const refreshKeys = () =>
