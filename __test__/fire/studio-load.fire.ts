@@ -1,9 +1,9 @@
 // How the page bears much: long runs, fast ones, and many events. Measured in the browser, on this machine.
 import type { CDPSession, Page } from "playwright-core";
 import { expect, it } from "vitest";
-import { browserForTests } from "./support/browser.ts";
-import { StudioCloud } from "./support/cloud.ts";
-import { cloudStudio } from "./support/cloud-project.ts";
+import { browserForTests } from "../studio/support/browser.ts";
+import { StudioCloud } from "../studio/support/cloud.ts";
+import { cloudStudio } from "../studio/support/cloud-project.ts";
 
 const open = browserForTests();
 const MIB = 1024 * 1024;
