@@ -23,7 +23,7 @@ describe("scripts/build.mjs", () => {
     const { code, stderr } = await build(["--adon"]);
     expect({ code, stderr }).toEqual({
       code: 1,
-      stderr: "error: Unknown flag --adon; there are --addon and --local.\n",
+      stderr: "error: Unknown flag --adon; there are --addon, --local, --page.\n",
     });
   });
 });

@@ -1,7 +1,7 @@
 // What is published: the tarballs' files and sizes, their manifests, and what the linters of packages
 // say of them.
 import { execFileSync } from "node:child_process";
-import { readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
 import { publint } from "publint";
@@ -38,6 +38,13 @@ function tracked(...directories: string[]): string[] {
   return list.trim().split("\n");
 }
 
+/** Studio's page is built, not tracked. */
+const page = () =>
+  readdirSync(path.join(ROOT, "cli/dev/page"), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(ROOT, path.join(entry.parentPath, entry.name)))
+    .map((file) => file.split(path.sep).join("/"));
+
 describe("the files of", () => {
   it("arkor", () => {
     expect(filesOf("arkor")).toEqual(
@@ -50,6 +57,7 @@ describe("the files of", () => {
         "index.js",
         "package.json",
         ...tracked("bin", "cli", "lib"),
+        ...page(),
       ].sort(),
     );
   });
@@ -73,7 +81,8 @@ describe("the files of", () => {
 const localBinary = () => (PLATFORM.startsWith("win32") ? "arkor-local.exe" : "arkor-local");
 
 it.each([
-  ["arkor", 100 * KIB],
+  // Most of it is the page of Studio.
+  ["arkor", 300 * KIB],
   ["arkor-local", 20 * KIB],
   [`arkor-arkor-${PLATFORM}`, 4 * MIB],
   [`arkor-local-${PLATFORM}`, 20 * MIB],

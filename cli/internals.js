@@ -29,6 +29,7 @@ const INTERNALS = Symbol.for("arkor.internals");
  * @property {(jobId: string) => Promise<{ jobId: string }>} attach follows a job that was submitted
  *   earlier; called instead of `start()`
  * @property {(observer: RunObserver) => () => void} observe returns a function that stops it
+ * @property {() => Record<string, unknown>} config the job's config, as `start()` would submit it
  * @property {() => { message: string, sunset?: string | null } | null} takeDeprecation the
  *   backend's notice about this version, once
  */

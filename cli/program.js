@@ -132,6 +132,19 @@ function addRunCommands(command) {
       process.exitCode = await require("./start.js").start(entry, options);
     });
 
+  command("dev", "open Studio, a page to run, watch and ask", "dev --local --open")
+    .description(
+      "Serve Studio on this machine, until Ctrl-C: a page to start runs, watch them, and ask the " +
+        "models. The link that it prints lets whoever has it run this project's code.",
+    )
+    .option("-p, --port <number>", "its port (default: the first free one from 4000)", parsePort)
+    .option("--open", "open it in the browser")
+    .option("--local", "train on this machine instead of in the cloud")
+    .option("--base-model <dir>", "with --local: a Hugging Face model directory to train on")
+    .action(async (options) => {
+      process.exit(await require("./dev/index.js").dev(options));
+    });
+
   command("attach", "watch a running job again", "attach job_0a1b2c")
     .description(
       "Watch a running job again, with the entry's callbacks. They see the run from its first event on.",

@@ -7,7 +7,7 @@ const { binding } = require("./addon.js");
 const { resolveDataset } = require("./dataset.js");
 const { Dispatcher } = require("./dispatch.js");
 const { readEnvironment } = require("./environment.js");
-const { native } = require("./errors.js");
+const { native, nativeSync } = require("./errors.js");
 const { parse, stringify } = require("./json.js");
 const { listenerFor } = require("./identity.js");
 const { checkInferArgs, checkOptions, checkSignal } = require("./options.js");
@@ -69,6 +69,12 @@ class Trainer {
           this.#observers.add(observer);
           return () => this.#observers.delete(observer);
         },
+        config: () =>
+          parse(
+            nativeSync(() =>
+              binding.wireConfig(configText(this.#input, this.#dryRun, this.#identity())),
+            ),
+          ),
         takeDeprecation: () => binding.takeDeprecation(),
         stopOn: (/** @type {AbortSignal} */ signal) => {
           this.#stop = signal;

@@ -1,6 +1,6 @@
-// `npm run build`: the two native parts from their Rust sources. `--addon` builds the package's
-// addon only, `--local` the local backend only. Cargo decides what there is to do, so that a second
-// run costs seconds.
+// `npm run build`: the two native parts from their Rust sources, and Studio's page. `--addon` builds the
+// package's addon only, `--local` the local backend only, `--page` the page only. Cargo decides what there
+// is to do, so that a second run costs seconds.
 import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, statSync } from "node:fs";
 import path from "node:path";
@@ -70,6 +70,13 @@ function buildLocal() {
   renameSync(temporary, target);
 }
 
+function buildPage() {
+  const vite = path.join(root, "node_modules/vite/bin/vite.js");
+  if (!existsSync(vite)) fail("The build tools are not installed. Run `npm install` first.");
+  const config = path.join(root, "studio/vite.config.mts");
+  run(process.execPath, [vite, "build", "--config", config], "Building Studio's page");
+}
+
 /**
  * @param {string} built
  * @param {string} copy
@@ -81,11 +88,16 @@ function isSame(built, copy) {
   return to !== undefined && to.size === from.size && to.mtimeMs >= from.mtimeMs;
 }
 
+const PARTS = new Map([
+  ["--addon", buildAddon],
+  ["--local", buildLocal],
+  ["--page", buildPage],
+]);
 const flags = process.argv.slice(2);
-const unknown = flags.find((flag) => flag !== "--addon" && flag !== "--local");
-if (unknown !== undefined) fail(`Unknown flag ${unknown}; there are --addon and --local.`);
-const all = flags.length === 0;
-
-checkCargo();
-if (all || flags.includes("--addon")) buildAddon();
-if (all || flags.includes("--local")) buildLocal();
+const unknown = flags.find((flag) => !PARTS.has(flag));
+if (unknown !== undefined) {
+  fail(`Unknown flag ${unknown}; there are ${[...PARTS.keys()].join(", ")}.`);
+}
+const wanted = [...PARTS].filter(([flag]) => flags.length === 0 || flags.includes(flag));
+if (wanted.some(([flag]) => flag !== "--page")) checkCargo();
+for (const [, build] of wanted) build();

@@ -70,6 +70,7 @@ step(process.execPath, [path.join(root, "node_modules/@biomejs/biome/bin/biome")
 step("cargo", ["fmt", "--all", "--check"]);
 step("cargo", ["clippy", ...PROFILE, "--workspace", "--all-targets", "--", "-D", "warnings"]);
 step(process.execPath, [path.join(root, "node_modules/typescript/bin/tsc"), "--noEmit"]);
+step(process.execPath, [path.join(root, "node_modules/typescript/bin/tsc"), "-p", "studio"]);
 say("Testing.");
 const rust = await rustTests();
 const javaScript = await javaScriptTests();

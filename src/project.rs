@@ -191,7 +191,8 @@ fn read_answer<T: DeserializeOwned>(text: &str, call: &str, shape: &[Field]) -> 
 
 /// A slug from the directory's name: lower case, anything but `[a-z0-9-]` is a dash, no dashes at
 /// the ends, 40 characters at most.
-fn slug(directory: &Path) -> String {
+#[must_use]
+pub fn slug(directory: &Path) -> String {
     let name = directory
         .file_name()
         .unwrap_or_default()

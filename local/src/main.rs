@@ -79,7 +79,7 @@ async fn start(args: Args) -> Result<()> {
         source,
     })?;
     let url = format!("http://{address}");
-    store.announce(&url)?;
+    store.announce(&url, &token)?;
     let app = App::new(
         Jobs::open(store, base_model)?,
         token.clone(),

@@ -36,6 +36,12 @@ pub fn state_path(directory: String) -> String {
         .into_owned()
 }
 
+/// The slug that a directory's project gets.
+#[napi(catch_unwind)]
+pub fn project_slug(directory: String) -> String {
+    project::slug(Path::new(&directory))
+}
+
 /// The backend's base URL, by the environment, else the credentials, else the default.
 #[napi(catch_unwind)]
 pub fn default_base_url(

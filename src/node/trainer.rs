@@ -64,6 +64,14 @@ pub fn infer_fields() -> Vec<&'static str> {
     [&inference::FIELDS[..], &["stream"]].concat()
 }
 
+/// The job's config that an input gives, as `start` would submit it; both are JSON text.
+#[napi(catch_unwind)]
+pub fn wire_config(input: String) -> napi::Result<String> {
+    config::from_input(&input)
+        .map(|config| config.get().to_owned())
+        .map_err(|error| crossing(&error))
+}
+
 /// What `start` submits, and as whom; crosses as JSON text.
 #[derive(Deserialize)]
 struct Submission {

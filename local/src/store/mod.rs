@@ -64,10 +64,18 @@ impl Store {
         }
     }
 
-    /// Notes who holds the store, for the message that another server then prints.
-    pub fn announce(&self, url: &str) -> Result<()> {
-        let holder = json!({ "pid": std::process::id(), "url": url });
-        write_atomically(&self.dir.join("server.json"), holder.to_string().as_bytes())
+    /// Notes who holds the store and how to reach it: for the message that another server prints, and
+    /// for a command that joins this one. Only the store's owner may read the token.
+    pub fn announce(&self, url: &str, token: &str) -> Result<()> {
+        let holder = json!({ "pid": std::process::id(), "url": url, "token": token });
+        let path = self.dir.join("server.json");
+        let unfinished = path.with_extension("tmp");
+        // One that a crash left behind may be readable by others.
+        let _ = fs::remove_file(&unfinished);
+        private_file(&unfinished)
+            .and_then(|mut file| file.write_all(holder.to_string().as_bytes()))
+            .and_then(|()| fs::rename(&unfinished, &path))
+            .map_err(|source| Error::io("can't write", &path, source))
     }
 
     /// Where the jobs are.
@@ -75,6 +83,18 @@ impl Store {
     pub fn jobs_dir(&self) -> PathBuf {
         self.dir.join("jobs")
     }
+}
+
+/// A new file that only its owner can read, where the system knows owners.
+fn private_file(path: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path)
 }
 
 fn holder(dir: &Path) -> String {
@@ -112,10 +132,17 @@ mod tests {
     fn a_store_has_one_owner_and_says_who() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
-        store.announce("http://127.0.0.1:1").unwrap();
+        store.announce("http://127.0.0.1:1", "t0ken").unwrap();
         let error = Store::open(dir.path()).unwrap_err().to_string();
         assert!(error.contains(&std::process::id().to_string()), "{error}");
         assert!(error.contains("http://127.0.0.1:1"), "{error}");
+        assert!(!error.contains("t0ken"), "{error}");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let file = fs::metadata(dir.path().join("server.json")).unwrap();
+            assert_eq!(file.permissions().mode() & 0o777, 0o600);
+        }
         drop(store);
         Store::open(dir.path()).unwrap();
     }

@@ -151,7 +151,7 @@ fn matching(pattern: &str, files: &[String]) -> Result<Vec<String>, String> {
         .map_err(|error| format!("has the pattern {pattern:?}, which is broken: {error}"))?;
     let options = MatchOptions {
         require_literal_separator: true,
-        ..MatchOptions::default()
+        ..MatchOptions::new()
     };
     let special = |path: &str, mark: &str| {
         path.split('/')

@@ -118,6 +118,11 @@ fn keywords_of_a_split_are_words_of_a_file_or_a_folder() {
             "train",
             &["a.jsonl", "b/c.jsonl"],
         ),
+        (
+            &["Train.jsonl", "TEST.jsonl"],
+            "train",
+            &["TEST.jsonl", "Train.jsonl"],
+        ),
         // More files of one kind, and none that describes the dataset.
         (
             &["a.jsonl", "b.jsonl.gz", "c.parquet", "notes.txt"],

@@ -1,0 +1,149 @@
+// Each view as axe sees it, in both themes, and on a narrow screen.
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import type { Page } from "playwright-core";
+import { describe, expect, it } from "vitest";
+import { ROOT } from "../cli-support/command.ts";
+import { browserForTests } from "./support/browser.ts";
+import { completed, learning, minutesAgo, StudioCloud } from "./support/cloud.ts";
+import { cloudStudio, ENTRY } from "./support/cloud-project.ts";
+import type { Studio } from "./support/studio.ts";
+
+const open = browserForTests();
+const axe = readFileSync(path.join(ROOT, "node_modules/axe-core/axe.min.js"), "utf8");
+
+const VIEWS: [name: string, hash: string, isReady: (page: Page) => Promise<void>][] = [
+  ["overview", "#/", (page) => page.getByRole("link", { name: /Running/ }).waitFor()],
+  ["jobs", "#/jobs", (page) => page.getByRole("link", { name: "live" }).waitFor()],
+  ["running job", "#/jobs/live", (page) => page.getByText("checkpoint.saved").first().waitFor()],
+  ["failed job", "#/jobs/failed", (page) => page.getByText("The run failed").waitFor()],
+  ["unknown job", "#/jobs/none", (page) => page.getByText("no such job").waitFor()],
+  ["playground", "#/playground?adapter=final:done&compare=base:acme/base", talk],
+  ["endpoints", "#/endpoints", (page) => page.getByText("web", { exact: true }).waitFor()],
+];
+
+async function talk(page: Page) {
+  await page.getByLabel("Message", { exact: true }).fill("Hi");
+  await page.keyboard.press("Enter");
+  await page.getByText("Hello there.").nth(1).waitFor();
+}
+
+async function busyCloud(): Promise<StudioCloud> {
+  const cloud = await StudioCloud.forTest();
+  cloud.add({ id: "done", name: "done", status: "completed", createdAt: minutesAgo(90) }, [
+    ...learning(60),
+    completed(),
+  ]);
+  cloud.add({ id: "failed", name: "failed", status: "failed", error: "no memory" }, [
+    ...learning(60, { last: 20 }),
+    { type: "training.failed", step: 20, error: "no memory" },
+  ]);
+  cloud.add({ id: "cancelled", name: "cancelled", status: "cancelled" });
+  cloud.add({ id: "queued", name: "queued", status: "queued" });
+  cloud.add({ id: "live", name: "live" }, learning(60, { last: 50 }));
+  cloud.deployments.push({
+    id: "dep_1",
+    slug: "prod",
+    orgId: "o",
+    projectId: "p",
+    target: { kind: "adapter", adapter: { kind: "final", jobId: "done" } },
+    authMode: "fixed_api_key",
+    urlFormat: "openai_compat",
+    enabled: true,
+    customDomain: "a.example",
+    createdAt: minutesAgo(9),
+    updatedAt: minutesAgo(9),
+  });
+  const key = { id: "k", label: "web", prefix: "ak_1", enabled: true, createdAt: minutesAgo(5) };
+  cloud.keys.set("dep_1", [{ ...key, lastUsedAt: null }]);
+  return cloud;
+}
+
+/** What axe finds, a line each. */
+async function violations(page: Page): Promise<string[]> {
+  // Put in by the debugger: the page's policy would not let a script tag in.
+  await page.evaluate(axe);
+  return page.evaluate(async () => {
+    const { axe } = window as unknown as { axe: typeof import("axe-core") };
+    const { violations } = await axe.run();
+    return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`));
+  });
+}
+
+describe.each(["light", "dark"] as const)("axe, %s", (colorScheme) => {
+  it("finds nothing in any view", async () => {
+    const studio = await cloudStudio(await busyCloud());
+    const { page, complaints } = await open({ colorScheme });
+    await page.goto(studio.link);
+    const found: Record<string, string[]> = {};
+    for (const [name, hash, isReady] of VIEWS) {
+      await page.goto(`${studio.origin}/${hash}`);
+      await isReady(page);
+      found[name] = await violations(page);
+      for (const tab of name === "running job" ? ["Config", "Artifacts", "Samples"] : []) {
+        await page.getByRole("tab", { name: tab }).click();
+        found[tab] = await violations(page);
+      }
+    }
+    await page.getByRole("button", { name: "New endpoint" }).click();
+    await page.getByRole("dialog").waitFor();
+    found.dialog = await violations(page);
+    expect(Object.entries(found).filter(([, list]) => list.length > 0)).toEqual([]);
+    expect(complaints.filter((text) => !text.includes("404"))).toEqual([]);
+  });
+
+  it("finds nothing in what is empty, broken, locked or offline", async () => {
+    const cloud = await StudioCloud.forTest();
+    const studio = await cloudStudio(cloud, `throw new Error("broken");\n${ENTRY}`);
+    const { page } = await open({ colorScheme });
+    const found: Record<string, string[]> = {};
+    await page.goto(studio.origin);
+    await page.getByText("Open Studio by its link").waitFor();
+    found.locked = await violations(page);
+    await page.goto(studio.link);
+    await page.getByRole("alert").waitFor();
+    found.broken = await violations(page);
+    for (const [hash, words] of [
+      ["#/jobs", "No jobs yet."],
+      ["#/endpoints", "No endpoints yet."],
+    ] as const) {
+      await page.goto(`${studio.origin}/${hash}`);
+      await page.getByText(words).waitFor();
+      found[hash] = await violations(page);
+    }
+    studio.running.kill("SIGTERM");
+    await studio.running.exit;
+    await page.getByText("Offline.").waitFor();
+    found.offline = await violations(page);
+    expect(Object.entries(found).filter(([, list]) => list.length > 0)).toEqual([]);
+  });
+});
+
+it.each([360, 768, 2560])("nothing is wider than a screen of %d px", async (width) => {
+  const studio: Studio = await cloudStudio(await busyCloud());
+  const { page } = await open({ viewport: { width, height: 800 } });
+  await page.goto(studio.link);
+  const wide: string[] = [];
+  for (const [name, hash, isReady] of VIEWS) {
+    await page.goto(`${studio.origin}/${hash}`);
+    await isReady(page);
+    const actual = await page.evaluate(() => document.documentElement.scrollWidth);
+    if (actual > width) wide.push(`${name}: ${actual}`);
+  }
+  expect(wide).toEqual([]);
+});
+
+it("the theme is that of the system, until it is chosen, and the choice stays", async () => {
+  const studio = await cloudStudio(await StudioCloud.forTest());
+  const { page } = await open({ colorScheme: "dark" });
+  await page.goto(studio.link);
+  const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const dark = await background();
+  await page.getByLabel("Theme").selectOption("light");
+  expect(await background()).not.toBe(dark);
+  await page.reload();
+  await page.getByRole("heading", { name: "Overview" }).waitFor();
+  expect(await background()).not.toBe(dark);
+  await page.getByLabel("Theme").selectOption("system");
+  expect(await background()).toBe(dark);
+});

@@ -1,0 +1,55 @@
+// `arkor dev` as a process, in a project of its own.
+import { cpSync } from "node:fs";
+import path from "node:path";
+import { onTestFinished } from "vitest";
+import { arkor, ROOT, type Running } from "../../cli-support/command.ts";
+import { Project } from "../../cli-support/project.ts";
+
+export interface Studio {
+  running: Running;
+  project: Project;
+  /** With the token. */
+  link: string;
+  origin: string;
+  token: string;
+  /** A call of the API, with the token. */
+  api: (call: string, init?: RequestInit) => Promise<Response>;
+}
+
+export interface StudioOptions {
+  args?: string[];
+  env?: Record<string, string | undefined>;
+  backend?: { url: string };
+}
+
+export async function startStudio(project: Project, options: StudioOptions = {}): Promise<Studio> {
+  const { args = ["--port", "0"], env = {}, backend } = options;
+  const running = arkor(["dev", ...args], project.at(backend, env));
+  // Before it is killed: so that what it has started ends with it.
+  onTestFinished(async () => {
+    running.kill("SIGTERM");
+    await running.exit;
+  });
+  const [, link = "", origin = "", token = ""] = await running.until(
+    "stdout",
+    /Arkor Studio running on ((http:\/\/localhost:\d+)\/#token=([\w-]+))/,
+  );
+  const api = (call: string, init: RequestInit = {}) =>
+    fetch(`${origin}${call}`, {
+      ...init,
+      headers: { "x-arkor-studio-token": token, ...init.headers },
+    });
+  return { running, project, link, origin, token, api };
+}
+
+/** The triage example, shortened by `edit`. */
+export function triage(edit: (source: string) => string = (source) => source): Project {
+  const project = new Project();
+  const from = path.join(ROOT, "examples/triage");
+  for (const part of ["src", "data", "package.json", "tsconfig.json"]) {
+    cpSync(path.join(from, part), project.path(part), { recursive: true });
+  }
+  const trainer = "src/arkor/trainer.ts";
+  project.write(trainer, edit(project.read(trainer)));
+  return project;
+}

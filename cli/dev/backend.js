@@ -1,0 +1,121 @@
+// The backend as Studio's server asks it: whose project this is, and the answers of the API.
+
+const { binding } = require("../../lib/addon.js");
+const { listJobs } = require("../../lib/account.js");
+const { CloudApiClient } = require("../../lib/client.js");
+const {
+  defaultArkorCloudApiUrl,
+  ensureCredentials,
+  readCredentials,
+  readState,
+} = require("../../lib/identity.js");
+const { describe } = require("../errors.js");
+
+/** @typedef {{ message: string, sunset?: string | null }} Notice */
+/** @typedef {import("../..").DeploymentScope} Scope */
+
+/** An answer of Studio's own that is no success. */
+class Refusal extends Error {
+  /**
+   * @param {number} status
+   * @param {string} message
+   */
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+class Backend {
+  #cwd;
+
+  /** @param {string} cwd the project */
+  constructor(cwd) {
+    this.#cwd = cwd;
+  }
+
+  /** Whether runs happen on this machine. */
+  get isLocal() {
+    return Boolean(process.env.ARKOR_LOCAL_TOKEN);
+  }
+
+  /**
+   * Who we are and which project this is; the token stays here.
+   * @returns {Promise<{ mode: string | null, baseUrl: string, orgSlug: string | null, projectSlug: string | null }>}
+   */
+  async identity() {
+    // Asked for, not made: a new anonymous identity needs the network.
+    const credentials = await readCredentials();
+    const scope = await this.#scope();
+    return {
+      mode: credentials?.mode ?? null,
+      baseUrl: defaultArkorCloudApiUrl(credentials),
+      orgSlug: scope?.orgSlug ?? (credentials?.mode === "anon" ? credentials.orgSlug : null),
+      projectSlug: scope?.projectSlug ?? null,
+    };
+  }
+
+  /** @returns {Promise<Scope | null>} null before the project's first run in the cloud */
+  async #scope() {
+    if (this.isLocal) {
+      return { orgSlug: "local", projectSlug: binding.projectSlug(this.#cwd) };
+    }
+    const state = await readState(this.#cwd);
+    return state && { orgSlug: state.orgSlug, projectSlug: state.projectSlug };
+  }
+
+  /**
+   * Calls the backend for the project.
+   * @template T
+   * @param {(client: CloudApiClient, scope: Scope) => Promise<T>} call
+   * @param {(notice: Notice) => void} onDeprecation
+   * @returns {Promise<T>}
+   * @throws {Refusal} there is no project yet
+   */
+  async call(call, onDeprecation) {
+    const scope = await this.#scope();
+    if (!scope) {
+      throw new Refusal(
+        404,
+        "This directory has no project in the cloud yet. Its first run makes it.",
+      );
+    }
+    const credentials = await ensureCredentials();
+    const baseUrl = defaultArkorCloudApiUrl(credentials);
+    return call(new CloudApiClient({ baseUrl, credentials, onDeprecation }), scope);
+  }
+
+  /**
+   * @param {(notice: Notice) => void} onDeprecation
+   * @returns {Promise<import("../..").TrainingJob[]>}
+   */
+  async jobs(onDeprecation) {
+    if (!(await this.#scope())) return [];
+    const jobs = await listJobs(this.#cwd);
+    const notice = binding.takeDeprecation();
+    if (notice) onDeprecation(notice);
+    return jobs;
+  }
+
+  /** The backend's `/v1/me`. */
+  async me() {
+    await ensureCredentials();
+    return require("../../lib/account.js").whoami();
+  }
+}
+
+/**
+ * @param {unknown} error
+ * @returns {{ status: number, message: string }} for the answer
+ */
+function refusalOf(error) {
+  const { status, name } = /** @type {{ status?: unknown, name?: string }} */ (error ?? {});
+  const message = describe(error);
+  if (typeof status === "number" && status >= 400 && status <= 599) return { status, message };
+  if (error instanceof TypeError && error.message === "fetch failed") {
+    return { status: 502, message: `Can't reach the backend: ${describe(error.cause)}` };
+  }
+  return { status: name === "ProjectStateMismatchError" ? 409 : 500, message };
+}
+
+module.exports = { Backend, Refusal, refusalOf };

@@ -1,0 +1,129 @@
+// `arkor dev`: Studio's server, until a signal ends it.
+
+const { randomBytes } = require("node:crypto");
+const os = require("node:os");
+const { CliError } = require("../errors.js");
+const { print, say } = require("../output.js");
+const { listener } = require("./adapter.js");
+const { createApp } = require("./app.js");
+const { Backend } = require("./backend.js");
+const { listen } = require("./listen.js");
+const { joinLocal } = require("./local.js");
+const { Manifests } = require("./manifest.js");
+const { readPage } = require("./page.js");
+const { Runs } = require("./runs.js");
+const { removeToken, writeToken } = require("./token-file.js");
+
+const SIGNALS = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]);
+/** Time for a local backend to save; all in all the end takes less than 5 s. */
+const SAVE_MS = 3500;
+
+/**
+ * @typedef {object} DevOptions
+ * @property {number} [port]
+ * @property {boolean} [open]
+ * @property {boolean} [local]
+ * @property {string} [baseModel]
+ */
+
+/**
+ * @param {DevOptions} options
+ * @returns {Promise<number>} the exit code
+ */
+async function dev(options) {
+  if (options.baseModel !== undefined && !options.local) {
+    throw new CliError("--base-model is for the local backend; add --local.");
+  }
+  const cwd = process.cwd();
+  const page = readPage();
+  const signalled = firstSignal();
+  const token = randomBytes(32).toString("base64url");
+  const runs = new Runs(cwd);
+  /** @type {(() => Promise<void> | void)[]} */
+  const ending = [];
+  try {
+    const local = options.local ? await joinLocal(cwd, options, say) : undefined;
+    if (local) {
+      ending.push(() => stopInTime(local));
+      // For this process and the runs that it starts.
+      process.env.ARKOR_CLOUD_API_URL = local.url;
+      process.env.ARKOR_LOCAL_TOKEN = local.token;
+    }
+    const port = await serve({ cwd, token, page, runs, wanted: options.port, ending });
+    const link = `http://localhost:${port}/#token=${token}`;
+    print(`Arkor Studio running on ${link}`);
+    if (options.open) await openLink(link);
+    const signal = await Promise.race([signalled, ...(local ? [local.lost] : [])]);
+    return 128 + os.constants.signals[signal];
+  } finally {
+    await end(runs, options.local === true, ending);
+  }
+}
+
+/**
+ * @param {object} parts
+ * @param {string} parts.cwd
+ * @param {string} parts.token
+ * @param {ReturnType<typeof readPage>} parts.page
+ * @param {Runs} parts.runs
+ * @param {number | undefined} parts.wanted
+ * @param {(() => Promise<void> | void)[]} parts.ending gets what closes it
+ * @returns {Promise<number>} the port
+ */
+async function serve({ cwd, token, page, runs, wanted, ending }) {
+  let port = 0;
+  const backend = new Backend(cwd);
+  const manifests = new Manifests(cwd, () => process.env);
+  ending.push(() => manifests.end());
+  const app = createApp({ cwd, token, port: () => port, page, backend, runs, manifests });
+  const listening = await listen(wanted, listener(app.fetch), say);
+  port = listening.port;
+  ending.push(() => {
+    for (const server of listening.servers) {
+      server.close();
+      server.closeAllConnections();
+    }
+  });
+  const file = writeToken(token);
+  ending.push(() => removeToken(file, token));
+  return port;
+}
+
+/**
+ * @param {Runs} runs
+ * @param {boolean} isLocal
+ * @param {(() => Promise<void> | void)[]} ending
+ */
+async function end(runs, isLocal, ending) {
+  const left = await runs.end();
+  for (const jobId of left) {
+    if (isLocal) continue;
+    say(
+      `Job ${jobId} goes on in the cloud. To watch it again: arkor attach ${jobId}. ` +
+        `To cancel it: arkor cancel ${jobId}.`,
+    );
+  }
+  for (const step of ending.reverse()) await step();
+}
+
+/** @param {import("./local.js").Joined} local */
+async function stopInTime(local) {
+  const timer = setTimeout(() => void local.stop({ atOnce: true }), SAVE_MS);
+  await local.stop();
+  clearTimeout(timer);
+}
+
+/** @returns {Promise<typeof SIGNALS[number]>} */
+function firstSignal() {
+  return new Promise((resolve) => {
+    for (const signal of SIGNALS) process.on(signal, () => resolve(signal));
+  });
+}
+
+/** @param {string} link */
+async function openLink(link) {
+  const { openBrowser } = require("../login/browser.js");
+  if (!(await openBrowser(link))) say("No browser could be opened. Open the link above yourself.");
+}
+
+module.exports = { dev };

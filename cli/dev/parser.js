@@ -1,0 +1,34 @@
+// The data of a job's event stream, as far as a summary needs it.
+
+/**
+ * @param {(data: Record<string, unknown>) => void} onData
+ * @returns {(text: string) => void} takes the stream's text as it comes
+ */
+function createParser(onData) {
+  let rest = "";
+  return (text) => {
+    const lines = (rest + text).split(/\r\n|\n|\r/);
+    rest = lines.pop() ?? "";
+    for (const line of lines) {
+      if (!line.startsWith("data:")) continue;
+      const data = parse(line.slice("data:".length));
+      if (data) onData(data);
+    }
+  };
+}
+
+/**
+ * @param {string} text
+ * @returns {Record<string, unknown> | undefined}
+ */
+function parse(text) {
+  try {
+    const data = JSON.parse(text);
+    return typeof data === "object" && data !== null ? data : undefined;
+  } catch {
+    // A line with a bare NaN: it has no number to show.
+    return undefined;
+  }
+}
+
+module.exports = { createParser };

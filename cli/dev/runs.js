@@ -1,0 +1,201 @@
+// The runs that Studio has started: each an `arkor start` of its own, whose output is kept, so that it
+// outlives the page that asked for it.
+
+const { spawn } = require("node:child_process");
+const { randomUUID } = require("node:crypto");
+const path = require("node:path");
+const { setTimeout: delay } = require("node:timers/promises");
+
+const ARKOR = path.join(__dirname, "../../bin/arkor.js");
+
+/** Output that is kept of one run, in bytes: a callback may print without end. */
+const KEPT_BYTES = 4 * 1024 * 1024;
+/** Runs that are remembered after their end. */
+const KEPT_RUNS = 50;
+/** Time for a child that has to withdraw its submission. */
+const WITHDRAW_MS = 2500;
+const KILL_MS = 500;
+
+/**
+ * @typedef {object} RunInfo
+ * @property {string} id
+ * @property {string | null} jobId once the backend has answered
+ * @property {string | null} file
+ * @property {boolean} dryRun
+ * @property {string} startedAt ISO 8601
+ * @property {string | null} endedAt
+ * @property {number | null} exitCode
+ */
+
+class Run {
+  id = randomUUID();
+  /** @type {string | null} */ jobId = null;
+  startedAt = new Date().toISOString();
+  /** @type {string | null} */ endedAt = null;
+  /** @type {number | null} */ exitCode = null;
+  /** @type {Promise<void>} */ ended;
+  #child;
+  /** @type {Buffer[]} */ #output = [];
+  #bytes = 0;
+  #isCut = false;
+  /** @type {Set<ReadableStreamDefaultController<Uint8Array>>} */ #readers = new Set();
+  #line = "";
+
+  /**
+   * @param {{ cwd: string, env: NodeJS.ProcessEnv, file: string | null, dryRun: boolean }} options
+   */
+  constructor({ cwd, env, file, dryRun }) {
+    this.file = file;
+    this.dryRun = dryRun;
+    const args = [ARKOR, "start", ...(dryRun ? ["--dry-run"] : []), ...(file ? ["--", file] : [])];
+    this.#child = spawn(process.execPath, args, {
+      cwd,
+      env: { ...env, NO_COLOR: "1" },
+      stdio: ["ignore", "pipe", "pipe"],
+      // Out of our process group: Ctrl-C is for us, and we decide what becomes of the run.
+      detached: process.platform !== "win32",
+      windowsHide: true,
+    });
+    this.#child.stdout.on("data", (chunk) => {
+      this.#findJob(chunk);
+      this.#keep(chunk);
+    });
+    this.#child.stderr.on("data", (chunk) => this.#keep(chunk));
+    this.ended = new Promise((resolve) => {
+      this.#child.once("error", (error) => {
+        this.#keep(Buffer.from(`error: ${error.message}\n`));
+        this.#end(1);
+        resolve();
+      });
+      this.#child.once("close", (code, signal) => {
+        this.#end(code ?? (signal === "SIGKILL" ? 137 : 143));
+        resolve();
+      });
+    });
+  }
+
+  /** @param {Buffer} chunk */
+  #findJob(chunk) {
+    if (this.jobId !== null) return;
+    this.#line = (this.#line + chunk.toString()).slice(-4096);
+    const [, id] = /^Started job (\S+)$/m.exec(this.#line) ?? [];
+    if (id !== undefined) this.jobId = id;
+  }
+
+  /** @param {Buffer} chunk */
+  #keep(chunk) {
+    this.#output.push(chunk);
+    this.#bytes += chunk.length;
+    // The beginning says what was started, so what goes is what came after it.
+    while (this.#bytes > KEPT_BYTES && this.#output.length > 2) {
+      const [cut] = this.#output.splice(this.#isCut ? 2 : 1, 1);
+      this.#bytes -= cut?.length ?? 0;
+      if (this.#isCut) continue;
+      this.#isCut = true;
+      this.#output.splice(1, 0, Buffer.from("\n[… output that is not kept …]\n"));
+    }
+    for (const reader of this.#readers) reader.enqueue(new Uint8Array(chunk));
+  }
+
+  /** @param {number} code */
+  #end(code) {
+    if (this.exitCode !== null) return;
+    this.exitCode = code;
+    this.endedAt = new Date().toISOString();
+    for (const reader of this.#readers) {
+      reader.enqueue(this.#last());
+      reader.close();
+    }
+    this.#readers.clear();
+  }
+
+  #last() {
+    return new TextEncoder().encode(`---\nexit=${this.exitCode}\n`);
+  }
+
+  /** The output from the start, and on to the end. To stop reading changes nothing for the run. */
+  output() {
+    /** @type {ReadableStreamDefaultController<Uint8Array>} */ let own;
+    return new ReadableStream({
+      start: (controller) => {
+        own = controller;
+        for (const chunk of this.#output) controller.enqueue(new Uint8Array(chunk));
+        if (this.exitCode === null) return void this.#readers.add(controller);
+        controller.enqueue(this.#last());
+        controller.close();
+      },
+      cancel: () => void this.#readers.delete(own),
+    });
+  }
+
+  /** Lets the child stop watching; a submission that is under way is withdrawn. */
+  async stopWatching() {
+    if (this.exitCode !== null) return;
+    this.#child.kill("SIGINT");
+    const inTime = await Promise.race([
+      this.ended.then(() => true),
+      // A run that is known to the backend goes on there: nothing is left to wait for.
+      this.jobId === null ? delay(WITHDRAW_MS, false) : delay(0, false),
+    ]);
+    if (inTime) return;
+    this.#child.kill("SIGTERM");
+    const ended = await Promise.race([this.ended.then(() => true), delay(KILL_MS, false)]);
+    if (!ended) this.#child.kill("SIGKILL");
+    await this.ended;
+  }
+
+  /** @returns {RunInfo} */
+  get info() {
+    const { id, jobId, file, dryRun, startedAt, endedAt, exitCode } = this;
+    return { id, jobId, file, dryRun, startedAt, endedAt, exitCode };
+  }
+}
+
+class Runs {
+  #cwd;
+  /** @type {Map<string, Run>} */ #runs = new Map();
+  #isOver = false;
+
+  /** @param {string} cwd the project */
+  constructor(cwd) {
+    this.#cwd = cwd;
+  }
+
+  /**
+   * @param {{ file: string | null, dryRun: boolean, env: NodeJS.ProcessEnv }} options
+   * @returns {Run}
+   */
+  start({ file, dryRun, env }) {
+    if (this.#isOver) throw new Error("Studio is ending.");
+    const run = new Run({ cwd: this.#cwd, env, file, dryRun });
+    this.#runs.set(run.id, run);
+    const over = [...this.#runs.values()].filter(({ exitCode }) => exitCode !== null);
+    for (const old of over.slice(0, Math.max(0, over.length - KEPT_RUNS))) {
+      this.#runs.delete(old.id);
+    }
+    return run;
+  }
+
+  /** The newest first. */
+  get list() {
+    return [...this.#runs.values()].reverse().map(({ info }) => info);
+  }
+
+  /** @param {string} id */
+  get(id) {
+    return this.#runs.get(id);
+  }
+
+  /**
+   * Ends all children.
+   * @returns {Promise<string[]>} the jobs that were being watched
+   */
+  async end() {
+    this.#isOver = true;
+    const running = [...this.#runs.values()].filter(({ exitCode }) => exitCode === null);
+    await Promise.all(running.map((run) => run.stopWatching()));
+    return running.flatMap(({ jobId }) => jobId ?? []);
+  }
+}
+
+module.exports = { Run, Runs };

@@ -1,0 +1,98 @@
+// What the list of jobs shows of a run besides the job itself: its last loss and its best eval loss. They
+// are only in the event stream, so a finished job's is read once and remembered.
+
+const { createParser } = require("./parser.js");
+
+/** A running job's stream has no mark between what was and what comes: so long nothing new is the mark. */
+const QUIET_MS = 250;
+const AT_ONCE = 3;
+
+/**
+ * @typedef {object} Summary
+ * @property {number | null} step
+ * @property {number | null} loss
+ * @property {number | null} bestEvalLoss
+ * @property {number | null} bestEvalStep
+ */
+
+class Summaries {
+  #open;
+  /** @type {Map<string, Promise<Summary>>} */ #finished = new Map();
+  #running = 0;
+  /** @type {(() => void)[]} */ #waiting = [];
+
+  /** @param {(jobId: string, signal: AbortSignal) => Promise<Response>} open opens a job's stream */
+  constructor(open) {
+    this.#open = open;
+  }
+
+  /**
+   * @param {string} jobId
+   * @param {boolean} isFinished
+   * @returns {Promise<Summary>}
+   */
+  async of(jobId, isFinished) {
+    if (!isFinished) return this.#read(jobId);
+    const known = this.#finished.get(jobId);
+    if (known) return known;
+    const reading = this.#read(jobId);
+    this.#finished.set(jobId, reading);
+    reading.catch(() => this.#finished.delete(jobId));
+    return reading;
+  }
+
+  /** @param {string} jobId */
+  async #read(jobId) {
+    if (this.#running >= AT_ONCE) {
+      await new Promise((resolve) => this.#waiting.push(() => resolve(undefined)));
+    }
+    this.#running += 1;
+    const quiet = new AbortController();
+    try {
+      return await summarize(await this.#open(jobId, quiet.signal), quiet);
+    } finally {
+      quiet.abort();
+      this.#running -= 1;
+      this.#waiting.shift()?.();
+    }
+  }
+}
+
+/**
+ * @param {Response} response
+ * @param {AbortController} quiet
+ * @returns {Promise<Summary>}
+ */
+async function summarize(response, quiet) {
+  /** @type {Summary} */
+  const summary = { step: null, loss: null, bestEvalLoss: null, bestEvalStep: null };
+  let isOver = false;
+  const parser = createParser((data) => {
+    if (data.type === "training.completed" || data.type === "training.failed") isOver = true;
+    if (data.type !== "training.log") return;
+    const { step, loss, evalLoss } = data;
+    if (typeof step === "number") summary.step = step;
+    if (typeof loss === "number") summary.loss = loss;
+    if (typeof evalLoss !== "number") return;
+    if (summary.bestEvalLoss !== null && evalLoss >= summary.bestEvalLoss) return;
+    summary.bestEvalLoss = evalLoss;
+    summary.bestEvalStep = summary.step;
+  });
+  const decoder = new TextDecoder();
+  let timer = setTimeout(() => quiet.abort(), QUIET_MS * 4);
+  try {
+    for await (const chunk of response.body ?? []) {
+      parser(decoder.decode(chunk, { stream: true }));
+      if (isOver) break;
+      clearTimeout(timer);
+      timer = setTimeout(() => quiet.abort(), QUIET_MS);
+    }
+  } catch (error) {
+    if (!quiet.signal.aborted) throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+  return summary;
+}
+
+module.exports = { Summaries };

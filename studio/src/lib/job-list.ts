@@ -1,0 +1,48 @@
+import type { Job, Summary } from "../api/types.ts";
+import { durationOf } from "./format.ts";
+
+export type SortKey = "createdAt" | "name" | "status" | "duration" | "loss" | "bestEvalLoss";
+
+export interface ListOptions {
+  search: string;
+  status: string;
+  sort: SortKey;
+  isDescending: boolean;
+  now: number;
+  summaryOf: (job: Job) => Summary | undefined;
+}
+
+/** The jobs that a search and a status leave, in order. What has no value comes last either way. */
+export function listJobs(jobs: Job[], options: ListOptions): Job[] {
+  const words = options.search.toLowerCase().split(/\s+/).filter(Boolean);
+  const left = jobs.filter((job) => {
+    if (options.status !== "" && job.status !== options.status) return false;
+    const text = `${job.name} ${job.id} ${String(job.config?.model ?? "")}`.toLowerCase();
+    return words.every((word) => text.includes(word));
+  });
+  const keyed = left.map((job) => ({ job, key: keyOf(job, options) }));
+  const sign = options.isDescending ? -1 : 1;
+  keyed.sort((a, b) => {
+    if (a.key === undefined || b.key === undefined) {
+      return Number(a.key === undefined) - Number(b.key === undefined);
+    }
+    if (a.key === b.key) return Date.parse(b.job.createdAt) - Date.parse(a.job.createdAt);
+    return (a.key < b.key ? -1 : 1) * sign;
+  });
+  return keyed.map(({ job }) => job);
+}
+
+function keyOf(job: Job, { sort, now, summaryOf }: ListOptions): string | number | undefined {
+  switch (sort) {
+    case "createdAt":
+      return Date.parse(job.createdAt);
+    case "name":
+      return job.name.toLowerCase();
+    case "status":
+      return job.status;
+    case "duration":
+      return durationOf(job, now) ?? undefined;
+    default:
+      return summaryOf(job)?.[sort] ?? undefined;
+  }
+}

@@ -1,0 +1,46 @@
+export type Route =
+  | { view: "overview" }
+  | { view: "jobs" }
+  | { view: "job"; jobId: string }
+  | { view: "playground"; adapter: string | undefined; compare: string | undefined }
+  | { view: "endpoints" }
+  | { view: "unknown"; path: string };
+
+/** Which view a hash asks for; one that isn't known is told as it came. */
+export function parseRoute(hash: string): Route {
+  const [path = "", query = ""] = hash.replace(/^#/, "").split("?", 2);
+  const parts = path.split("/").filter((part) => part !== "");
+  const [first, second, ...rest] = parts;
+  if (first === undefined) return { view: "overview" };
+  if (first === "jobs" && rest.length === 0) {
+    return second === undefined ? { view: "jobs" } : { view: "job", jobId: decoded(second) };
+  }
+  if (second === undefined) {
+    if (first === "endpoints") return { view: "endpoints" };
+    if (first === "playground") {
+      const given = new URLSearchParams(query);
+      const adapter = given.get("adapter") ?? undefined;
+      return { view: "playground", adapter, compare: given.get("compare") ?? undefined };
+    }
+  }
+  return { view: "unknown", path };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+export function jobLink(jobId: string): string {
+  return `#/jobs/${encodeURIComponent(jobId)}`;
+}
+
+export function playgroundLink(adapter?: string, compare?: string): string {
+  const query = new URLSearchParams();
+  if (adapter !== undefined) query.set("adapter", adapter);
+  if (compare !== undefined) query.set("compare", compare);
+  return `#/playground${query.size > 0 ? `?${query}` : ""}`;
+}

@@ -1,0 +1,78 @@
+import type { Deployment, Target } from "../api/types.ts";
+import { chatFields } from "./model-choice.ts";
+
+export interface Question {
+  target: Target;
+  messages: { role: string; content: string }[];
+  options: Record<string, unknown>;
+}
+
+const json = (value: unknown, indent = 2) => JSON.stringify(value, null, indent);
+
+/** For a shell: single quotes, in which only a single quote means something. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** Asks through Studio's server; the token comes from the file that it writes. */
+export function curlSnippet(origin: string, { target, messages, options }: Question): string {
+  const body = { ...chatFields(target), messages, ...options, stream: false };
+  return [
+    `curl ${origin}/api/inference/chat \\`,
+    '  -H "X-Arkor-Studio-Token: $(cat ~/.arkor/studio-token)" \\',
+    "  -H 'Content-Type: application/json' \\",
+    `  -d ${quoted(json(body))}`,
+  ].join("\n");
+}
+
+/** As a callback asks a checkpoint. */
+export function inferSnippet({ messages, options }: Question): string {
+  const args = json({ messages, ...options, stream: false });
+  return [
+    'import { completionText } from "arkor";',
+    "",
+    "// in onCheckpoint({ infer })",
+    `const response = await infer(${args});`,
+    "console.log(await completionText(response));",
+  ].join("\n");
+}
+
+/** The name under which the local backend's OpenAI-compatible API knows a model. */
+function openaiModel(target: Target): string {
+  if (target.kind === "base_model") return target.baseModel;
+  const { adapter } = target;
+  return adapter.kind === "final"
+    ? `${adapter.jobId}/adapter`
+    : `${adapter.jobId}/checkpoint-${adapter.step}`;
+}
+
+/** For OpenAI's client, with the address and the key that `arkor local` prints. */
+export function openaiSnippet({ target, messages, options }: Question): string {
+  const { temperature, topP, maxTokens } = options;
+  const body = {
+    model: openaiModel(target),
+    messages,
+    ...(temperature !== undefined && { temperature }),
+    ...(topP !== undefined && { top_p: topP }),
+    ...(maxTokens !== undefined && { max_tokens: maxTokens }),
+  };
+  return [
+    'import OpenAI from "openai";',
+    "",
+    "// Reads OPENAI_BASE_URL and OPENAI_API_KEY.",
+    "const client = new OpenAI();",
+    `const completion = await client.chat.completions.create(${json(body)});`,
+    "console.log(completion.choices[0].message.content);",
+  ].join("\n");
+}
+
+/** Calls an endpoint; the key is the caller's own. */
+export function endpointSnippet(url: string, deployment: Deployment): string {
+  const lines = [`curl ${url}/chat/completions \\`];
+  if (deployment.authMode === "fixed_api_key") {
+    lines.push('  -H "Authorization: Bearer $ARKOR_ENDPOINT_KEY" \\');
+  }
+  const body = { model: deployment.slug, messages: [{ role: "user", content: "Hello" }] };
+  lines.push("  -H 'Content-Type: application/json' \\", `  -d ${quoted(json(body))}`);
+  return lines.join("\n");
+}

@@ -1,0 +1,187 @@
+import { type ReactNode, useEffect, useId, useRef, useState } from "react";
+import { ApiError } from "../api/client.ts";
+import type { JobStatus } from "../api/types.ts";
+
+const WORDS: Record<string, string> = {
+  queued: "Queued",
+  running: "Running",
+  completed: "Completed",
+  failed: "Failed",
+  cancelled: "Cancelled",
+};
+
+export function Status({ status }: { status: JobStatus | string }) {
+  return (
+    <span className="status" data-status={status}>
+      <span className="status-dot" aria-hidden="true" />
+      {WORDS[status] ?? status}
+    </span>
+  );
+}
+
+export function Page(props: {
+  title: string;
+  aside?: ReactNode;
+  lead?: ReactNode;
+  children: ReactNode;
+}) {
+  useEffect(() => {
+    document.title = `${props.title} · Arkor Studio`;
+  }, [props.title]);
+  return (
+    <main id="main" tabIndex={-1}>
+      <header className="page-head">
+        <div className="page-title">
+          <h1>{props.title}</h1>
+          {props.lead}
+        </div>
+        {props.aside && <div className="actions">{props.aside}</div>}
+      </header>
+      {props.children}
+    </main>
+  );
+}
+
+export function Section(props: {
+  title: string;
+  aside?: ReactNode;
+  children: ReactNode;
+  flush?: boolean;
+}) {
+  const id = useId();
+  return (
+    <section className="section" aria-labelledby={id} data-flush={props.flush || undefined}>
+      <header className="section-head">
+        <h2 id={id}>{props.title}</h2>
+        {props.aside && <div className="actions">{props.aside}</div>}
+      </header>
+      {props.children}
+    </section>
+  );
+}
+
+/** A short word for a state in which there is nothing to show, and what to do about it. */
+export function Empty(props: { title: string; children?: ReactNode }) {
+  return (
+    <div className="empty">
+      <p className="empty-title">{props.title}</p>
+      {props.children && <div className="empty-text">{props.children}</div>}
+    </div>
+  );
+}
+
+export function Notice(props: {
+  tone: "bad" | "warn" | "info";
+  title?: string;
+  children?: ReactNode;
+}) {
+  return (
+    <div className="notice" data-tone={props.tone} role={props.tone === "bad" ? "alert" : "status"}>
+      {props.title && <strong>{props.title}</strong>}
+      {props.children && <div>{props.children}</div>}
+    </div>
+  );
+}
+
+/** What went wrong with a query: where nothing answers, that is said, and that it is tried again. */
+export function Failure({ error, what }: { error: Error; what: string }) {
+  const isOffline = error instanceof ApiError && (error.status === 0 || error.status === 502);
+  return (
+    <Notice tone="bad" title={`${what} can't be shown.`}>
+      {error.message}
+      {isOffline && " Studio keeps trying."}
+    </Notice>
+  );
+}
+
+/** Keeps the room that content will take, so that nothing jumps when it comes. */
+export function Loading({ rows = 3, label = "Loading" }: { rows?: number; label?: string }) {
+  return (
+    <div className="loading" role="status" aria-label={label}>
+      {Array.from({ length: rows }, (_, row) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: the rows are all the same
+        <span className="loading-row" key={row} />
+      ))}
+    </div>
+  );
+}
+
+export function Facts({ facts }: { facts: [name: string, value: ReactNode][] }) {
+  return (
+    <dl className="facts">
+      {facts.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+export function Copy({ text, label = "Copy" }: { text: string; label?: string }) {
+  const [state, setState] = useState<"idle" | "copied" | "failed">("idle");
+  useEffect(() => {
+    if (state === "idle") return;
+    const timer = setTimeout(() => setState("idle"), 2000);
+    return () => clearTimeout(timer);
+  }, [state]);
+  const copy = () =>
+    navigator.clipboard.writeText(text).then(
+      () => setState("copied"),
+      () => setState("failed"),
+    );
+  const words = { idle: label, copied: "Copied", failed: "Can't copy" }[state];
+  return (
+    <button type="button" className="button quiet" onClick={copy}>
+      <span aria-live="polite">{words}</span>
+    </button>
+  );
+}
+
+/** A dialog of the browser's own, which keeps the focus in it and gives it back. */
+export function Dialog(props: { title: string; onClose: () => void; children: ReactNode }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  useEffect(() => {
+    const element = dialog.current;
+    element?.showModal();
+    return () => element?.close();
+  }, []);
+  return (
+    <dialog ref={dialog} aria-labelledby={id} onClose={props.onClose}>
+      <h2 id={id}>{props.title}</h2>
+      {props.children}
+    </dialog>
+  );
+}
+
+/** Asks before something that can't be undone. */
+export function Confirm(props: {
+  title: string;
+  action: string;
+  onClose: () => void;
+  onConfirm: () => void;
+  children: ReactNode;
+}) {
+  return (
+    <Dialog title={props.title} onClose={props.onClose}>
+      <div className="dialog-text">{props.children}</div>
+      <div className="dialog-actions">
+        <button type="button" className="button" onClick={props.onClose}>
+          Keep it
+        </button>
+        <button
+          type="button"
+          className="button danger"
+          onClick={() => {
+            props.onConfirm();
+            props.onClose();
+          }}
+        >
+          {props.action}
+        </button>
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,302 @@
+import { useMutation } from "@tanstack/react-query";
+import { useEffect, useState } from "react";
+import { ApiError, api } from "../api/client.ts";
+import {
+  queryClient,
+  useIdentity,
+  useJobs,
+  useManifest,
+  useMe,
+  useNow,
+  useRuns,
+  useSummary,
+  useSystem,
+} from "../api/queries.ts";
+import type { Job, Manifest } from "../api/types.ts";
+import { diffConfigs } from "../lib/diff.ts";
+import {
+  durationOf,
+  formatAgo,
+  formatBytes,
+  formatDuration,
+  formatLoss,
+  formatValue,
+} from "../lib/format.ts";
+import { jobLink } from "../lib/route.ts";
+import { Empty, Facts, Failure, Loading, Notice, Page, Section, Status } from "../ui/parts.tsx";
+import { RunOutput } from "./run-output.tsx";
+
+const NEWEST = 6;
+
+export function Overview() {
+  const jobs = useJobs();
+  return (
+    <Page title="Overview">
+      <div className="overview">
+        <TrainerCard last={newest(jobs.data)[0]} />
+        <WhereCard />
+      </div>
+      <Section title="Newest runs" flush aside={<a href="#/jobs">All jobs</a>}>
+        {jobs.data ? <NewestRuns jobs={newest(jobs.data)} /> : null}
+        {jobs.error && <Failure error={jobs.error} what="The jobs" />}
+        {jobs.isPending && <Loading rows={4} label="Loading the jobs" />}
+      </Section>
+    </Page>
+  );
+}
+
+function newest(jobs: Job[] = []): Job[] {
+  return [...jobs]
+    .sort((a, b) => Date.parse(b.createdAt) - Date.parse(a.createdAt))
+    .slice(0, NEWEST);
+}
+
+/** The trainer of the entry, and the buttons that run it. */
+function TrainerCard({ last }: { last: Job | undefined }) {
+  const manifest = useManifest();
+  const started = useStartedRun();
+  const trainer = manifest.data?.trainer;
+  const buttons = (
+    <>
+      <button
+        type="button"
+        className="button"
+        disabled={!trainer || started.isBusy}
+        onClick={() => started.start(true)}
+      >
+        Dry run
+      </button>
+      <button
+        type="button"
+        className="button primary"
+        disabled={!trainer || started.isBusy}
+        onClick={() => started.start(false)}
+      >
+        {started.isBusy ? "Starting…" : "Run training"}
+      </button>
+    </>
+  );
+  return (
+    <Section title={trainer?.name ?? "Trainer"} aside={buttons}>
+      <div aria-live="polite">
+        {manifest.isPending && <Loading rows={5} label="Building the entry" />}
+        {manifest.error && <Failure error={manifest.error} what="The entry" />}
+        {manifest.data?.error !== undefined && <BrokenEntry manifest={manifest.data} />}
+        {trainer && <TrainerConfig config={trainer.config} last={last} />}
+      </div>
+      {started.error && (
+        <Notice tone="bad" title="The run was not started.">
+          {started.error}
+        </Notice>
+      )}
+      {started.failedRun && (
+        <div className="failed-start">
+          <Notice tone="bad" title="The run ended before the backend had taken it." />
+          <RunOutput runId={started.failedRun} />
+        </div>
+      )}
+    </Section>
+  );
+}
+
+/** Starts a run, and goes to its job as soon as that is known. */
+function useStartedRun() {
+  const [runId, setRunId] = useState<string>();
+  const runs = useRuns();
+  const start = useMutation({
+    mutationFn: (dryRun: boolean) => api.train({ dryRun }),
+    onSuccess: (id) => {
+      setRunId(id);
+      void queryClient.invalidateQueries({ queryKey: ["runs"] });
+    },
+  });
+  const run = runs.data?.find(({ id }) => id === runId);
+  const jobId = run?.jobId;
+  useEffect(() => {
+    if (jobId) location.hash = jobLink(jobId);
+  }, [jobId]);
+  // The job's id comes within a second or two: asked for more often than the rest.
+  const isWaiting = runId !== undefined && (run === undefined || run.exitCode === null);
+  useEffect(() => {
+    if (!isWaiting) return;
+    const ask = () => void queryClient.invalidateQueries({ queryKey: ["runs"] });
+    const timer = setInterval(ask, 300);
+    return () => clearInterval(timer);
+  }, [isWaiting]);
+  return {
+    start: (dryRun: boolean) => {
+      setRunId(undefined);
+      start.mutate(dryRun);
+    },
+    isBusy: start.isPending || isWaiting,
+    error: start.error?.message,
+    failedRun: run && run.exitCode !== null && !run.jobId ? run.id : undefined,
+  };
+}
+
+function BrokenEntry({ manifest }: { manifest: Manifest }) {
+  const { location, error } = manifest;
+  return (
+    <div className="broken" role="alert">
+      <p className="broken-where">
+        {location ? (
+          <code>
+            {location.file}:{location.line}:{location.column}
+          </code>
+        ) : (
+          <code>{manifest.entry}</code>
+        )}
+      </p>
+      <p className="broken-text">{error}</p>
+      {location?.text !== undefined && (
+        <pre>
+          <span className="line-number">{location.line}</span>
+          {location.text}
+        </pre>
+      )}
+    </div>
+  );
+}
+
+const SHOWN = [
+  "model",
+  "datasetSource",
+  "maxSteps",
+  "numTrainEpochs",
+  "batchSize",
+  "learningRate",
+  "lrSchedulerType",
+  "loraR",
+  "loraAlpha",
+  "maxLength",
+];
+
+function TrainerConfig({
+  config,
+  last,
+}: {
+  config: Record<string, unknown>;
+  last: Job | undefined;
+}) {
+  const facts = SHOWN.flatMap((name): [string, string][] =>
+    config[name] === undefined ? [] : [[name, shownValue(config[name])]],
+  );
+  return (
+    <>
+      <Facts facts={facts} />
+      {last && <Changes before={last.config} after={config} job={last} />}
+    </>
+  );
+}
+
+/** A data set by its name or address; anything else as it is. */
+function shownValue(value: unknown): string {
+  const { name, url, path } = (value ?? {}) as Record<string, unknown>;
+  return formatValue(name ?? url ?? path ?? value);
+}
+
+function Changes(props: { before: unknown; after: unknown; job: Job }) {
+  // Set by the button, not by the entry.
+  const changes = diffConfigs(props.before, props.after).filter(({ path }) => path !== "dryRun");
+  if (changes.length === 0) {
+    return <p className="muted changes-none">The same config as the last run.</p>;
+  }
+  return (
+    <div className="changes">
+      <h3>
+        Changed since <a href={jobLink(props.job.id)}>the last run</a>
+      </h3>
+      <ul>
+        {changes.map(({ path, before, after }) => (
+          <li key={path}>
+            <code>{path}</code>
+            <del>{before === undefined ? "not set" : formatValue(before)}</del>
+            <ins>{after === undefined ? "not set" : formatValue(after)}</ins>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+function WhereCard() {
+  const identity = useIdentity();
+  const me = useMe();
+  const isLocal = identity.data?.where === "local";
+  const system = useSystem(isLocal);
+  if (!identity.data) {
+    return (
+      <Section title="Where">
+        {identity.error ? (
+          <Failure error={identity.error} what="The project" />
+        ) : (
+          <Loading rows={5} label="Loading the project" />
+        )}
+      </Section>
+    );
+  }
+  const { project, baseUrl, mode, orgSlug } = identity.data;
+  const facts: [string, string][] = isLocal
+    ? [
+        ["Project", project],
+        ["Backend", baseUrl.replace("http://", "")],
+        ["CPU", system.data ? `${system.data.cpu.model}, ${system.data.cpu.cores} cores` : "–"],
+        ["Memory", memoryOf(system.data?.memory)],
+      ]
+    : [
+        ["Project", identity.data.projectSlug ?? "made by the first run"],
+        ["Organisation", orgSlug ?? "–"],
+        ["Signed in", signedIn(mode)],
+        ["Backend", baseUrl.replace(/^https?:\/\//, "")],
+      ];
+  return (
+    <Section title={isLocal ? "This machine" : "Cloud"}>
+      <Facts facts={facts} />
+      {me.error instanceof ApiError && me.error.status !== 0 && (
+        <Notice tone="warn" title="The backend can't be reached.">
+          {me.error.message}
+        </Notice>
+      )}
+    </Section>
+  );
+}
+
+function signedIn(mode: "anon" | "oauth" | null): string {
+  if (mode === null) return "not yet";
+  return mode === "anon" ? "anonymously" : "with an account";
+}
+
+function memoryOf(memory: { total: number; free: number } | undefined): string {
+  return memory ? `${formatBytes(memory.free)} free of ${formatBytes(memory.total)}` : "–";
+}
+
+function NewestRuns({ jobs }: { jobs: Job[] }) {
+  const now = useNow();
+  if (jobs.length === 0) {
+    return <Empty title="No runs yet.">“Run training” above starts the first one.</Empty>;
+  }
+  return (
+    <ul className="run-list">
+      {jobs.map((job) => (
+        <li key={job.id}>
+          <a href={jobLink(job.id)}>
+            <Status status={job.status} />
+            <span className="run-name">{job.name}</span>
+            <RunLoss job={job} />
+            <span className="run-took number">{formatDuration(durationOf(job, now))}</span>
+            <span className="run-when muted">{formatAgo(job.createdAt, now)}</span>
+          </a>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function RunLoss({ job }: { job: Job }) {
+  const { data } = useSummary(job.id, job.status);
+  return (
+    <span className="run-loss number">
+      <span className="muted">loss</span> {formatLoss(data?.loss)}
+    </span>
+  );
+}
