@@ -31,20 +31,23 @@ const WAYS: [string, (backend: Backend) => Promise<unknown>][] = [
   ["start()", (backend) => backend.trainer().start()],
 ];
 
-it.each(WAYS)("T33: a refused %s tells the code, the request, the headers and the body", async (_, ask) => {
-  const error = (await rejection(ask(await refusing(REFUSAL)))) as CloudApiError;
-  expect(error).toBeInstanceOf(CloudApiError);
-  expect(error).toMatchObject({
-    status: 429,
-    message: "Too many jobs",
-    code: "quota_exceeded",
-    requestId: "req-7",
-  });
-  expect(error.headers.get("retry-after")).toBe("30");
-  // Python wrote a bare NaN in it: the message is `error` all the same.
-  expect(error.body).toEqual({ ...JSON.parse(REFUSAL.replace("NaN", "0")), loss: Number.NaN });
-  expect(inspect(error)).not.toContain("secret");
-});
+it.each(WAYS)(
+  "T33: a refused %s tells the code, the request, the headers and the body",
+  async (_, ask) => {
+    const error = (await rejection(ask(await refusing(REFUSAL)))) as CloudApiError;
+    expect(error).toBeInstanceOf(CloudApiError);
+    expect(error).toMatchObject({
+      status: 429,
+      message: "Too many jobs",
+      code: "quota_exceeded",
+      requestId: "req-7",
+    });
+    expect(error.headers.get("retry-after")).toBe("30");
+    // Python wrote a bare NaN in it: the message is `error` all the same.
+    expect(error.body).toEqual({ ...JSON.parse(REFUSAL.replace("NaN", "0")), loss: Number.NaN });
+    expect(inspect(error)).not.toContain("secret");
+  },
+);
 
 it("T23: so does a stream that is refused for good", async () => {
   const backend = await Backend.start();
@@ -86,6 +89,8 @@ describe("a body", () => {
 
 it("one that a user makes has no answer", () => {
   const error = new CloudApiError(418, "short and stout");
-  expect([...error.headers]).toEqual([]);
+  const names: string[] = [];
+  error.headers.forEach((_, name) => void names.push(name));
+  expect(names).toEqual([]);
   expect(error.body).toBeUndefined();
 });

@@ -127,7 +127,9 @@ describe("a number that JSON can't carry is refused by name: null would mean the
     const client = new CloudApiClient({ baseUrl: backend.url, credentials: CREDENTIALS });
     const scope = { orgSlug: "o", projectSlug: "p" };
     const job = { ...scope, name: "n", config: { learningRate: Number.NaN } };
-    expect(String(await rejection(client.createJob(job)))).toContain("`learningRate` can't be sent");
+    expect(String(await rejection(client.createJob(job)))).toContain(
+      "`learningRate` can't be sent",
+    );
     expect(backend.requests).toEqual([]);
   });
 });
