@@ -11,6 +11,7 @@ import {
 import { describe, expect, it } from "vitest";
 import { CloudApiClient } from "../../index.js";
 import { Backend, CREDENTIALS, JOB, rejection } from "../support/backend.ts";
+import { zstdFrame } from "../support/zstd.ts";
 
 const scope = { orgSlug: "o", projectSlug: "p" };
 const TEXT = '{"ok":true,"text":"naïve 🎉"}';
@@ -18,11 +19,14 @@ const TEXT = '{"ok":true,"text":"naïve 🎉"}';
 const clientOf = (backend: Backend) =>
   new CloudApiClient({ baseUrl: backend.url, credentials: CREDENTIALS });
 
-describe.each([
+const COMPRESSED: [string, (text: string) => Buffer][] = [
   ["gzip", gzipSync],
   ["deflate", deflateSync],
   ["br", brotliCompressSync],
-])("%s", (coding, compress) => {
+  ["zstd", zstdFrame],
+];
+
+describe.each(COMPRESSED)("%s", (coding, compress) => {
   it("of chat arrives decoded", async () => {
     const backend = await Backend.start();
     backend.on("POST /v1/inference/chat", (_, response) => {
