@@ -360,8 +360,11 @@ export interface CheckpointContext {
    */
   infer: (args: InferArgs) => Promise<Response>;
   /** The checkpoint's files, as the backend sent them. */
-  artifacts?: unknown[];
+  artifacts?: CheckpointArtifact[];
 }
+
+/** A file of a checkpoint. What it looks like is up to the backend. */
+export type CheckpointArtifact = unknown;
 
 /**
  * The text of a chat answer: what `infer` and {@link CloudApiClient.chat} resolve with, streamed or not. An
@@ -755,7 +758,8 @@ export type UpdateDeploymentInput = {
   customDomain?: string | null;
 } & (
   | { runRetentionMode: "days"; runRetentionDays?: number }
-  | { runRetentionMode?: DeploymentRunRetentionMode; runRetentionDays?: never }
+  // The mode of a DTO fits, absent or not.
+  | { runRetentionMode?: DeploymentRunRetentionMode | undefined; runRetentionDays?: never }
 );
 
 /** A deployment's key, without what is shown only once. */
@@ -765,7 +769,8 @@ export interface DeploymentKeyDto {
   prefix: string;
   enabled: boolean;
   createdAt: string;
-  lastUsedAt: string | null;
+  /** ISO 8601; absent or null when it has not been used. */
+  lastUsedAt?: string | null;
 }
 
 /** A new key. */
@@ -902,4 +907,15 @@ export declare class CloudApiError extends Error {
   readonly name: "CloudApiError";
   /** The HTTP status. */
   readonly status: number;
+  /** The backend's code for what went wrong, if the body has one as `code` or `error.code`. */
+  readonly code?: string;
+  /** The answer's `x-request-id`, or `request-id`. Include it when you report a problem. */
+  readonly requestId?: string;
+  /** The answer's headers. Not enumerable, so printing the error doesn't print them. */
+  readonly headers: Headers;
+  /**
+   * The answer's body: the value if it's JSON, else the text, up to 64 KiB of it; `undefined` if it's
+   * empty. Not enumerable.
+   */
+  readonly body: unknown;
 }

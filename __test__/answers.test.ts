@@ -87,6 +87,31 @@ describe("the job of a run that diverged", () => {
   });
 });
 
+describe.each(["the engine", "a given fetch"])("a call without an answer, by %s", (by) => {
+  it("is done when the backend says so, whatever becomes of the body", async () => {
+    const backend = await Backend.start();
+    for (const route of ["POST /v1/jobs/j/cancel", "DELETE /v1/endpoints/d/keys/k"]) {
+      backend.on(route, (_, response) => {
+        response.writeHead(200, { "content-length": 100 }).write("cut", () => response.destroy());
+      });
+    }
+    const fetch = by === "the engine" ? undefined : globalThis.fetch;
+    const client = new CloudApiClient({ baseUrl: backend.url, credentials: CREDENTIALS, fetch });
+    expect(await client.cancelJob("j", scope)).toBeUndefined();
+    expect(await client.revokeDeploymentKey("d", "k", scope)).toBeUndefined();
+  });
+});
+
+it("T5: cancel() is done when the backend says so, whatever becomes of the body", async () => {
+  const backend = await Backend.start();
+  backend.on(`POST /v1/jobs/${JOB.id}/cancel`, (_, response) => {
+    response.writeHead(200, { "content-length": 100 }).write("cut", () => response.destroy());
+  });
+  const trainer = backend.trainer();
+  await trainer.start();
+  expect(await trainer.cancel()).toBeUndefined();
+});
+
 it("a 200 with a reason phrase beyond Latin-1 is a 200", async () => {
   const backend = await Backend.start();
   backend.on("POST /v1/inference/chat", (_, response) => {
@@ -122,6 +147,16 @@ describe("timeoutMs", () => {
       const failure = (await rejection(client.listDeployments(scope, { timeoutMs: 20 }))) as Error;
       expect(failure.cause).toMatchObject({ code: "ETIMEDOUT" });
     }
+  });
+
+  it("an abort ends a call through a given fetch that ignores its signal", async () => {
+    const fetch = () => new Promise<Response>(() => {});
+    const options = { baseUrl: "http://api.made-up.test", credentials: CREDENTIALS, fetch };
+    const client = new CloudApiClient(options);
+    const controller = new AbortController();
+    const failing = rejection(client.listDeployments(scope, { signal: controller.signal }));
+    controller.abort("enough");
+    expect(await failing).toBe("enough");
   });
 
   it("that is no time is refused", async () => {

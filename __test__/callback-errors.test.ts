@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { TrainerContext } from "../index.js";
-import { Backend, type EventStream, gate, rejection } from "./support/backend.ts";
+import { Backend, type EventStream, gate, JOB, json, rejection } from "./support/backend.ts";
 
 /** What a script sends of steps 1 to `last`, as a backend that honours `Last-Event-ID`. */
 function logsTo(last: number) {
@@ -189,6 +189,24 @@ describe("by default", () => {
     const result = await backend.trainer({ callbacks }).wait();
     expect(result.job.status).toBe("failed");
     expect(backend.opened).toHaveLength(2);
+  });
+
+  it("T18: it is held no longer when the reopened stream brings nothing but pings for 5 s", async () => {
+    const backend = await Backend.start(
+      (stream) => stream.completed(9),
+      (stream) => stream.write("event: ping\ndata: {}\n\n"),
+    );
+    const job = `GET /v1/jobs/${JOB.id}`;
+    backend.on(job, (_, response) => json(response, 200, { job: { ...JOB, status: "completed" } }));
+    const callbacks = {
+      onCompleted: () => {
+        throw new Error("boom");
+      },
+    };
+    const result = await backend.trainer({ callbacks }).wait();
+    expect(result).toMatchObject({ job: { status: "completed" }, artifacts: [] });
+    expect(backend.opened).toHaveLength(2);
+    expect(backend.to(job)).toHaveLength(1);
   });
 
   it("T18: attempts exhausted, it rejects, and a later wait() has the held result", async () => {

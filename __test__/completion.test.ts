@@ -96,6 +96,11 @@ describe("a streamed answer", () => {
     }
   });
 
+  it("in which Python wrote a bare -Infinity is read all the same", async () => {
+    const text = chunk("yes", { logprob: "?", finish_reason: "stop" }).replace('"?"', "-Infinity");
+    expect(await completionText(await streamOf(`${text}data: [DONE]\n\n`))).toBe("yes");
+  });
+
   it("closes the connection when the loop is left", async () => {
     const connection: { closed?: Promise<unknown> } = {};
     const response = await responseTo((answer) => {

@@ -21,7 +21,7 @@ const { parse } = require("./json.js");
 /** @returns {Promise<Me | null>} null when nobody is signed in */
 async function whoami() {
   const text = await native(async () => binding.whoami(environment()));
-  return text == null ? null : JSON.parse(text);
+  return text == null ? null : parse(text);
 }
 
 /**

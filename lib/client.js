@@ -4,10 +4,18 @@
 
 const { binding } = require("./addon.js");
 const { readEnvironment } = require("./environment.js");
-const { keepFetchFailure, native, nativeSync, tell } = require("./errors.js");
-const { beginning, checkTimeout, headWithin, initOf, withinOrigin } = require("./given-fetch.js");
+const { CloudApiError, keepFetchFailure, native, nativeSync, tell } = require("./errors.js");
+const {
+  beginning,
+  checkTimeout,
+  headWithin,
+  initOf,
+  whole,
+  withinOrigin,
+} = require("./given-fetch.js");
 const { listenerFor } = require("./identity.js");
-const { parse } = require("./json.js");
+const { parse, stringify } = require("./json.js");
+const { checkClientOptions, checkSignal } = require("./options.js");
 const { request } = require("./response.js");
 const { keepRenewal, unlessAborted } = require("./signal.js");
 
@@ -20,10 +28,9 @@ class CloudApiClient {
   #onDeprecation;
 
   /** @param {import("..").CloudApiClientOptions} options */
-  constructor({ baseUrl, credentials, fetch, onDeprecation, onCredentials }) {
-    if (typeof baseUrl !== "string") {
-      throw new TypeError("CloudApiClient: `baseUrl` must be a string");
-    }
+  constructor(options) {
+    checkClientOptions(options);
+    const { baseUrl, credentials, fetch, onDeprecation, onCredentials } = options;
     const identity = JSON.stringify(credentials ?? null);
     const told = listenerFor(onCredentials);
     this.#native = nativeSync(() => new binding.NativeClient(baseUrl, identity, told));
@@ -70,7 +77,7 @@ class CloudApiClient {
    * @param {CallOptions} [options]
    */
   async cancelJob(jobId, scope, options) {
-    await this.#call("cancelJob", { id: jobId, scope }, options);
+    await this.#send("cancelJob", { id: jobId, scope }, options);
   }
 
   /**
@@ -129,7 +136,7 @@ class CloudApiClient {
    * @param {CallOptions} [options]
    */
   async deleteDeployment(id, scope, options) {
-    await this.#call("deleteDeployment", { id, scope }, options);
+    await this.#send("deleteDeployment", { id, scope }, options);
   }
 
   /**
@@ -161,7 +168,7 @@ class CloudApiClient {
    * @param {CallOptions} [options]
    */
   async revokeDeploymentKey(id, keyId, scope, options) {
-    await this.#call("revokeDeploymentKey", { id, keyId, scope }, options);
+    await this.#send("revokeDeploymentKey", { id, keyId, scope }, options);
   }
 
   /**
@@ -172,9 +179,20 @@ class CloudApiClient {
    */
   async #call(name, args, options) {
     const response = await this.#open(name, args, options);
-    const text = await response.text();
-    const answer = nativeSync(() => binding.clientAnswer(name, text));
-    return answer == null ? undefined : parse(answer);
+    const text = await whole(response);
+    return parse(nativeSync(() => binding.clientAnswer(name, text)));
+  }
+
+  /**
+   * A call whose status is its whole answer: what becomes of the body can't undo it.
+   * @param {string} name
+   * @param {object} args
+   * @param {CallOptions} [options]
+   */
+  async #send(name, args, options) {
+    const { body } = await this.#open(name, args, options);
+    // Not every `fetch` has bodies of the standard's kind.
+    await body?.cancel?.();
   }
 
   /**
@@ -185,12 +203,14 @@ class CloudApiClient {
    * @returns {Promise<Response>}
    */
   async #open(name, args, { signal, timeoutMs } = {}) {
-    checkTimeout(name, timeoutMs);
-    const text = JSON.stringify(args);
+    const call = `CloudApiClient.${name}`;
+    checkTimeout(call, timeoutMs);
+    checkSignal(call, "signal", signal);
+    const text = stringify(args, call);
     const environment = readEnvironment();
     const surroundings = JSON.stringify(environment);
     const response = this.#fetch
-      ? await headWithin(timeoutMs, signal, name, (limited) =>
+      ? await headWithin(timeoutMs, signal, call, (limited) =>
           this.#viaFetch(
             /** @type {typeof globalThis.fetch} */ (this.#fetch),
             surroundings,
@@ -204,13 +224,12 @@ class CloudApiClient {
         );
     this.#tellDeprecation(response.headers);
     if (response.ok) return response;
-    const words = await beginning(response);
+    const body = await beginning(response);
     if (signal?.aborted) throw signal.reason;
-    const location = response.headers.get("location") ?? undefined;
-    nativeSync(() =>
-      binding.clientRefusal(response.status, words, location, environment.packageManager),
-    );
-    throw new Error("unreachable: a refusal always throws");
+    const { headers, status } = response;
+    const location = headers.get("location") ?? undefined;
+    const message = binding.refusalMessage(status, body, location, environment.packageManager);
+    throw new CloudApiError(status, message, { headers, body });
   }
 
   /**

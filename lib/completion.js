@@ -3,6 +3,7 @@
 
 const { binding } = require("./addon.js");
 const { CloudApiError, nativeSync } = require("./errors.js");
+const { read } = require("./json.js");
 
 /** The data that ends a streamed answer. */
 const DONE = "[DONE]";
@@ -74,24 +75,28 @@ async function* eventData(response) {
 function parse(response, text) {
   let answer;
   try {
-    answer = JSON.parse(text);
+    answer = read(text);
   } catch {
     throw new CloudApiError(response.status, "The answer isn't JSON.");
   }
-  if (answer?.error != null) throw new CloudApiError(response.status, messageOf(answer.error));
+  if (answer?.error != null) {
+    const { headers, status } = response;
+    throw new CloudApiError(status, messageOf(answer.error), { headers, body: text });
+  }
   return answer;
 }
 
 /** @param {Response} response */
 async function refusalOf(response) {
-  const text = await response.text();
+  const { headers, status } = response;
+  const body = await response.text();
   try {
-    const { error } = JSON.parse(text);
-    if (error != null) return new CloudApiError(response.status, messageOf(error));
+    const { error } = read(body);
+    if (error != null) return new CloudApiError(status, messageOf(error), { headers, body });
   } catch {
     // Not JSON: the text is the message.
   }
-  return new CloudApiError(response.status, text || `cloud-api ${response.status}`);
+  return new CloudApiError(status, body || `cloud-api ${status}`, { headers, body });
 }
 
 /**

@@ -2,6 +2,7 @@
 "use strict";
 
 const { binding } = require("./addon.js");
+const { read } = require("./json.js");
 
 /**
  * @typedef {object} Description
@@ -11,6 +12,8 @@ const { binding } = require("./addon.js");
  * @property {string} [code]
  * @property {string} [name]
  * @property {number} [id]
+ * @property {string[]} [headers] names and values in turn
+ * @property {string} [body]
  * @property {Description} [cause]
  */
 
@@ -19,12 +22,43 @@ class CloudApiError extends Error {
   /**
    * @param {number} status
    * @param {string} message
+   * @param {{ headers?: Headers, body?: string }} [answer] internal
    */
-  constructor(status, message) {
+  constructor(status, message, { headers = new Headers(), body = "" } = {}) {
     super(message);
     this.name = "CloudApiError";
     this.status = status;
+    const value = bodyValue(body);
+    const code = value?.code ?? value?.error?.code;
+    if (typeof code === "string") Object.assign(this, { code });
+    const requestId = headers.get("x-request-id") ?? headers.get("request-id");
+    if (requestId !== null) Object.assign(this, { requestId });
+    // Not enumerable: an error that is printed would print them, cookies included.
+    Object.defineProperties(this, { headers: { value: headers }, body: { value } });
   }
+}
+
+/**
+ * @param {string} body
+ * @returns {any} the value of JSON, other text as it is, undefined when there is none
+ */
+function bodyValue(body) {
+  if (body === "") return undefined;
+  try {
+    return read(body);
+  } catch {
+    return body;
+  }
+}
+
+/**
+ * @param {string[]} flat names and values in turn
+ * @returns {Headers}
+ */
+function headersOf(flat) {
+  const headers = new Headers();
+  for (let at = 0; at < flat.length; at += 2) headers.append(flat[at], flat[at + 1]);
+  return headers;
 }
 
 /** The project's state belongs to another organisation than the anonymous identity. */
@@ -76,7 +110,10 @@ function toError(description, thrown) {
   const { kind, message } = description;
   switch (kind) {
     case "api":
-      return new CloudApiError(description.status ?? 0, message);
+      return new CloudApiError(description.status ?? 0, message, {
+        headers: headersOf(description.headers ?? []),
+        body: description.body,
+      });
     case "network":
       return new TypeError("fetch failed", { cause: withFields(new Error(message), description) });
     case "named":
@@ -213,6 +250,7 @@ module.exports = {
   AnonymousTokenRejectedError,
   CloudApiError,
   ProjectStateMismatchError,
+  headersOf,
   keepFetchFailure,
   native,
   nativeSync,

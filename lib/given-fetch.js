@@ -26,7 +26,7 @@ const HEAD_LIMIT_MS = 300_000;
  */
 function checkTimeout(call, timeoutMs) {
   if (timeoutMs === undefined || (typeof timeoutMs === "number" && timeoutMs > 0)) return;
-  throw new TypeError(`CloudApiClient.${call}: \`timeoutMs\` must be a number above 0`);
+  throw new TypeError(`${call}: \`timeoutMs\` must be a number above 0`);
 }
 
 /**
@@ -39,16 +39,16 @@ function checkTimeout(call, timeoutMs) {
  */
 async function headWithin(timeoutMs = HEAD_LIMIT_MS, signal, call, send) {
   const limit = new AbortController();
-  const message = `no answer to CloudApiClient.${call} within ${timeoutMs} ms`;
+  const message = `no answer to ${call} within ${timeoutMs} ms`;
   const cause = Object.assign(new Error(message), { code: "ETIMEDOUT" });
   const timer = setTimeout(
     () => limit.abort(new TypeError("fetch failed", { cause })),
     Math.min(timeoutMs, MOST_TIMEOUT_MS),
   );
   try {
+    const ended = signal ? AbortSignal.any([signal, limit.signal]) : limit.signal;
     // Raced as well: a `fetch` of the user's need not look at the signal.
-    const sending = send(signal ? AbortSignal.any([signal, limit.signal]) : limit.signal);
-    return await unlessAborted(sending, limit.signal);
+    return await unlessAborted(send(ended), ended);
   } finally {
     clearTimeout(timer);
   }
@@ -95,6 +95,33 @@ async function withinOrigin(fetch, url, init) {
   }
 }
 
+/** The largest answer that is read whole, in bytes. */
+const ANSWER_LIMIT = 64 * 1024 * 1024;
+
+/**
+ * The text of an answer.
+ * @param {Response} response
+ * @throws {Error} it is too large; a small one that was compressed may be, too
+ */
+async function whole(response) {
+  const { body } = response;
+  // Not every `fetch` has bodies of the standard's kind.
+  if (typeof body?.getReader !== "function") return response.text();
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  let length = 0;
+  for (let read = await reader.read(); !read.done; read = await reader.read()) {
+    length += read.value.length;
+    if (length > ANSWER_LIMIT) {
+      await reader.cancel().catch(() => {});
+      throw new Error("The answer is larger than the limit of 64 MiB");
+    }
+    text += decoder.decode(read.value, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
 /** This much of the body of a refusal is read, in bytes. */
 const REFUSAL_LIMIT = 64 * 1024;
 /** And for so long: it may never end. */
@@ -126,4 +153,4 @@ async function beginning(response) {
   return Buffer.concat(parts).subarray(0, REFUSAL_LIMIT).toString();
 }
 
-module.exports = { beginning, checkTimeout, headWithin, initOf, withinOrigin };
+module.exports = { beginning, checkTimeout, headWithin, initOf, whole, withinOrigin };

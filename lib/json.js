@@ -28,4 +28,34 @@ function parse(text) {
   return whole;
 }
 
-module.exports = { parse };
+/**
+ * Parses JSON of the backend's that the engine hasn't seen.
+ * @param {string} text
+ * @returns {any}
+ * @throws {SyntaxError} it isn't JSON
+ */
+function read(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return parse(binding.strictJson(text));
+  }
+}
+
+/**
+ * JSON text for the backend. `JSON.stringify` sends null in place of NaN, which reads as "use the
+ * default": the user would get something else than was asked for, without a word.
+ * @param {unknown} value
+ * @param {string} call for the message
+ * @returns {string}
+ * @throws {TypeError} JSON has no such number; the message names the field
+ */
+function stringify(value, call) {
+  return JSON.stringify(value, (key, field) => {
+    const isLost = typeof field === "number" ? !Number.isFinite(field) : typeof field === "bigint";
+    if (isLost) throw new TypeError(`${call}: \`${key}\` can't be sent: JSON has no ${field}`);
+    return field;
+  });
+}
+
+module.exports = { parse, read, stringify };

@@ -1,25 +1,33 @@
-// Checks what `createTrainer` was given, before anything is sent.
+// Checks what `createTrainer`, `infer` and `CloudApiClient` were given, before anything is sent.
 "use strict";
 
 const { binding } = require("./addon.js");
 const { tell } = require("./errors.js");
 
 const CALLBACKS = ["onStarted", "onLog", "onCheckpoint", "onCompleted", "onFailed"];
-const CONTEXT = [
-  "baseUrl",
-  "credentials",
-  "cwd",
-  "idleTimeoutMs",
-  "maxReconnectAttempts",
-  "maxReconnectDelayMs",
-  "onCredentials",
-  "onReconnect",
-  "reconnectDelayMs",
-];
 /** Options of the input that aren't part of the job's config. */
 const OWN_OPTIONS = ["abortSignal", "callbackErrors", "callbacks", "name"];
 
 /** @typedef {"string" | "object" | "function"} Type */
+
+/** The context's options that are checked elsewhere: spans and counts. */
+const SPANS = ["idleTimeoutMs", "maxReconnectAttempts", "maxReconnectDelayMs", "reconnectDelayMs"];
+/** @type {Record<string, Type>} */
+const CONTEXT = {
+  baseUrl: "string",
+  credentials: "object",
+  cwd: "string",
+  onCredentials: "function",
+  onReconnect: "function",
+};
+/** @type {Record<string, Type>} */
+const CLIENT_OPTIONS = {
+  baseUrl: "string",
+  credentials: "object",
+  fetch: "function",
+  onCredentials: "function",
+  onDeprecation: "function",
+};
 
 /**
  * @param {import("..").TrainerInput} input
@@ -27,69 +35,98 @@ const OWN_OPTIONS = ["abortSignal", "callbackErrors", "callbacks", "name"];
  * @throws {TypeError} an option is of the wrong type; the message names it
  */
 function checkOptions(input, context) {
-  check("name", input.name, "string", true);
-  check("model", input.model, "string");
-  check("dataset", input.dataset, "object");
-  check("lora", input.lora, "object");
-  check("callbacks", input.callbacks, "object");
-  checkSignal(input.abortSignal);
-  check("context.baseUrl", context.baseUrl, "string");
-  check("context.cwd", context.cwd, "string");
-  check("context.credentials", context.credentials, "object");
-  check("context.onReconnect", context.onReconnect, "function");
-  check("context.onCredentials", context.onCredentials, "function");
-  for (const unknown of unknownOptions(input, context)) {
-    tell((words) => process.emitWarning(words, "ArkorOptionWarning"), unknown);
+  const call = "createTrainer";
+  check(call, "name", input.name, "string", true);
+  check(call, "model", input.model, "string");
+  check(call, "dataset", input.dataset, "object");
+  check(call, "lora", input.lora, "object");
+  check(call, "callbacks", input.callbacks, "object");
+  checkSignal(call, "abortSignal", input.abortSignal);
+  for (const [name, type] of Object.entries(CONTEXT)) {
+    check(call, `context.${name}`, Reflect.get(context, name), type);
   }
+  const paths = [...OWN_OPTIONS, ...binding.inputPaths()];
+  const top = [...new Set(paths.map((name) => name.split(".")[0]))];
+  const lora = paths.filter((name) => name.startsWith("lora.")).map((name) => name.slice(5));
+  warn(call, [
+    ...unknownIn("", input, top),
+    ...unknownIn("lora.", input.lora, lora),
+    // Other fields than `on…` may be state of the user's own, which callbacks reach by `this`.
+    ...unknownIn("callbacks.", input.callbacks, CALLBACKS, /^on[A-Z_]?/i),
+    ...unknownIn("context.", context, [...Object.keys(CONTEXT), ...SPANS]),
+  ]);
 }
 
 /**
+ * @param {import("..").CloudApiClientOptions} options
+ * @throws {TypeError} an option is of the wrong type; the message names it
+ */
+function checkClientOptions(options) {
+  const call = "CloudApiClient";
+  check(call, "baseUrl", options.baseUrl, "string", true);
+  for (const name of /** @type {const} */ (["fetch", "onCredentials", "onDeprecation"])) {
+    check(call, name, options[name], CLIENT_OPTIONS[name]);
+  }
+  warn(call, unknownIn("", options, Object.keys(CLIENT_OPTIONS)));
+}
+
+/**
+ * @param {import("..").InferArgs} args
+ * @param {Set<string>} warned what was said before: `infer` may be called for every checkpoint
+ * @throws {TypeError} an argument is of the wrong type; the message names it
+ */
+function checkInferArgs(args, warned) {
+  check("infer", "the argument", args, "object", true);
+  checkSignal("infer", "signal", args.signal);
+  const unknown = unknownIn("", args, ["signal", ...binding.inferFields()]);
+  warn(
+    "infer",
+    unknown.filter((words) => !warned.has(words)),
+  );
+  for (const words of unknown) warned.add(words);
+}
+
+/**
+ * @param {string} call
  * @param {string} name
  * @param {unknown} value
  * @param {Type} type
  * @param {boolean} [isRequired]
  */
-function check(name, value, type, isRequired = false) {
+function check(call, name, value, type, isRequired = false) {
   if (value == null && !isRequired) return;
   if (typeof value === type && value !== null && !Array.isArray(value)) return;
   const article = type === "object" ? "an" : "a";
-  throw new TypeError(
-    `createTrainer: \`${name}\` must be ${article} ${type}, not ${kindOf(value)}`,
-  );
+  const what = name.includes(" ") ? name : `\`${name}\``;
+  throw new TypeError(`${call}: ${what} must be ${article} ${type}, not ${kindOf(value)}`);
 }
 
 /**
  * Told by its shape, not by `instanceof`: it may be of another realm, or a polyfill.
+ * @param {string} call
+ * @param {string} name
  * @param {any} signal
  * @throws {TypeError} it isn't an `AbortSignal`
  */
-function checkSignal(signal) {
+function checkSignal(call, name, signal) {
   if (signal == null) return;
   if (typeof signal.aborted === "boolean" && typeof signal.addEventListener === "function") return;
   const isController = typeof signal.abort === "function" && signal.signal !== undefined;
   throw new TypeError(
     isController
-      ? "createTrainer: `abortSignal` must be an AbortSignal, not the AbortController; pass `controller.signal`"
-      : `createTrainer: \`abortSignal\` must be an AbortSignal, not ${kindOf(signal)}`,
+      ? `${call}: \`${name}\` must be an AbortSignal, not the AbortController; pass \`controller.signal\``
+      : `${call}: \`${name}\` must be an AbortSignal, not ${kindOf(signal)}`,
   );
 }
 
 /**
- * @param {import("..").TrainerInput} input
- * @param {import("..").TrainerContext} context
- * @returns {string[]} a sentence for each
+ * @param {string} call
+ * @param {string[]} unknown
  */
-function unknownOptions(input, context) {
-  const paths = [...OWN_OPTIONS, ...binding.inputPaths()];
-  const top = [...new Set(paths.map((name) => name.split(".")[0]))];
-  const lora = paths.filter((name) => name.startsWith("lora.")).map((name) => name.slice(5));
-  return [
-    ...unknownIn("", input, top),
-    ...unknownIn("lora.", input.lora, lora),
-    // Other fields than `on…` may be state of the user's own, which callbacks reach by `this`.
-    ...unknownIn("callbacks.", input.callbacks, CALLBACKS, /^on[A-Z_]?/i),
-    ...unknownIn("context.", context, CONTEXT),
-  ];
+function warn(call, unknown) {
+  for (const words of unknown) {
+    tell((text) => process.emitWarning(text, "ArkorOptionWarning"), `${call}: ${words}`);
+  }
 }
 
 /**
@@ -97,6 +134,7 @@ function unknownOptions(input, context) {
  * @param {object | null | undefined} given
  * @param {string[]} known
  * @param {RegExp} [candidates] the names that are options at all
+ * @returns {string[]} words for each option that nobody knows
  */
 function unknownIn(prefix, given, known, candidates = /./) {
   return Object.keys(given ?? {})
@@ -104,7 +142,7 @@ function unknownIn(prefix, given, known, candidates = /./) {
     .map((name) => {
       const near = nearest(name, known);
       const hint = near === undefined ? "" : `; did you mean \`${prefix}${near}\`?`;
-      return `createTrainer: unknown option \`${prefix}${name}\`${hint}`;
+      return `unknown option \`${prefix}${name}\`${hint}`;
     });
 }
 
@@ -154,4 +192,4 @@ function kindOf(value) {
   return type === "object" ? "an object of another kind" : `a ${type}`;
 }
 
-module.exports = { checkOptions, checkSignal };
+module.exports = { checkClientOptions, checkInferArgs, checkOptions, checkSignal };

@@ -2,7 +2,7 @@
 "use strict";
 
 const { binding } = require("./addon.js");
-const { CloudApiError, native } = require("./errors.js");
+const { CloudApiError, headersOf, native } = require("./errors.js");
 const { keepRenewal, listen } = require("./signal.js");
 
 /** Bytes asked for at once. */
@@ -95,7 +95,7 @@ function toResponse(answer, stream, release) {
     const response = new Response(hasBody ? stream : null, {
       status,
       statusText: PRINTABLE.test(statusText) ? statusText : "",
-      headers: pairs(headers),
+      headers: headersOf(headers),
     });
     Object.defineProperty(response, "url", { value: url });
     return response;
@@ -142,17 +142,6 @@ function toStream(answer, signal, release) {
     { highWaterMark: 0 },
   );
   return { stream, controller };
-}
-
-/**
- * @param {string[]} flat names and values in turn
- * @returns {[string, string][]}
- */
-function pairs(flat) {
-  /** @type {[string, string][]} */
-  const out = [];
-  for (let at = 0; at < flat.length; at += 2) out.push([flat[at], flat[at + 1]]);
-  return out;
 }
 
 module.exports = { request };

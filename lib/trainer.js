@@ -8,9 +8,9 @@ const { resolveDataset } = require("./dataset.js");
 const { Dispatcher } = require("./dispatch.js");
 const { readEnvironment } = require("./environment.js");
 const { native, nativeSync } = require("./errors.js");
-const { parse } = require("./json.js");
+const { parse, stringify } = require("./json.js");
 const { listenerFor } = require("./identity.js");
-const { checkOptions, checkSignal } = require("./options.js");
+const { checkInferArgs, checkOptions, checkSignal } = require("./options.js");
 const { request } = require("./response.js");
 const { keepRenewal, listen, unlessAborted } = require("./signal.js");
 
@@ -45,6 +45,8 @@ class Trainer {
   #dispatcher;
   /** @type {Set<import("./dispatch.js").Observer>} */
   #observers = new Set();
+  /** Arguments of `infer` that were warned of. @type {Set<string>} */
+  #warned = new Set();
   /** Ctrl-C, under the command. @type {AbortSignal | undefined} */
   #stop;
 
@@ -180,7 +182,7 @@ class Trainer {
   /** What ends `wait()`: the user's signal and the command's. */
   #signal() {
     const { abortSignal } = this.#input;
-    checkSignal(abortSignal);
+    checkSignal("createTrainer", "abortSignal", abortSignal);
     return this.#stop && abortSignal
       ? AbortSignal.any([abortSignal, this.#stop])
       : (this.#stop ?? abortSignal);
@@ -226,11 +228,9 @@ class Trainer {
    * @param {number} step
    */
   async #infer(args, step) {
-    if (typeof args !== "object" || args === null) {
-      throw new TypeError("infer: the argument must be an object with `messages`");
-    }
+    checkInferArgs(args, this.#warned);
     const { signal, ...rest } = args;
-    const text = JSON.stringify(rest);
+    const text = stringify(rest, "infer");
     return request(this.#native, signal, async (abort) => this.#native.chat(text, step, abort));
   }
 }
@@ -300,7 +300,7 @@ function configText(input, dryRun, { credentials, directory, environment }) {
     : environment.localToken !== undefined;
   fields.dataset = resolveDataset(fields.dataset, { directory, isLocal });
   if (dryRun !== undefined) fields.dryRun = dryRun;
-  return JSON.stringify(fields);
+  return stringify(fields, "createTrainer");
 }
 
 /**

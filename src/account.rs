@@ -9,8 +9,9 @@ use crate::api::{Api, calls};
 use crate::credentials::{self, Identity};
 use crate::environment::{Environment, base_url};
 use crate::error::{Error, Result};
+use crate::json;
 
-/// The backend's answer about the user, JSON text as it came.
+/// The backend's answer about the user, JSON text in which a marker stands for a bare NaN.
 ///
 /// # Errors
 /// When nobody is signed in, what the backend or the network says, or what its answer lacks.
@@ -25,7 +26,7 @@ pub async fn me(env: &Environment) -> Result<String> {
     let request = calls::me();
     let access = Identity::new(credentials, None).access(env).await?;
     let api = Api::new(env, &url, Some(Arc::new(access)))?;
-    let text = api.call(&request).await?;
+    let text = json::strict(&api.call(&request).await?).into_owned();
     check(&text).map_err(|error| {
         Error::plain(format!(
             "The backend's answer to {request} is not usable: {error}"

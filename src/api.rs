@@ -1,5 +1,6 @@
 //! The backend's HTTP API: requests out, answers or typed errors back.
 
+mod body;
 pub mod calls;
 pub mod deprecation;
 pub mod http;
@@ -14,17 +15,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{
-    Stream, StreamExt,
+    StreamExt,
     stream::{self, BoxStream},
 };
 use reqwest::StatusCode;
-use reqwest::header::HeaderValue;
+use reqwest::header::{HeaderMap, HeaderValue};
 use tokio::time::timeout;
 
 use crate::environment::{Environment, Network};
-use crate::error::{Error, Result};
-use crate::json::without_bom;
+use crate::error::{Error, Refused, Result};
 use crate::run::{self, Refusal};
+pub use body::{beginning, body, text};
 pub use calls::Request;
 use http::network_error;
 pub use refusal::message as refusal_message;
@@ -204,13 +205,18 @@ impl Api {
 
     async fn refused(&self, response: reqwest::Response) -> Error {
         let status = response.status().as_u16();
-        let location = response.headers().get(reqwest::header::LOCATION).cloned();
-        let text = beginning(response).await;
+        let headers = response.headers().clone();
+        let body = beginning(response).await;
         let manager = self.package_manager.as_deref();
-        let location = location.as_ref().and_then(|value| value.to_str().ok());
+        let location = headers.get(reqwest::header::LOCATION);
+        let location = location.and_then(|value| value.to_str().ok());
         Error::Api {
             status,
-            message: refusal::message(status, &text, location, manager),
+            message: refusal::message(status, &body, location, manager),
+            answer: Some(Box::new(Refused {
+                headers: flat(&headers),
+                body,
+            })),
         }
     }
 }
@@ -257,50 +263,6 @@ pub async fn within_limit<T>(what: &str, future: impl Future<Output = Result<T>>
     })
 }
 
-/// As much of a refusal's body as a message can use; the rest may be without end, or never come.
-pub async fn beginning(mut response: reqwest::Response) -> String {
-    let mut text = Vec::new();
-    let reading = async {
-        while text.len() < REFUSAL_LIMIT {
-            match response.chunk().await {
-                Ok(Some(chunk)) => text.extend_from_slice(&chunk),
-                _ => break,
-            }
-        }
-    };
-    // What has come by then has to do.
-    let _ = timeout(REFUSAL_TIME, reading).await;
-    text.truncate(REFUSAL_LIMIT);
-    decoded(&text)
-}
-
-/// Text as `Response.text()` decodes it: without a byte order mark.
-fn decoded(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(without_bom(bytes)).into_owned()
-}
-
-/// The whole body of an answer.
-///
-/// # Errors
-/// [`Error::Network`], and when it is larger than [`ANSWER_LIMIT`].
-pub async fn text(mut response: reqwest::Response) -> Result<String> {
-    let mut text = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| network_error(&error))?
-    {
-        if text.len() + chunk.len() > ANSWER_LIMIT {
-            return Err(Error::plain(format!(
-                "The answer is larger than the limit of {} MiB",
-                ANSWER_LIMIT / (1024 * 1024)
-            )));
-        }
-        text.extend_from_slice(&chunk);
-    }
-    Ok(decoded(&text))
-}
-
 /// The headers of a request.
 ///
 /// # Errors
@@ -336,11 +298,19 @@ pub fn headers(request: &Request, token: Option<&str>) -> Result<Vec<(&'static s
     Ok(headers)
 }
 
-/// The body of an answer, as it arrives.
-pub fn body(response: reqwest::Response) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
-    response
-        .bytes_stream()
-        .map(|read| read.map_err(|error| network_error(&error)))
+/// Headers as JavaScript takes them: names and values in turn. A value's bytes are Latin-1.
+#[must_use]
+pub fn flat(headers: &HeaderMap) -> Vec<String> {
+    headers
+        .iter()
+        .flat_map(|(name, value)| [name.as_str().to_owned(), latin1(value)])
+        .collect()
+}
+
+/// A header's value as `fetch` has it.
+#[must_use]
+pub fn latin1(value: &HeaderValue) -> String {
+    value.as_bytes().iter().copied().map(char::from).collect()
 }
 
 #[cfg(test)]
@@ -366,5 +336,20 @@ mod tests {
         assert_eq!(code.as_deref(), Some("ETIMEDOUT"));
         assert_eq!(message, "no answer to GET /v1/projects within 60 s");
         assert_eq!(begin.elapsed(), CALL_LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t33_the_head_of_an_answer_is_waited_for_300_s() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let api = Api::new(&Environment::default(), &url, None).unwrap();
+        let begin = Instant::now();
+        let request = calls::list_projects("o");
+        let waited = head_within(HEAD_LIMIT, "GET /v1/projects", api.open(&request)).await;
+        let Err(Error::Network { code, .. }) = waited else {
+            panic!("{waited:?}")
+        };
+        assert_eq!(code.as_deref(), Some("ETIMEDOUT"));
+        assert_eq!(begin.elapsed(), Duration::from_secs(300));
     }
 }

@@ -11,6 +11,8 @@ pub enum Error {
         status: u16,
         /// The backend's message.
         message: String,
+        /// The answer; `None` where the error is not that of one.
+        answer: Option<Box<Refused>>,
     },
     /// `TypeError("fetch failed")` with `cause: Error(message)` and `cause.code` (T33).
     Network {
@@ -53,6 +55,15 @@ pub enum Error {
     Plain(String),
 }
 
+/// An answer that was not 2xx, as far as an error keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Names and values in turn.
+    pub headers: Vec<String>,
+    /// The beginning of the body.
+    pub body: String,
+}
+
 /// The result of anything that can fail towards JavaScript.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -69,6 +80,15 @@ impl std::fmt::Display for Error {
 }
 
 impl Error {
+    /// A `CloudApiError` of our own making, without an answer.
+    pub fn api(status: u16, message: impl Into<String>) -> Self {
+        Self::Api {
+            status,
+            message: message.into(),
+            answer: None,
+        }
+    }
+
     /// An `Error` with this message.
     pub fn plain(message: impl Into<String>) -> Self {
         Self::Plain(message.into())
@@ -94,10 +114,18 @@ impl Error {
     pub fn describe(&self) -> Description {
         let mut out = Description::default();
         match self {
-            Self::Api { status, message } => {
+            Self::Api {
+                status,
+                message,
+                answer,
+            } => {
                 out.kind = "api";
                 out.status = Some(*status);
                 out.message.clone_from(message);
+                if let Some(Refused { headers, body }) = answer.as_deref() {
+                    out.headers = Some(headers.clone());
+                    out.body = Some(body.clone());
+                }
             }
             Self::Network { code, message } => {
                 out.kind = "network";
@@ -206,6 +234,12 @@ pub struct Description {
     /// The error's `name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<&'static str>,
+    /// The headers of the answer: names and values in turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub headers: Option<Vec<String>>,
+    /// The beginning of the answer's body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
     /// By which JavaScript finds the error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<u32>,

@@ -15,8 +15,8 @@ pub struct Checkpoint<'a> {
     pub step: f64,
 }
 
-/// The arguments that have the same name in the body.
-const FIELDS: [&str; 8] = [
+/// The arguments that have the same name in the body; `stream`, which has a default, is one more.
+pub const FIELDS: [&str; 8] = [
     "messages",
     "temperature",
     "topP",

@@ -28,6 +28,16 @@ pub fn words(error: &serde_json::Error) -> String {
     }
 }
 
+/// The text of a JSON string, a lone surrogate in it replaced; `None` if it is no string.
+#[must_use]
+pub fn text(json: &str) -> Option<String> {
+    if is_nan_marker(json) {
+        return None;
+    }
+    let Key(bytes) = serde_json::from_str(json).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// The fields of an object by name; a lone surrogate in a name is in its bytes.
 pub type Fields<'a> = HashMap<Cow<'a, [u8]>, &'a RawValue>;
 

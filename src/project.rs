@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::api::Api;
@@ -9,7 +10,7 @@ use crate::api::calls::{self, Scope};
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::files::{self, Access};
-use crate::json::without_bom;
+use crate::json::{self, without_bom};
 use crate::shape::{self, Field, Kind};
 
 /// The content of `.arkor/state.json`.
@@ -182,9 +183,10 @@ async fn create(api: &Api, org_slug: &str, directory: &Path) -> Result<State> {
     })
 }
 
-fn read_answer<'a, T: Deserialize<'a>>(text: &'a str, call: &str, shape: &[Field]) -> Result<T> {
-    shape::read(text, call, shape)?;
-    serde_json::from_str(text).map_err(|error| shape::unusable(call, &error.to_string()))
+fn read_answer<T: DeserializeOwned>(text: &str, call: &str, shape: &[Field]) -> Result<T> {
+    let text = json::strict(text);
+    shape::read(&text, call, shape)?;
+    serde_json::from_str(&text).map_err(|error| shape::unusable(call, &error.to_string()))
 }
 
 /// A slug from the directory's name: lower case, anything but `[a-z0-9-]` is a dash, no dashes at

@@ -6,6 +6,7 @@ import {
   type ArkorProjectState,
   type BlobDatasetSource,
   type ChatMessage,
+  type CheckpointArtifact,
   type CheckpointContext,
   CloudApiClient,
   type CloudApiClientOptions,
@@ -76,7 +77,9 @@ const callbacks: Partial<TrainerCallbacks> = {
       stream: false,
       signal: controller.signal,
     });
-    console.log(step, adapter.jobId, await response.json(), artifacts);
+    const files: unknown[] | undefined = artifacts;
+    const first: CheckpointArtifact | undefined = files?.[0];
+    console.log(step, adapter.jobId, await response.json(), first);
   },
   onCompleted: ({ artifacts }) => artifacts.length,
   onFailed: ({ error }) => error.toUpperCase(),
@@ -102,10 +105,19 @@ export async function run(): Promise<TrainingResult> {
   try {
     const result = await trainer.wait();
     const job: TrainingJob = result.job;
-    console.log(jobId, job.error ?? "fine", job.config.loraR);
+    // The wire fields, and any that a newer backend sends.
+    const { model, datasetSource, loraR, newer }: TrainingJob["config"] = job.config;
+    const name: string = model;
+    const rank: number | undefined = loraR;
+    console.log(jobId, job.error ?? "fine", name, rank, datasetSource.type, newer);
     return result;
   } catch (error) {
-    if (error instanceof CloudApiError) console.log(error.status, error.message);
+    if (error instanceof CloudApiError) {
+      const { status, message, headers, body } = error;
+      const code: string | undefined = error.code;
+      const requestId: string | undefined = error.requestId;
+      console.log(status, message, code, requestId, headers.get("retry-after"), body);
+    }
     await trainer.cancel();
     throw error;
   }
@@ -152,7 +164,10 @@ export const question: InferArgs = {
 export async function identity(): Promise<void> {
   const credentials: Credentials | null = await readCredentials();
   const anonymous: AnonymousCredentials | OAuthCredentials = await ensureCredentials();
-  if (credentials?.mode === "oauth") console.log(credentials.refreshToken);
+  if (credentials?.mode === "oauth") {
+    const audience: string = credentials.audience;
+    console.log(credentials.refreshToken, audience);
+  }
   await writeCredentials(anonymous);
   const token = await requestAnonymousToken(defaultArkorCloudApiUrl(credentials), "cli");
   console.log(token.orgSlug, credentialsPath(), statePath());
@@ -176,14 +191,22 @@ export async function deployments(options: CloudApiClientOptions): Promise<void>
   const dto: DeploymentDto = deployment;
   const mode: DeploymentRunRetentionMode | undefined = dto.runRetentionMode;
   const update: UpdateDeploymentInput = mode ? { runRetentionMode: mode } : { enabled: true };
-  await client.updateDeployment(dto.id, scope, update);
+  const days: number | undefined = dto.runRetentionDays;
+  const kept: UpdateDeploymentInput = days
+    ? { runRetentionMode: "days", runRetentionDays: days }
+    : { runRetentionMode: dto.runRetentionMode };
+  const signal = AbortSignal.timeout(1000);
+  await client.updateDeployment(dto.id, scope, update, { signal, timeoutMs: 500 });
+  await client.updateDeployment(dto.id, scope, kept);
   const label: CreateDeploymentKeyInput = { label: "ci" };
   const created: { key: CreateDeploymentKeyResult } = await client.createDeploymentKey(
     dto.id,
     scope,
     label,
   );
-  console.log(created.key.plaintext);
+  const { id, prefix, createdAt, plaintext, label: named }: CreateDeploymentKeyResult = created.key;
+  const made: string[] = [id, prefix, createdAt, plaintext, named];
+  console.log(made);
   const keys: DeploymentKeyDto[] = (await client.listDeploymentKeys(dto.id, scope)).keys;
   for (const { id } of keys) await client.revokeDeploymentKey(dto.id, id, scope);
 }

@@ -1,13 +1,24 @@
 // What must not compile.
 import {
   type ChatMessage,
+  type CloudApiClient,
+  type CloudApiError,
   type CreateDeploymentInput,
+  type CreateDeploymentKeyResult,
   createTrainer,
   type InferArgs,
+  type OAuthCredentials,
   type StructuredOutputs,
+  type TrainingJob,
   type UpdateDeploymentInput,
 } from "arkor";
 
+declare const oauth: OAuthCredentials;
+declare const created: CreateDeploymentKeyResult;
+declare const job: TrainingJob;
+declare const refusal: CloudApiError;
+declare const client: CloudApiClient;
+const scope = { orgSlug: "o", projectSlug: "p" };
 const dataset = { type: "blob", url: "u" } as const;
 
 // @ts-expect-error a name is required
@@ -60,3 +71,20 @@ export const create: CreateDeploymentInput = {
   authMode: "none",
   runRetentionDays: 3,
 };
+
+// @ts-expect-error the result of a new key is the inner object: the method gives `{ key }`
+created.key;
+// @ts-expect-error only a listed key says whether it is enabled
+created.enabled;
+// @ts-expect-error the audience is a string
+oauth.audience = null;
+// @ts-expect-error the model is a string
+job.config.model = 5;
+// @ts-expect-error a rank is a number, also on the wire
+job.config.loraR = "16";
+// @ts-expect-error the code is a string, or absent
+export const code: number | undefined = refusal.code;
+// @ts-expect-error the controller is no signal
+client.getJob("j", scope, { signal: new AbortController() });
+// @ts-expect-error milliseconds are a number
+client.getJob("j", scope, { timeoutMs: "5s" });

@@ -5,9 +5,10 @@ use std::error::Error as _;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::{Client, NoProxy, Proxy, Response, Url, redirect};
 
-use super::tls;
+use super::{body, tls};
 use crate::environment::Network;
 use crate::error::{Error, Result, system_code};
 
@@ -79,7 +80,9 @@ fn keep_alive_timeout(value: &str) -> Option<Duration> {
 }
 
 fn build(network: &Network, idle: Duration) -> Result<Client> {
+    let accepted = HeaderValue::from_static(body::ACCEPTED);
     let mut builder = Client::builder()
+        .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, accepted)]))
         // One connection for each stream: on a shared one, a few slow callbacks use up HTTP/2's
         // window of the connection, and nothing else of that backend gets through (T7).
         .http1_only()

@@ -1,13 +1,7 @@
 //! The message of an answer that is not 2xx.
 
-use serde::Deserialize;
-
 use super::upgrade;
-
-#[derive(Deserialize)]
-struct Body {
-    error: Option<serde_json::Value>,
-}
+use crate::json;
 
 /// The body's `error` string, else the body's text, else `cloud-api <status>`; on 426 with what
 /// to do about it.
@@ -16,10 +10,7 @@ pub fn message(status: u16, text: &str, location: Option<&str>, manager: Option<
     if status == 426 {
         return upgrade::message(text, manager);
     }
-    let error = serde_json::from_str::<Body>(text)
-        .ok()
-        .and_then(|body| body.error);
-    if let Some(serde_json::Value::String(error)) = error {
+    if let Some(error) = field(&json::strict(text), "error") {
         return error;
     }
     let text = text.trim();
@@ -35,6 +26,12 @@ pub fn message(status: u16, text: &str, location: Option<&str>, manager: Option<
         }
         _ => format!("cloud-api {status}"),
     }
+}
+
+/// A field of a JSON object that is a string.
+pub fn field(text: &str, name: &str) -> Option<String> {
+    let fields = json::fields(text).ok()?;
+    json::text(fields.get(name.as_bytes())?.get())
 }
 
 /// Only the place: its user, its query and its fragment may hold a secret.
@@ -56,7 +53,31 @@ fn without_secrets(place: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::without_secrets;
+    use super::{message, without_secrets};
+
+    #[test]
+    fn t9_a_refusal_is_read_as_every_other_answer() {
+        let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
+        let deep = format!(r#"{{"error":"deep","at":{deep}}}"#);
+        let cases = [
+            (r#"{"error":"too many jobs"}"#, "too many jobs"),
+            (r#"{"error":"loss is off","loss":NaN}"#, "loss is off"),
+            (
+                r#"{"error":"cut \ud83c","limit":1e400}"#,
+                "cut \u{fffd}\u{fffd}\u{fffd}",
+            ),
+            (deep.as_str(), "deep"),
+            (
+                r#"{"error":{"message":"m"}}"#,
+                r#"{"error":{"message":"m"}}"#,
+            ),
+            ("no JSON\n", "no JSON"),
+            ("", "cloud-api 500"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(message(500, text, None, None), expected, "{text}");
+        }
+    }
 
     #[test]
     fn t36_a_redirect_is_told_without_its_secrets() {

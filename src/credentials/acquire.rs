@@ -8,6 +8,7 @@ use crate::api::{self, Api, calls, within_limit};
 use crate::environment::{Environment, base_url};
 use crate::error::{Error, Result, notice};
 use crate::files::{self, Access};
+use crate::json;
 
 /// What is there, else a fresh anonymous identity, stored. Says on stderr when that replaced a
 /// corrupt file.
@@ -121,7 +122,7 @@ pub async fn anonymous(env: &Environment, base_url: &str, kind: &str) -> Result<
         });
     }
     // Not serde's words for what it found: the token is in there.
-    serde_json::from_str(&text).map_err(|_| {
+    serde_json::from_str(&json::strict(&text)).map_err(|_| {
         Error::plain(
             "The backend's answer to POST /v1/auth/anonymous is not \
              { token, anonymousId, kind, personalOrg: { slug } }",

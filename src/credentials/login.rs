@@ -9,6 +9,7 @@ use super::token::{self, TokenRequest, form, origin};
 use crate::api::{Api, calls};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::json;
 
 /// `offline_access` is what makes an identity provider give a refresh token.
 const SCOPE: &str = "openid profile email offline_access";
@@ -46,7 +47,7 @@ pub struct Grant {
 pub async fn provider(env: &Environment, base_url: &str) -> Result<Provider> {
     let request = calls::cli_config();
     let text = Api::new(env, base_url, None)?.call(&request).await?;
-    let provider: Provider = serde_json::from_str(&text).map_err(|error| {
+    let provider: Provider = serde_json::from_str(&json::strict(&text)).map_err(|error| {
         Error::plain(format!(
             "The backend's answer to {request} is not usable: {error}"
         ))

@@ -97,11 +97,11 @@ pub async fn request(credentials: &Credentials, exchange: &Exchange) -> Result<C
         ("client_id", client_id.as_str()),
         ("refresh_token", refresh_token.as_str()),
     ];
-    let request = TokenRequest::new(auth0_domain, &fields).ok_or_else(|| Error::Api {
-        status: 401,
-        message: "The login can't be renewed: its auth0Domain is no host, or host:port. Log in \
-                  again."
-            .to_owned(),
+    let request = TokenRequest::new(auth0_domain, &fields).ok_or_else(|| {
+        Error::api(
+            401,
+            "The login can't be renewed: its auth0Domain is no host, or host:port. Log in again.",
+        )
     })?;
     let answer = exchange(request).await?;
     let status = answer.status;
@@ -109,13 +109,13 @@ pub async fn request(credentials: &Credentials, exchange: &Exchange) -> Result<C
     match status {
         200..300 => {}
         400 | 401 | 403 => {
-            return Err(Error::Api {
-                status: 401,
-                message: format!(
+            return Err(Error::api(
+                401,
+                format!(
                     "The login has expired and {auth0_domain} refused to renew it \
                      (HTTP {status}). Log in again."
                 ),
-            });
+            ));
         }
         _ => {
             return Err(Error::plain(format!(

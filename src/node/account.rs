@@ -15,7 +15,7 @@ use napi_derive::napi;
 use super::files::text;
 use super::promise::{argument, crossing, promise};
 use crate::account;
-use crate::api::calls;
+use crate::api::{calls, within_limit};
 use crate::credentials::login::{self, Grant, Provider};
 use crate::credentials::{self, Credentials, Stored};
 use crate::environment::Environment;
@@ -64,7 +64,12 @@ pub fn cancel_job(
     promise(env, async move {
         let session = open(&environment, directory).await?;
         let request = calls::cancel_job(session.scope(), &id);
-        session.api().await?.call(&request).await.map(drop)
+        // The status is the whole answer: what becomes of the body can't undo it.
+        within_limit(&request.to_string(), async {
+            session.api().await?.open(&request).await
+        })
+        .await
+        .map(drop)
     })
 }
 

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use super::environment::lifetime;
 use super::listener::listener;
 use super::promise::{argument, crossing, promise};
-use super::response::{NativeAbort, NativeResponse, aborted, latin1};
+use super::response::{NativeAbort, NativeResponse, aborted};
 use super::trainer::milliseconds;
 use crate::api::deprecation::{self, Deprecation};
 use crate::api::{self, Api, calls};
@@ -26,6 +26,7 @@ use crate::client;
 use crate::credentials::{self, Answer, Credentials, Exchange, Identity, TokenRequest};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::json;
 
 /// One backend as one identity sees it.
 #[napi]
@@ -193,7 +194,7 @@ impl NativeClient {
                 method: request.method.to_string(),
                 headers: headers
                     .into_iter()
-                    .flat_map(|(name, value)| [name.to_owned(), latin1(&value)])
+                    .flat_map(|(name, value)| [name.to_owned(), api::latin1(&value)])
                     .collect(),
                 body: request.body,
                 token: access.credentials().token().to_owned(),
@@ -264,22 +265,27 @@ impl NativeClient {
     }
 }
 
-/// What the caller of a `CloudApiClient` call gets of a 2xx answer: JSON text, or null.
+/// What the caller of a `CloudApiClient` call gets of a 2xx answer: JSON text.
 #[napi(catch_unwind)]
-pub fn client_answer(call: String, text: String) -> napi::Result<Option<String>> {
+pub fn client_answer(call: String, text: String) -> napi::Result<String> {
     client::answer(&call, &text).map_err(|error| crossing(&error))
 }
 
-/// The error of an answer that is not 2xx; always throws.
+/// The message of an answer that is not 2xx.
 #[napi(catch_unwind)]
-pub fn client_refusal(
+pub fn refusal_message(
     status: u16,
     text: String,
     location: Option<String>,
     manager: Option<String>,
-) -> napi::Result<()> {
-    let message = api::refusal_message(status, &text, location.as_deref(), manager.as_deref());
-    Err(crossing(&Error::Api { status, message }))
+) -> String {
+    api::refusal_message(status, &text, location.as_deref(), manager.as_deref())
+}
+
+/// JSON text in which a marker stands for a bare NaN, of text in which Python wrote one.
+#[napi(catch_unwind)]
+pub fn strict_json(text: String) -> String {
+    json::strict(&text).into_owned()
 }
 
 /// What the headers of an answer say about the age of this SDK.

@@ -9,7 +9,6 @@ use hyper::ext::ReasonPhrase;
 use napi::Env;
 use napi::bindgen_prelude::{Object, Uint8Array};
 use napi_derive::napi;
-use reqwest::header::HeaderValue;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -64,11 +63,7 @@ pub struct NativeResponse {
 #[napi]
 impl NativeResponse {
     pub(super) fn new(response: reqwest::Response, token: CancellationToken) -> Self {
-        let mut headers = Vec::new();
-        for (name, value) in response.headers() {
-            headers.push(name.as_str().to_owned());
-            headers.push(latin1(value));
-        }
+        let headers = api::flat(response.headers());
         let (status, url) = (response.status().as_u16(), response.url().to_string());
         let said = response.extensions().get::<ReasonPhrase>();
         let status_text = match said {
@@ -169,11 +164,6 @@ impl NativeResponse {
             body.close();
         }
     }
-}
-
-/// A header's value as `fetch` has it: its bytes are Latin-1.
-pub fn latin1(value: &HeaderValue) -> String {
-    value.as_bytes().iter().copied().map(char::from).collect()
 }
 
 pub fn aborted() -> Error {

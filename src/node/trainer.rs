@@ -58,6 +58,12 @@ pub fn input_paths() -> Vec<&'static str> {
     config::input_paths()
 }
 
+/// Every argument of `infer` that reaches the backend.
+#[napi(catch_unwind)]
+pub fn infer_fields() -> Vec<&'static str> {
+    [&inference::FIELDS[..], &["stream"]].concat()
+}
+
 /// The job's config that an input gives, as `start` would submit it; both are JSON text.
 #[napi(catch_unwind)]
 pub fn wire_config(input: String) -> napi::Result<String> {
@@ -315,7 +321,8 @@ impl NativeTrainer {
         promise(env, async move {
             let Started { session, job } = &*started;
             let call = calls::cancel_job(session.scope(), job);
-            within_limit("cancel()", async { session.api().await?.call(&call).await })
+            // The status is the whole answer: what becomes of the body can't undo it.
+            within_limit("cancel()", async { session.api().await?.open(&call).await })
                 .await
                 .map(drop)
         })

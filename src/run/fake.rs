@@ -82,10 +82,7 @@ impl Backend for FakeBackend {
                 status,
                 retry_after,
             }) => Err(Refusal {
-                error: Error::Api {
-                    status,
-                    message: String::new(),
-                },
+                error: Error::api(status, ""),
                 permanent: matches!(status, 401 | 403 | 410 | 426),
                 retry_after,
             }),

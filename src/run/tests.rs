@@ -258,13 +258,7 @@ async fn t23_a_permanent_answer_rejects_at_once() {
             }],
             fine,
         );
-        assert_eq!(
-            run.follow().await,
-            Outcome::Failed(Error::Api {
-                status,
-                message: String::new()
-            })
-        );
+        assert_eq!(run.follow().await, Outcome::Failed(Error::api(status, "")));
         assert!(run.notices().is_empty());
     }
 }
