@@ -1,10 +1,9 @@
 /**
  * Fine-tune open-weight language models from TypeScript, on a native engine.
  *
- * T-numbers, as in (T14), name the rules that the tests' titles begin with. Functions that talk to
- * the backend reject with {@link CloudApiError} when its answer is not 2xx, and with
- * `TypeError("fetch failed")`, whose `cause.code` is the system's (`ECONNREFUSED`, …), when there
- * is none (T33). Only {@link Trainer.wait} tries anything twice.
+ * Functions that talk to the backend reject with {@link CloudApiError} when its answer isn't 2xx, and
+ * with `TypeError("fetch failed")`, whose `cause.code` is the system's (`ECONNREFUSED`, …), when there
+ * is no answer. Only {@link Trainer.wait} retries.
  *
  * @example
  * ```ts
@@ -135,20 +134,20 @@ export interface TrainerInput {
   datasetSplit?: unknown;
   /** A short run that goes all the way, checkpoints and adapter included, to try things out. */
   dryRun?: boolean;
-  /** Who hears of the run, inside {@link Trainer.wait}. Looked up for each event (T10). */
+  /** Who hears of the run, inside {@link Trainer.wait}. Looked up for each event. */
   callbacks?: Partial<TrainerCallbacks>;
   /**
-   * What a throwing callback does (T14, T20). Default `"reconnect"`: an `ArkorCallbackWarning` is
+   * What a throwing callback does. Default `"reconnect"`: an `ArkorCallbackWarning` is
    * emitted, the stream is opened again after a delay, and an event that has an id is skipped.
    * `"reject"`: `wait()` rejects at once with that very error, and the next `wait()` begins at that
    * event.
    */
   callbackErrors?: "reconnect" | "reject";
   /**
-   * Ends {@link Trainer.wait}, which rejects with the signal's reason (T28, T29): at once, or when
+   * Ends {@link Trainer.wait}, which rejects with the signal's reason: at once, or when
    * the callback that runs has settled. The run goes on: {@link Trainer.cancel} ends it on the
-   * backend. Aborted before `wait()`, nothing is submitted (T30). Each `wait()` reads it anew: with
-   * another signal in its place, the next one resumes the run (T4).
+   * backend. Aborted before `wait()`, nothing is submitted. Each `wait()` reads it anew: with
+   * another signal in its place, the next one resumes the run.
    */
   abortSignal?: AbortSignal;
 }
@@ -171,19 +170,19 @@ export interface TrainerContext {
   cwd?: string;
   /**
    * Delay before the first reconnect, in milliseconds. Doubled for each failure in a row, each time
-   * ± 25 % (T21); the stream's `retry:` field replaces it (T25). Default 1000.
+   * ± 25 %; the stream's `retry:` field replaces it. Default 1000.
    */
   reconnectDelayMs?: number;
   /** No delay is longer, in milliseconds; not even one that the backend asks for. Default 60 000. */
   maxReconnectDelayMs?: number;
   /**
-   * Failures in a row that are taken; one more rejects `wait()` (T14, T22). An event whose callback
-   * succeeded starts the count anew (T17). A whole number, or `Infinity`. Default: no limit.
+   * Failures in a row that are taken; one more rejects `wait()`. An event whose callback
+   * succeeded starts the count anew. A whole number, or `Infinity`. Default: no limit.
    */
   maxReconnectAttempts?: number;
   /**
    * Without one byte from the backend for this long, in milliseconds, the connection counts as
-   * dead (T26). Time that a callback takes does not count. `0` and `Infinity` switch it off.
+   * dead. Time that a callback takes does not count. `0` and `Infinity` switch it off.
    * Default 60 000.
    */
   idleTimeoutMs?: number;
@@ -208,7 +207,7 @@ export interface Trainer {
   /** The job's name. */
   readonly name: string;
   /**
-   * Submits the job, once: later and concurrent calls give the same id (T1). Runs no callback (T2).
+   * Submits the job, once: later and concurrent calls give the same id. Runs no callback.
    * After a rejection it can be called again.
    * @throws {Error} `ProjectStateMismatchError` (by `name`) and other trouble with the identity or the
    *   project
@@ -219,10 +218,10 @@ export interface Trainer {
   start(): Promise<{ jobId: string }>;
   /**
    * Follows the run to its end, dispatching its events to the callbacks one by one; starts it if
-   * that has not been done (T3). A failed run resolves too, with `job.status === "failed"`, and a
+   * that has not been done. A failed run resolves too, with `job.status === "failed"`, and a
    * cancelled one with `"cancelled"`. Concurrent calls share one run; after it is over, the same
-   * result again; after a rejection, the next call goes on behind the last event (T4).
-   * @throws {CloudApiError} the stream can't be had (401, 403, 410, 426) (T23)
+   * result again; after a rejection, the next call goes on behind the last event.
+   * @throws {CloudApiError} the stream can't be had (401, 403, 410, 426)
    * @throws {Error} `Trainer SSE stream failed N consecutive times; giving up.`, with `cause`, when
    *   {@link TrainerContext.maxReconnectAttempts} is exceeded
    * @throws what a callback threw: with `callbackErrors: "reject"`, or after an abort
@@ -231,7 +230,7 @@ export interface Trainer {
   wait(): Promise<TrainingResult>;
   /**
    * Ends the run on the backend; `wait()` then resolves. Does nothing before `start()`, and waits
-   * for one that is in flight (T5).
+   * for one that is in flight.
    * @throws {CloudApiError} the backend refused
    * @throws {TypeError} `fetch failed`, with `cause.code` `ETIMEDOUT` when there is no answer within 60 s
    */
@@ -249,7 +248,7 @@ export interface TrainingResult {
 /** The states of a job. */
 export type JobStatus = "queued" | "running" | "completed" | "failed" | "cancelled";
 
-/** A job, with every field that the backend sent, also those that are not named here (T11). */
+/** A job, with every field that the backend sent, also those that are not named here. */
 export interface TrainingJob {
   id: string;
   orgId: string;
@@ -290,8 +289,8 @@ export interface TrainingJobConfig {
 }
 
 /**
- * The callbacks, all of them optional. Each is awaited before the next event is dispatched (T7), in
- * the order of the stream (T8); what it returns is discarded. What a throw does is
+ * The callbacks, all of them optional. Each is awaited before the next event is dispatched, in
+ * the order of the stream; what it returns is discarded. What a throw does is
  * {@link TrainerInput.callbackErrors}.
  */
 export interface TrainerCallbacks {
@@ -301,18 +300,18 @@ export interface TrainerCallbacks {
   onLog: (context: TrainingLogContext) => unknown | Promise<unknown>;
   /** A checkpoint of the adapter was saved, every `saveSteps`; the run goes on meanwhile. */
   onCheckpoint: (context: CheckpointContext) => unknown | Promise<unknown>;
-  /** The run is complete. Its error, if it throws, does not lose the result (T18). */
+  /** The run is complete. Its error, if it throws, does not lose the result. */
   onCompleted: (context: { job: TrainingJob; artifacts: unknown[] }) => unknown | Promise<unknown>;
   /**
    * The run failed on the backend; `error` is its message, a string. Errors of other callbacks never
-   * come here (T16).
+   * come here.
    */
   onFailed: (context: { job: TrainingJob; error: string }) => unknown | Promise<unknown>;
 }
 
 /**
  * What `onLog` gets. A metric that the backend did not send with this step is `null`; one that it
- * sent as `NaN` or `Infinity` is that number (T9).
+ * sent as `NaN` or `Infinity` is that number.
  */
 export interface TrainingLogContext {
   /** Optimiser step; `NaN` if the event had none. */
@@ -338,9 +337,8 @@ export interface CheckpointContext {
   adapter: { kind: "checkpoint"; jobId: string; step: number };
   job: TrainingJob;
   /**
-   * Asks this checkpoint, while the run goes on. May be kept and called later, also after the run
-   * (T31).
-   * @returns the backend's answer, a WHATWG `Response` whose body streams (T32): server-sent events,
+   * Asks this checkpoint, while the run goes on. May be kept and called later, also after the run.
+   * @returns the backend's answer, a WHATWG `Response` whose body streams: server-sent events,
    *   or one JSON body with `stream: false`
    * @example
    * ```ts
@@ -354,7 +352,7 @@ export interface CheckpointContext {
    *   return response.json();
    * }
    * ```
-   * @throws the reason of `args.signal` (T34)
+   * @throws the reason of `args.signal`
    * @throws {CloudApiError} the backend refused
    * @throws {TypeError} `fetch failed`, with a `cause` that has the system's `code`
    */
@@ -680,7 +678,7 @@ export interface CloudApiClientOptions {
   onCredentials?: (credentials: OAuthCredentials) => void;
   /**
    * All traffic of the client goes through this, as `fetch(url, init)` with `redirect: "manual"`: redirects
-   * are followed within the backend's origin only (T36). So does the renewal of an expired login, which
+   * are followed within the backend's origin only. So does the renewal of an expired login, which
    * goes to the identity provider.
    */
   fetch?: typeof globalThis.fetch;

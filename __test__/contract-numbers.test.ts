@@ -39,3 +39,11 @@ it("every number in the engine and its tests leads to a rule", () => {
   const code = tracked("src", "lib", "__test__", "tests/*.rs").map(read).join("\n");
   expect([...rulesIn(code)].filter((rule) => !defined.has(rule))).toEqual([]);
 });
+
+it("no number stands where a user would read it", () => {
+  const pages = tracked("index.d.ts", "README.md", "local/README.md", "docs/*.md").filter(
+    (file) => !/^docs\/(contract\.md|decisions\/)/.test(file),
+  );
+  expect(pages.length).toBeGreaterThan(10);
+  expect(pages.filter((file) => rulesIn(read(file)).size > 0)).toEqual([]);
+});

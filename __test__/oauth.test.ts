@@ -9,35 +9,12 @@ import {
   writeState,
 } from "../index.js";
 import { Backend, gate, JOB, json, rejection } from "./support/backend.ts";
-import { OAUTH, useTemporaryHome } from "./support/identity.ts";
+import { identityServer, OAUTH, useTemporaryHome } from "./support/identity.ts";
 import { runScript } from "./support/process.ts";
 
 useTemporaryHome();
 
 describe("an OAuth token that has expired", () => {
-  /** An identity server that rotates the refresh token and refuses one it has seen. */
-  async function identityServer() {
-    const server = await Backend.start();
-    let n = 1;
-    server.on("POST /oauth/token", ({ body }, response) => {
-      const { refresh_token, grant_type, client_id } = Object.fromEntries(
-        new URLSearchParams(body),
-      );
-      expect([grant_type, client_id]).toEqual(["refresh_token", "client"]);
-      if (refresh_token !== `refresh-${n}`) {
-        return json(response, 403, { error_description: `seen ${refresh_token}` });
-      }
-      n++;
-      json(response, 200, {
-        access_token: `access-${n}`,
-        refresh_token: `refresh-${n}`,
-        expires_in: 3600,
-      });
-    });
-    const auth0Domain = server.url.replace("http://", "");
-    return { server, expired: { ...OAUTH, auth0Domain, expiresAt: 1 } };
-  }
-
   it("is refreshed before a request, once for all, and the rotated token is stored", async () => {
     const { server, expired } = await identityServer();
     await writeCredentials(expired);

@@ -11,30 +11,12 @@ import {
   writeState,
 } from "../index.js";
 import { Backend, CREDENTIALS, gate, JOB, json, rejection } from "./support/backend.ts";
-import { OAUTH, useTemporaryHome } from "./support/identity.ts";
+import { identityServer, OAUTH, useTemporaryHome } from "./support/identity.ts";
 
 useTemporaryHome();
 
 const SCOPE = { orgSlug: "o", projectSlug: "p" };
 const STATE = { ...SCOPE, projectId: "i" };
-
-/** An identity server that rotates the refresh token, and refuses one that it has seen. */
-async function identityServer() {
-  const server = await Backend.start();
-  let round = 1;
-  server.on("POST /oauth/token", ({ body }, response) => {
-    const given = new URLSearchParams(body).get("refresh_token");
-    if (given !== `refresh-${round}`) return json(response, 403, { error: "invalid_grant" });
-    round += 1;
-    json(response, 200, {
-      access_token: `access-${round}`,
-      refresh_token: `refresh-${round}`,
-      expires_in: 3600,
-    });
-  });
-  const login = { ...OAUTH, auth0Domain: server.url.replace("http://", "") };
-  return { server, login, expired: { ...login, expiresAt: 1 } };
-}
 
 /** A backend that takes one access token and answers 401 to any other. */
 async function strict(token: string, ...scripts: Parameters<typeof Backend.start>) {

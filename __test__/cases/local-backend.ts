@@ -41,6 +41,15 @@ export interface FinishedJob {
   losses: number[];
 }
 
+/** A loss that isn't finite is a bare word, as Python's `json` writes it. */
+function parseEvent(text: string): JobEvent {
+  const quoted = text.replace(/"(loss|evalLoss)":(NaN|-?Infinity)/g, '"$1":"$2"');
+  const isLoss = (key: string) => key === "loss" || key === "evalLoss";
+  return JSON.parse(quoted, (key, value) =>
+    isLoss(key) && typeof value === "string" ? Number(value) : value,
+  );
+}
+
 export class LocalServer {
   constructor(
     readonly url: string,
@@ -80,7 +89,7 @@ export class LocalServer {
     const events: JobEvent[] = String(stream.body)
       .split("\n")
       .filter((line) => line.startsWith("data: {"))
-      .map((line) => JSON.parse(line.slice("data: ".length)));
+      .map((line) => parseEvent(line.slice("data: ".length)));
     const { job } = (await this.request(`/v1/jobs/${id}`)).body;
     const metadata = events.find(({ type }) => type === "training.started")?.metadata;
     const losses = events.filter(({ type }) => type === "training.log").map(({ loss }) => loss);

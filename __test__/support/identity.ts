@@ -1,7 +1,7 @@
 // Who a test is: an account, and a home directory of its own.
 import { afterEach, beforeEach, vi } from "vitest";
 import type { Credentials } from "../../index.js";
-import { temporaryDirectory } from "./backend.ts";
+import { Backend, json, temporaryDirectory } from "./backend.ts";
 
 export const OAUTH = {
   mode: "oauth",
@@ -12,6 +12,33 @@ export const OAUTH = {
   audience: "",
   clientId: "client",
 } satisfies Credentials;
+
+/**
+ * An identity server that rotates the refresh token and refuses one that it has seen, with a login of it that
+ * is valid by the clock and one that has expired.
+ */
+export async function identityServer() {
+  const server = await Backend.start();
+  let round = 1;
+  server.on("POST /oauth/token", ({ body }, response) => {
+    const { refresh_token, grant_type, client_id } = Object.fromEntries(new URLSearchParams(body));
+    if (grant_type !== "refresh_token" || client_id !== OAUTH.clientId) {
+      return json(response, 400, { error: "invalid_request" });
+    }
+    if (refresh_token !== `refresh-${round}`) {
+      const error_description = `seen ${refresh_token}`;
+      return json(response, 403, { error: "invalid_grant", error_description });
+    }
+    round += 1;
+    json(response, 200, {
+      access_token: `access-${round}`,
+      refresh_token: `refresh-${round}`,
+      expires_in: 3600,
+    });
+  });
+  const login = { ...OAUTH, auth0Domain: server.url.replace("http://", "") };
+  return { server, login, expired: { ...login, expiresAt: 1 } };
+}
 
 /** Each test of the file has an empty home directory, and no settings of the machine's. */
 export function useTemporaryHome() {

@@ -1,5 +1,4 @@
-//! The command line. Flow in: arguments. Flow out: settings of the server. A module because `--help`
-//! is the first thing that a user reads.
+//! The command line.
 
 use std::path::PathBuf;
 

@@ -1,6 +1,5 @@
-//! Text generation. Flow in: a model, a prompt, how to sample, and what the text must look like. Flow
-//! out: pieces of text, each valid UTF-8 by itself, and why it ended. A module because a byte-level tokenizer can split a
-//! character over several tokens, and a client must never see half of one.
+//! Text generation. Text comes out in pieces of whole characters: a byte-level tokenizer can split a character
+//! over several tokens, and a client must never see half of one.
 
 use llguidance::toktrie::SimpleVob;
 

@@ -1,5 +1,4 @@
-//! Timestamps. Flows in: the system's clock. Flows out: ISO 8601 in UTC with milliseconds. A module
-//! because that is all the calendar this program needs.
+//! Timestamps: ISO 8601 in UTC with milliseconds.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,7 +1,6 @@
-//! The corpus: a seeded grammar of plain English. Flows in: a random number generator. Flows out:
-//! one short document at a time, half of them chats. A module because this text is all that the
-//! built-in base ever sees; like its words it was written for this purpose and is in the public
-//! domain (CC0).
+//! The corpus: a seeded grammar of plain English that yields one short document at a time, half of them
+//! chats. It's all that the built-in base ever sees. Like its words, it was written for this purpose and is in
+//! the public domain (CC0).
 
 use fastrand::Rng;
 

@@ -1,6 +1,5 @@
-//! The files of the built-in base besides its weights. Flow in: nothing. Flow out: `config.json`,
-//! `tokenizer.json` and `tokenizer_config.json` as Hugging Face lays them out. A module because
-//! the same code then loads `arkor-tiny` and any other model.
+//! The files of the built-in base besides its weights, laid out as Hugging Face does, so that the same code
+//! loads `arkor-tiny` and any other model.
 
 use serde_json::{Map, Value, json};
 

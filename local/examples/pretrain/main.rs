@@ -1,6 +1,5 @@
-//! Makes the built-in base, `arkor-tiny`, from nothing. Flow in: a number of steps and a seed. Flow
-//! out: a Hugging Face directory. An example and not a subcommand, so that it stays out of the
-//! shipped program:
+//! Trains the built-in base, `arkor-tiny`, from scratch and writes it as a Hugging Face directory. It's an
+//! example, not a subcommand, so that it stays out of the shipped program:
 //!
 //! ```text
 //! cargo run --profile local -p arkor-local --example pretrain -- --out DIR --steps N --seed S

@@ -1,5 +1,4 @@
-//! The words of the corpus. All of them were written for this file, which is in the public domain
-//! (CC0). A module because the grammar in `corpus.rs` is easier to read without them.
+//! The words of the corpus. All of them were written for this file, which is in the public domain (CC0).
 
 /// First names.
 pub const NAMES: &str = "Ada Adam Agnes Aisha Alan Alba Alex Alice Amara Amir Ana Andre Anna Anton \

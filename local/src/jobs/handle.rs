@@ -1,6 +1,5 @@
-//! One job while the server runs. Flow in: what its run does, and requests to cancel it. Flow out:
-//! its record and its events, on disk and to readers. A module because the record and the events
-//! must agree at every moment, also at the one at which the server dies.
+//! One job while the server runs. Its record and its events must agree at every moment, also at the one at
+//! which the server dies.
 
 use std::fs;
 use std::path::{Path, PathBuf};

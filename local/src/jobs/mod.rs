@@ -1,6 +1,4 @@
-//! All jobs of a store. Flow in: submitted configs and requests to cancel. Flow out: jobs by id,
-//! and one run at a time. A module because the order of runs, and what a stop does to each of them,
-//! is decided here.
+//! All jobs of a store: in which order they run, and what a stop does to each of them.
 
 pub mod config;
 pub mod handle;

@@ -1,6 +1,5 @@
-//! The run of one job. Flow in: a checked config and its rows. Flow out: events and adapters, and a
-//! terminal event whatever happens. A module because this is where training meets jobs: the loop
-//! itself knows nothing of either.
+//! The run of one job: where training, which knows nothing of jobs, meets events and files. It ends with a
+//! terminal event, whatever happens.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use crate::base::{Base, Bases, Resolved};
 use crate::data::Example;
 use crate::error::{Error, Result};
 use crate::lora::Lora;
+use crate::store::wire;
 use crate::train::{self, Log, Observer};
 
 /// A job that waits for its turn.
@@ -139,8 +139,8 @@ impl Observer for Progress<'_> {
         self.step = Some(log.step);
         let fields = json!({
             "step": log.step,
-            "loss": log.loss,
-            "evalLoss": log.eval_loss,
+            "loss": wire::number(log.loss),
+            "evalLoss": log.eval_loss.map(wire::number),
             "learningRate": log.learning_rate,
             "epoch": log.epoch,
             "samplesPerSecond": log.samples_per_second,

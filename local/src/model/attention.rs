@@ -1,6 +1,5 @@
-//! Attention. Flow in: the queries, keys and values of some rows, one after the other. Flows out: for
-//! each token, the values that it attends to. A module because it goes through a row in blocks of
-//! queries: a block needs only the keys up to its end, and its scores stay in the processor's cache.
+//! Attention. It goes through a row in blocks of queries: a block needs only the keys up to its end, and its
+//! scores stay in the processor's cache.
 
 use candle_core::{Device, Result, Tensor};
 use candle_nn::kv_cache::KvCache;

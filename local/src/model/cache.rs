@@ -1,5 +1,5 @@
-//! Keys and values of the tokens seen so far. Flow in: those of new tokens. Flow out: all of them.
-//! A module because generation would otherwise recompute the whole text for every token.
+//! Keys and values of the tokens seen so far. Without them, generation would recompute the whole text for
+//! every token.
 
 use candle_nn::kv_cache;
 

@@ -1,7 +1,5 @@
-//! Operations with a way back of their own. Flow in: inputs, the output that candle's operations
-//! computed for them, and how to get the inputs' gradients from the output's. Flows out: the same
-//! output, as one node of candle's graph. A module because candle's fused operations (norm, rotary
-//! embedding, softmax) have no way back, and because each node of the graph costs two more passes
+//! Operations with a backward pass of their own. candle's fused ops (norm, rotary embedding, softmax) have
+//! none, so it's defined here. Each of these is one node in candle's graph: every node costs two more passes
 //! over its values, and a gradient for weights that never change (decision 0012).
 
 use candle_core::backend::BackendStorage;

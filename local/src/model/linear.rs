@@ -1,6 +1,5 @@
-//! Linear layers. Flow in: rows. Flow out: rows, with what an adapter adds to them. A module because
-//! this is where nearly all the time of training goes: a frozen weight gets no gradient, and the
-//! adapter's gradients are made of the small matrices only.
+//! Linear layers, with what an adapter adds to them. Nearly all the time of training is spent here: a frozen
+//! weight gets no gradient, and the adapter's gradients are made of the small matrices only.
 
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;

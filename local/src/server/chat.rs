@@ -1,6 +1,5 @@
-//! Chat. Flow in: a checked request. Flow out: one JSON answer, or a stream of chunks, both as
-//! OpenAI's API shapes them. A module because generation runs on a thread of its own, and ends when
-//! its client is gone.
+//! Chat: one JSON answer or a stream of chunks, both shaped as OpenAI's API shapes them. Generation runs on a
+//! thread of its own and ends when its client is gone.
 
 use std::convert::Infallible;
 use std::sync::Arc;

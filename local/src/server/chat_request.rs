@@ -1,5 +1,4 @@
-//! A chat request. Flows in: the body of `POST /v1/inference/chat`. Flows out: which weights, which
-//! messages, and how to sample. A module because what can't be honoured is refused here, by name.
+//! The body of `POST /v1/inference/chat`. What can't be honoured is refused here, by name.
 
 use std::path::{Path, PathBuf};
 

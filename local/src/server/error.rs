@@ -1,5 +1,4 @@
-//! Errors as answers. Flows in: an error, or a status with a sentence. Flows out: JSON
-//! `{ "error": "..." }`. A module because the SDK shows that sentence to its user as it is.
+//! Errors as answers, `{ "error": "..." }`. The SDK shows that sentence to its user as it is.
 
 use axum::Json;
 use axum::body::to_bytes;

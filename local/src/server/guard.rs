@@ -1,5 +1,5 @@
-//! Who may ask. Flow in: requests. Flow out: those from this machine, to this server, with its
-//! token. A module because a page in a browser can reach any port of its own machine.
+//! Who may ask: only this machine, this server's name, and its token. A page in a browser can reach any port
+//! of its own machine.
 
 use std::sync::Arc;
 

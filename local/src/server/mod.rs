@@ -1,5 +1,4 @@
-//! The HTTP server. Flow in: requests of the SDK, or of any other client. Flow out: what the
-//! cloud's API would answer. A module because this is all that the outside sees.
+//! The HTTP server: the cloud's API, on this machine.
 
 mod chat;
 mod chat_request;
@@ -9,6 +8,7 @@ mod guard;
 mod openai;
 mod projects;
 mod routes;
+mod schema;
 mod stream;
 mod wanted;
 

@@ -1,6 +1,5 @@
-//! A door for clients of OpenAI's API. Flow in: `POST /v1/chat/completions` and `GET /v1/models`. Flow
-//! out: what `POST /v1/inference/chat` answers, and the names of what can be talked to. A module
-//! because only names differ: a request is translated, field by field, and answered like any other.
+//! The OpenAI-compatible API. A request is translated field by field and answered like any other; only the
+//! names differ.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

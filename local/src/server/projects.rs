@@ -1,6 +1,4 @@
-//! Identity and projects. Flow in: requests for them. Flow out: the one local user, the one local
-//! organisation, and the projects that jobs were submitted under. A module because on one machine
-//! these are names and nothing more.
+//! Identity and projects. On one machine these are names and nothing more.
 
 use std::sync::Arc;
 

@@ -1,5 +1,4 @@
-//! The job calls. Flow in: requests with a job's id, or a config. Flow out: jobs as JSON. A module
-//! because these are one line each: what a job is, is decided elsewhere.
+//! The job endpoints.
 
 use std::sync::Arc;
 

@@ -1,6 +1,5 @@
-//! The event stream of a job. Flow in: a job, and where the reader was. Flow out: frames from
-//! there on: the history, then live events, a ping while there are none, and `end`. A module
-//! because every reader goes at its own pace and none can slow the training down.
+//! The event stream of a job: the history, then live events, a ping while there are none, and `end`. Every
+//! reader goes at its own pace, and none can slow the training down.
 
 use std::sync::Arc;
 use std::time::Duration;

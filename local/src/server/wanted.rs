@@ -1,11 +1,10 @@
-//! What an answer must look like, and which functions it may call. Flow in: `responseFormat`,
-//! `structuredOutputs`, `tools` and `toolChoice` of a chat request. Flow out: a constraint, and the
-//! tools for the chat template. A module because these four decide together, and what can't be
-//! honoured is refused by the field's name.
+//! What an answer must look like, and which functions it may call. `responseFormat`, `structuredOutputs`,
+//! `tools` and `toolChoice` decide that together.
 
 use serde_json::{Map, Value, json};
 
 use super::chat_request::present;
+use super::schema;
 use crate::base::text::TextCodec;
 use crate::constrain::{Constraint, any_object};
 use crate::data::rows::kind;
@@ -146,7 +145,7 @@ fn options(mut schema: Value, map: &Map<String, Value>) -> Result<Constraint> {
         )),
     };
     if flag("disable_additional_properties")? {
-        close(&mut schema);
+        schema::close(&mut schema);
     }
     let mut guidance = Map::new();
     if flag("disable_any_whitespace")? {
@@ -168,20 +167,6 @@ fn options(mut schema: Value, map: &Map<String, Value>) -> Result<Constraint> {
         schema["x-guidance"] = Value::Object(guidance);
     }
     Ok(Constraint::Json(schema))
-}
-
-/// Objects get no other properties than those that the schema names.
-fn close(schema: &mut Value) {
-    match schema {
-        Value::Object(map) => {
-            map.values_mut().for_each(close);
-            if map.get("properties").is_some_and(Value::is_object) {
-                map.entry("additionalProperties").or_insert(json!(false));
-            }
-        }
-        Value::Array(list) => list.iter_mut().for_each(close),
-        _ => {}
-    }
 }
 
 /// The tools for the template, and the constraint when a call is wanted.
@@ -226,28 +211,12 @@ fn tools(body: &Value) -> Result<(Option<Value>, Option<Constraint>)> {
         }
         Some(wanted) => Some(Constraint::Call {
             open: format!("{}\n", CALL_MARKS.0),
-            schema: json!({ "anyOf": wanted.into_iter().map(call_schema).collect::<Vec<_>>() }),
+            schema: json!({ "anyOf": wanted.into_iter().map(schema::call).collect::<Vec<_>>() }),
             close: format!("\n{}", CALL_MARKS.1),
         }),
     };
     let tools = (!tools.is_empty()).then(|| Value::from(tools.to_vec()));
     Ok((tools, calls))
-}
-
-fn call_schema(tool: &Value) -> Value {
-    let function = &tool["function"];
-    let mut arguments = match &function["parameters"] {
-        schema @ Value::Object(_) => schema.clone(),
-        _ => json!({ "type": "object", "properties": {} }),
-    };
-    // Properties that nobody declared would go on until the answer is cut off.
-    close(&mut arguments);
-    json!({
-        "type": "object",
-        "properties": { "name": { "const": function["name"] }, "arguments": arguments },
-        "required": ["name", "arguments"],
-        "additionalProperties": false,
-    })
 }
 
 /// Takes the calls out of an answer. What is between marks but is no call stays text.

@@ -1,5 +1,4 @@
-//! A job as the API shows it and as `job.json` keeps it. Flow in: a submitted config, and what
-//! happens to it. Flows out: JSON. A module because both sides are the same record.
+//! A job as the API shows it and as `job.json` keeps it: the same record.
 
 use std::fs;
 use std::path::Path;

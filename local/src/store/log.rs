@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::wire;
 use crate::error::{Error, Result};
 
 /// A reader gets at most this many bytes at a time: a long history must not be copied at once.
@@ -40,7 +41,9 @@ enum State {
 
 #[derive(Debug)]
 struct Live {
-    file: File,
+    path: PathBuf,
+    /// Opened by the first event: a job that waits must not hold a descriptor.
+    file: Option<File>,
     /// Bytes of `file` that are whole lines.
     length: u64,
     frames: Frames,
@@ -69,30 +72,22 @@ pub struct Read {
 }
 
 impl EventLog {
-    /// Opens the log of a job that isn't over, and creates it if needed. A last line that was not
-    /// written completely is cut off; one that is damaged before others is an error, and the file is
-    /// left as it is.
+    /// Opens the log of a job that isn't over. A last line that was not written completely is cut off;
+    /// one that is damaged before others is an error, and the file is left as it is.
     pub fn open(path: &Path) -> Result<Self> {
-        let failed = |source| Error::io("can't open", path, source);
         let (events, whole) = read_file(path)?;
-        let mut file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path)
-            .map_err(failed)?;
-        let length = u64::try_from(whole).unwrap_or(u64::MAX);
-        file.set_len(length).map_err(failed)?;
-        file.seek(SeekFrom::End(0)).map_err(failed)?;
-        Ok(Self::new(
-            path,
-            State::Live(Live {
-                file,
-                length,
-                frames: frames(&events),
-                last_event: events.into_iter().last(),
-            }),
-        ))
+        let mut live = Live {
+            path: path.to_owned(),
+            file: None,
+            length: u64::try_from(whole).unwrap_or(u64::MAX),
+            frames: frames(&events),
+            last_event: events.into_iter().last(),
+        };
+        if path.exists() {
+            live.file()?;
+            live.file = None;
+        }
+        Ok(Self::new(path, State::Live(live)))
     }
 
     /// The log of a job that is over; nothing is read before somebody asks. `last` is its terminal
@@ -137,7 +132,7 @@ impl EventLog {
         };
         let written = last.map_or(Ok(()), |event| live.write(event));
         // Best effort: the events are already with the system, this is against a power cut.
-        let _ = live.file.sync_data();
+        let _ = live.file.as_ref().map(File::sync_data);
         *state = State::Over(Over {
             frames: Weak::new(),
             unwritten: last.filter(|_| written.is_err()).cloned(),
@@ -195,14 +190,36 @@ impl EventLog {
 }
 
 impl Live {
+    /// The file, open at the end of its whole lines.
+    fn file(&mut self) -> Result<&mut File> {
+        let (path, length) = (&self.path, self.length);
+        match &mut self.file {
+            Some(file) => Ok(file),
+            closed => {
+                let failed = |source| Error::io("can't open", path, source);
+                let mut file = File::options()
+                    .create(true)
+                    .truncate(false)
+                    .write(true)
+                    .open(path)
+                    .map_err(failed)?;
+                file.set_len(length).map_err(failed)?;
+                file.seek(SeekFrom::End(0)).map_err(failed)?;
+                Ok(closed.insert(file))
+            }
+        }
+    }
+
     /// Writes a line, whole or not at all.
     fn write(&mut self, event: &Value) -> Result<()> {
         let id = (self.frames.len() + 1).to_string();
-        let line = format!("{}\n", json!({ "id": id, "data": event }));
-        if let Err(source) = self.file.write_all(line.as_bytes()) {
+        let line = format!("{}\n", wire::text(&json!({ "id": id, "data": event })));
+        let length = self.length;
+        let file = self.file()?;
+        if let Err(source) = file.write_all(line.as_bytes()) {
             // What was written of it must not stand before the next line.
-            let _ = self.file.set_len(self.length);
-            let _ = self.file.seek(SeekFrom::Start(self.length));
+            let _ = file.set_len(length);
+            let _ = file.seek(SeekFrom::Start(length));
             return Err(Error::Io {
                 what: "can't write events.jsonl".to_owned(),
                 source,
@@ -300,12 +317,13 @@ fn parse(bytes: &[u8]) -> Result<(Vec<Value>, usize), usize> {
 
 /// A whole line that is JSON.
 fn entry(line: &[u8]) -> Option<Value> {
-    serde_json::from_slice(line.strip_suffix(b"\n")?).ok()
+    wire::value(line.strip_suffix(b"\n")?)
 }
 
 fn frame(id: usize, event: &Value) -> Bytes {
     let kind = event["type"].as_str().unwrap_or("message");
-    Bytes::from(format!("id: {id}\nevent: {kind}\ndata: {event}\n\n"))
+    let data = wire::text(event);
+    Bytes::from(format!("id: {id}\nevent: {kind}\ndata: {data}\n\n"))
 }
 
 #[cfg(test)]

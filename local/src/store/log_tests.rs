@@ -119,7 +119,7 @@ fn an_event_that_can_not_be_written_does_not_exist_but_the_last_one_is_still_tol
     log.append(&event(1)).unwrap();
     // A file that is open for reading only fails as a full disk does.
     if let State::Live(live) = &mut *log.lock() {
-        live.file = File::open(&path).unwrap();
+        live.file = Some(File::open(&path).unwrap());
     }
     assert!(log.append(&event(2)).is_err());
     assert_eq!((log.read(0).unwrap().next, log.last()), (1, Some(event(1))));
@@ -128,4 +128,34 @@ fn an_event_that_can_not_be_written_does_not_exist_but_the_last_one_is_still_tol
     let read = log.read(1).unwrap();
     assert!(read.ended && read.bytes.starts_with(b"id: 2\n"));
     assert_eq!(EventLog::open(&path).unwrap().read(0).unwrap().next, 1);
+}
+
+#[test]
+fn the_log_of_a_job_that_waits_holds_no_descriptor() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("events.jsonl");
+    let is_open = |log: &EventLog| matches!(&*log.lock(), State::Live(live) if live.file.is_some());
+    let log = EventLog::open(&path).unwrap();
+    assert!(!is_open(&log) && !path.exists());
+    log.append(&event(1)).unwrap();
+    assert!(is_open(&log));
+    drop(log);
+    let again = EventLog::open(&path).unwrap();
+    assert!(!is_open(&again));
+    again.append(&event(2)).unwrap();
+    assert_eq!(EventLog::open(&path).unwrap().read(0).unwrap().next, 2);
+}
+
+#[test]
+fn a_loss_that_is_not_finite_was_null() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("events.jsonl");
+    let log = EventLog::open(&path).unwrap();
+    let event = json!({ "type": "training.log", "loss": wire::number(f64::NAN),
+        "evalLoss": wire::number(f64::NEG_INFINITY), "learningRate": wire::number(0.5) });
+    log.append(&event).unwrap();
+    let frame = "id: 1\nevent: training.log\ndata: {\"type\":\"training.log\",\"loss\":NaN,\
+                 \"evalLoss\":-Infinity,\"learningRate\":0.5}\n\n";
+    assert_eq!(log.read(0).unwrap().bytes, frame);
+    assert_eq!(EventLog::open(&path).unwrap().read(0).unwrap().bytes, frame);
 }

@@ -1,5 +1,4 @@
-//! The store on disk. Flows in: a directory. Flow out: jobs and their events, and the certainty
-//! that no other server writes there. A module because a job must survive its server.
+//! The store on disk. Jobs survive their server, and only one server at a time writes to a store.
 //!
 //! ```text
 //! <store>/lock                      held as long as a server runs: the system frees it when it dies
@@ -12,6 +11,7 @@
 
 pub mod job;
 pub mod log;
+pub mod wire;
 
 use std::fs::{self, File, TryLockError};
 use std::io::Write;

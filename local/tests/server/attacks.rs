@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use arkor_local::store::wire;
 use serde_json::{Value, json};
 
 use crate::support::{Project, Server, command, kinds};
@@ -94,6 +95,18 @@ async fn every_finished_job_kept_its_log_open() {
         let (_, events) = server.complete(&project.config(&json!({}))).await;
         assert!(kinds(&events).contains(&"training.completed"));
     }
+}
+
+#[tokio::test]
+async fn every_queued_job_held_its_log_open() {
+    let project = Project::new();
+    let server = Server::from_command(&mut with_descriptors(&project.store(), 256));
+    let running = server.submit(&project.endless()).await;
+    for _ in 0..300 {
+        server.submit(&project.config(&json!({}))).await;
+    }
+    let mut events = server.events(&running, None).await;
+    events.until("checkpoint.saved").await;
 }
 
 #[tokio::test]
@@ -234,6 +247,12 @@ async fn a_run_that_diverged_was_completed_with_an_adapter_of_nan() {
         error.contains("diverged at step 1") && error.contains("learningRate"),
         "{error}"
     );
+    let log = events
+        .iter()
+        .find(|event| event.kind == "training.log")
+        .unwrap();
+    let shown = [wire::number(f64::NAN), wire::number(f64::INFINITY)];
+    assert!(shown.contains(&log.data["evalLoss"]), "{log:?}");
     assert!(!kinds(&events).contains(&"checkpoint.saved"));
     let (_, body) = server.get(&format!("/v1/jobs/{job}")).await;
     assert_eq!(body["job"]["status"], Value::from("failed"));

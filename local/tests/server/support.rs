@@ -194,7 +194,7 @@ fn parse(block: &str) -> Event {
     Event {
         id: field("id: ").map(str::to_owned),
         kind: field("event: ").unwrap().to_owned(),
-        data: serde_json::from_str(field("data: ").unwrap()).unwrap(),
+        data: arkor_local::store::wire::value(field("data: ").unwrap().as_bytes()).unwrap(),
     }
 }
 

@@ -13,7 +13,8 @@ export interface Answer {
   totalMs: number | undefined;
 }
 
-const EMPTY: Answer = {
+/** What there is before the first piece. */
+export const NO_ANSWER: Answer = {
   text: "",
   finish: undefined,
   model: undefined,
@@ -30,7 +31,7 @@ export async function ask(
 ): Promise<Answer> {
   const start = performance.now();
   const response = await api.chat({ ...body, stream: true }, signal);
-  let answer = EMPTY;
+  let answer = NO_ANSWER;
   let failure: string | undefined;
   const parser = createParser({
     onEvent({ data }) {

@@ -1,5 +1,5 @@
 import { useEffect, useReducer, useRef, useState } from "react";
-import { type Answer, ask } from "../api/chat.ts";
+import { type Answer, ask, NO_ANSWER } from "../api/chat.ts";
 import { useJobs, useManifest } from "../api/queries.ts";
 import type { Target } from "../api/types.ts";
 import { type ChatForm, checkForm, EMPTY_FORM, sends } from "../lib/chat-options.ts";
@@ -183,15 +183,6 @@ function useChat(targets: (Target | undefined)[], system: string, options: objec
     clear: () => change({ kind: "clear" }),
   };
 }
-
-const NO_ANSWER: Answer = {
-  text: "",
-  finish: undefined,
-  model: undefined,
-  tokens: undefined,
-  firstMs: undefined,
-  totalMs: undefined,
-};
 
 function messagesOf(system: string, turns: Turn[], column: number, question: string) {
   const past = turns.flatMap(({ question: asked, answers }) => {
