@@ -49,6 +49,24 @@ describe("arkor login", () => {
     },
   );
 
+  it("doesn't pass another deployment's anonymous identity off as one of this deployment", async () => {
+    const { backend, project } = await issuing();
+    const arkorCloudApiUrl = "https://other.example";
+    project.signIn(backend, { orgSlug: "org-of-old", arkorCloudApiUrl });
+    const before = stored(project);
+    const { code, stdout, stderr } = await arkor(["login", "--anonymous"], project.at(backend))
+      .exit;
+    expect({ code, stdout, stderr }).toEqual({
+      code: 1,
+      stdout: "",
+      stderr:
+        `error: ARKOR_CLOUD_API_URL is ${backend.url}, but the anonymous identity of org-of-old belongs ` +
+        "to https://other.example. To get one there: arkor logout, then arkor login --anonymous\n",
+    });
+    expect(stored(project)).toEqual(before);
+    expect(backend.requests).toEqual([]);
+  });
+
   it("keeps an account unless the flag says otherwise", async () => {
     const { backend, project } = await issuing();
     project.signIn(backend, OAUTH);

@@ -2,6 +2,7 @@
 // type-checks and trains.
 import {
   chmodSync,
+  existsSync,
   lstatSync,
   readdirSync,
   renameSync,
@@ -18,6 +19,13 @@ const TEMPLATES = ["triage", "translate", "redaction"];
 
 const init = (project: Project, ...args: string[]) =>
   arkor(["init", "-y", "--skip-install", ...args], project.at(undefined)).exit;
+
+/** As one that was never installed: with the link to this checkout gone. */
+function withoutModules() {
+  const project = new Project();
+  rmSync(project.path("node_modules"), { recursive: true });
+  return project;
+}
 
 const manifestOf = (project: Project) => JSON.parse(project.read("package.json"));
 
@@ -73,6 +81,28 @@ describe("what it writes", () => {
     });
     expect(project.read(".gitignore")).toBe("node_modules/\n.arkor/\n");
     expect(project.has(".git")).toBe(false);
+  });
+
+  it("lists the local backend for a project of its own, though there's one beside the command", async () => {
+    expect(existsSync(path.join(ROOT, "local/index.js"))).toBe(true);
+    const project = withoutModules();
+    await init(project);
+    expect(manifestOf(project).devDependencies).toHaveProperty("@arkor/local");
+  });
+
+  it("runs nothing of node_modules with --skip-install", async () => {
+    const project = withoutModules();
+    const spies = ["@arkor/local", "arkor", "arkor/local"];
+    for (const name of spies) {
+      const at = `node_modules/${name}`;
+      project.write(`${at}/package.json`, JSON.stringify({ name, version: "1.0.0" }));
+      project.write(
+        `${at}/index.js`,
+        `require("node:fs").writeFileSync(__dirname + "/was-run", "")`,
+      );
+    }
+    expect((await init(project)).code).toBe(0);
+    expect(spies.filter((name) => project.has(`node_modules/${name}/was-run`))).toEqual([]);
   });
 
   it("never overwrites a file, and adds to package.json and .gitignore what they lack", async () => {

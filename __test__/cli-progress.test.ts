@@ -46,6 +46,22 @@ describe("the text", () => {
     expect(progress.plain()).toBe("step 2  loss 1.000  eval 2.500");
   });
 
+  it("shows a learning rate of 0 as 0", () => {
+    const progress = new Progress();
+    progress.logged(log(1, { learningRate: 0 }), 0);
+    expect(progress.plain()).toBe("step 1  lr 0");
+  });
+
+  it("has the time left of a run that was attached to from its live steps, not from the replayed ones", () => {
+    const progress = new Progress({ replayed: true });
+    progress.started({}, { totalSteps: 100 });
+    for (let step = 1; step <= 50; step += 1) progress.logged(log(step), step);
+    expect(progress.plain()).toBe("step 50/100");
+    progress.logged(log(51), 1000);
+    progress.logged(log(52), 2000);
+    expect(progress.plain()).toBe("step 52/100  eta 48s");
+  });
+
   it("shows a loss that has diverged as it is", () => {
     const progress = new Progress();
     progress.logged(log(1, { loss: 1 }), 0);

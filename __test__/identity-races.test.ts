@@ -160,40 +160,53 @@ it("no logout within 1.5 ms of a renewal's answer is undone, in 200 tries", asyn
   expect(undone).toBe(0);
 });
 
-it("a login of a mode that is not known is kept, and what would replace it is refused by name", async () => {
-  const { backend } = await holding();
-  const project = new Project();
-  vi.stubEnv("HOME", project.home);
-  vi.stubEnv("USERPROFILE", project.home);
-  project.signIn(backend);
-  const content = JSON.stringify({ mode: "device", token: "a-secret", refresh: "another" });
-  writeFileSync(credentialsPath(), content);
-  expect(await readCredentials()).toBeNull();
-  const refused = /holds a login of mode "device", which this version of arkor does not know/;
-  for (const call of [
-    () => ensureCredentials(),
-    () => writeCredentials(OAUTH),
-    () => backend.trainer({}, { baseUrl: undefined, credentials: undefined }).start(),
-  ]) {
-    const error = (await rejection(call())) as Error;
-    expect(error.message).toMatch(refused);
-    expect(error.message).not.toContain("a-secret");
-  }
-  for (const command of [
-    ["login"],
-    ["login", "--anonymous"],
-    ["login", "--oauth"],
-    ["whoami"],
-    ["jobs"],
-  ]) {
-    const { code, stderr } = await arkor(command, project.at(backend)).exit;
-    expect({ command, code, stderr }).toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(refused),
-    });
-  }
-  expect(readFileSync(credentialsPath(), "utf8")).toBe(content);
-  expect(backend.requests).toEqual([]);
-  expect((await arkor(["logout", "-f"], project.at(backend)).exit).code).toBe(0);
-  expect(existsSync(credentialsPath())).toBe(false);
-});
+it.each([
+  [
+    "of a mode that is not known",
+    { mode: "device", token: "a-secret", refresh: "another" },
+    /holds a login of mode "device", which this version of arkor does not know/,
+  ],
+  [
+    "without a field",
+    { mode: "oauth", accessToken: "a-secret", refreshToken: "another" },
+    /holds a login of mode "oauth", which lacks a field, or has one of a wrong type/,
+  ],
+])(
+  "a login %s is kept, and what would replace it is refused by name",
+  async (_, login, refused) => {
+    const { backend } = await holding();
+    const project = new Project();
+    vi.stubEnv("HOME", project.home);
+    vi.stubEnv("USERPROFILE", project.home);
+    project.signIn(backend);
+    const content = JSON.stringify(login);
+    writeFileSync(credentialsPath(), content);
+    expect(await readCredentials()).toBeNull();
+    for (const call of [
+      () => ensureCredentials(),
+      () => writeCredentials(OAUTH),
+      () => backend.trainer({}, { baseUrl: undefined, credentials: undefined }).start(),
+    ]) {
+      const error = (await rejection(call())) as Error;
+      expect(error.message).toMatch(refused);
+      expect(error.message).not.toContain("a-secret");
+    }
+    for (const command of [
+      ["login"],
+      ["login", "--anonymous"],
+      ["login", "--oauth"],
+      ["whoami"],
+      ["jobs"],
+    ]) {
+      const { code, stderr } = await arkor(command, project.at(backend)).exit;
+      expect({ command, code, stderr }).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(refused),
+      });
+    }
+    expect(readFileSync(credentialsPath(), "utf8")).toBe(content);
+    expect(backend.requests).toEqual([]);
+    expect((await arkor(["logout", "-f"], project.at(backend)).exit).code).toBe(0);
+    expect(existsSync(credentialsPath())).toBe(false);
+  },
+);

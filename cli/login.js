@@ -74,6 +74,13 @@ async function mayReplace(orgSlug) {
  */
 async function loginAnonymously(stored, wanted) {
   if (stored?.mode === "anon") {
+    const wantedUrl = defaultArkorCloudApiUrl(stored);
+    if (wantedUrl !== stored.arkorCloudApiUrl) {
+      throw new CliError(
+        `ARKOR_CLOUD_API_URL is ${wantedUrl}, but the anonymous identity of ${stored.orgSlug} belongs ` +
+          `to ${stored.arkorCloudApiUrl}. To get one there: arkor logout, then arkor login --anonymous`,
+      );
+    }
     print(`Already signed in anonymously, as ${stored.orgSlug}.`);
     return;
   }

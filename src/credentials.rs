@@ -113,8 +113,9 @@ pub enum Stored {
     Absent,
     /// It is there, but no credentials are in it.
     Corrupt,
-    /// A login of a kind that this version does not know.
-    Unknown {
+    /// A login that this version can't read: of a mode that it doesn't know, or without a field that
+    /// it needs.
+    Unusable {
         /// Its `mode`.
         mode: String,
     },
@@ -135,19 +136,23 @@ impl Stored {
             return Self::Present(credentials);
         }
         match serde_json::from_slice(content) {
-            Ok(Tagged { mode }) if mode != "anon" && mode != "oauth" => Self::Unknown { mode },
-            _ => Self::Corrupt,
+            Ok(Tagged { mode }) => Self::Unusable { mode },
+            Err(_) => Self::Corrupt,
         }
     }
 
-    /// A newer version may have stored it: it must not be lost to what this one would put there.
-    fn refuse_unknown(&self, home: &Path) -> Result<()> {
-        let Self::Unknown { mode } = self else {
+    /// Another version may have stored it: it must not be lost to what this one would put there.
+    fn refuse_unusable(&self, home: &Path) -> Result<()> {
+        let Self::Unusable { mode } = self else {
             return Ok(());
         };
+        let (what, way_out) = match mode.as_str() {
+            "anon" | "oauth" => ("lacks a field, or has one of a wrong type", "Correct it"),
+            _ => ("this version of arkor does not know", "Upgrade arkor"),
+        };
         Err(Error::plain(format!(
-            "{} holds a login of mode {mode:?}, which this version of arkor does not know, so it \
-             was kept. Upgrade arkor, or delete the login with `arkor logout`.",
+            "{} holds a login of mode {mode:?}, which {what}, so it was kept. {way_out}, or delete \
+             the login with `arkor logout`.",
             path(home).display()
         )))
     }
@@ -156,7 +161,7 @@ impl Stored {
     fn is_same_login(&self, seen: &Self) -> bool {
         match (self, seen) {
             (Self::Absent, _) | (Self::Corrupt, Self::Corrupt) => true,
-            (Self::Unknown { mode: found }, Self::Unknown { mode: seen }) => found == seen,
+            (Self::Unusable { mode: found }, Self::Unusable { mode: seen }) => found == seen,
             (Self::Present(found), Self::Present(seen)) => {
                 found == seen || refresh::same_login(found, seen)
             }
@@ -176,9 +181,9 @@ pub fn read(home: &Path) -> Result<Stored> {
 /// Checks, before anything is asked of anybody, that a login could be stored.
 ///
 /// # Errors
-/// That the file can't be read, or holds a login that this version does not know.
+/// That the file can't be read, or holds a login that this version can't use.
 pub fn check_replaceable(home: &Path) -> Result<()> {
-    read(home)?.refuse_unknown(home)
+    read(home)?.refuse_unusable(home)
 }
 
 fn content(path: &Path) -> Result<Option<Vec<u8>>> {
@@ -196,7 +201,7 @@ pub fn signed_in(env: &Environment) -> Result<Credentials> {
     }
     let home = env.home()?;
     let stored = read(home)?;
-    stored.refuse_unknown(home)?;
+    stored.refuse_unusable(home)?;
     match stored {
         Stored::Present(credentials) => Ok(credentials),
         _ => Err(Error::plain("Not signed in. Run `arkor login` first.")),

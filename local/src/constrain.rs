@@ -20,11 +20,13 @@ const COMPILE_LIMIT: Duration = Duration::from_secs(3);
 /// Constraints that are compiled at once. One that is given up can't be stopped, only be kept from
 /// having company.
 const MOST_COMPILING: usize = 4;
+/// Deep schemas are compiled by recursion. The largest that `MOST_BYTES` allows needs about a half of this.
+const COMPILE_STACK: usize = 256 * 1024 * 1024;
 static COMPILING: AtomicUsize = AtomicUsize::new(0);
 
 /// A regular expression, all choices together, or a schema may be this large, in bytes.
 const MOST_BYTES: usize = 64 * 1024;
-/// Counts and divisors in a schema may be this large: each takes that many states.
+/// Counts and divisors in a schema may add up to this: each takes that many states.
 const MOST_STATES: f64 = 100_000.0;
 const STATEFUL: [&str; 7] = [
     "multipleOf",
@@ -87,9 +89,11 @@ impl Constraint {
             Self::Regex(regex) => regex.len(),
             Self::Choice(texts) => texts.iter().map(|text| text.len() + 1).sum(),
             Self::Json(schema) | Self::Call { schema, .. } => {
-                if let Some((name, value)) = largest_count(schema) {
+                let states = states(schema);
+                if states > MOST_STATES {
                     return refused(format!(
-                        "{field}: {name} is {value}, and can be at most {MOST_STATES}"
+                        "{field}: its {} add up to {states}, and can be at most {MOST_STATES} together",
+                        STATEFUL.join(", ")
                     ));
                 }
                 schema.to_string().len()
@@ -104,20 +108,26 @@ impl Constraint {
     }
 }
 
-/// A count in a schema that is too large. A fraction takes as many states as its whole multiple.
-fn largest_count(schema: &Value) -> Option<(&str, &Value)> {
+/// How many states the counts and divisors of a schema take together. A fraction takes as many as its
+/// whole multiple.
+fn states(schema: &Value) -> f64 {
     match schema {
-        Value::Array(list) => list.iter().find_map(largest_count),
-        Value::Object(map) => map.iter().find_map(|(name, value)| {
-            let number = value.as_f64().filter(|_| STATEFUL.contains(&name.as_str()));
-            let is_large =
-                |number: f64| number > MOST_STATES || (number > 0.0 && number < 1.0 / MOST_STATES);
-            match number {
-                Some(number) => is_large(number).then_some((name.as_str(), value)),
-                None => largest_count(value),
-            }
-        }),
-        _ => None,
+        Value::Array(list) => list.iter().map(states).sum(),
+        Value::Object(map) => map
+            .iter()
+            .map(|(name, value)| match value.as_f64() {
+                Some(number) if STATEFUL.contains(&name.as_str()) => {
+                    let number = number.abs();
+                    if number < 1.0 && number > 0.0 {
+                        1.0 / number
+                    } else {
+                        number
+                    }
+                }
+                _ => states(value),
+            })
+            .sum(),
+        _ => 0.0,
     }
 }
 
@@ -197,6 +207,7 @@ impl Vocabulary {
         };
         thread::Builder::new()
             .name("constraint".to_owned())
+            .stack_size(COMPILE_STACK)
             .spawn(compile)
             .map_err(|source| Error::Io {
                 what: "can't start a thread".to_owned(),
@@ -268,128 +279,5 @@ pub fn any_object() -> Constraint {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-    use super::*;
-    use crate::base::{Base, Source};
-
-    /// The text that comes out when always the first allowed token is taken that `prefers` names.
-    fn first(constraint: &Constraint, prefers: &str) -> String {
-        let base = Base::load(&Source::BuiltIn).unwrap();
-        let mut guide = base.text.guide(constraint, "x").unwrap();
-        let mut ids = Vec::new();
-        while let Some(mask) = guide.allowed().unwrap() {
-            let wanted: Vec<u32> = prefers.bytes().map(u32::from).collect();
-            let text = base.text.tokenizer().decode(&ids, false).unwrap();
-            let next = wanted
-                .iter()
-                .copied()
-                .filter(|_| text.len() < 40)
-                .find(|id| mask.is_allowed(id_of(&base, *id)))
-                .map(|byte| id_of(&base, byte))
-                .or_else(|| mask.iter().next())
-                .unwrap();
-            if base.text.is_stop(next) {
-                break;
-            }
-            guide.take(next).unwrap();
-            ids.push(next);
-        }
-        base.text.tokenizer().decode(&ids, false).unwrap()
-    }
-
-    fn id_of(base: &Base, byte: u32) -> u32 {
-        let text = char::from_u32(byte).unwrap().to_string();
-        base.text.encode(&text, false).unwrap().ids[0]
-    }
-
-    #[test]
-    fn an_answer_is_led_along_its_constraint() {
-        let choice = Constraint::Choice(vec!["yes".to_owned(), "no, \"never\"".to_owned()]);
-        assert_eq!(first(&choice, "n"), "no, \"never\"");
-        assert_eq!(first(&choice, "y"), "yes");
-        assert_eq!(
-            first(&Constraint::Regex("[ab]{3}c?".to_owned()), "bc"),
-            "bbbc"
-        );
-        let schema = json!({
-            "type": "object", "properties": { "ok": { "type": "boolean" } },
-            "required": ["ok"], "additionalProperties": false,
-            "x-guidance": { "whitespace_flexible": false },
-        });
-        let text = first(&Constraint::Json(schema), "{\"tf}");
-        assert_eq!(
-            serde_json::from_str::<Value>(&text).unwrap(),
-            json!({ "ok": true })
-        );
-    }
-
-    #[test]
-    fn a_call_stands_between_its_marks() {
-        let call = Constraint::Call {
-            open: "<call>".to_owned(),
-            schema: json!({
-                "const": { "name": "f" }, "x-guidance": { "whitespace_flexible": false },
-            }),
-            close: "</call>".to_owned(),
-        };
-        let text = first(&call, "<{\"n}");
-        assert!(
-            text.starts_with("<call>{") && text.ends_with("</call>"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn what_would_be_compiled_for_ever_is_refused_within_seconds() {
-        let base = Base::load(&Source::BuiltIn).unwrap();
-        let json = |schema| Constraint::Json(schema);
-        let cases = [
-            json(json!({ "type": "integer", "multipleOf": 99_999_989 })),
-            json(json!({ "type": "number", "multipleOf": 1e-9 })),
-            json(json!({ "type": "array", "minItems": 1_000_000_000 })),
-            json(json!({ "properties": { "a": { "maxLength": 4_000_000_000_u64 } } })),
-            Constraint::Regex("(a|b)?".repeat(100_000)),
-            Constraint::Regex("(a|b)?".repeat(9_000)),
-            Constraint::Regex("((a{1,999}){1,999}){1,999}".to_owned()),
-            Constraint::Choice(vec!["x".repeat(100_000)]),
-        ];
-        for constraint in cases {
-            let begin = std::time::Instant::now();
-            let refused = base.text.guide(&constraint, "x");
-            assert!(
-                begin.elapsed() < COMPILE_LIMIT * 2,
-                "{:?} took {:?}",
-                constraint.grammar().grammars.len(),
-                begin.elapsed()
-            );
-            if let Err(error) = refused {
-                assert!(
-                    error.is_refusal() && error.to_string().starts_with("x: "),
-                    "{error}"
-                );
-            }
-        }
-        let harmless = json!({ "type": "integer", "multipleOf": 5, "maximum": 1_000_000_000 });
-        base.text.guide(&Constraint::Json(harmless), "x").unwrap();
-    }
-
-    #[test]
-    fn what_is_not_understood_is_refused_where_it_stands() {
-        let base = Base::load(&Source::BuiltIn).unwrap();
-        for (constraint, field) in [
-            (Constraint::Regex("(".to_owned()), "structuredOutputs.regex"),
-            (
-                Constraint::Json(json!({ "type": "thing" })),
-                "responseFormat",
-            ),
-        ] {
-            let error = base.text.guide(&constraint, field).err().unwrap();
-            assert!(
-                error.is_refusal() && error.to_string().starts_with(field),
-                "{error}"
-            );
-        }
-    }
-}
+#[path = "constrain_tests.rs"]
+mod tests;

@@ -2,11 +2,15 @@
 //! over several tokens, and a client must never see half of one.
 
 use llguidance::toktrie::SimpleVob;
+use tokio_util::sync::CancellationToken;
 
 use crate::base::text::TextCodec;
 use crate::constrain::Guide;
 use crate::error::{Error, Result};
 use crate::model::{KvCache, Llama};
+
+/// Tokens of a prompt that are read at once. Their attention scores take memory for each token before them.
+const PREFILL_TOKENS: usize = 256;
 
 /// How to choose the next token.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +55,11 @@ pub struct Generated {
 }
 
 /// Generates a text after `prompt`, along `guide` if there is one. `on_text` gets it in pieces and
-/// answers whether to go on.
+/// answers whether it wants more. Ends early when `cancel` is cancelled.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is one thing, and most callers have them apart"
+)]
 pub fn generate(
     model: &Llama,
     text: &TextCodec,
@@ -59,32 +67,38 @@ pub fn generate(
     context: usize,
     sampling: &Sampling,
     mut guide: Option<Guide>,
+    cancel: &CancellationToken,
     mut on_text: impl FnMut(&str) -> bool,
 ) -> Result<Generated> {
     let mut rng = fastrand::Rng::with_seed(sampling.seed);
     let mut stream = text.tokenizer().decode_stream(true);
     let (mut ids, mut sent) = (Vec::new(), 0);
-    let mut input = prompt.to_vec();
     let limit = sampling
         .max_tokens
         .min(context.saturating_sub(prompt.len()));
     let mut cache = KvCache::new(model.layers(), prompt.len() + limit);
-    let mut finish = Finish::Length;
-    let mut tokens = 0;
-    while tokens < limit {
-        let allowed = guide.as_mut().map(Guide::allowed).transpose()?;
-        if matches!(allowed, Some(None)) {
-            finish = Finish::Stop;
-            break;
+    let mut generated = Generated {
+        finish: Finish::Length,
+        tokens: 0,
+    };
+    let Some(mut logits) = prefill(model, prompt, &mut cache, cancel)? else {
+        return Ok(generated);
+    };
+    while generated.tokens < limit {
+        if cancel.is_cancelled() {
+            return Ok(generated);
         }
-        let mut logits = next_logits(model, &input, &mut cache)?;
-        if let Some(allowed) = allowed.flatten() {
+        if let Some(guide) = &mut guide {
+            let Some(allowed) = guide.allowed()? else {
+                generated.finish = Finish::Stop;
+                break;
+            };
             forbid(&mut logits, &allowed);
         }
         let next = sample(&logits, sampling, &mut rng);
-        tokens += 1;
+        generated.tokens += 1;
         if text.is_stop(next) {
-            finish = Finish::Stop;
+            generated.finish = Finish::Stop;
             break;
         }
         if let Some(guide) = &mut guide {
@@ -94,10 +108,12 @@ pub fn generate(
         if let Some(piece) = stream.step(next).map_err(Error::Tokenizer)? {
             sent += piece.len();
             if !on_text(&piece) {
-                return Ok(Generated { finish, tokens });
+                return Ok(generated);
             }
         }
-        input = vec![next];
+        if generated.tokens < limit {
+            logits = next_logits(model, &[next], &mut cache)?;
+        }
     }
     // An unfinished character at the very end: shown as the replacement character.
     let all = text
@@ -107,7 +123,25 @@ pub fn generate(
     if let Some(rest) = all.get(sent..).filter(|rest| !rest.is_empty()) {
         on_text(rest);
     }
-    Ok(Generated { finish, tokens })
+    Ok(generated)
+}
+
+/// Reads the prompt into the cache, and gives the logits of the first token after it. `None` when it was
+/// cancelled.
+fn prefill(
+    model: &Llama,
+    prompt: &[u32],
+    cache: &mut KvCache,
+    cancel: &CancellationToken,
+) -> Result<Option<Vec<f32>>> {
+    let mut logits = Vec::new();
+    for part in prompt.chunks(PREFILL_TOKENS) {
+        if cancel.is_cancelled() {
+            return Ok(None);
+        }
+        logits = next_logits(model, part, cache)?;
+    }
+    Ok(Some(logits))
 }
 
 /// Logits of the token after `input`, which continues what is in the cache.
@@ -244,6 +278,7 @@ mod tests {
             1024,
             &sampling,
             None,
+            &CancellationToken::new(),
             |piece| {
                 pieces.push(piece.to_owned());
                 true
@@ -259,6 +294,7 @@ mod tests {
             1024,
             &sampling,
             None,
+            &CancellationToken::new(),
             |piece| {
                 again.push_str(piece);
                 true
@@ -269,15 +305,52 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_is_gone_stops_the_generation() {
+    fn a_sink_that_wants_no_more_or_a_cancellation_ends_the_generation() {
         let base = Base::load(&Source::BuiltIn).unwrap();
         let model = Llama::new(&base.config, &base.weights, None).unwrap();
         let prompt = base.text.encode("The", false).unwrap().ids;
+        let run = |cancel: &CancellationToken, on_text: &mut dyn FnMut() -> bool| {
+            let sampling = greedy(50);
+            let on_text = |_: &str| on_text();
+            generate(
+                &model, &base.text, &prompt, 1024, &sampling, None, cancel, on_text,
+            )
+            .unwrap()
+            .tokens
+        };
+        let cancel = CancellationToken::new();
+        assert_eq!(run(&cancel, &mut || false), 1);
+        // It is cancelled while a piece is on its way, which may be of several tokens.
         let mut calls = 0;
-        let end = generate(&model, &base.text, &prompt, 1024, &greedy(50), None, |_| {
+        let tokens = run(&cancel, &mut || {
             calls += 1;
-            false
+            cancel.cancel();
+            true
         });
-        assert_eq!((calls, end.unwrap().tokens), (1, 1));
+        assert_eq!((calls, tokens), (1, 1));
+        assert_eq!(run(&cancel, &mut || true), 0);
+    }
+
+    #[test]
+    fn a_long_prompt_is_read_in_parts_and_no_further_than_its_cancellation() {
+        let base = Base::load(&Source::BuiltIn).unwrap();
+        let model = Llama::new(&base.config, &base.weights, None).unwrap();
+        let prompt: Vec<u32> = (0..700).map(|index| 30 + index % 50).collect();
+        let cancel = CancellationToken::new();
+        let mut parts = KvCache::new(base.config.layers, 1024);
+        let read = prefill(&model, &prompt, &mut parts, &cancel)
+            .unwrap()
+            .unwrap();
+        let mut whole = KvCache::new(base.config.layers, 1024);
+        let at_once = next_logits(&model, &prompt, &mut whole).unwrap();
+        for (left, right) in read.iter().zip(&at_once) {
+            assert!((left - right).abs() < 1e-3, "{left} {right}");
+        }
+        assert_eq!(parts.len(), prompt.len());
+
+        cancel.cancel();
+        let mut cache = KvCache::new(base.config.layers, 1024);
+        let cancelled = prefill(&model, &prompt, &mut cache, &cancel).unwrap();
+        assert_eq!((cancelled, cache.len()), (None, 0));
     }
 }

@@ -14,7 +14,7 @@ use crate::json;
 /// corrupt file.
 ///
 /// # Errors
-/// When the file can't be read or written, holds a login of a kind that is not known, or no
+/// When the file can't be read or written, holds a login that this version can't use, or no
 /// identity can be had.
 pub async fn ensure(env: &Environment) -> Result<Credentials> {
     if let Some(local) = local_identity(env)? {
@@ -22,7 +22,7 @@ pub async fn ensure(env: &Environment) -> Result<Credentials> {
     }
     let home = env.home()?;
     let usable = |stored: Stored| {
-        stored.refuse_unknown(home)?;
+        stored.refuse_unusable(home)?;
         Ok(match stored {
             Stored::Present(credentials) => Some(credentials),
             _ => None,

@@ -64,7 +64,7 @@ pub async fn change(
 /// Those of the file system, and that such a login is there.
 pub async fn write(home: &Path, credentials: &Credentials) -> Result<()> {
     change(home, |stored| {
-        stored.refuse_unknown(home)?;
+        stored.refuse_unusable(home)?;
         Ok(Change::Write(credentials.clone()))
     })
     .await
@@ -81,7 +81,7 @@ pub async fn sign_in(
     seen: Option<&Credentials>,
 ) -> Result<()> {
     change(home, |stored| {
-        stored.refuse_unknown(home)?;
+        stored.refuse_unusable(home)?;
         match stored {
             Stored::Present(found @ Credentials::Anonymous { .. }) if Some(&found) != seen => {
                 Err(Error::plain(

@@ -67,7 +67,7 @@ pub fn read_credentials(env: &Env, environment: String) -> napi::Result<Object<'
         }
         match credentials::read(environment.home()?)? {
             Stored::Present(credentials) => text(&credentials).map(Some),
-            Stored::Absent | Stored::Corrupt | Stored::Unknown { .. } => Ok(None),
+            Stored::Absent | Stored::Corrupt | Stored::Unusable { .. } => Ok(None),
         }
     })
 }

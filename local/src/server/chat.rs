@@ -3,7 +3,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Json;
 use axum::body::Body;
@@ -14,12 +13,13 @@ use bytes::Bytes;
 use futures::stream;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::App;
 use super::chat_request::{ChatRequest, Weights};
 use super::error::ApiError;
 use super::guard::JsonBody;
-use super::wanted::calls_of;
+use super::wanted::{calls_of, complete_calls};
 use crate::adapter;
 use crate::base::{Base, Bases, resolve};
 use crate::constrain::Guide;
@@ -61,10 +61,13 @@ pub async fn answer(app: &Arc<App>, body: &Value, usage: Usage) -> Result<Respon
     };
     let stream = request.stream;
     let bases = Arc::clone(app.jobs.bases().0);
+    let cancel = CancellationToken::new();
+    // Dropped with this future when the client goes.
+    let client = cancel.clone().drop_guard();
     // Before the answer begins: what is wrong with the request is still a 400.
-    let prepared = blocking(move || Prepared::new(request, &bases)).await?;
+    let prepared = blocking(move || Prepared::new(request, &bases, cancel)).await?;
     if stream {
-        Ok(streamed(prepared, head, usage))
+        Ok(streamed(prepared, head, usage, client))
     } else {
         whole(prepared, &head).await
     }
@@ -90,8 +93,10 @@ struct Prepared {
     prompt: Vec<u32>,
     sampling: Sampling,
     guide: Option<Guide>,
-    /// Whether the answer may call functions.
-    tools: bool,
+    /// The most functions that the answer may call. `None` when there are none to call.
+    most_calls: Option<usize>,
+    /// Cancelled when the client is gone.
+    cancel: CancellationToken,
 }
 
 /// What came out.
@@ -102,7 +107,7 @@ struct Answer {
 }
 
 impl Prepared {
-    fn new(mut request: ChatRequest, bases: &Bases) -> Result<Self> {
+    fn new(mut request: ChatRequest, bases: &Bases, cancel: CancellationToken) -> Result<Self> {
         let (base, lora) = match request.weights {
             Weights::Base(source) => (bases.get(&source)?, None),
             Weights::Adapter(dir) => {
@@ -127,17 +132,19 @@ impl Prepared {
                 base.config.max_positions
             ));
         }
+        let most_calls = wanted.most_calls();
         let guide = wanted
             .constraint
             .map(|(constraint, field)| base.text.guide(&constraint, field))
             .transpose()?;
         Ok(Self {
-            tools: wanted.tools.is_some(),
+            most_calls,
             base,
             model,
             prompt,
             sampling: request.sampling,
             guide,
+            cancel,
         })
     }
 
@@ -149,11 +156,14 @@ impl Prepared {
             model,
             prompt,
             sampling,
+            cancel,
             ..
         } = self;
         // In a pool of its own: else every operation would be handed to the one shared thread.
         let end = with_all_cores(|| {
-            generate(model, &base.text, prompt, context, sampling, guide, on_text)
+            generate(
+                model, &base.text, prompt, context, sampling, guide, cancel, on_text,
+            )
         })?;
         let usage = json!({
             "prompt_tokens": prompt.len(),
@@ -163,14 +173,15 @@ impl Prepared {
         Ok((end.finish, usage))
     }
 
-    /// The whole answer, until `gone` says that nobody waits for it any more.
-    fn answer(&mut self, gone: impl Fn() -> bool + Sync) -> Result<Answer> {
+    /// The whole answer, or what there is of it when the client goes.
+    fn answer(&mut self) -> Result<Answer> {
+        let most_calls = self.most_calls;
         let mut text = String::new();
         let (finish, usage) = self.generate(|piece| {
             text.push_str(piece);
-            !gone()
+            most_calls.is_none_or(|most| complete_calls(&text) < most)
         })?;
-        if self.tools {
+        if most_calls.is_some() {
             let (rest, calls) = calls_of(&text)?;
             if !calls.is_empty() {
                 let content = if rest.is_empty() {
@@ -220,11 +231,7 @@ impl Head {
 }
 
 async fn whole(mut prepared: Prepared, head: &Head) -> Result<Response, ApiError> {
-    // Dropped with this future when the client goes away.
-    let client = Presence::default();
-    let gone = Arc::clone(&client.0);
-    let answer = blocking(move || prepared.answer(|| gone.load(Ordering::Relaxed))).await?;
-    drop(client);
+    let answer = blocking(move || prepared.answer()).await?;
     let choice = json!({
         "index": 0,
         "finish_reason": answer.finish,
@@ -235,26 +242,16 @@ async fn whole(mut prepared: Prepared, head: &Head) -> Result<Response, ApiError
     Ok(Json(body).into_response())
 }
 
-/// Sets its flag when it is dropped.
-#[derive(Default)]
-struct Presence(Arc<AtomicBool>);
-
-impl Drop for Presence {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-fn streamed(mut prepared: Prepared, head: Head, usage: Usage) -> Response {
+fn streamed(mut prepared: Prepared, head: Head, usage: Usage, client: DropGuard) -> Response {
     let (sender, receiver) = mpsc::channel::<Bytes>(PIECES_AHEAD);
     tokio::task::spawn_blocking(move || {
         let stream = Stream { sender, head };
         if !stream.delta(&json!({ "role": "assistant", "content": "" })) {
             return;
         }
-        let end = if prepared.tools {
+        let end = if prepared.most_calls.is_some() {
             // Whether a text is a call shows only at its end.
-            prepared.answer(|| stream.sender.is_closed()).map(|answer| {
+            prepared.answer().map(|answer| {
                 stream.delta(&with_indices(answer.message));
                 (answer.finish, answer.usage)
             })
@@ -271,9 +268,10 @@ fn streamed(mut prepared: Prepared, head: Head, usage: Usage) -> Response {
             }
         }
     });
-    let body = stream::unfold(receiver, |mut receiver| async move {
+    // The body is dropped when the client goes, and the guard with it.
+    let body = stream::unfold((receiver, client), |(mut receiver, client)| async move {
         let bytes = receiver.recv().await?;
-        Some((Ok::<Bytes, Infallible>(bytes), receiver))
+        Some((Ok::<Bytes, Infallible>(bytes), (receiver, client)))
     });
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),

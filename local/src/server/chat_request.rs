@@ -18,7 +18,7 @@ use crate::generate::Sampling;
 /// Tokens of an answer when the request does not say.
 const DEFAULT_MAX_TOKENS: usize = 256;
 
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "messages",
     "adapter",
     "baseModel",
@@ -29,6 +29,7 @@ const FIELDS: [&str; 12] = [
     "seed",
     "tools",
     "toolChoice",
+    "parallelToolCalls",
     "responseFormat",
     "structuredOutputs",
 ];

@@ -21,11 +21,12 @@ use crate::error::{Result, refused};
 use crate::jobs::JobHandle;
 
 /// Fields of OpenAI's and what they are called here.
-const RENAMED: [(&str, &str); 6] = [
+const RENAMED: [(&str, &str); 7] = [
     ("top_p", "topP"),
     ("max_tokens", "maxTokens"),
     ("max_completion_tokens", "maxTokens"),
     ("tool_choice", "toolChoice"),
+    ("parallel_tool_calls", "parallelToolCalls"),
     ("response_format", "responseFormat"),
     ("structured_outputs", "structuredOutputs"),
 ];
@@ -33,14 +34,13 @@ const RENAMED: [(&str, &str); 6] = [
 const SAME: [&str; 5] = ["messages", "temperature", "seed", "stream", "tools"];
 
 /// Fields that change nothing about an answer.
-const WITHOUT_EFFECT: [&str; 8] = [
+const WITHOUT_EFFECT: [&str; 7] = [
     "user",
     "metadata",
     "store",
     "service_tier",
     "safety_identifier",
     "prompt_cache_key",
-    "parallel_tool_calls",
     "reasoning_effort",
 ];
 

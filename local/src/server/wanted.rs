@@ -28,6 +28,8 @@ pub struct Wanted {
     pub constraint: Option<(Constraint, &'static str)>,
     /// For the chat template.
     pub tools: Option<Value>,
+    /// Whether one answer may call no more than one function.
+    one_call: bool,
 }
 
 impl Wanted {
@@ -49,8 +51,25 @@ impl Wanted {
             (constraint, calls) => Ok(Self {
                 constraint: constraint.or(calls.map(|calls| (calls, "toolChoice"))),
                 tools,
+                one_call: match present(body, "parallelToolCalls") {
+                    None => false,
+                    Some(Value::Bool(parallel)) => !parallel,
+                    Some(other) => {
+                        return refused(format!(
+                            "parallelToolCalls must be true or false, it is {}",
+                            kind(other)
+                        ));
+                    }
+                },
             }),
         }
+    }
+
+    /// The most functions that the answer may call. `None` when there are none to call.
+    #[must_use]
+    pub fn most_calls(&self) -> Option<usize> {
+        let most = if self.one_call { 1 } else { usize::MAX };
+        self.tools.is_some().then_some(most)
     }
 
     /// Refuses tools when the model's chat template does not know them.
@@ -108,6 +127,15 @@ fn structured_outputs(body: &Value) -> Result<Option<Constraint>> {
             KINDS.join(", ")
         ));
     };
+    if ["regex", "choice"].contains(&name)
+        && let Some(option) = OPTIONS
+            .iter()
+            .find(|option| present(outputs, option).is_some())
+    {
+        return refused(format!(
+            "structuredOutputs.{option} is about JSON, and changes nothing beside {name}. Remove it."
+        ));
+    }
     let value = &outputs[name];
     match (name, value) {
         ("json", Value::Object(_)) => options(value.clone(), map).map(Some),
@@ -217,6 +245,12 @@ fn tools(body: &Value) -> Result<(Option<Value>, Option<Constraint>)> {
     };
     let tools = (!tools.is_empty()).then(|| Value::from(tools.to_vec()));
     Ok((tools, calls))
+}
+
+/// How many calls of an answer are complete.
+#[must_use]
+pub fn complete_calls(answer: &str) -> usize {
+    answer.matches(CALL_MARKS.1).count()
 }
 
 /// Takes the calls out of an answer. What is between marks but is no call stays text.

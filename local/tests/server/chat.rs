@@ -193,6 +193,12 @@ async fn what_it_can_not_do_is_refused_by_field() {
             400,
             "structuredOutputs.speed",
         ),
+        (
+            json!({ "structuredOutputs": { "choice": ["a"], "disable_any_whitespace": true } }),
+            400,
+            "structuredOutputs.disable_any_whitespace",
+        ),
+        (json!({ "parallelToolCalls": 1 }), 400, "parallelToolCalls"),
         (json!({ "temperature": -1 }), 400, "temperature"),
         (json!({ "topP": 0 }), 400, "topP"),
         (json!({ "maxTokens": 0 }), 400, "maxTokens"),
@@ -321,6 +327,25 @@ async fn functions_are_called_where_the_template_knows_them() {
         .collect();
     assert_eq!((calls.len(), &calls[0][0]["index"]), (1, &json!(0)));
     assert_eq!(calls[0][0]["function"], call["function"]);
+
+    // As many calls as the answer has, or one.
+    let two = r#"(<tool_call>\{"name": "f", "arguments": \{\}\}</tool_call>){2}"#;
+    let both = request(&json!({
+        "baseModel": model.path(), "tools": [tool("f")], "structuredOutputs": { "regex": two },
+        "maxTokens": 300,
+    }));
+    for (parallel, most) in [(json!(null), 2), (json!(true), 2), (json!(false), 1)] {
+        let mut body = both.clone();
+        body["parallelToolCalls"] = parallel;
+        let (_, answer) = server.post(CHAT, &body).await;
+        let message = &answer["choices"][0]["message"];
+        let calls = message["tool_calls"].as_array().map(Vec::len);
+        assert_eq!(
+            (calls, &message["content"]),
+            (Some(most), &Value::Null),
+            "{answer}"
+        );
+    }
 
     // The result goes back, its arguments as an object for the template.
     body["stream"] = json!(false);
