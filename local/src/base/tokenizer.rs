@@ -5,6 +5,9 @@ use tokenizers::Tokenizer;
 
 use crate::error::{Error, Result, refused};
 
+/// A normalizer or decoder may make a text this many times as long.
+const MOST_GROWTH: f64 = 64.0;
+
 /// Reads a `tokenizer.json`. Truncation and padding that were saved in it are switched off: they belong
 /// to some earlier use, and would cut every text and train the padding. Refuses ids that a model of
 /// `vocab_size` tokens has no embedding for, before anything is built from them.
@@ -26,7 +29,36 @@ pub fn load(bytes: &[u8], vocab_size: usize) -> Result<Tokenizer> {
              {vocab_size}. Use the tokenizer of this model, or resize the model's embedding."
         ));
     }
+    for (field, steps) in [("normalizer", "normalizers"), ("decoder", "decoders")] {
+        let growth = growth(&json[field], steps);
+        if growth > MOST_GROWTH {
+            return refused(format!(
+                "model: the {field} of tokenizer.json can make a text {growth:.0} times as long, and \
+                 can at most make it {MOST_GROWTH} times as long"
+            ));
+        }
+    }
     serde_json::from_value(json).map_err(|error| broken(&error))
+}
+
+/// How much longer a text can become by the replacements of a normalizer or a decoder. `steps` is the
+/// field in which a sequence has its parts.
+fn growth(part: &Value, steps: &str) -> f64 {
+    let inner = part[steps].as_array().into_iter().flatten();
+    let of_steps: f64 = inner.map(|part| growth(part, steps)).product();
+    let Some(content) = part["content"]
+        .as_str()
+        .filter(|_| part["type"] == "Replace")
+    else {
+        return of_steps;
+    };
+    let length = |text: &str| f64::from(u32::try_from(text.len()).unwrap_or(u32::MAX));
+    // An expression can match nothing, before every character.
+    let replaced = match part["pattern"]["String"].as_str() {
+        Some(text) if !text.is_empty() => length(content) / length(text),
+        _ => 1.0 + length(content),
+    };
+    of_steps * replaced.max(1.0)
 }
 
 /// The largest token id that the tokenizer can give, and where it is.
@@ -74,5 +106,43 @@ fn ids_of_post_processor(processor: &Value, ids: &mut Vec<u64>) {
     );
     for inner in processor["processors"].as_array().into_iter().flatten() {
         ids_of_post_processor(inner, ids);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::growth;
+
+    #[test]
+    fn replacements_multiply() {
+        let replace = |pattern, content: &str| json!({ "type": "Replace", "pattern": pattern, "content": content });
+        let metaspace = replace(json!({ "String": " " }), "\u{2581}");
+        let doubled = vec![replace(json!({ "String": "a" }), "aa"); 20];
+        for (normalizer, expected) in [
+            (json!(null), 1.0),
+            (json!({ "type": "NFC" }), 1.0),
+            (metaspace.clone(), 3.0),
+            (replace(json!({ "String": "``" }), "\""), 1.0),
+            (replace(json!({ "Regex": "x*" }), "yy"), 3.0),
+            (
+                json!({ "type": "Sequence", "normalizers": [
+                    { "type": "Prepend", "prepend": "\u{2581}" },
+                    { "type": "Sequence", "normalizers": [metaspace] },
+                ] }),
+                3.0,
+            ),
+            (
+                json!({ "type": "Sequence", "normalizers": doubled }),
+                1_048_576.0,
+            ),
+        ] {
+            let growth = growth(&normalizer, "normalizers");
+            assert!(
+                (growth - expected).abs() < 1e-9,
+                "{growth} for {normalizer}"
+            );
+        }
     }
 }

@@ -319,3 +319,18 @@ async fn a_tokenizer_with_ids_that_the_model_does_not_have_is_refused_when_the_m
         );
     }
 }
+
+#[tokio::test]
+async fn a_tokenizer_whose_replacements_double_a_text_thirty_times_is_refused() {
+    let project = Project::new();
+    let server = Server::start(&project.store());
+    let double = json!({ "type": "Replace", "pattern": { "String": "h" }, "content": "hh" });
+    for (field, steps) in [("normalizer", "normalizers"), ("decoder", "decoders")] {
+        let dir = folder();
+        let bomb = json!({ "type": "Sequence", steps: vec![double.clone(); 30] });
+        set(dir.path(), "tokenizer.json", field, bomb);
+        let started = Instant::now();
+        let answer = chat(&server, dir.path().to_str().unwrap()).await;
+        expect_refused(field, &answer, started, &["tokenizer.json", field]);
+    }
+}
