@@ -75,6 +75,7 @@ it("T8: microtasks of a callback run before the next one, timers between batches
     stream.completed();
   });
   let pending = 0;
+  let mostPending = 0;
   let logs = 0;
   const timers: number[] = [];
   const tick = () => {
@@ -86,7 +87,7 @@ it("T8: microtasks of a callback run before the next one, timers between batches
     .trainer({
       callbacks: {
         onLog: () => {
-          expect(pending).toBe(0);
+          mostPending = Math.max(mostPending, pending);
           pending++;
           queueMicrotask(() => pending--);
           if (logs++ === 0) setImmediate(tick);
@@ -94,6 +95,7 @@ it("T8: microtasks of a callback run before the next one, timers between batches
       },
     })
     .wait();
+  expect(mostPending).toBe(0);
   const gaps = timers.map((at, index) => at - (timers[index - 1] ?? 0));
   // A batch is 256 events; the loop may take one more before the turn.
   expect(Math.max(...gaps)).toBeLessThanOrEqual(512);
@@ -101,11 +103,15 @@ it("T8: microtasks of a callback run before the next one, timers between batches
 });
 
 it("T8: a batch that comes in the same turn as the last one waits for the next turn", async () => {
-  const acks: [code: number, index: number][] = [];
+  let done = 0;
+  const unexpected = () => {
+    throw new Error("not every callback settled");
+  };
   const steps: number[] = [];
   const dispatcher = new Dispatcher({
     job: JOB,
-    native: { ack: (code: number, index: number) => void acks.push([code, index]) },
+    native: { done: () => void done++, threw: unexpected, aborted: unexpected, heard: unexpected },
+    rejects: false,
     input: {
       name: "run",
       model: "m",
@@ -123,10 +129,7 @@ it("T8: a batch that comes in the same turn as the last one waits for the next t
   await turn();
   await turn();
   expect(steps).toEqual([1, 2]);
-  expect(acks).toEqual([
-    [0, 1],
-    [0, 1],
-  ]);
+  expect(done).toBe(2);
 });
 
 it("T9: a metric that is absent, null or no number is null; bare NaN and Infinity arrive", async () => {

@@ -346,9 +346,8 @@ describe("TLS", () => {
 it("a panic in the engine ends the call, not the process", async () => {
   const { code, stdout } = await runScript(`
     const binding = require(${JSON.stringify(path.join(ROOT, "binding.js"))});
-    const words = (error) => JSON.parse(error.message).message;
     try { binding.panicInACall(); } catch (error) { console.log(error.message); }
-    await binding.panicInAPromise().catch((error) => console.log(words(error)));
+    await binding.panicInAPromise().catch((error) => console.log(error.message));
     console.log("alive");
   `);
   expect([code, stdout.split("\n")]).toEqual([

@@ -1,35 +1,23 @@
-// A batch of events → the user's callbacks, one by one. The other half is `src/node/dispatch.rs`.
+// Calls the user's callbacks for a batch of events, one by one. The other half is `src/node/dispatch.rs`.
 //
-// Nothing is decided here: every outcome goes back to the loop in Rust with one `ack`. What a
+// Nothing is decided here: Rust is told how each batch went, with one `done`, `threw` or `aborted`. What a
 // callback throws stays on this side, so that `wait()` can reject with that very value.
 "use strict";
 
 // Node's own, also while a test has put another in its place.
 const { setImmediate } = require("node:timers");
+const { binding } = require("./addon.js");
 const { tell, toError, wordsOf } = require("./errors.js");
 const { parse } = require("./json.js");
 
-/** Numbers for each event: flags, step, five metrics. */
-const COLUMNS = 7;
-const KIND = 7;
-const HAS_ID = 1 << 3;
-const FIRST_METRIC = 1 << 4;
-const CALLBACKS = /** @type {const} */ ([
-  "onLog",
-  "onStarted",
-  "onCheckpoint",
-  "onCompleted",
-  "onFailed",
-]);
-
-/** The answer to a batch. */
-const DONE = 0;
-const THREW = 1;
-const THREW_AFTER_ABORT = 2;
-const ABORTED = 3;
+/**
+ * How a batch is laid out. Asked for when the first trainer is made, because that loads the addon.
+ * @type {import("../binding.js").BatchLayout}
+ */
+let layout;
 
 /** @typedef {import("..").TrainingJob} Job */
-/** @typedef {typeof CALLBACKS[number]} CallbackName */
+/** @typedef {"onLog" | "onStarted" | "onCheckpoint" | "onCompleted" | "onFailed"} CallbackName */
 /**
  * @typedef {object} Observer
  * @property {(name: CallbackName, context: any, metadata: unknown) => void} [onEvent]
@@ -52,18 +40,20 @@ class Dispatcher {
   /**
    * @param {object} trainer
    * @param {Job} trainer.job
-   * @param {{ ack(code: number, index: number): void }} trainer.native
+   * @param {Pick<import("../binding.js").NativeTrainer, "done" | "threw" | "aborted" | "heard">} trainer.native
    * @param {import("..").TrainerInput} trainer.input
+   * @param {boolean} trainer.rejects whether a callback's error ends `wait()`
    * @param {(step: number) => import("..").CheckpointContext["infer"]} trainer.inferAt
    * @param {((notice: import("..").ReconnectNotice) => void) | undefined} trainer.onReconnect
    */
-  constructor({ job, native, input, inferAt, onReconnect }) {
+  constructor({ job, native, input, rejects, inferAt, onReconnect }) {
+    layout ??= binding.batchLayout();
     this.job = job;
     this.native = native;
     this.input = input;
     /** @type {AbortSignal | undefined} what ends the `wait()` under way */
     this.signal = undefined;
-    this.rejects = input.callbackErrors === "reject";
+    this.rejects = rejects;
     this.inferAt = inferAt;
     this.onReconnect = onReconnect;
     /** Called by Rust; a throw here would be an uncaught exception. */
@@ -103,17 +93,24 @@ class Dispatcher {
    */
   async #dispatch(columns, texts) {
     const { input, signal, native } = this;
+    const {
+      columns: width,
+      flags: flagsAt,
+      step: stepAt,
+      kind: kindBits,
+      callbacks: names,
+    } = layout;
     let text = 0;
     let index = 0;
-    for (let at = 0; at < columns.length; at += COLUMNS, index++) {
-      const kind = columns[at] & KIND;
-      const name = CALLBACKS[kind];
+    for (let at = 0; at < columns.length; at += width, index++) {
+      const flags = columns[at + flagsAt];
+      const name = /** @type {CallbackName} */ (names[flags & kindBits]);
       // Nothing may start after an abort (T29): not the look-up, which may run an accessor that aborts.
-      if (signal?.aborted) return native.ack(ABORTED, index);
+      if (signal?.aborted) return native.aborted(index);
       const { callbacks, callback, failed } = lookUp(input, name);
-      if (signal?.aborted && !failed) return native.ack(ABORTED, index);
+      if (signal?.aborted && !failed) return native.aborted(index);
       try {
-        const detail = kind === 0 ? undefined : parse(texts[text++]);
+        const detail = name === "onLog" ? undefined : parse(texts[text++]);
         if (detail?.job) this.#change(detail.job);
         if (detail?.job && (name === "onCompleted" || name === "onFailed")) {
           this.result = { job: this.job, artifacts: detail.artifacts ?? [] };
@@ -132,12 +129,13 @@ class Dispatcher {
         await Reflect.apply(callback, callbacks, [context]);
       } catch (error) {
         this.thrown = error;
-        if (signal?.aborted) return native.ack(THREW_AFTER_ABORT, index);
-        if (!this.rejects) warn(name, columns[at + 1], error, (columns[at] & HAS_ID) !== 0);
-        return native.ack(THREW, index);
+        if (signal?.aborted) return native.threw(index, true);
+        if (!this.rejects) warn(name, columns[at + stepAt], error, (flags & layout.hasId) !== 0);
+        return native.threw(index, false);
       }
     }
-    native.ack(signal?.aborted ? ABORTED : DONE, index);
+    if (signal?.aborted) native.aborted(index);
+    else native.done();
   }
 
   /**
@@ -177,20 +175,18 @@ class Dispatcher {
   #context(name, columns, at, detail) {
     const { job } = this;
     switch (name) {
-      case "onLog": {
-        const flags = columns[at];
+      case "onLog":
         return {
-          step: columns[at + 1],
-          loss: metric(flags, columns, at, 0),
-          evalLoss: metric(flags, columns, at, 1),
-          learningRate: metric(flags, columns, at, 2),
-          epoch: metric(flags, columns, at, 3),
-          samplesPerSecond: metric(flags, columns, at, 4),
+          step: columns[at + layout.step],
+          loss: metric(columns, at, 0),
+          evalLoss: metric(columns, at, 1),
+          learningRate: metric(columns, at, 2),
+          epoch: metric(columns, at, 3),
+          samplesPerSecond: metric(columns, at, 4),
           job,
         };
-      }
       case "onCheckpoint": {
-        const step = columns[at + 1];
+        const step = columns[at + layout.step];
         const adapter = { kind: "checkpoint", jobId: job.id, step };
         return { step, adapter, job, infer: this.inferAt(step), artifacts: detail.artifacts };
       }
@@ -205,16 +201,16 @@ class Dispatcher {
 
   /** @param {string} text */
   #reconnecting(text) {
-    const { attempt, delayMs, lastEventId, byCallback, error } = JSON.parse(text);
+    const { attempt, delayMs, lastEventId, error } = JSON.parse(text);
     const notice = {
       attempt,
       delayMs,
-      error: byCallback ? this.thrown : error ? toError(error) : undefined,
+      error: error ? toError(error, this.thrown) : undefined,
       lastEventId: lastEventId ?? undefined,
     };
     tell(this.onReconnect, notice);
     for (const { onReconnect } of this.observers) tell(onReconnect, notice);
-    this.native.ack(DONE, 0);
+    this.native.heard();
   }
 }
 
@@ -234,13 +230,14 @@ function lookUp(input, name) {
 }
 
 /**
- * @param {number} flags
  * @param {Float64Array} columns
- * @param {number} at
- * @param {number} index
+ * @param {number} at where the event begins
+ * @param {number} index of the metric
+ * @returns {number | null} null when the event doesn't have it as a number
  */
-function metric(flags, columns, at, index) {
-  return (flags & (FIRST_METRIC << index)) === 0 ? null : columns[at + 2 + index];
+function metric(columns, at, index) {
+  const isNumber = (columns[at + layout.flags] & (layout.hasMetric << index)) !== 0;
+  return isNumber ? columns[at + layout.metrics + index] : null;
 }
 
 /**

@@ -1,20 +1,19 @@
-// A failure's description, as it crosses from Rust (`src/error.rs`) → the error the user sees.
+// The errors that users see, made of those that cross from Rust (`src/error.rs`).
 "use strict";
 
 const { binding } = require("./addon.js");
 const { read } = require("./json.js");
 
 /**
- * @typedef {object} Description
- * @property {"api" | "network" | "named" | "exhausted" | "file" | "fetch" | "roots" | "plain"} kind
+ * @typedef {object} Crossing an error as `src/error.rs` sends it
+ * @property {"api" | "network" | "anonymousTokenRejected" | "projectStateMismatch" | "exhausted"
+ *   | "thrown" | "fetchRejected" | "noRoots" | "file" | "plain"} kind
  * @property {string} message
  * @property {number} [status]
- * @property {string} [code]
- * @property {string} [name]
- * @property {number} [id]
- * @property {string[]} [headers] names and values in turn
- * @property {string} [body]
- * @property {Description} [cause]
+ * @property {string | null} [code] the system's
+ * @property {number} [id] of the request that `fetch` rejected
+ * @property {{ headers: string[], body: string } | null} [answer] headers: names and values in turn
+ * @property {Crossing} [cause]
  */
 
 /** The backend's answer was not 2xx. */
@@ -102,40 +101,32 @@ function keepFetchFailure(id, error) {
 }
 
 /**
- * @param {Description} description
- * @param {unknown} [thrown] the cause that Rust has no part in: what a callback threw
- * @returns {Error}
+ * @param {Crossing} crossing
+ * @param {unknown} [thrown] what a callback threw last
+ * @returns {unknown}
  */
-function toError(description, thrown) {
-  const { kind, message } = description;
+function toError({ kind, message, status = 0, code, id = 0, answer, cause }, thrown) {
   switch (kind) {
     case "api":
-      return new CloudApiError(description.status ?? 0, message, {
-        headers: headersOf(description.headers ?? []),
-        body: description.body,
+      return new CloudApiError(status, message, {
+        headers: headersOf(answer?.headers ?? []),
+        body: answer?.body,
       });
     case "network":
-      return new TypeError("fetch failed", { cause: withFields(new Error(message), description) });
-    case "named":
-      return named(description);
+      return new TypeError("fetch failed", { cause: withCode(new Error(message), code) });
     case "file":
-      return withFields(new Error(message), description);
-    case "exhausted": {
-      const cause = description.cause === undefined ? thrown : toError(description.cause);
-      return new Error(message, { cause });
-    }
-    default:
-      return new Error(message);
-  }
-}
-
-/** @param {Description} description */
-function named({ name, message, status = 0 }) {
-  switch (name) {
-    case "AnonymousTokenRejectedError":
+      return withCode(new Error(message), code);
+    case "anonymousTokenRejected":
       return new AnonymousTokenRejectedError(status, message);
-    case "ProjectStateMismatchError":
+    case "projectStateMismatch":
       return new ProjectStateMismatchError(message);
+    case "exhausted":
+      return new Error(message, { cause: cause && toError(cause, thrown) });
+    case "thrown":
+      return thrown;
+    case "fetchRejected":
+      // That of another thread can't come over.
+      return fetchFailures.has(id) ? fetchFailures.get(id) : new Error(message);
     default:
       return new Error(message);
   }
@@ -143,43 +134,27 @@ function named({ name, message, status = 0 }) {
 
 /**
  * @param {Error} error
- * @param {Description} description
+ * @param {string | null | undefined} code
  */
-function withFields(error, { code }) {
-  if (code !== undefined) Object.assign(error, { code });
-  return error;
+function withCode(error, code) {
+  return code == null ? error : Object.assign(error, { code });
 }
 
-const KINDS = new Set(["api", "network", "named", "exhausted", "file", "fetch", "plain"]);
-
 /**
- * What a native call rejected with, or threw. Not told by `instanceof`: the error may be of
- * another realm (Jest, `node:vm`).
- * @param {any} crossing
- * @param {unknown} [thrown]
- * @returns {unknown}
+ * What Rust sent with an error that it threw or rejected with. Not told by `instanceof`: the error may be
+ * of another realm (Jest, `node:vm`).
+ * @param {any} error
+ * @returns {Crossing | undefined} undefined when the error isn't one of Rust's
  */
-function fromNative(crossing, thrown) {
+function crossingOf(error) {
   try {
-    const description = JSON.parse(crossing.message);
-    const { kind, id } = description;
-    // A fetch of another thread's: its error can't come over.
-    if (kind === "fetch" && fetchFailures.has(id)) return fetchFailures.get(id);
-    return KINDS.has(kind) ? toError(description, thrown) : crossing;
+    return JSON.parse(error.cause.message);
   } catch {
-    return crossing;
+    return undefined;
   }
 }
 
-/**
- * Whether the call did nothing yet, for want of root certificates (T36).
- * @param {any} crossing
- */
-function lacksRoots(crossing) {
-  return String(crossing?.message).startsWith('{"kind":"roots"');
-}
-
-/** On a system without any, `node:22-slim` say, Node's own count, as they do for `fetch`. */
+/** A system without root certificates, such as `node:22-slim`, gets Node's own, as for `fetch`. */
 function handOverRoots() {
   const { rootCertificates } = require("node:tls");
   nativeSync(() => binding.takeNodesRoots(rootCertificates.join("\n")));
@@ -194,8 +169,9 @@ function handOverRoots() {
 function nativeSync(call) {
   try {
     return call();
-  } catch (crossing) {
-    throw fromNative(crossing);
+  } catch (error) {
+    const crossing = crossingOf(error);
+    throw crossing ? toError(crossing) : error;
   }
 }
 
@@ -203,18 +179,19 @@ function nativeSync(call) {
  * Runs a native call; what it throws or rejects with is the error that the user sees.
  * @template T
  * @param {() => Promise<T>} call
- * @param {() => unknown} [thrown]
+ * @param {() => unknown} [thrown] gives what a callback threw last
  * @returns {Promise<T>}
  */
 async function native(call, thrown) {
   try {
     return await call();
-  } catch (crossing) {
-    if (lacksRoots(crossing)) {
-      handOverRoots();
-      return native(call, thrown);
-    }
-    throw fromNative(crossing, thrown?.());
+  } catch (error) {
+    const crossing = crossingOf(error);
+    if (!crossing) throw error;
+    if (crossing.kind !== "noRoots") throw toError(crossing, thrown?.());
+    // Nothing was done yet (T36).
+    handOverRoots();
+    return native(call, thrown);
   }
 }
 

@@ -35,6 +35,8 @@ class Trainer {
   /** @type {import("..").TrainerContext} */
   #context;
   #native;
+  /** Whether a callback's error ends `wait()`. */
+  #rejects;
   /** @type {boolean | undefined} */
   #dryRun;
   /** @type {Promise<{ jobId: string }> | undefined} */
@@ -59,7 +61,9 @@ class Trainer {
     this.name = input.name;
     this.#input = input;
     this.#context = context;
-    this.#native = new binding.NativeTrainer(nativeOptions(input, context));
+    const options = nativeOptions(input, context);
+    this.#rejects = options.rejectCallbackErrors;
+    this.#native = new binding.NativeTrainer(options);
     Object.defineProperty(this, INTERNALS, {
       value: {
         setDryRun: (/** @type {boolean} */ value) => {
@@ -172,6 +176,7 @@ class Trainer {
       job,
       native: this.#native,
       input: this.#input,
+      rejects: this.#rejects,
       inferAt: (step) => (args) => this.#infer(args, step),
       onReconnect,
     });
@@ -205,8 +210,6 @@ class Trainer {
       if (signal?.aborted) onAbort();
       const end = await waiting;
       switch (end.kind) {
-        case "threw":
-          throw dispatcher.thrown;
         case "aborted":
           throw signal?.reason;
         case "ended":

@@ -13,11 +13,35 @@ pub const MOST_EVENTS: usize = 256;
 /// Or at about this many bytes.
 pub const MOST_BYTES: usize = 64 * 1024;
 
-/// The numbers of one event: flags, step, and the five metrics. Read by `lib/dispatch.js`.
-pub const COLUMNS: usize = 7;
-/// Flags: the event's kind, 0 to 4; then whether it has an id; then which metrics are numbers.
-const HAS_ID: u32 = 1 << 3;
-const FIRST_METRIC: u32 = 1 << 4;
+/// The numbers of one event: its flags, its step, and the five metrics.
+pub const COLUMNS: usize = 2 + 5;
+/// Where the flags, the step and the first metric are.
+pub const FLAGS: usize = 0;
+/// As above.
+pub const STEP: usize = 1;
+/// As above.
+pub const METRICS: usize = 2;
+
+/// The callbacks, by the kind of their event. The kind is the lowest bits of the flags.
+pub const CALLBACKS: [&str; 5] = [
+    "onLog",
+    "onStarted",
+    "onCheckpoint",
+    "onCompleted",
+    "onFailed",
+];
+/// The bits of the kind.
+pub const KIND: u32 = 0b111;
+/// The flag of an event that has an id.
+pub const HAS_ID: u32 = 1 << 3;
+/// The flag of an event whose first metric is a number; those of the others follow.
+pub const HAS_METRIC: u32 = 1 << 4;
+
+const LOG: u32 = 0;
+const STARTED: u32 = 1;
+const CHECKPOINT: u32 = 2;
+const COMPLETED: u32 = 3;
+const FAILED: u32 = 4;
 
 /// The events of a batch, as they cross.
 #[derive(Debug, Default, PartialEq)]
@@ -157,30 +181,30 @@ impl Batch {
         let id = if has_id { HAS_ID } else { 0 };
         match event {
             Event::Log(log) => {
-                let mut flags = id;
+                let mut flags = id | LOG;
                 let mut row = [0.0; COLUMNS];
-                row[1] = log.step;
+                row[STEP] = log.step;
                 for (index, metric) in log.metrics.into_iter().enumerate() {
                     if let Some(number) = metric {
-                        flags |= FIRST_METRIC << index;
-                        row[2 + index] = number;
+                        flags |= HAS_METRIC << index;
+                        row[METRICS + index] = number;
                     }
                 }
-                row[0] = f64::from(flags);
+                row[FLAGS] = f64::from(flags);
                 self.events.columns.extend_from_slice(&row);
             }
-            Event::Started(text) => self.lay_out_text(id | 1, f64::NAN, text),
-            Event::Checkpoint { step, detail } => self.lay_out_text(id | 2, step, detail),
-            Event::Completed(text) => self.lay_out_text(id | 3, f64::NAN, text),
-            Event::Failed(text) => self.lay_out_text(id | 4, f64::NAN, text),
+            Event::Started(text) => self.lay_out_text(id | STARTED, f64::NAN, text),
+            Event::Checkpoint { step, detail } => self.lay_out_text(id | CHECKPOINT, step, detail),
+            Event::Completed(text) => self.lay_out_text(id | COMPLETED, f64::NAN, text),
+            Event::Failed(text) => self.lay_out_text(id | FAILED, f64::NAN, text),
             Event::Unknown => {}
         }
     }
 
     fn lay_out_text(&mut self, flags: u32, step: f64, text: String) {
         let mut row = [0.0; COLUMNS];
-        row[0] = f64::from(flags);
-        row[1] = step;
+        row[FLAGS] = f64::from(flags);
+        row[STEP] = step;
         self.events.columns.extend_from_slice(&row);
         self.text_bytes += text.len();
         self.events.texts.push(text);

@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn an_input_that_is_no_object_is_refused_by_name() {
         assert!(from_input("[]").is_err());
-        let error = from_input(r#"{"lora":16}"#).map_err(|error| error.describe().message);
+        let error = from_input(r#"{"lora":16}"#).map_err(|error| error.to_string());
         assert!(error.is_err_and(|message| message.contains("`lora` must be an object")));
     }
 }

@@ -1,62 +1,90 @@
 //! Everything that can go wrong, and which JavaScript error it becomes.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-/// A failure on its way to JavaScript. Each variant says what the user sees.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A failure on its way to JavaScript. Each variant says which error `lib/errors.js` makes of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
 pub enum Error {
-    /// `CloudApiError(status, message)`: the backend's answer was not 2xx (T33).
+    /// `CloudApiError(status, message)`: the backend's answer wasn't 2xx (T33).
+    #[error("{message}")]
     Api {
         /// The HTTP status.
         status: u16,
         /// The backend's message.
+        #[serde(skip)]
         message: String,
-        /// The answer; `None` where the error is not that of one.
+        /// The answer; `None` where there was none.
         answer: Option<Box<Refused>>,
     },
     /// `TypeError("fetch failed")` with `cause: Error(message)` and `cause.code` (T33).
+    #[error("{message}")]
     Network {
-        /// The system's code, `ECONNREFUSED` say.
+        /// The system's code, for example `ECONNREFUSED`.
         code: Option<String>,
-        /// What happened, in words.
+        /// What couldn't be reached, and why.
+        #[serde(skip)]
         message: String,
     },
-    /// `Error(message)` with this `name`, for what users' code matches by name.
-    Named {
-        /// The error's `name`.
-        name: &'static str,
-        /// The message.
+    /// `AnonymousTokenRejectedError(status, message)`.
+    #[error("{message}")]
+    AnonymousTokenRejected {
+        /// The HTTP status.
+        status: u16,
+        /// The backend's message.
+        #[serde(skip)]
         message: String,
-        /// The HTTP status, where one was the reason.
-        status: Option<u16>,
     },
-    /// `Error("Trainer SSE stream failed N consecutive times; giving up.")` (T14.2).
+    /// `ProjectStateMismatchError(message)`.
+    #[error("{message}")]
+    ProjectStateMismatch {
+        /// Which state it is, and what to do.
+        #[serde(skip)]
+        message: String,
+    },
+    /// `Error(message)` with the last failure as its `cause` (T14.2).
+    #[error("Trainer SSE stream failed {failures} consecutive times; giving up.")]
     Exhausted {
         /// Failures in a row.
+        #[serde(skip)]
         failures: u32,
-        /// The last of them; `None` is the value that the callback threw, which JavaScript kept.
-        cause: Option<Box<Error>>,
+        /// The last of them.
+        #[source]
+        #[serde(serialize_with = "with_message")]
+        cause: Box<Error>,
     },
-    /// What a `fetch` of the user's rejected with, which JavaScript kept by this number.
-    Fetch {
+    /// The value that a callback threw. It never leaves JavaScript.
+    #[error("a callback threw")]
+    Thrown,
+    /// The value that the user's `fetch` rejected with. JavaScript keeps it by this number.
+    #[error("The login could not be renewed")]
+    FetchRejected {
         /// The number.
         id: u32,
     },
     /// The system has no root certificates: JavaScript hands over Node's and calls again.
+    #[error("this system has no root certificates")]
     NoRoots,
-    /// `Error(message)` with this `code`: a file could not be read or written.
+    /// `Error(message)` with this `code`: a file couldn't be read or written.
+    #[error("{message}")]
     File {
-        /// The system's code, `EACCES` say.
+        /// The system's code, for example `EACCES`.
         code: Option<String>,
         /// The file and the system's words.
+        #[serde(skip)]
         message: String,
     },
     /// `Error(message)`.
-    Plain(String),
+    #[error("{message}")]
+    Plain {
+        /// The message.
+        #[serde(skip)]
+        message: String,
+    },
 }
 
-/// An answer that was not 2xx, as far as an error keeps it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An answer that wasn't 2xx, as far as an error keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Refused {
     /// Names and values in turn.
     pub headers: Vec<String>,
@@ -67,16 +95,10 @@ pub struct Refused {
 /// The result of anything that can fail towards JavaScript.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Says something on stderr that is no error of any call. It may be closed.
+/// Prints a line on stderr that isn't about any call. Stderr may be closed.
 pub fn notice(words: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "arkor: {words}");
-}
-
-impl std::fmt::Display for Error {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.describe().message)
-    }
 }
 
 impl Error {
@@ -91,7 +113,9 @@ impl Error {
 
     /// An `Error` with this message.
     pub fn plain(message: impl Into<String>) -> Self {
-        Self::Plain(message.into())
+        Self::Plain {
+            message: message.into(),
+        }
     }
 
     /// An error of reading or writing a file, with its path and the system's words.
@@ -103,72 +127,35 @@ impl Error {
         }
     }
 
-    /// Whether it is that of a login that can't be renewed: everything else passes.
+    /// What `toError` in `lib/errors.js` reads.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut json = Vec::new();
+        // Strings and numbers into memory: this can't fail.
+        let _ = with_message(self, &mut serde_json::Serializer::new(&mut json));
+        String::from_utf8(json).unwrap_or_default()
+    }
+
+    /// Whether it's that of a login that can't be renewed: everything else passes.
     #[must_use]
     pub fn is_refused_login(&self) -> bool {
         matches!(self, Self::Api { status: 401, .. })
     }
+}
 
-    /// The form in which it crosses to `lib/errors.js`.
-    #[must_use]
-    pub fn describe(&self) -> Description {
-        let mut out = Description::default();
-        match self {
-            Self::Api {
-                status,
-                message,
-                answer,
-            } => {
-                out.kind = "api";
-                out.status = Some(*status);
-                out.message.clone_from(message);
-                if let Some(Refused { headers, body }) = answer.as_deref() {
-                    out.headers = Some(headers.clone());
-                    out.body = Some(body.clone());
-                }
-            }
-            Self::Network { code, message } => {
-                out.kind = "network";
-                out.code.clone_from(code);
-                out.message.clone_from(message);
-            }
-            Self::Named {
-                name,
-                message,
-                status,
-            } => {
-                out.kind = "named";
-                out.name = Some(name);
-                out.status = *status;
-                out.message.clone_from(message);
-            }
-            Self::Exhausted { failures, cause } => {
-                out.kind = "exhausted";
-                out.message =
-                    format!("Trainer SSE stream failed {failures} consecutive times; giving up.");
-                out.cause = cause.as_ref().map(|cause| Box::new(cause.describe()));
-            }
-            Self::File { code, message } => {
-                out.kind = "file";
-                out.code.clone_from(code);
-                out.message.clone_from(message);
-            }
-            Self::Fetch { id } => {
-                out.kind = "fetch";
-                out.id = Some(*id);
-                "The login could not be renewed".clone_into(&mut out.message);
-            }
-            Self::NoRoots => {
-                out.kind = "roots";
-                "this system has no root certificates".clone_into(&mut out.message);
-            }
-            Self::Plain(message) => {
-                out.kind = "plain";
-                out.message.clone_from(message);
-            }
-        }
-        out
+/// The error as it crosses to JavaScript: tagged with its kind, and with its message.
+fn with_message<S: Serializer>(
+    error: &Error,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Crossing<'a> {
+        message: String,
+        #[serde(flatten)]
+        error: &'a Error,
     }
+    let message = error.to_string();
+    Crossing { message, error }.serialize(serializer)
 }
 
 /// Node's name for what the system said. The numbers differ between systems, the names do not.
@@ -216,34 +203,4 @@ pub fn exhaustion_code(error: &std::io::Error) -> Option<&'static str> {
 pub fn exhaustion_code(error: &std::io::Error) -> Option<&'static str> {
     // ERROR_TOO_MANY_OPEN_FILES, WSAEMFILE.
     matches!(error.raw_os_error(), Some(4 | 10024)).then_some("EMFILE")
-}
-
-/// An [`Error`] as plain data: JSON on its way to JavaScript.
-#[derive(Debug, Default, Serialize, PartialEq, Eq)]
-pub struct Description {
-    /// Which JavaScript error to make of it: the variant's name in lower case.
-    pub kind: &'static str,
-    /// The message.
-    pub message: String,
-    /// The HTTP status.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    /// The system's code.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub code: Option<String>,
-    /// The error's `name`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<&'static str>,
-    /// The headers of the answer: names and values in turn.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub headers: Option<Vec<String>>,
-    /// The beginning of the answer's body.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub body: Option<String>,
-    /// By which JavaScript finds the error.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<u32>,
-    /// The cause; absent on `exhausted` where it is the value that the callback threw.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cause: Option<Box<Description>>,
 }

@@ -105,8 +105,7 @@ pub fn existing(credentials: &Credentials, directory: &Path) -> Result<State> {
 fn own(credentials: &Credentials, directory: &Path) -> Result<Option<State>> {
     match (credentials, read(directory)?) {
         (Credentials::Anonymous { org_slug, .. }, Some(state)) if state.org_slug != *org_slug => {
-            Err(Error::Named {
-                name: "ProjectStateMismatchError",
+            Err(Error::ProjectStateMismatch {
                 message: format!(
                     "{} is scoped to a different organization ({}) than the anonymous identity \
                      of this machine. Delete the file to start a new project, or log in with the \
@@ -114,7 +113,6 @@ fn own(credentials: &Credentials, directory: &Path) -> Result<Option<State>> {
                     path(directory).display(),
                     state.org_slug
                 ),
-                status: None,
             })
         }
         (_, state) => Ok(state),

@@ -111,21 +111,10 @@ pub struct Notice {
     pub attempt: u32,
     /// The delay that follows.
     pub delay: Duration,
-    /// Why; a clean end of the stream is no failure.
-    pub reason: Reason,
+    /// Why; `None` when the backend closed the stream after at least one data event.
+    pub error: Option<Error>,
     /// The id that the stream will be opened with.
     pub last_event_id: Option<String>,
-}
-
-/// Why the stream is opened again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
-    /// The backend closed it after at least one data event.
-    CleanEnd,
-    /// A callback's error, which JavaScript kept.
-    Callback,
-    /// Anything else.
-    Failure(Error),
 }
 
 /// What the trainer's options mean to the loop.
@@ -139,7 +128,7 @@ pub struct Options {
     pub reject_callback_errors: bool,
 }
 
-/// What a later `wait()` goes on from (T4).
+/// Where a later `wait()` resumes (T4).
 #[derive(Debug, Clone, Default)]
 pub struct Resume {
     /// The id of the last block passed; an empty one sends no header (T24).
@@ -157,8 +146,6 @@ pub enum Outcome {
     Completed,
     /// `end` without one; the job as the backend has it, as JSON text (T13).
     Ended(Option<String>),
-    /// Rejects with the value that the callback threw (T14.1, T20).
-    Threw,
     /// Rejects with the signal's reason (T29).
     Aborted,
     /// The environment is gone, nobody waits.
@@ -193,12 +180,12 @@ pub async fn run<B: Backend + Sync, C: Callbacks + Send>(
             }
             Err(refusal) => End::Refused(refusal),
         };
-        let (decision, reason) = match end {
+        let (decision, error) = match end {
             End::Terminal => return Outcome::Completed,
             End::Aborted => return Outcome::Aborted,
             End::Gone => return Outcome::Gone,
             End::Threw { aborted } if aborted || options.reject_callback_errors => {
-                return Outcome::Threw;
+                return Outcome::Failed(Error::Thrown);
             }
             // T18: nothing more is to come, and the terminal event was seen.
             End::Done | End::Eof { data: false } if resume.terminal => return Outcome::Completed,
@@ -218,32 +205,23 @@ pub async fn run<B: Backend + Sync, C: Callbacks + Send>(
             }
             End::Eof { data: true } => {
                 let delay = backoff.pause(fastrand::f64());
-                (Decision::Retry { attempt: 0, delay }, Reason::CleanEnd)
+                (Decision::Retry { attempt: 0, delay }, None)
             }
             End::Eof { data: false } => {
                 let error = Error::plain("SSE stream closed without emitting any frame");
-                (
-                    backoff.failed(None, fastrand::f64()),
-                    Reason::Failure(error),
-                )
+                (backoff.failed(None, fastrand::f64()), Some(error))
             }
             End::Refused(refusal) => (
                 backoff.failed(refusal.retry_after, fastrand::f64()),
-                Reason::Failure(refusal.error),
+                Some(refusal.error),
             ),
-            End::Failed(error) => (
-                backoff.failed(None, fastrand::f64()),
-                Reason::Failure(error),
-            ),
-            End::Threw { .. } => (backoff.failed(None, fastrand::f64()), Reason::Callback),
+            End::Failed(error) => (backoff.failed(None, fastrand::f64()), Some(error)),
+            End::Threw { .. } => (backoff.failed(None, fastrand::f64()), Some(Error::Thrown)),
         };
         let (attempt, delay) = match decision {
             Decision::Retry { attempt, delay } => (attempt, delay),
             Decision::GiveUp { failures } => {
-                let cause = match reason {
-                    Reason::Failure(error) => Some(Box::new(error)),
-                    Reason::Callback | Reason::CleanEnd => None,
-                };
+                let cause = Box::new(error.unwrap_or(Error::Thrown));
                 return Outcome::Failed(Error::Exhausted { failures, cause });
             }
         };
@@ -252,7 +230,7 @@ pub async fn run<B: Backend + Sync, C: Callbacks + Send>(
             .reconnecting(Notice {
                 attempt,
                 delay,
-                reason,
+                error,
                 last_event_id,
             })
             .await;

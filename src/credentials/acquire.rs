@@ -115,10 +115,9 @@ pub async fn anonymous(env: &Environment, base_url: &str, kind: &str) -> Result<
         } else {
             text.chars().take(500).collect()
         };
-        return Err(Error::Named {
-            name: "AnonymousTokenRejectedError",
+        return Err(Error::AnonymousTokenRejected {
+            status,
             message: format!("Failed to acquire anonymous token ({status}): {why}"),
-            status: Some(status),
         });
     }
     // Not serde's words for what it found: the token is in there.

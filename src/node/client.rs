@@ -212,7 +212,7 @@ impl NativeClient {
     /// There is none; JavaScript keeps why, by this number.
     #[napi(catch_unwind)]
     pub fn not_renewed(&self, id: u32) {
-        self.settle(id, Err(Error::Fetch { id }));
+        self.settle(id, Err(Error::FetchRejected { id }));
     }
 }
 

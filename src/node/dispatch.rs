@@ -10,11 +10,11 @@ use napi::bindgen_prelude::{Float64Array, FnArgs, Function};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use serde::Serialize;
-use tokio::sync::mpsc;
+use serde_json::value::RawValue;
+use tokio::sync::{Notify, mpsc};
 
-use crate::batch::Events;
-use crate::error::Description;
-use crate::run::{Ack, Callbacks, Notice, Reason};
+use crate::batch::{self, Events};
+use crate::run::{Ack, Callbacks, Notice};
 
 /// `dispatch(columns, texts, notice)`.
 pub type Arguments = FnArgs<(Option<Float64Array>, Option<Vec<String>>, Option<String>)>;
@@ -32,12 +32,23 @@ pub enum Message {
 /// The JavaScript side, as the loop sees it.
 pub struct JsCallbacks {
     dispatcher: Arc<Dispatcher>,
-    acks: mpsc::UnboundedReceiver<Ack>,
+    answers: Answers,
+}
+
+/// What JavaScript answers with.
+pub struct Answers {
+    /// How each batch went.
+    pub acks: mpsc::UnboundedReceiver<Ack>,
+    /// That it has heard of a reconnect.
+    pub heard: Arc<Notify>,
 }
 
 impl JsCallbacks {
-    pub fn new(dispatcher: Arc<Dispatcher>, acks: mpsc::UnboundedReceiver<Ack>) -> Self {
-        Self { dispatcher, acks }
+    pub fn new(dispatcher: Arc<Dispatcher>, answers: Answers) -> Self {
+        Self {
+            dispatcher,
+            answers,
+        }
     }
 
     fn call(&self, message: Message) -> bool {
@@ -53,7 +64,7 @@ impl Callbacks for JsCallbacks {
     }
 
     async fn settled(&mut self) -> Ack {
-        self.acks.recv().await.unwrap_or(Ack::Gone)
+        self.answers.acks.recv().await.unwrap_or(Ack::Gone)
     }
 
     async fn reconnecting(&mut self, notice: Notice) {
@@ -63,22 +74,19 @@ impl Callbacks for JsCallbacks {
             attempt: u32,
             delay_ms: u64,
             last_event_id: Option<String>,
-            by_callback: bool,
-            error: Option<Description>,
+            error: Option<Box<RawValue>>,
         }
         let crossing = Crossing {
             attempt: notice.attempt,
             delay_ms: u64::try_from(notice.delay.as_millis()).unwrap_or(u64::MAX),
             last_event_id: notice.last_event_id,
-            by_callback: notice.reason == Reason::Callback,
-            error: match &notice.reason {
-                Reason::Failure(error) => Some(error.describe()),
-                Reason::Callback | Reason::CleanEnd => None,
-            },
+            error: notice
+                .error
+                .and_then(|error| RawValue::from_string(error.to_json()).ok()),
         };
         let text = serde_json::to_string(&crossing).unwrap_or_default();
         if self.call(Message::Notice(text)) {
-            self.acks.recv().await;
+            self.answers.heard.notified().await;
         }
     }
 }
@@ -105,4 +113,41 @@ pub fn dispatcher(function: &Function<'_, Arguments, ()>) -> napi::Result<Dispat
 #[napi(catch_unwind)]
 pub fn nan_marker() -> &'static str {
     crate::json::nan_marker()
+}
+
+/// How a batch is laid out.
+#[napi(object, object_from_js = false)]
+pub struct BatchLayout {
+    /// Numbers for each event.
+    pub columns: u32,
+    /// Which of them is the flags.
+    pub flags: u32,
+    /// Which of them is the step.
+    pub step: u32,
+    /// Which of them is the first metric.
+    pub metrics: u32,
+    /// The callbacks, by the kind of their event.
+    pub callbacks: Vec<String>,
+    /// The bits of the flags that are the kind.
+    pub kind: u32,
+    /// The flag of an event that has an id.
+    pub has_id: u32,
+    /// The flag of an event whose first metric is a number; those of the others follow.
+    pub has_metric: u32,
+}
+
+/// How the batches are laid out that the dispatcher gets.
+#[napi(catch_unwind)]
+pub fn batch_layout() -> BatchLayout {
+    let column = |index: usize| u32::try_from(index).unwrap_or_default();
+    BatchLayout {
+        columns: column(batch::COLUMNS),
+        flags: column(batch::FLAGS),
+        step: column(batch::STEP),
+        metrics: column(batch::METRICS),
+        callbacks: batch::CALLBACKS.map(str::to_owned).to_vec(),
+        kind: batch::KIND,
+        has_id: batch::HAS_ID,
+        has_metric: batch::HAS_METRIC,
+    }
 }

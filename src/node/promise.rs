@@ -1,5 +1,4 @@
-//! A future → a promise. Errors cross as a description, of which `lib/errors.js` makes the
-//! error that the user sees.
+//! Futures become promises, and errors become what `lib/errors.js` reads.
 
 use std::panic::AssertUnwindSafe;
 
@@ -43,10 +42,12 @@ where
     Ok(promise)
 }
 
-/// An error in the form in which it crosses: its description as the message.
+/// An error as it crosses: the message that the user sees, and as its cause what `lib/errors.js` makes the
+/// user's error of.
 pub fn crossing(error: &Error) -> napi::Error {
-    let text = serde_json::to_string(&error.describe()).unwrap_or_default();
-    napi::Error::new(Status::GenericFailure, text)
+    let mut crossing = napi::Error::new(Status::GenericFailure, error.to_string());
+    crossing.set_cause(napi::Error::new(Status::GenericFailure, error.to_json()));
+    crossing
 }
 
 /// Reads an argument of `function` that crossed as JSON text. The error names what is wrong,

@@ -32,7 +32,7 @@ impl NativeEventStream {
                     data.push(frame.data.into_owned());
                 }
             })
-            .map_err(|error| crossing(&Error::Plain(error.to_string())))?;
+            .map_err(|error| crossing(&Error::plain(error.to_string())))?;
         Ok(data)
     }
 }

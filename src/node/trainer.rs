@@ -5,7 +5,7 @@
     reason = "napi hands arguments over by value"
 )]
 
-use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use napi::Env;
@@ -13,10 +13,10 @@ use napi::bindgen_prelude::{Function, Object};
 use napi_derive::napi;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::dispatch::{Arguments, JsCallbacks, dispatcher};
+use super::dispatch::{Answers, Arguments, JsCallbacks, dispatcher};
 use super::listener::listener;
 use super::promise::{argument, crossing, promise};
 use super::response::{NativeAbort, NativeResponse, aborted};
@@ -114,12 +114,25 @@ impl Identity {
     }
 }
 
-/// How `wait` ended, when it did not fail.
-#[napi(object)]
+/// How `wait` ended, when it didn't fail.
+#[napi(string_enum = "camelCase")]
+pub enum WaitEndKind {
+    /// A terminal event was dispatched.
+    Completed,
+    /// The stream ended without one.
+    Ended,
+    /// By the abort signal.
+    Aborted,
+    /// The environment is shutting down.
+    Gone,
+}
+
+/// The end of `wait`.
+#[napi(object, object_from_js = false)]
 pub struct WaitEnd {
-    /// `completed`, `ended`, `threw`, `aborted` or `gone`.
-    pub kind: String,
-    /// After `ended`: the job as the backend has it, JSON text.
+    /// How it came.
+    pub kind: WaitEndKind,
+    /// When the stream ended without a terminal event: the job as the backend has it, JSON text.
     pub job: Option<String>,
 }
 
@@ -136,6 +149,7 @@ struct State {
     /// Of the loop that runs now.
     abort: SyncMutex<CancellationToken>,
     acks: SyncMutex<Option<mpsc::UnboundedSender<Ack>>>,
+    heard: SyncMutex<Arc<Notify>>,
 }
 
 impl State {
@@ -144,16 +158,12 @@ impl State {
             session,
             job: job.id,
         };
-        *self.started.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(started));
+        *locked(&self.started) = Some(Arc::new(started));
         job.text
     }
 
     fn started(&self) -> Result<Arc<Started>> {
-        let started = self
-            .started
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let started = locked(&self.started).clone();
         started.ok_or_else(|| Error::plain("The trainer has not been started"))
     }
 }
@@ -233,7 +243,8 @@ impl NativeTrainer {
         })
     }
 
-    /// Follows the job; every batch goes to `dispatch`, which answers with `ack` (T3).
+    /// Follows the job; every batch goes to `dispatch`, which answers with `done`, `threw` or `aborted` (T3), and
+    /// to the notice of a reconnect with `heard`.
     #[napi(catch_unwind, ts_return_type = "Promise<WaitEnd>")]
     pub fn wait<'env>(
         &self,
@@ -243,19 +254,16 @@ impl NativeTrainer {
         )]
         dispatch: Function<'_, Arguments, ()>,
     ) -> napi::Result<Object<'env>> {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let abort = CancellationToken::new();
-        let mut callbacks = JsCallbacks::new(Arc::new(dispatcher(&dispatch)?), receiver);
-        *self
-            .state
-            .acks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(sender);
-        *self
-            .state
-            .abort
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = abort.clone();
+        let (sender, acks) = mpsc::unbounded_channel();
+        let (heard, abort) = (Arc::new(Notify::new()), CancellationToken::new());
+        let answers = Answers {
+            acks,
+            heard: heard.clone(),
+        };
+        let mut callbacks = JsCallbacks::new(Arc::new(dispatcher(&dispatch)?), answers);
+        *locked(&self.state.acks) = Some(sender);
+        *locked(&self.state.heard) = heard;
+        *locked(&self.state.abort) = abort.clone();
         let (state, options) = (self.state.clone(), self.options);
         promise(env, async move {
             let started = state.started()?;
@@ -266,52 +274,46 @@ impl NativeTrainer {
             let mut resume = state.resume.lock().await;
             let end = run::run(&events, &mut callbacks, &options, &mut resume, &abort).await;
             let (kind, job) = match end {
-                Outcome::Completed => ("completed", None),
-                Outcome::Ended(job) => ("ended", job),
-                Outcome::Threw => ("threw", None),
-                Outcome::Aborted => ("aborted", None),
-                Outcome::Gone => ("gone", None),
+                Outcome::Completed => (WaitEndKind::Completed, None),
+                Outcome::Ended(job) => (WaitEndKind::Ended, job),
+                Outcome::Aborted => (WaitEndKind::Aborted, None),
+                Outcome::Gone => (WaitEndKind::Gone, None),
                 Outcome::Failed(error) => return Err(error),
             };
-            Ok(WaitEnd {
-                kind: kind.to_owned(),
-                job,
-            })
+            Ok(WaitEnd { kind, job })
         })
     }
 
-    /// The answer to a batch: 0 all done, 1 the callback at `index` threw, 2 it threw after the
-    /// abort, 3 aborted before the one at `index`.
+    /// The answer to a batch: every callback settled.
     #[napi(catch_unwind)]
-    pub fn ack(&self, code: u32, index: u32) {
-        let index = usize::try_from(index).unwrap_or(usize::MAX);
-        let ack = match code {
-            0 => Ack::Done,
-            1 | 2 => Ack::Threw {
-                index,
-                aborted: code == 2,
-            },
-            _ => Ack::Aborted { index },
-        };
-        let acks = self
-            .state
-            .acks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(acks) = acks.as_ref() {
-            // The loop may be gone: then nobody needs the answer.
-            let _ = acks.send(ack);
-        }
+    pub fn done(&self) {
+        self.answer(Ack::Done);
+    }
+
+    /// The answer to a batch: the callback of the event at `index` threw, after the abort or not.
+    #[napi(catch_unwind)]
+    pub fn threw(&self, index: u32, aborted: bool) {
+        let index = position(index);
+        self.answer(Ack::Threw { index, aborted });
+    }
+
+    /// The answer to a batch: nothing from the event at `index` on was called, because of the abort.
+    #[napi(catch_unwind)]
+    pub fn aborted(&self, index: u32) {
+        let index = position(index);
+        self.answer(Ack::Aborted { index });
+    }
+
+    /// The answer to the notice of a reconnect.
+    #[napi(catch_unwind)]
+    pub fn heard(&self) {
+        locked(&self.state.heard).notify_one();
     }
 
     /// The abort signal of `wait` (T29).
     #[napi(catch_unwind)]
     pub fn abort(&self) {
-        self.state
-            .abort
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .cancel();
+        locked(&self.state.abort).cancel();
     }
 
     /// Cancels the job on the backend (T5).
@@ -373,6 +375,23 @@ impl NativeTrainer {
             Ok(NativeResponse::new(response, token.clone()))
         })
     }
+}
+
+impl NativeTrainer {
+    fn answer(&self, ack: Ack) {
+        if let Some(acks) = locked(&self.state.acks).as_ref() {
+            // The loop may be gone: then nobody needs the answer.
+            let _ = acks.send(ack);
+        }
+    }
+}
+
+fn locked<T>(mutex: &SyncMutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn position(index: u32) -> usize {
+    usize::try_from(index).unwrap_or(usize::MAX)
 }
 
 /// A span that JavaScript gave in milliseconds. What is too long for a clock is for ever.

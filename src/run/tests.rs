@@ -36,7 +36,7 @@ async fn t14_t15_a_throw_reopens_the_stream_after_the_failing_event() {
     assert_eq!(run.follow().await, Outcome::Completed);
     assert_eq!(run.seen(), [1.0, 2.0, 3.0, 4.0, 5.0, 1000.0]);
     assert_eq!(run.opened(), [None, id("3")]);
-    assert_eq!(run.notices()[0].reason, Reason::Callback);
+    assert_eq!(run.notices()[0].error, Some(Error::Thrown));
     assert_eq!(run.notices()[0].last_event_id, id("3"));
 }
 
@@ -77,7 +77,7 @@ async fn t17_a_callback_that_keeps_throwing_backs_off_and_is_given_up() {
         end,
         Outcome::Failed(Error::Exhausted {
             failures: 4,
-            cause: None
+            cause: Box::new(Error::Thrown)
         })
     );
     let attempts: Vec<u32> = run.notices().iter().map(|notice| notice.attempt).collect();
@@ -177,7 +177,7 @@ async fn t18_when_the_attempts_are_exhausted_a_later_wait_has_the_result() {
         end,
         Outcome::Failed(Error::Exhausted {
             failures: 1,
-            cause: None
+            cause: Box::new(Error::Thrown)
         })
     );
     assert_eq!(run.follow().await, Outcome::Completed);
@@ -198,7 +198,7 @@ async fn t20_reject_resumes_at_the_failing_event() {
         },
     );
     run.options.reject_callback_errors = true;
-    assert_eq!(run.follow().await, Outcome::Threw);
+    assert_eq!(run.follow().await, Outcome::Failed(Error::Thrown));
     assert_eq!(run.seen(), [1.0, 2.0, 3.0]);
     assert_eq!(run.follow().await, Outcome::Completed);
     assert_eq!(run.opened(), [None, id("2")]);
@@ -211,7 +211,7 @@ async fn t20_reject_does_not_hold_a_terminal_event_whose_callback_threw() {
         Reaction::Throw
     });
     run.options.reject_callback_errors = true;
-    assert_eq!(run.follow().await, Outcome::Threw);
+    assert_eq!(run.follow().await, Outcome::Failed(Error::Thrown));
     run.callbacks.script = Box::new(fine);
     assert_eq!(run.follow().await, Outcome::Completed);
     assert_eq!(run.opened(), [None, None]);
@@ -240,12 +240,9 @@ async fn t22_failures_reconnect_and_a_clean_end_after_data_counts_nothing() {
     assert_eq!(attempts, [0, 1, 2, 3, 0, 0]);
     assert!(run.notices()[1].delay >= Duration::from_secs(30), "T25");
     let eof = Error::plain("SSE stream closed without emitting any frame");
-    assert_eq!(run.notices()[3].reason, Reason::Failure(eof));
-    assert_eq!(run.notices()[4].reason, Reason::CleanEnd);
-    assert_eq!(
-        run.notices()[5].reason,
-        Reason::Failure(Error::plain("broken"))
-    );
+    assert_eq!(run.notices()[3].error, Some(eof));
+    assert_eq!(run.notices()[4].error, None);
+    assert_eq!(run.notices()[5].error, Some(Error::plain("broken")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -291,7 +288,7 @@ async fn t14_a_throw_after_the_abort_rejects_with_what_was_thrown() {
         abort.cancel();
         Reaction::Throw
     });
-    assert_eq!(run.follow().await, Outcome::Threw);
+    assert_eq!(run.follow().await, Outcome::Failed(Error::Thrown));
 }
 
 #[tokio::test(start_paused = true)]
