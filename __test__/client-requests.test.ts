@@ -32,7 +32,7 @@ it("a value in the wrong place shows in no message", async () => {
   const client = new CloudApiClient({ baseUrl: "http://127.0.0.1:1", credentials: CREDENTIALS });
   // biome-ignore lint/suspicious/noExplicitAny: not what the types allow
   const error = (await rejection(client.getJob("j", "sk-secret" as any))) as Error;
-  expect(error.message).toMatch(/^CloudApiClient\.getJob: a field has the wrong type/);
+  expect(error.message).toMatch(/^CloudApiClient\.getJob: `scope` has the wrong type/);
 });
 
 it.each([undefined, {}, { baseUrl: 1 }])("options of %j are refused by name", (options) => {

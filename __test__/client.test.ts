@@ -304,7 +304,7 @@ it("credentials that can't be used are refused by name, and no value shows", () 
   const options = { baseUrl: "http://127.0.0.1:1", credentials: "sk-secret" };
   // biome-ignore lint/suspicious/noExplicitAny: not what the types allow
   expect(() => new CloudApiClient(options as any)).toThrow(
-    /^CloudApiClient: credentials: a field has the wrong type/,
+    /^CloudApiClient: credentials: must be an object/,
   );
 });
 

@@ -21,6 +21,15 @@ const { keepRenewal, unlessAborted } = require("./signal.js");
 
 /** @typedef {import("..").DeploymentScope} Scope */
 /** @typedef {import("..").CallOptions} CallOptions */
+/**
+ * What a request is made of; the paths and methods are in `src/api/endpoints.rs`.
+ * @typedef {object} Parts
+ * @property {{ orgSlug: string, projectSlug?: string }} [scope]
+ * @property {string} [id]
+ * @property {string} [keyId]
+ * @property {string} [lastEventId]
+ * @property {object} [body]
+ */
 
 class CloudApiClient {
   #native;
@@ -43,23 +52,25 @@ class CloudApiClient {
    * @param {CallOptions} [options]
    */
   listProjects(orgSlug, options) {
-    return this.#call("listProjects", { orgSlug }, options);
+    return this.#call("listProjects", { scope: { orgSlug } }, options);
   }
 
   /**
    * @param {{ orgSlug: string, name: string, slug: string }} project
    * @param {CallOptions} [options]
    */
-  createProject(project, options) {
-    return this.#call("createProject", project, options);
+  createProject({ orgSlug, name, slug }, options) {
+    const body = { name, slug };
+    return this.#call("createProject", { scope: { orgSlug }, body }, options);
   }
 
   /**
    * @param {Scope & { name: string, config: Record<string, unknown> }} job
    * @param {CallOptions} [options]
    */
-  createJob(job, options) {
-    return this.#call("createJob", job, options);
+  createJob({ orgSlug, projectSlug, name, config }, options) {
+    const body = { name, config };
+    return this.#call("createJob", { scope: { orgSlug, projectSlug }, body }, options);
   }
 
   /**
@@ -173,12 +184,12 @@ class CloudApiClient {
 
   /**
    * @param {string} name
-   * @param {object} args
+   * @param {Parts} parts
    * @param {CallOptions} [options]
    * @returns {Promise<any>}
    */
-  async #call(name, args, options) {
-    const response = await this.#open(name, args, options);
+  async #call(name, parts, options) {
+    const response = await this.#open(name, parts, options);
     const text = await whole(response);
     return parse(nativeSync(() => binding.clientAnswer(name, text)));
   }
@@ -186,11 +197,11 @@ class CloudApiClient {
   /**
    * A call whose status is its whole answer: what becomes of the body can't undo it.
    * @param {string} name
-   * @param {object} args
+   * @param {Parts} parts
    * @param {CallOptions} [options]
    */
-  async #send(name, args, options) {
-    const { body } = await this.#open(name, args, options);
+  async #send(name, parts, options) {
+    const { body } = await this.#open(name, parts, options);
     // Not every `fetch` has bodies of the standard's kind.
     await body?.cancel?.();
   }
@@ -198,15 +209,15 @@ class CloudApiClient {
   /**
    * The answer to a call, its body unread; one that is not 2xx is an error (T33).
    * @param {string} name
-   * @param {object} args
+   * @param {Parts} parts
    * @param {CallOptions} [options]
    * @returns {Promise<Response>}
    */
-  async #open(name, args, { signal, timeoutMs } = {}) {
+  async #open(name, parts, { signal, timeoutMs } = {}) {
     const call = `CloudApiClient.${name}`;
     checkTimeout(call, timeoutMs);
     checkSignal(call, "signal", signal);
-    const text = stringify(args, call);
+    const text = stringify(parts, call);
     const environment = readEnvironment();
     const surroundings = JSON.stringify(environment);
     const response = this.#fetch

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::api::{Api, calls};
+use crate::api::Api;
+use crate::api::endpoints::ME;
+use crate::api::request::Parts;
 use crate::credentials::{self, Identity};
 use crate::environment::{Environment, base_url};
 use crate::error::{Error, Result};
@@ -23,7 +25,7 @@ pub async fn me(env: &Environment) -> Result<String> {
         env.cloud_api_url.as_deref(),
         credentials.cloud_api_url(),
     );
-    let request = calls::me();
+    let request = ME.request(&Parts::default())?;
     let access = Identity::new(credentials, None).access(env).await?;
     let api = Api::new(env, &url, Some(Arc::new(access)))?;
     let text = json::strict(&api.call(&request).await?).into_owned();

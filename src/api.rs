@@ -1,10 +1,11 @@
 //! The backend's HTTP API: requests out, answers or typed errors back.
 
 mod body;
-pub mod calls;
 pub mod deprecation;
+pub mod endpoints;
 pub mod http;
 mod refusal;
+pub mod request;
 mod retry_after;
 pub mod tls;
 mod upgrade;
@@ -26,9 +27,9 @@ use crate::environment::{Environment, Network};
 use crate::error::{Error, Refused, Result};
 use crate::run::{self, Refusal};
 pub use body::{beginning, body, text};
-pub use calls::Request;
 use http::network_error;
 pub use refusal::message as refusal_message;
+pub use request::Request;
 
 /// `start()`, `cancel()` and the last look at a job give up after this long (T1).
 pub const CALL_LIMIT: Duration = Duration::from_secs(60);
@@ -74,7 +75,7 @@ impl Api {
         http::client(&env.network, base_url)?;
         Ok(Self {
             network: env.network.clone(),
-            base_url: calls::root(base_url),
+            base_url: request::root(base_url),
             access,
             package_manager: env.package_manager.clone(),
         })
@@ -320,7 +321,13 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::time::Instant;
 
+    use super::endpoints::CLI_CONFIG;
+    use super::request::Parts;
     use super::*;
+
+    fn config() -> Request {
+        CLI_CONFIG.request(&Parts::default()).unwrap()
+    }
 
     #[tokio::test(start_paused = true)]
     async fn t1_a_call_without_an_answer_is_given_up_after_a_minute() {
@@ -329,12 +336,12 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let api = Api::new(&Environment::default(), &url, None).unwrap();
         let begin = Instant::now();
-        let error = api.call(&calls::list_projects("o")).await.unwrap_err();
+        let error = api.call(&config()).await.unwrap_err();
         let Error::Network { code, message } = error else {
             panic!("{error:?}")
         };
         assert_eq!(code.as_deref(), Some("ETIMEDOUT"));
-        assert_eq!(message, "no answer to GET /v1/projects within 60 s");
+        assert_eq!(message, "no answer to GET /v1/auth/cli/config within 60 s");
         assert_eq!(begin.elapsed(), CALL_LIMIT);
     }
 
@@ -344,7 +351,7 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let api = Api::new(&Environment::default(), &url, None).unwrap();
         let begin = Instant::now();
-        let request = calls::list_projects("o");
+        let request = config();
         let waited = head_within(HEAD_LIMIT, "GET /v1/projects", api.open(&request)).await;
         let Err(Error::Network { code, .. }) = waited else {
             panic!("{waited:?}")

@@ -16,7 +16,7 @@ pub struct Job {
 }
 
 /// Every job has these; the others come with time.
-const JOB: &[Field] = &[
+pub const JOB: &[Field] = &[
     ("id", Kind::Id),
     ("orgId", Kind::Text),
     ("projectId", Kind::Text),

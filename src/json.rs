@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::LazyLock;
 
+use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 /// Text without the byte order mark that some write in front of it.
 #[must_use]
@@ -15,17 +16,31 @@ pub fn without_bom(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
-/// The words of an error of `serde_json` that have nothing of the text in them: a token may be
-/// there.
-#[must_use]
-pub fn words(error: &serde_json::Error) -> String {
-    let words = error.to_string();
-    let words = words.split(" at line ").next().unwrap_or_default();
-    if words.starts_with("missing field") {
-        words.to_owned()
-    } else {
-        "a field has the wrong type or a value that can't be used".to_owned()
-    }
+/// Reads JSON text that may hold a token.
+///
+/// # Errors
+/// Which field is wrong, by its path. Nothing of the text is in the message.
+pub fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let words = error.into_inner().to_string();
+        let words = words.split(" at line ").next().unwrap_or_default();
+        match path.as_str() {
+            // The only words of serde's that can't quote the text.
+            _ if words.starts_with("missing field") => words.to_owned(),
+            "." => "must be an object".to_owned(),
+            path => format!("`{path}` has the wrong type, or a value that can't be used"),
+        }
+    })
+}
+
+/// A value as JSON text.
+///
+/// # Errors
+/// When it has a map whose keys aren't strings.
+pub fn raw<T: Serialize>(value: &T) -> Result<Box<RawValue>, crate::error::Error> {
+    to_raw_value(value).map_err(|error| crate::error::Error::plain(error.to_string()))
 }
 
 /// The text of a JSON string, a lone surrogate in it replaced; `None` if it is no string.

@@ -6,8 +6,7 @@
 pub mod account;
 pub mod api;
 pub mod batch;
-pub mod client;
-pub mod config;
+pub mod client_calls;
 pub mod credentials;
 pub mod environment;
 pub mod error;
@@ -16,6 +15,7 @@ pub mod files;
 pub mod inference;
 pub mod interrupts;
 pub mod job;
+pub mod job_config;
 pub mod json;
 pub mod project;
 pub mod reconnect;

@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::api::Api;
-use crate::api::calls::{self, Scope};
+use crate::api::endpoints::{CREATE_PROJECT, LIST_PROJECTS};
+use crate::api::request::{Parts, Scope};
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::files::{self, Access};
@@ -31,7 +32,7 @@ impl State {
     pub fn scope(&self) -> Scope {
         Scope {
             org_slug: self.org_slug.clone(),
-            project_slug: self.project_slug.clone(),
+            project_slug: Some(self.project_slug.clone()),
         }
     }
 }
@@ -155,7 +156,12 @@ async fn create(api: &Api, org_slug: &str, directory: &Path) -> Result<State> {
         .map_or_else(|| slug.clone(), |name| name.to_string_lossy().into_owned());
     let project =
         match api
-            .call(&calls::create_project(org_slug, &name, &slug))
+            .call(&CREATE_PROJECT.request(&Parts {
+                body: Some(&json::raw(
+                    &serde_json::json!({ "name": name, "slug": slug }),
+                )?),
+                ..in_org(org_slug)
+            })?)
             .await
         {
             Ok(text) => {
@@ -163,7 +169,7 @@ async fn create(api: &Api, org_slug: &str, directory: &Path) -> Result<State> {
                 read_answer::<Created>(&text, "POST /v1/projects", &shape)?.project
             }
             Err(Error::Api { status: 409, .. }) => {
-                let text = api.call(&calls::list_projects(org_slug)).await?;
+                let text = api.call(&LIST_PROJECTS.request(&in_org(org_slug))?).await?;
                 let shape = [("projects", Kind::Array(PROJECT))];
                 let listed: Listed = read_answer(&text, "GET /v1/projects", &shape)?;
                 listed.projects.into_iter().find(|project| project.slug == slug).ok_or_else(|| {
@@ -179,6 +185,16 @@ async fn create(api: &Api, org_slug: &str, directory: &Path) -> Result<State> {
         project_slug: project.slug,
         project_id: project.id,
     })
+}
+
+fn in_org(org_slug: &str) -> Parts<'static> {
+    Parts {
+        scope: Some(Scope {
+            org_slug: org_slug.to_owned(),
+            project_slug: None,
+        }),
+        ..Parts::default()
+    }
 }
 
 fn read_answer<T: DeserializeOwned>(text: &str, call: &str, shape: &[Field]) -> Result<T> {

@@ -6,13 +6,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::api::{Api, calls, calls::Scope, within_limit};
+use crate::api::endpoints::{CREATE_JOB, GET_JOB, OPEN_EVENT_STREAM};
+use crate::api::request::{Parts, Scope, root};
+use crate::api::{Api, within_limit};
 use crate::credentials::{self, Credentials, Identity, Listener};
 use crate::environment::{Environment, base_url};
 use crate::error::Result;
 use crate::job::{self, Job};
+use crate::json;
 use crate::project;
 use crate::run::{Backend, Refusal};
 
@@ -57,7 +61,7 @@ impl Session {
             existing,
         } = options;
         if let Some(url) = &explicit_url
-            && env.cloud_api_url.as_deref().map(calls::root) != Some(calls::root(url))
+            && env.cloud_api_url.as_deref().map(root) != Some(root(url))
         {
             // It is not the local backend's, and must not get its token.
             env.local_token = None;
@@ -129,7 +133,7 @@ impl Session {
     /// # Errors
     /// What the backend or the network says.
     pub async fn find(&self, id: &str) -> Result<Job> {
-        let request = calls::get_job(&self.scope, id);
+        let request = GET_JOB.of_job(&self.scope, id)?;
         let text = self.api().await?.call(&request).await?;
         job::read(&text, &request.to_string())
     }
@@ -139,7 +143,17 @@ impl Session {
     /// # Errors
     /// What the backend or the network says.
     pub async fn submit(&self, name: &RawValue, config: &RawValue) -> Result<Job> {
-        let request = calls::create_job(&self.scope, name, config);
+        #[derive(Serialize)]
+        struct Body<'a> {
+            name: &'a RawValue,
+            config: &'a RawValue,
+        }
+        let body = json::raw(&Body { name, config })?;
+        let request = CREATE_JOB.request(&Parts {
+            scope: Some(self.scope.clone()),
+            body: Some(&body),
+            ..Parts::default()
+        })?;
         let text = self.api().await?.call(&request).await?;
         job::read(&text, &request.to_string())
     }
@@ -165,16 +179,23 @@ impl Backend for JobEvents<'_> {
             permanent: error.is_refused_login(),
             ..Refusal::transient(error)
         })?;
-        let request = calls::stream_events(&self.session.scope, self.job, last_event_id);
+        let request = OPEN_EVENT_STREAM
+            .request(&Parts {
+                scope: Some(self.session.scope.clone()),
+                id: Some(self.job.to_owned()),
+                last_event_id: last_event_id.map(str::to_owned),
+                ..Parts::default()
+            })
+            .map_err(Refusal::transient)?;
         api.stream(&request, idle_timeout).await
     }
 
     async fn job(&self) -> Option<String> {
-        let request = calls::get_job(&self.session.scope, self.job).to_string();
-        let asked = within_limit(&request, async {
-            let call = calls::get_job(&self.session.scope, self.job);
-            self.session.api().await?.call(&call).await
+        let request = GET_JOB.of_job(&self.session.scope, self.job).ok()?;
+        let name = request.to_string();
+        let asked = within_limit(&name, async {
+            self.session.api().await?.call(&request).await
         });
-        Some(job::read(&asked.await.ok()?, &request).ok()?.text)
+        Some(job::read(&asked.await.ok()?, &name).ok()?.text)
     }
 }

@@ -35,9 +35,17 @@ pub enum Kind {
 /// # Errors
 /// When a field is missing or holds something else; the message names it.
 pub fn read<'a>(text: &'a str, call: &str, shape: &[Field]) -> Result<Fields<'a>> {
-    let answer = fields(text).map_err(|_| unusable(call, "it is no JSON object"))?;
-    check_fields("", &answer, shape).map_err(|what| unusable(call, &what))?;
-    Ok(answer)
+    check(text, shape).map_err(|what| unusable(call, &what))
+}
+
+/// The top-level fields of an object.
+///
+/// # Errors
+/// Which field is missing, or what is wrong with it.
+pub fn check<'a>(text: &'a str, shape: &[Field]) -> std::result::Result<Fields<'a>, String> {
+    let object = fields(text).map_err(|_| "it is no JSON object".to_owned())?;
+    check_fields("", &object, shape)?;
+    Ok(object)
 }
 
 /// The error of an answer that can't be used.
@@ -58,18 +66,18 @@ fn check_fields(
         match fields.get(name.as_bytes()) {
             None if matches!(kind, Kind::Optional(_)) => Ok(()),
             None => Err(format!("{path} is missing")),
-            Some(raw) => check(&path, raw, *kind),
+            Some(raw) => check_value(&path, raw, *kind),
         }
     })
 }
 
-fn check(path: &str, raw: &RawValue, kind: Kind) -> std::result::Result<(), String> {
+fn check_value(path: &str, raw: &RawValue, kind: Kind) -> std::result::Result<(), String> {
     let text = raw.get();
     let begins =
         |chars: &str| text.starts_with(|char| chars.contains(char)) && !is_nan_marker(text);
     let (fits, what) = match kind {
         Kind::Any => (true, ""),
-        Kind::Optional(kind) => return check(path, raw, *kind),
+        Kind::Optional(kind) => return check_value(path, raw, *kind),
         Kind::Text => (begins("\""), "is no string"),
         Kind::Id => (
             begins("\"") && text != "\"\"",
@@ -85,7 +93,7 @@ fn check(path: &str, raw: &RawValue, kind: Kind) -> std::result::Result<(), Stri
             let items: Vec<&RawValue> =
                 serde_json::from_str(text).map_err(|_| format!("{path} is no array"))?;
             return items.into_iter().enumerate().try_for_each(|(index, item)| {
-                check(&format!("{path}[{index}]"), item, Kind::Object(shape))
+                check_value(&format!("{path}[{index}]"), item, Kind::Object(shape))
             });
         }
     };

@@ -4,7 +4,9 @@ use serde::Deserialize;
 
 use super::store::{Change, change, network_lock};
 use super::{Credentials, Stored, local_identity, path, read};
-use crate::api::{self, Api, calls, within_limit};
+use crate::api::endpoints::ANONYMOUS;
+use crate::api::request::Parts;
+use crate::api::{self, Api, within_limit};
 use crate::environment::{Environment, base_url};
 use crate::error::{Error, Result, notice};
 use crate::files::{self, Access};
@@ -96,7 +98,11 @@ pub struct PersonalOrg {
 /// `AnonymousTokenRejectedError` when it refuses.
 pub async fn anonymous(env: &Environment, base_url: &str, kind: &str) -> Result<Issued> {
     let api = Api::new(env, base_url, None)?;
-    let request = calls::anonymous(kind);
+    let body = json::raw(&serde_json::json!({ "kind": kind }))?;
+    let request = ANONYMOUS.request(&Parts {
+        body: Some(&body),
+        ..Parts::default()
+    })?;
     let (status, text) = within_limit(&request.to_string(), async {
         let response = api.send(&request).await?;
         let status = response.status();

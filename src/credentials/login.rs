@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Credentials;
 use super::token::{self, TokenRequest, form, origin};
-use crate::api::{Api, calls};
+use crate::api::Api;
+use crate::api::endpoints::CLI_CONFIG;
+use crate::api::request::Parts;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::json;
@@ -45,7 +47,7 @@ pub struct Grant {
 /// # Errors
 /// What the backend or the network says, or what its answer lacks.
 pub async fn provider(env: &Environment, base_url: &str) -> Result<Provider> {
-    let request = calls::cli_config();
+    let request = CLI_CONFIG.request(&Parts::default())?;
     let text = Api::new(env, base_url, None)?.call(&request).await?;
     let provider: Provider = serde_json::from_str(&json::strict(&text)).map_err(|error| {
         Error::plain(format!(

@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::api::calls::component;
 use crate::api::http::{client, network_error};
+use crate::api::request::component;
 use crate::api::{CALL_LIMIT, within_limit};
 use crate::environment::Environment;
 use crate::error::{Error, Result};

@@ -1,5 +1,5 @@
 //! What the command asks besides training: who am I, which jobs are there, end one, log in and
-//! out. Arguments and answers cross as JSON text.
+//! out. Parts and answers cross as JSON text.
 
 #![allow(
     clippy::needless_pass_by_value,
@@ -15,7 +15,9 @@ use napi_derive::napi;
 use super::files::text;
 use super::promise::{argument, crossing, promise};
 use crate::account;
-use crate::api::{calls, within_limit};
+use crate::api::endpoints::{CANCEL_JOB, LIST_JOBS};
+use crate::api::request::Parts;
+use crate::api::within_limit;
 use crate::credentials::login::{self, Grant, Provider};
 use crate::credentials::{self, Credentials, Stored};
 use crate::environment::Environment;
@@ -47,7 +49,10 @@ pub fn whoami(env: &Env, environment: String) -> napi::Result<Object<'_>> {
 pub fn list_jobs(env: &Env, environment: String, directory: String) -> napi::Result<Object<'_>> {
     promise(env, async move {
         let session = open(&environment, directory).await?;
-        let request = calls::list_jobs(session.scope());
+        let request = LIST_JOBS.request(&Parts {
+            scope: Some(session.scope().clone()),
+            ..Parts::default()
+        })?;
         let answer = session.api().await?.call(&request).await?;
         job::read_list(&answer, &request.to_string())
     })
@@ -63,7 +68,7 @@ pub fn cancel_job(
 ) -> napi::Result<Object<'_>> {
     promise(env, async move {
         let session = open(&environment, directory).await?;
-        let request = calls::cancel_job(session.scope(), &id);
+        let request = CANCEL_JOB.of_job(session.scope(), &id)?;
         // The status is the whole answer: what becomes of the body can't undo it.
         within_limit(&request.to_string(), async {
             session.api().await?.open(&request).await

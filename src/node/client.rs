@@ -21,8 +21,8 @@ use super::promise::{argument, crossing, promise};
 use super::response::{NativeAbort, NativeResponse, aborted};
 use super::trainer::milliseconds;
 use crate::api::deprecation::{self, Deprecation};
-use crate::api::{self, Api, calls};
-use crate::client;
+use crate::api::{self, Api, request};
+use crate::client_calls;
 use crate::credentials::{self, Answer, Credentials, Exchange, Identity, TokenRequest};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
@@ -86,7 +86,7 @@ impl NativeClient {
         Ok(Self {
             identity: Identity::new(credentials, listener(on_credentials.as_ref())?),
             renewal: Arc::default(),
-            base_url: calls::root(&base_url),
+            base_url: request::root(&base_url),
         })
     }
 
@@ -101,7 +101,7 @@ impl NativeClient {
         abort: &NativeAbort,
         timeout_ms: Option<f64>,
     ) -> napi::Result<Object<'env>> {
-        let request = client::request(&call, &arguments).map_err(|error| crossing(&error))?;
+        let request = client_calls::request(&call, &arguments).map_err(|error| crossing(&error))?;
         let base_url = self.base_url.clone();
         let (identity, token) = (self.identity.clone(), abort.token());
         let limit = timeout_ms.map_or(api::HEAD_LIMIT, milliseconds);
@@ -158,7 +158,7 @@ impl NativeClient {
         renew: Function<'_, String, ()>,
         refused: Option<String>,
     ) -> napi::Result<Object<'env>> {
-        let request = client::request(&call, &arguments).map_err(|error| crossing(&error))?;
+        let request = client_calls::request(&call, &arguments).map_err(|error| crossing(&error))?;
         let base_url = self.base_url.clone();
         let identity = self.identity.clone();
         let (exchange, token) = (self.exchange(&renew)?, abort.token());
@@ -268,7 +268,7 @@ impl NativeClient {
 /// What the caller of a `CloudApiClient` call gets of a 2xx answer: JSON text.
 #[napi(catch_unwind)]
 pub fn client_answer(call: String, text: String) -> napi::Result<String> {
-    client::answer(&call, &text).map_err(|error| crossing(&error))
+    client_calls::answer(&call, &text).map_err(|error| crossing(&error))
 }
 
 /// The message of an answer that is not 2xx.

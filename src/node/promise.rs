@@ -53,8 +53,7 @@ pub fn crossing(error: &Error) -> napi::Error {
 /// Reads an argument of `function` that crossed as JSON text. The error names what is wrong,
 /// never a value: a token may be among them.
 pub fn argument<T: DeserializeOwned>(function: &str, text: &str) -> Result<T, Error> {
-    serde_json::from_str(text)
-        .map_err(|error| Error::plain(format!("{function}: {}", json::words(&error))))
+    json::read(text).map_err(|what| Error::plain(format!("{function}: {what}")))
 }
 
 fn words(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -20,13 +20,15 @@ use super::dispatch::{Answers, Arguments, JsCallbacks, dispatcher};
 use super::listener::listener;
 use super::promise::{argument, crossing, promise};
 use super::response::{NativeAbort, NativeResponse, aborted};
-use crate::api::{self, calls, within_limit};
-use crate::config;
+use crate::api::endpoints::{CANCEL_JOB, CHAT};
+use crate::api::request::Parts;
+use crate::api::{self, within_limit};
 use crate::credentials::{Credentials, Listener};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::inference::{self, Checkpoint};
 use crate::job::Job;
+use crate::job_config;
 use crate::reconnect::Policy;
 use crate::run::{self, Ack, Outcome, Resume};
 use crate::session::{self, JobEvents, Session};
@@ -49,13 +51,13 @@ pub struct TrainerOptions {
 /// The fields of `createTrainer`'s input that the job's config is made of.
 #[napi(catch_unwind)]
 pub fn input_fields() -> Vec<&'static str> {
-    config::input_fields()
+    job_config::input_fields()
 }
 
 /// Every option of the input that becomes part of the config, by its path (`lora.r`).
 #[napi(catch_unwind)]
 pub fn input_paths() -> Vec<&'static str> {
-    config::input_paths()
+    job_config::input_paths()
 }
 
 /// Every argument of `infer` that reaches the backend.
@@ -67,7 +69,7 @@ pub fn infer_fields() -> Vec<&'static str> {
 /// The job's config that an input gives, as `start` would submit it; both are JSON text.
 #[napi(catch_unwind)]
 pub fn wire_config(input: String) -> napi::Result<String> {
-    config::from_input(&input)
+    job_config::from_input(&input)
         .map(|config| config.get().to_owned())
         .map_err(|error| crossing(&error))
 }
@@ -212,7 +214,7 @@ impl NativeTrainer {
         let state = self.state.clone();
         let on_credentials = listener(on_credentials.as_ref())?;
         promise(env, async move {
-            let config = config::from_input(&input)?;
+            let config = job_config::from_input(&input)?;
             let (session, job) = within_limit("start()", async {
                 let session = identity.open(false, on_credentials).await?;
                 let job = session.submit(&name, &config).await?;
@@ -322,7 +324,7 @@ impl NativeTrainer {
         let started = self.state.started().map_err(|error| crossing(&error))?;
         promise(env, async move {
             let Started { session, job } = &*started;
-            let call = calls::cancel_job(session.scope(), job);
+            let call = CANCEL_JOB.of_job(session.scope(), job)?;
             // The status is the whole answer: what becomes of the body can't undo it.
             within_limit("cancel()", async { session.api().await?.open(&call).await })
                 .await
@@ -362,7 +364,11 @@ impl NativeTrainer {
         promise(env, async move {
             let Started { session, job } = &*started;
             let body = inference::body(&arguments, Checkpoint { job, step })?;
-            let request = calls::chat(session.scope(), body);
+            let request = CHAT.request(&Parts {
+                scope: Some(session.scope().clone()),
+                body: Some(&body),
+                ..Parts::default()
+            })?;
             let what = request.to_string();
             let answered = api::head_within(api::HEAD_LIMIT, &what, async {
                 session.api().await?.open(&request).await

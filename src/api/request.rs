@@ -1,0 +1,117 @@
+//! One request to the backend, and what it's made of.
+
+use std::fmt;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{Method, Url};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::error::{Error, Result};
+
+/// What `encodeURIComponent` leaves as it is.
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
+
+/// What a request is made of. Which of these there must be, the endpoint says.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parts<'a> {
+    /// Whose it is.
+    pub scope: Option<Scope>,
+    /// Of the path.
+    pub id: Option<String>,
+    /// Of the path.
+    pub key_id: Option<String>,
+    /// The `Last-Event-ID` header (T24); an empty one isn't sent.
+    pub last_event_id: Option<String>,
+    /// A JSON object.
+    #[serde(borrow)]
+    pub body: Option<&'a RawValue>,
+}
+
+/// An organisation, and a project in it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scope {
+    /// The organisation.
+    pub org_slug: String,
+    /// The project.
+    #[serde(default)]
+    pub project_slug: Option<String>,
+}
+
+/// One request to the backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The HTTP method.
+    pub method: Method,
+    /// The path, its parts percent-encoded.
+    pub path: String,
+    /// The query, not encoded.
+    pub query: Vec<(&'static str, String)>,
+    /// The body, JSON text.
+    pub body: Option<String>,
+    /// The `Accept` header.
+    pub accept: Option<&'static str>,
+    /// The `Last-Event-ID` header (T24).
+    pub last_event_id: Option<String>,
+}
+
+impl Request {
+    /// Path and query, as they go into the URL.
+    ///
+    /// # Errors
+    /// When an id can't be a part of a path: a URL's path has no such name, whichever way it is
+    /// encoded, and the request would be another one.
+    pub fn target(&self) -> Result<String> {
+        let mut parts = self.path.split('/').skip(1);
+        if parts.any(|part| matches!(part, "" | "." | "..")) {
+            let words = "an id must not be empty, \".\" or \"..\"";
+            return Err(Error::plain(format!("{self}: {words}")));
+        }
+        let mut out = self.path.clone();
+        for (index, (name, value)) in self.query.iter().enumerate() {
+            out.push(if index == 0 { '?' } else { '&' });
+            out.push_str(name);
+            out.push('=');
+            out.push_str(&component(value));
+        }
+        Ok(out)
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
+}
+
+/// A backend's base URL as requests use it: no slash at the end, and no user, who would be a second
+/// `Authorization`.
+#[must_use]
+pub fn root(base_url: &str) -> String {
+    let root = base_url.trim_end_matches('/');
+    match Url::parse(root) {
+        Ok(mut url) if !url.username().is_empty() || url.password().is_some() => {
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+            url.as_str().trim_end_matches('/').to_owned()
+        }
+        _ => root.to_owned(),
+    }
+}
+
+/// A value as it goes into a query or a form.
+#[must_use]
+pub fn component(value: &str) -> String {
+    utf8_percent_encode(value, COMPONENT).to_string()
+}
