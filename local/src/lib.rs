@@ -22,6 +22,7 @@ pub mod constrain;
 pub mod conversation;
 pub mod data;
 pub mod error;
+pub mod fields;
 pub mod folder;
 pub mod generate;
 pub mod jobs;

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use reqwest::Url;
-use serde_json::{Map, Value};
+use serde::Deserialize;
 
 use super::hub::HubDataset;
 use crate::error::{Result, refused};
-use crate::json::kind;
 
 /// A dataset that can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,38 +19,60 @@ pub enum DatasetSource {
     Hub(HubDataset),
 }
 
-impl DatasetSource {
-    /// Reads a `datasetSource`, and the `datasetSplit` beside it. Refuses what can't be read here.
-    pub fn from_json(value: &Value, split: Option<&str>) -> Result<Self> {
-        let Some(fields) = value.as_object() else {
-            return refused(format!(
-                "datasetSource must be an object, it is {}",
-                kind(value)
-            ));
+/// A config's `datasetSource`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceFields {
+    r#type: Kind,
+    url: Option<String>,
+    token: Option<String>,
+    name: Option<String>,
+    subset: Option<String>,
+    split: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Blob,
+    HuggingFace,
+}
+
+impl SourceFields {
+    /// The dataset, with the `datasetSplit` beside it. Refuses what can't be read here.
+    pub fn dataset(&self, split: Option<&str>) -> Result<DatasetSource> {
+        let Self {
+            r#type,
+            url,
+            token,
+            name,
+            subset,
+            split: own,
+        } = self;
+        let (kind, others) = match r#type {
+            Kind::Blob => ("blob", [("name", name), ("subset", subset), ("split", own)]),
+            Kind::HuggingFace => ("huggingface", [("url", url), ("token", token), ("", &None)]),
         };
-        match fields.get("type").and_then(Value::as_str) {
-            Some("blob") => {}
-            Some("huggingface") => return hub(fields, split).map(Self::Hub),
-            _ => return refused("datasetSource.type must be \"blob\" or \"huggingface\""),
+        if let Some((other, _)) = others.iter().find(|(_, value)| value.is_some()) {
+            return refused(format!(
+                "datasetSource.{other} means nothing for the type {kind:?}. Remove it."
+            ));
         }
+        match r#type {
+            Kind::Blob => self.blob(split),
+            Kind::HuggingFace => self.hub(split).map(DatasetSource::Hub),
+        }
+    }
+
+    fn blob(&self, split: Option<&str>) -> Result<DatasetSource> {
         if let Some(name) = split.filter(|name| *name != "train") {
             return refused(format!(
                 "datasetSplit: {name:?} is not supported by the local backend: a file is one split. \
                  Remove it, or use \"train\"."
             ));
         }
-        let Some(text) = fields.get("url").and_then(Value::as_str) else {
-            return refused("datasetSource.url must be a string: file:// or http(s)://");
-        };
-        let token = match fields.get("token") {
-            None | Some(Value::Null) => None,
-            Some(Value::String(token)) => Some(token.clone()),
-            Some(other) => {
-                return refused(format!(
-                    "datasetSource.token must be a string, it is {}",
-                    kind(other)
-                ));
-            }
+        let Some(text) = &self.url else {
+            return refused("datasetSource.url is missing: give a file:// or http(s):// URL");
         };
         let url = match Url::parse(text) {
             Ok(url) => url,
@@ -62,59 +83,73 @@ impl DatasetSource {
         };
         match url.scheme() {
             "file" => match url.to_file_path() {
-                Ok(path) => Ok(Self::File(path)),
+                Ok(path) => Ok(DatasetSource::File(path)),
                 Err(()) => refused(
                     "datasetSource.url is no file of this machine. Use file:/// and an absolute path.",
                 ),
             },
-            "http" | "https" => Ok(Self::Http(url, token)),
+            "http" | "https" => Ok(DatasetSource::Http(url, self.token.clone())),
             other => refused(format!(
                 "datasetSource.url: {other}:// is not supported. Use file:// or http(s)://."
             )),
         }
     }
-}
 
-/// A dataset of Hugging Face's: `name`, and perhaps `subset` and `split`.
-fn hub(fields: &Map<String, Value>, split: Option<&str>) -> Result<HubDataset> {
-    let text = |name: &str| match fields.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
-        Some(other) => refused(format!(
-            "datasetSource.{name} must be a string that is not empty, it is {other}"
-        )),
-    };
-    let Some(name) = text("name")? else {
-        return refused("datasetSource.name is missing: name a dataset of Hugging Face's");
-    };
-    let own = text("split")?;
-    let split = match (own, split) {
-        (Some(own), Some(other)) if own != other => {
-            return refused(format!(
-                "datasetSplit: {other:?} is not datasetSource.split, {own:?}. Remove one of them."
-            ));
+    fn hub(&self, split: Option<&str>) -> Result<HubDataset> {
+        let fields = [
+            ("name", &self.name),
+            ("subset", &self.subset),
+            ("split", &self.split),
+        ];
+        if let Some((name, _)) = fields
+            .iter()
+            .find(|(_, value)| value.as_deref() == Some(""))
+        {
+            return refused(format!("datasetSource.{name} must not be empty"));
         }
-        (Some(own), _) => own,
-        (None, other) => other.unwrap_or("train").to_owned(),
-    };
-    Ok(HubDataset {
-        name,
-        subset: text("subset")?,
-        split,
-    })
+        let Some(name) = self.name.clone() else {
+            return refused("datasetSource.name is missing: name a dataset of Hugging Face's");
+        };
+        let split = match (&self.split, split) {
+            (Some(own), Some(other)) if own != other => {
+                return refused(format!(
+                    "datasetSplit: {other:?} is not datasetSource.split, {own:?}. Remove one of them."
+                ));
+            }
+            (Some(own), _) => own,
+            (None, other) => other.unwrap_or("train"),
+        };
+        Ok(HubDataset {
+            name,
+            subset: self.subset.clone(),
+            split: split.to_owned(),
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::fields;
+
+    /// As a config has it.
+    fn read(source: &Value, split: Option<&str>) -> Result<DatasetSource> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Config {
+            dataset_source: SourceFields,
+        }
+        let config: Config = fields::read(&json!({ "datasetSource": source }))?;
+        config.dataset_source.dataset(split)
+    }
 
     #[test]
     fn files_and_web_addresses_are_accepted() {
-        let source = DatasetSource::from_json(
+        let source = read(
             &json!({ "type": "blob", "url": "file:///a/b%20c.jsonl" }),
             None,
         );
@@ -124,7 +159,7 @@ mod tests {
                 DatasetSource::File(PathBuf::from("/a/b c.jsonl"))
             );
         }
-        let source = DatasetSource::from_json(
+        let source = read(
             &json!({ "type": "blob", "url": "https://x.example/a", "token": "t" }),
             Some("train"),
         );
@@ -134,7 +169,7 @@ mod tests {
     #[test]
     fn everything_else_is_refused_by_field() {
         for (source, field) in [
-            (json!("file:///a"), "datasetSource must be"),
+            (json!("file:///a"), "datasetSource: "),
             (json!({ "type": "huggingface" }), "datasetSource.name"),
             (
                 json!({ "type": "huggingface", "name": "a/b", "subset": 1 }),
@@ -158,8 +193,16 @@ mod tests {
                 json!({ "type": "blob", "url": "http://x", "token": 1 }),
                 "datasetSource.token",
             ),
+            (
+                json!({ "type": "blob", "url": "http://x", "split": "test" }),
+                "datasetSource.split",
+            ),
+            (
+                json!({ "type": "huggingface", "name": "a/b", "revision": "v2" }),
+                "datasetSource.revision",
+            ),
         ] {
-            let error = DatasetSource::from_json(&source, Some("train")).unwrap_err();
+            let error = read(&source, Some("train")).unwrap_err();
             assert!(
                 error.is_refusal() && error.to_string().starts_with(field),
                 "{error}"
@@ -169,11 +212,10 @@ mod tests {
 
     #[test]
     fn a_split_is_named_in_the_source_or_beside_it() {
-        let split =
-            |source: Value, beside: Option<&str>| match DatasetSource::from_json(&source, beside) {
-                Ok(DatasetSource::Hub(dataset)) => dataset.split,
-                other => panic!("{other:?}"),
-            };
+        let split = |source: Value, beside: Option<&str>| match read(&source, beside) {
+            Ok(DatasetSource::Hub(dataset)) => dataset.split,
+            other => panic!("{other:?}"),
+        };
         let source = json!({ "type": "huggingface", "name": "a/b" });
         assert_eq!(split(source.clone(), None), "train");
         assert_eq!(split(source, Some("test")), "test");

@@ -182,7 +182,7 @@ impl Jobs {
         base: &Resolved,
         turn: OwnedSemaphorePermit,
     ) -> Result<Prepared> {
-        let files = fetch(&config.dataset).await?;
+        let files = fetch(&config.dataset()?).await?;
         // Its other end is dropped with this future.
         let caller = Arc::new(());
         let (watched, stopping) = (Arc::downgrade(&caller), Arc::clone(&self.stopping));

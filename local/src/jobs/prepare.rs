@@ -52,6 +52,10 @@ pub fn prepare(
     let max_length = config.max_length.min(base.config.max_positions);
     let mut encoder = Encoder {
         config,
+        wanted: Wanted {
+            format: config.format()?,
+            responses_only: config.responses_only,
+        },
         base,
         max_length,
         memory: room,
@@ -91,6 +95,7 @@ pub fn prepare(
 
 struct Encoder<'a> {
     config: &'a RunConfig,
+    wanted: Wanted,
     base: &'a Base,
     max_length: usize,
     memory: &'a Arc<Semaphore>,
@@ -108,11 +113,7 @@ impl Encoder<'_> {
         if self.stop.stopped() {
             return Err(Error::Stopped);
         }
-        let wanted = Wanted {
-            format: self.config.format,
-            responses_only: self.config.responses_only,
-        };
-        let row = row(value, wanted).map_err(|error| place.blame(error))?;
+        let row = row(value, self.wanted).map_err(|error| place.blame(error))?;
         self.batch_bytes += reader::length(value);
         self.batch.push((place, row));
         if self.batch.len() >= BATCH_ROWS || self.batch_bytes >= BATCH_BYTES {
@@ -190,7 +191,7 @@ impl Encoder<'_> {
 fn plan(config: &RunConfig, rows: usize, all: usize) -> Plan {
     let steps = |rows: usize| {
         let per_epoch = rows.div_ceil(config.batch_size);
-        let by_epochs = || round(as_f64(per_epoch) * config.epochs, f64::ceil);
+        let by_epochs = || round(as_f64(per_epoch) * config.num_train_epochs, f64::ceil);
         config.max_steps.unwrap_or_else(by_epochs).max(1)
     };
     let mut total_steps = steps(rows);

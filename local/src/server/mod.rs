@@ -1,6 +1,7 @@
 //! The HTTP server: the cloud's API, on this machine.
 
 mod chat;
+mod chat_fields;
 mod chat_request;
 mod connections;
 mod error;

@@ -3,20 +3,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::chat_request::present;
+use super::chat_fields::{
+    ChatFields, ResponseFormat, StructuredOutputs, ToolChoice, ToolChoiceWord,
+};
 use super::schema;
 use crate::base::text::TextCodec;
 use crate::constrain::{Constraint, any_object};
-use crate::data::rows::kind;
 use crate::error::{Result, refused};
-
-const KINDS: [&str; 5] = ["json", "regex", "choice", "json_object", "grammar"];
-
-const OPTIONS: [&str; 3] = [
-    "disable_any_whitespace",
-    "disable_additional_properties",
-    "whitespace_pattern",
-];
 
 /// Around a call, for models whose chat template teaches it (Qwen, Hermes, SmolLM2 and others).
 const CALL_MARKS: (&str, &str) = ("<tool_call>", "</tool_call>");
@@ -33,34 +26,23 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// Reads the four fields of a request.
-    pub fn from_json(body: &Value) -> Result<Self> {
-        let format = response_format(body)?;
-        let outputs = structured_outputs(body)?;
-        let constraint = match (format, outputs) {
+    /// What a request's fields say of the answer.
+    pub fn of(fields: &ChatFields) -> Result<Self> {
+        let constraint = match (&fields.response_format, &fields.structured_outputs) {
             (Some(_), Some(_)) => {
                 return refused("give either responseFormat or structuredOutputs");
             }
-            (Some(format), None) => Some((format, "responseFormat")),
-            (None, Some(outputs)) => Some((outputs, "structuredOutputs")),
+            (Some(format), None) => in_format(format).map(|format| (format, "responseFormat")),
+            (None, Some(outputs)) => Some((structured(outputs)?, "structuredOutputs")),
             (None, None) => None,
         };
-        let (tools, calls) = tools(body)?;
+        let (tools, calls) = tools(fields)?;
         match (constraint, calls) {
             (Some(_), Some(_)) => refused("toolChoice: a call is no answer of another form"),
             (constraint, calls) => Ok(Self {
                 constraint: constraint.or(calls.map(|calls| (calls, "toolChoice"))),
                 tools,
-                one_call: match present(body, "parallelToolCalls") {
-                    None => false,
-                    Some(Value::Bool(parallel)) => !parallel,
-                    Some(other) => {
-                        return refused(format!(
-                            "parallelToolCalls must be true or false, it is {}",
-                            kind(other)
-                        ));
-                    }
-                },
+                one_call: !fields.parallel_tool_calls,
             }),
         }
     }
@@ -85,127 +67,100 @@ impl Wanted {
     }
 }
 
-fn response_format(body: &Value) -> Result<Option<Constraint>> {
-    let Some(format) = present(body, "responseFormat") else {
-        return Ok(None);
-    };
-    match format["type"].as_str() {
-        Some("text") => Ok(None),
-        Some("json_object") => Ok(Some(any_object())),
-        Some("json_schema") => match &format["json_schema"]["schema"] {
-            schema @ Value::Object(_) => Ok(Some(Constraint::Json(schema.clone()))),
-            other => refused(format!(
-                "responseFormat.json_schema.schema must be an object, it is {}",
-                kind(other)
-            )),
-        },
-        _ => refused("responseFormat.type must be text, json_object or json_schema"),
+fn in_format(format: &ResponseFormat) -> Option<Constraint> {
+    match format {
+        ResponseFormat::Text => None,
+        ResponseFormat::JsonObject => Some(any_object()),
+        ResponseFormat::JsonSchema { json_schema } => {
+            Some(Constraint::Json(Value::Object(json_schema.schema.clone())))
+        }
     }
 }
 
-fn structured_outputs(body: &Value) -> Result<Option<Constraint>> {
-    let Some(outputs) = present(body, "structuredOutputs") else {
-        return Ok(None);
-    };
-    let Some(map) = outputs.as_object() else {
-        return refused(format!(
-            "structuredOutputs must be an object, it is {}",
-            kind(outputs)
-        ));
-    };
-    let known = |name: &str| KINDS.contains(&name) || OPTIONS.contains(&name);
-    if let Some(name) = map.keys().find(|name| !known(name)) {
-        return refused(format!("structuredOutputs.{name} is not known. Remove it."));
+fn structured(outputs: &StructuredOutputs) -> Result<Constraint> {
+    let StructuredOutputs {
+        json,
+        regex,
+        choice,
+        json_object,
+        grammar,
+        disable_any_whitespace,
+        disable_additional_properties,
+        whitespace_pattern,
+    } = outputs;
+    if grammar.is_some() {
+        return refused(
+            "structuredOutputs.grammar is not supported by the local backend. Use json, regex or choice.",
+        );
     }
-    let kinds: Vec<&str> = KINDS
-        .into_iter()
-        .filter(|name| present(outputs, name).is_some())
-        .collect();
-    let [name] = kinds[..] else {
-        return refused(format!(
-            "structuredOutputs must have exactly one of {}",
-            KINDS.join(", ")
-        ));
-    };
-    if ["regex", "choice"].contains(&name)
-        && let Some(option) = OPTIONS
-            .iter()
-            .find(|option| present(outputs, option).is_some())
+    let about_json = [
+        (
+            "disable_any_whitespace",
+            *disable_any_whitespace == Some(true),
+        ),
+        (
+            "disable_additional_properties",
+            *disable_additional_properties == Some(true),
+        ),
+        ("whitespace_pattern", whitespace_pattern.is_some()),
+    ];
+    if (regex.is_some() || choice.is_some())
+        && let Some((option, _)) = about_json.iter().find(|(_, is_set)| *is_set)
     {
         return refused(format!(
-            "structuredOutputs.{option} is about JSON, and changes nothing beside {name}. Remove it."
+            "structuredOutputs.{option} is about JSON, and changes nothing beside regex or choice. \
+             Remove it."
         ));
     }
-    let value = &outputs[name];
-    match (name, value) {
-        ("json", Value::Object(_)) => options(value.clone(), map).map(Some),
-        ("json", Value::String(text)) => match serde_json::from_str(text) {
-            Ok(schema @ Value::Object(_)) => options(schema, map).map(Some),
-            _ => refused("structuredOutputs.json must be a JSON schema"),
-        },
-        ("json_object", Value::Bool(true)) => options(json!({ "type": "object" }), map).map(Some),
-        ("regex", Value::String(regex)) => Ok(Some(Constraint::Regex(regex.clone()))),
-        ("choice", Value::Array(list)) if !list.is_empty() => {
-            let texts: Option<Vec<String>> = list
-                .iter()
-                .map(|text| text.as_str().map(str::to_owned))
-                .collect();
-            match texts.filter(|texts| texts.iter().all(|text| !text.is_empty())) {
-                Some(texts) => Ok(Some(Constraint::Choice(texts))),
-                None => refused("structuredOutputs.choice must be a list of texts, none empty"),
+    match (json, regex, choice, json_object) {
+        (Some(schema), None, None, None) => Ok(with_options(schema_of(schema)?, outputs)),
+        (None, None, None, Some(true)) => Ok(with_options(json!({ "type": "object" }), outputs)),
+        (None, Some(regex), None, None) => Ok(Constraint::Regex(regex.clone())),
+        (None, None, Some(texts), None) => {
+            if texts.is_empty() || texts.iter().any(String::is_empty) {
+                return refused("structuredOutputs.choice must be a list of texts, none empty");
             }
+            Ok(Constraint::Choice(texts.clone()))
         }
-        ("grammar", _) => refused(
-            "structuredOutputs.grammar is not supported by the local backend. Use json, regex or choice.",
-        ),
-        (name, other) => refused(format!("structuredOutputs.{name} can't be {}", kind(other))),
+        (None, None, None, Some(false)) => {
+            refused("structuredOutputs.json_object can't be false. Remove it.")
+        }
+        _ => refused("structuredOutputs must have exactly one of json, regex, choice, json_object"),
     }
 }
 
-/// A schema with what else `structuredOutputs` says about it.
-fn options(mut schema: Value, map: &Map<String, Value>) -> Result<Constraint> {
-    let flag = |name: &str| match map.get(name) {
-        None | Some(Value::Null) => Ok(false),
-        Some(Value::Bool(flag)) => Ok(*flag),
-        Some(other) => refused(format!(
-            "structuredOutputs.{name} must be true or false, it is {}",
-            kind(other)
-        )),
+/// A schema, or its text.
+fn schema_of(json: &Value) -> Result<Value> {
+    let schema = match json {
+        Value::String(text) => serde_json::from_str(text).unwrap_or_default(),
+        other => other.clone(),
     };
-    if flag("disable_additional_properties")? {
+    if schema.is_object() {
+        return Ok(schema);
+    }
+    refused("structuredOutputs.json must be a JSON schema")
+}
+
+fn with_options(mut schema: Value, outputs: &StructuredOutputs) -> Constraint {
+    if outputs.disable_additional_properties == Some(true) {
         schema::close(&mut schema);
     }
     let mut guidance = Map::new();
-    if flag("disable_any_whitespace")? {
+    if outputs.disable_any_whitespace == Some(true) {
         guidance.insert("whitespace_flexible".to_owned(), json!(false));
     }
-    match map.get("whitespace_pattern") {
-        None | Some(Value::Null) => {}
-        Some(Value::String(pattern)) => {
-            guidance.insert("whitespace_pattern".to_owned(), json!(pattern));
-        }
-        Some(other) => {
-            return refused(format!(
-                "structuredOutputs.whitespace_pattern must be a string, it is {}",
-                kind(other)
-            ));
-        }
+    if let Some(pattern) = &outputs.whitespace_pattern {
+        guidance.insert("whitespace_pattern".to_owned(), json!(pattern));
     }
     if !guidance.is_empty() {
         schema["x-guidance"] = Value::Object(guidance);
     }
-    Ok(Constraint::Json(schema))
+    Constraint::Json(schema)
 }
 
 /// The tools for the template, and the constraint when a call is wanted.
-fn tools(body: &Value) -> Result<(Option<Value>, Option<Constraint>)> {
-    let tools = match present(body, "tools") {
-        None => &[][..],
-        Some(Value::Array(list)) => list,
-        Some(other) => {
-            return refused(format!("tools must be a list, it is {}", kind(other)));
-        }
-    };
+fn tools(fields: &ChatFields) -> Result<(Option<Value>, Option<Constraint>)> {
+    let tools = &fields.tools;
     for (index, tool) in tools.iter().enumerate() {
         let named = tool["function"]["name"]
             .as_str()
@@ -216,20 +171,13 @@ fn tools(body: &Value) -> Result<(Option<Value>, Option<Constraint>)> {
             ));
         }
     }
-    let wanted = match present(body, "toolChoice") {
-        None => None,
-        Some(Value::String(choice)) => match choice.as_str() {
-            "auto" => None,
-            "none" => return Ok((None, None)),
-            "required" => Some(tools.iter().collect::<Vec<_>>()),
-            _ => {
-                return refused("toolChoice must be auto, none, required, or name a function");
-            }
-        },
-        Some(choice) => {
-            let name = choice["function"]["name"].as_str().unwrap_or_default();
-            let tool = tools.iter().filter(|tool| tool["function"]["name"] == name);
-            Some(tool.take(1).collect())
+    let wanted: Option<Vec<&Value>> = match &fields.tool_choice {
+        None | Some(ToolChoice::Word(ToolChoiceWord::Auto)) => None,
+        Some(ToolChoice::Word(ToolChoiceWord::None)) => return Ok((None, None)),
+        Some(ToolChoice::Word(ToolChoiceWord::Required)) => Some(tools.iter().collect()),
+        Some(ToolChoice::Function { function }) => {
+            let named = |tool: &&Value| tool["function"]["name"] == *function.name;
+            Some(tools.iter().find(named).into_iter().collect())
         }
     };
     let calls = match wanted {
@@ -243,7 +191,7 @@ fn tools(body: &Value) -> Result<(Option<Value>, Option<Constraint>)> {
             close: format!("\n{}", CALL_MARKS.1),
         }),
     };
-    let tools = (!tools.is_empty()).then(|| Value::from(tools.to_vec()));
+    let tools = (!tools.is_empty()).then(|| Value::from(tools.clone()));
     Ok((tools, calls))
 }
 
@@ -281,10 +229,14 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
     use super::*;
+    use crate::fields;
 
     #[test]
     fn what_is_asked_for_becomes_a_constraint() {
-        let of = |body: Value| Wanted::from_json(&body).unwrap().constraint;
+        let of = |body: Value| {
+            let fields = fields::read(&body).unwrap();
+            Wanted::of(&fields).unwrap().constraint
+        };
         assert_eq!(of(json!({})), None);
         assert_eq!(of(json!({ "responseFormat": { "type": "text" } })), None);
         let object = Some((any_object(), "responseFormat"));

@@ -1,9 +1,12 @@
 //! The learning rate over a run, with the formulas of Hugging Face's schedulers.
 
+use serde::Deserialize;
+
 use crate::model::layers::as_f64;
 
 /// The schedules that a job can name in `lrSchedulerType`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// Down to zero in a straight line.
     Linear,
@@ -16,18 +19,6 @@ pub enum Schedule {
 }
 
 impl Schedule {
-    /// The schedule of a `lrSchedulerType`.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "linear" => Some(Self::Linear),
-            "cosine" => Some(Self::Cosine),
-            "constant" => Some(Self::Constant),
-            "constant_with_warmup" => Some(Self::ConstantWithWarmup),
-            _ => None,
-        }
-    }
-
     /// The factor for the update that comes after `done` updates, of `total`.
     #[must_use]
     pub fn factor(self, done: usize, warmup: usize, total: usize) -> f64 {
@@ -91,9 +82,9 @@ mod tests {
 
     #[test]
     fn names_are_those_of_hugging_face() {
-        assert_eq!(Schedule::from_name("constant"), Some(Constant));
-        let warm = Schedule::from_name("constant_with_warmup");
-        assert_eq!(warm, Some(ConstantWithWarmup));
-        assert_eq!(Schedule::from_name("polynomial"), None);
+        let named = |name: &str| serde_json::from_value::<Schedule>(name.into()).ok();
+        assert_eq!(named("constant"), Some(Constant));
+        assert_eq!(named("constant_with_warmup"), Some(ConstantWithWarmup));
+        assert_eq!(named("polynomial"), None);
     }
 }
