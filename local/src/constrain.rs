@@ -22,6 +22,8 @@ const COMPILE_LIMIT: Duration = Duration::from_secs(3);
 const MOST_COMPILING: usize = 4;
 /// Deep schemas are compiled by recursion. The largest that `MOST_BYTES` allows needs about a half of this.
 const COMPILE_STACK: usize = 256 * 1024 * 1024;
+/// What the parser may follow at once. An object with many optional properties takes a few for each.
+const MOST_ITEMS: usize = 50_000;
 static COMPILING: AtomicUsize = AtomicUsize::new(0);
 
 /// A regular expression, all choices together, or a schema may be this large, in bytes.
@@ -63,9 +65,10 @@ impl Constraint {
         match self {
             Self::Json(schema) => TopLevelGrammar::from_json_schema(compact(schema)),
             Self::Regex(regex) => TopLevelGrammar::from_regex(regex),
+            // As one expression: thousands of rules would be more than the parser follows at once.
             Self::Choice(texts) => {
-                let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
-                TopLevelGrammar::from_lark(format!("start: {}", texts.join(" | ")))
+                let texts: Vec<String> = texts.iter().map(|text| escaped(text)).collect();
+                TopLevelGrammar::from_regex(&texts.join("|"))
             }
             Self::Call {
                 open,
@@ -147,6 +150,18 @@ fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 
+/// An expression that matches this text only.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_ascii_punctuation() {
+            out.push('\\');
+        }
+        out.push(char);
+    }
+    out
+}
+
 /// The tokens of a model, in the form that constraints need.
 pub struct Vocabulary(Arc<ParserFactory>);
 
@@ -178,6 +193,7 @@ impl Vocabulary {
             ParserFactory::new_simple(&environment).map_err(|error| failed(&error))?;
         factory.quiet();
         factory.limits_mut().verbose_errors = false;
+        factory.limits_mut().max_items_in_row = MOST_ITEMS;
         Ok(Self(Arc::new(factory)))
     }
 
@@ -214,11 +230,11 @@ impl Vocabulary {
                 source,
             })?;
         match compiled.recv_timeout(COMPILE_LIMIT) {
-            Ok(Ok(matcher)) => Ok(Guide(matcher)),
-            Ok(Err(error)) => refused(format!(
-                "{field}: {}",
-                error.lines().next().unwrap_or("can't be honoured")
-            )),
+            Ok(Ok(matcher)) => Ok(Guide {
+                matcher,
+                field: field.to_owned(),
+            }),
+            Ok(Err(error)) => refused(format!("{field}: {}", plain_words(&error))),
             Err(RecvTimeoutError::Timeout) => refused(format!(
                 "{field}: it takes more than {} s to compile. Make it simpler.",
                 COMPILE_LIMIT.as_secs()
@@ -247,29 +263,53 @@ impl Drop for Turn {
     }
 }
 
+/// What the library says, in words that mean something to who wrote the constraint.
+fn plain_words(error: &str) -> String {
+    if error.contains("NoExtensionBias") {
+        return "no text matches it".to_owned();
+    }
+    // An expression is shown with a mark below, and the reason on a line of its own.
+    let reason = error
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("error: "));
+    let words = reason
+        .or(error.lines().next())
+        .unwrap_or("can't be honoured");
+    // Options of the library that nothing here sets.
+    words.split(". Enable '").next().unwrap_or(words).to_owned()
+}
+
 /// Leads one answer along its constraint.
-pub struct Guide(Matcher);
+pub struct Guide {
+    matcher: Matcher,
+    /// Where the request has the constraint.
+    field: String,
+}
 
 impl Guide {
     /// The tokens that may come next; `None` when the answer is complete and nothing may follow.
     pub fn allowed(&mut self) -> Result<Option<SimpleVob>> {
-        if self.0.is_stopped() {
+        if self.matcher.is_stopped() {
             return Ok(None);
         }
-        self.0
-            .compute_mask()
-            .map(Some)
-            .map_err(|error| broken(&error))
+        let mask = self.matcher.compute_mask();
+        mask.map(Some).map_err(|error| self.failed(&error))
     }
 
     /// The token that was chosen.
     pub fn take(&mut self, token: u32) -> Result<()> {
-        self.0.consume_token(token).map_err(|error| broken(&error))
+        let result = self.matcher.consume_token(token);
+        result.map_err(|error| self.failed(&error))
     }
-}
 
-fn broken(error: &dyn std::fmt::Display) -> Error {
-    Error::Constraint(error.to_string())
+    /// What was accepted at first, and is too much now: still a constraint of the request's.
+    fn failed(&self, error: &dyn std::fmt::Display) -> Error {
+        let words = plain_words(&error.to_string());
+        Error::Refused(format!(
+            "{}: the answer can't be led along it: {words}",
+            self.field
+        ))
+    }
 }
 
 /// JSON mode: any object.

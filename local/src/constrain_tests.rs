@@ -135,3 +135,55 @@ fn what_is_not_understood_is_refused_where_it_stands() {
         );
     }
 }
+
+#[test]
+fn thousands_of_choices_and_of_optional_properties_were_too_much_in_the_middle_of_an_answer() {
+    let base = Base::load(&Source::BuiltIn).unwrap();
+    let texts: Vec<String> = (0..4000).map(|index| format!("choice {index}.*")).collect();
+    let text = first(&Constraint::Choice(texts.clone()), "choice 49");
+    assert!(texts.contains(&text), "{text}");
+    let properties: Map<String, Value> = (0..1000)
+        .map(|index| (format!("p{index}"), json!({ "type": "string" })))
+        .collect();
+    let schema = Constraint::Json(json!({ "type": "object", "properties": properties }));
+    let mut guide = base.text.guide(&schema, "x").unwrap();
+    for byte in "{\"p9".bytes() {
+        assert!(
+            guide
+                .allowed()
+                .unwrap()
+                .unwrap()
+                .is_allowed(id_of(&base, byte.into()))
+        );
+        guide.take(id_of(&base, byte.into())).unwrap();
+    }
+}
+
+#[test]
+fn the_librarys_own_words_were_told() {
+    let base = Base::load(&Source::BuiltIn).unwrap();
+    let schema = |schema| Constraint::Json(schema);
+    for (constraint, expected) in [
+        (
+            Constraint::Regex("[^\\s\\S]".to_owned()),
+            "x: no text matches it",
+        ),
+        (
+            Constraint::Regex("[a-".to_owned()),
+            "x: unclosed character class",
+        ),
+        (schema(json!({ "$ref": "#" })), "x: no text matches it"),
+    ] {
+        let error = base.text.guide(&constraint, "x").err().unwrap().to_string();
+        assert_eq!(error, expected);
+    }
+    let one_of = schema(
+        json!({ "oneOf": [{ "type": "object" }, { "type": "object", "properties": { "a": {} } }] }),
+    );
+    let error = base
+        .text
+        .guide(&one_of, "x")
+        .err()
+        .map(|error| error.to_string());
+    assert!(error.is_none_or(|error| !error.contains("coerce_one_of")));
+}

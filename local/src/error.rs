@@ -47,9 +47,6 @@ pub enum Error {
         /// Its value: not a number, or infinite.
         value: f64,
     },
-    /// An answer could not be led along its constraint.
-    #[error("constrained decoding failed: {0}")]
-    Constraint(String),
     /// The run was cancelled, or the server is stopping. Not a failure of the run.
     #[error("the run was stopped")]
     Stopped,

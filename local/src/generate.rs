@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::base::text::TextCodec;
 use crate::constrain::Guide;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, refused};
 use crate::model::{KvCache, Llama};
 
 /// Tokens of a prompt that are read at once. Their attention scores take memory for each token before them.
@@ -148,7 +148,13 @@ fn prefill(
 pub fn next_logits(model: &Llama, input: &[u32], cache: &mut KvCache) -> Result<Vec<f32>> {
     let hidden = model.continued(input, cache)?;
     let last = hidden.narrow(0, input.len() - 1, 1)?;
-    Ok(model.logits(&last)?.flatten_all()?.to_vec1::<f32>()?)
+    let logits = model.logits(&last)?.flatten_all()?.to_vec1::<f32>()?;
+    if logits.iter().any(|logit| !logit.is_finite()) {
+        return refused(
+            "model: what it computes isn't finite, so its weights, or those of the adapter, are damaged",
+        );
+    }
+    Ok(logits)
 }
 
 /// Leaves only the tokens that may come next. A model can have more logits than there are tokens.

@@ -1,5 +1,6 @@
 //! JSON of others: read within a bound of memory, and named in messages.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 
@@ -66,8 +67,39 @@ impl Budget {
     }
 }
 
+/// Half of a character that takes two escapes, as JavaScript writes one that was cut in the middle, is no
+/// error: it becomes the replacement character.
+#[must_use]
+pub fn without_halves(text: &str) -> Cow<'_, str> {
+    let unit = |at: usize| {
+        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let (mut out, mut copied, mut at) = (String::new(), 0, 0);
+    while let Some(found) = text[at..].find('\\') {
+        at += found;
+        match unit(at) {
+            Some(0xd800..=0xdbff) if matches!(unit(at + 6), Some(0xdc00..=0xdfff)) => at += 12,
+            Some(0xd800..=0xdfff) => {
+                out.push_str(&text[copied..at]);
+                out.push('\u{fffd}');
+                at += 6;
+                copied = at;
+            }
+            // An escape is two bytes at least, and what is escaped can be more than one.
+            _ => at += 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
+        }
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(&text[copied..]);
+    Cow::Owned(out)
+}
+
 /// Parses a text within a budget.
 pub fn parse(text: &str, budget: &Budget) -> Result<Value, serde_json::Error> {
+    let text = &*without_halves(text);
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = Bounded(budget).deserialize(&mut deserializer)?;
     deserializer.end()?;
@@ -159,10 +191,21 @@ mod tests {
             r#"{"a":[null,true,-1,18446744073709551615,0.1,1e300,"ü\n"],"b":{"c":{}},"a ":[]}"#;
         let expected: Value = serde_json::from_str(text).unwrap();
         assert_eq!(parse(text, &Budget::new(10_000)).unwrap(), expected);
-        for bad in ["", "{", "1 2", "NaN", "1e400", r#""\ud800""#] {
+        for bad in ["", "{", "1 2", "NaN", "1e400", r#""\ud8""#] {
             assert!(parse(bad, &Budget::new(10_000)).is_err(), "{bad}");
         }
         assert!(parse(&"[".repeat(100_000), &Budget::new(1 << 30)).is_err());
+    }
+
+    #[test]
+    fn half_a_character_made_a_text_unreadable() {
+        let read = |text: &str| parse(text, &Budget::new(10_000)).unwrap();
+        assert_eq!(read(r#""a\ud83d""#), "a\u{fffd}");
+        assert_eq!(
+            read(r#""\ude00\ud83d\ud83d\ude00b""#),
+            "\u{fffd}\u{fffd}😀b"
+        );
+        assert_eq!(read(r#""\\ud83d ü\"\n""#), "\\ud83d ü\"\n");
     }
 
     #[test]

@@ -7,8 +7,10 @@ mod text_files;
 mod tokenizer;
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use crate::error::Result;
 use crate::folder;
@@ -104,25 +106,52 @@ pub(crate) fn config_of(dir: &Path) -> Result<LlamaConfig> {
 /// The bases that are in memory.
 #[derive(Debug, Default)]
 pub struct Bases {
-    loaded: Mutex<HashMap<Option<PathBuf>, Arc<Base>>>,
+    loaded: Mutex<HashMap<Option<PathBuf>, Loaded>>,
+}
+
+/// A base, and how its folder was when it was loaded.
+#[derive(Debug)]
+struct Loaded {
+    stamps: Vec<FileStamp>,
+    base: Arc<Base>,
+}
+
+/// A file's name, length and time of change: what tells that a folder was edited.
+type FileStamp = (OsString, u64, Option<SystemTime>);
+
+fn stamps(dir: &Path) -> Vec<FileStamp> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut stamps: Vec<FileStamp> = entries
+        .filter_map(|entry| {
+            // Of the file that a link leads to.
+            let meta = std::fs::metadata(entry.path()).ok()?;
+            Some((entry.file_name(), meta.len(), meta.modified().ok()))
+        })
+        .collect();
+    stamps.sort();
+    stamps
 }
 
 impl Bases {
-    /// A base, from memory or from its files.
+    /// A base, from memory or, when it isn't there or was changed, from its files.
     pub fn get(&self, source: &Source) -> Result<Arc<Base>> {
-        let key = match source {
-            Source::BuiltIn => None,
-            Source::Dir(dir) => Some(dir.clone()),
+        let (key, stamps) = match source {
+            Source::BuiltIn => (None, Vec::new()),
+            Source::Dir(dir) => (Some(dir.clone()), stamps(dir)),
         };
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(base) = loaded.get(&key) {
-            return Ok(Arc::clone(base));
+        if let Some(known) = loaded.get(&key).filter(|known| known.stamps == stamps) {
+            return Ok(Arc::clone(&known.base));
         }
         let base = Arc::new(Base::load(source)?);
         if loaded.len() >= KEPT {
             loaded.retain(|key, _| key.is_none());
         }
-        loaded.insert(key, Arc::clone(&base));
+        let known = Loaded {
+            stamps,
+            base: Arc::clone(&base),
+        };
+        loaded.insert(key, known);
         Ok(base)
     }
 }

@@ -60,10 +60,14 @@ impl TextCodec {
     pub fn new(files: &TextFiles, eos_ids: &[u32], vocab_size: usize) -> Result<Self> {
         let tokenizer = tokenizer::load(files.tokenizer, vocab_size)?;
         let special = text_files::special_tokens(files.tokenizer_config, files.special_tokens_map);
-        let eos = special
-            .iter()
-            .find(|(name, _)| name == "eos_token")
-            .and_then(|(_, token)| tokenizer.token_to_id(token.as_str()?));
+        let named = special.iter().find(|(name, _)| name == "eos_token");
+        let named = named.and_then(|(_, token)| token.as_str());
+        let eos = named.and_then(|token| tokenizer.token_to_id(token));
+        if let (Some(token), None) = (named, eos) {
+            return refused(format!(
+                "model: the eos_token {token:?} is not in tokenizer.json. Correct tokenizer_config.json."
+            ));
+        }
         let templates = ChatTemplates::new(&files.templates, special)?;
         let mut stops: Vec<u32> = eos_ids.to_vec();
         stops.extend(eos);

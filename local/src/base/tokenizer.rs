@@ -8,6 +8,9 @@ use crate::error::{Error, Result, refused};
 /// A normalizer or decoder may make a text this many times as long.
 const MOST_GROWTH: f64 = 64.0;
 
+/// A post-processor may put this many tokens around a text.
+const MOST_ADDED: usize = 64;
+
 /// Reads a `tokenizer.json`. Truncation and padding that were saved in it are switched off: they belong
 /// to some earlier use, and would cut every text and train the padding. Refuses ids that a model of
 /// `vocab_size` tokens has no embedding for, before anything is built from them.
@@ -38,21 +41,46 @@ pub fn load(bytes: &[u8], vocab_size: usize) -> Result<Tokenizer> {
             ));
         }
     }
+    let added = added(&json["post_processor"]);
+    if added > MOST_ADDED {
+        return refused(format!(
+            "model: the post_processor of tokenizer.json adds {added} tokens to a text, and can add at most \
+             {MOST_ADDED}"
+        ));
+    }
     serde_json::from_value(json).map_err(|error| broken(&error))
 }
 
-/// How much longer a text can become by the replacements of a normalizer or a decoder. `steps` is the
-/// field in which a sequence has its parts.
+/// How many tokens a post-processor puts around a text.
+fn added(processor: &Value) -> usize {
+    let ids = |name: &Value| {
+        let token = name
+            .as_str()
+            .map(|name| &processor["special_tokens"][name]["ids"]);
+        token.and_then(Value::as_array).map_or(0, Vec::len)
+    };
+    let single = processor["single"].as_array().into_iter().flatten();
+    let own: usize = single.map(|part| ids(&part["SpecialToken"]["id"])).sum();
+    let inner = processor["processors"].as_array().into_iter().flatten();
+    own + inner.map(added).sum::<usize>()
+}
+
+/// How much longer a text can become by a normalizer or a decoder. `steps` is the field in which a
+/// sequence has its parts.
 fn growth(part: &Value, steps: &str) -> f64 {
     let inner = part[steps].as_array().into_iter().flatten();
     let of_steps: f64 = inner.map(|part| growth(part, steps)).product();
+    let length = |text: &str| f64::from(u32::try_from(text.len()).unwrap_or(u32::MAX));
+    if let Some(prepended) = part["prepend"].as_str() {
+        // Before each piece of a text, and a piece can be a byte.
+        return of_steps * (1.0 + length(prepended));
+    }
     let Some(content) = part["content"]
         .as_str()
         .filter(|_| part["type"] == "Replace")
     else {
         return of_steps;
     };
-    let length = |text: &str| f64::from(u32::try_from(text.len()).unwrap_or(u32::MAX));
     // An expression can match nothing, before every character.
     let replaced = match part["pattern"]["String"].as_str() {
         Some(text) if !text.is_empty() => length(content) / length(text),
@@ -131,7 +159,7 @@ mod tests {
                     { "type": "Prepend", "prepend": "\u{2581}" },
                     { "type": "Sequence", "normalizers": [metaspace] },
                 ] }),
-                3.0,
+                12.0,
             ),
             (
                 json!({ "type": "Sequence", "normalizers": doubled }),

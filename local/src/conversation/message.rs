@@ -102,6 +102,17 @@ fn content(content: Option<&Value>, calls: bool, place: Place) -> Result<Value> 
         Some(Value::Array(parts)) => {
             let mut text = String::new();
             for (index, part) in parts.iter().enumerate() {
+                // A hint for a cache says nothing to a model.
+                let known = ["type", "text", "cache_control"];
+                let fields = part.as_object().into_iter().flatten();
+                if let Some((name, _)) = fields
+                    .filter(|(name, value)| !known.contains(&name.as_str()) && !is_absent(value))
+                    .find(|_| part["type"] == "text")
+                {
+                    return refused(format!(
+                        "{place}.content[{index}].{name} is not supported. Remove it."
+                    ));
+                }
                 match (part["type"].as_str(), part["text"].as_str()) {
                     (Some("text"), Some(part)) => text.push_str(part),
                     (kind, _) => {
@@ -134,8 +145,21 @@ fn read_calls(calls: &mut Value, place: Place) -> Result<()> {
     for (index, call) in list.iter_mut().enumerate() {
         let path = format!("{place}.tool_calls[{index}]");
         if call.get("function").is_none() && call.get("name").is_some() {
-            *call = json!({ "type": "function", "function": call.take() });
+            let mut function = call.take();
+            let id = function
+                .as_object_mut()
+                .and_then(|map| map.shift_remove("id"));
+            *call = json!({ "type": "function", "function": function });
+            if let Some(id) = id {
+                call["id"] = id;
+            }
         }
+        check_names(call, &["id", "type", "function", "index"], &path)?;
+        check_names(
+            &call["function"],
+            &["name", "arguments"],
+            &format!("{path}.function"),
+        )?;
         if !matches!(
             call.get("type").and_then(Value::as_str),
             None | Some("function")
@@ -171,6 +195,19 @@ fn read_calls(calls: &mut Value, place: Place) -> Result<()> {
         };
     }
     Ok(())
+}
+
+/// Refuses fields of other names: the arguments of a call may be in one of them.
+fn check_names(value: &Value, known: &[&str], path: &str) -> Result<()> {
+    let fields = value.as_object().into_iter().flatten();
+    let mut other =
+        fields.filter(|(name, value)| !known.contains(&name.as_str()) && !is_absent(value));
+    match other.next() {
+        None => Ok(()),
+        Some((name, _)) => refused(format!(
+            "{path}.{name} is not supported. A call has a `name`, and its `arguments`."
+        )),
+    }
 }
 
 /// Reads `tools`: a list, or its JSON text, as data sets in columns have it.

@@ -169,12 +169,13 @@ impl Conversation {
         Ok(())
     }
 
-    /// Some templates know no system messages, or no results of tools.
+    /// Some templates know no system messages, or no results of tools; some only the last message.
     fn check_contents(&self, text: &TextCodec, generate: bool, rendered: &str) -> Result<()> {
         let mut rest = rendered;
         for (index, turn) in self.turns.iter().enumerate() {
             let message = &self.messages[index];
-            if !matches!(role(message), "system" | "developer" | "tool") {
+            // What a base model is asked is up to its template; what is trained has to be what was given.
+            if generate && matches!(role(message), "user" | "assistant") {
                 continue;
             }
             let content = message["content"].as_str().unwrap_or_default();

@@ -121,6 +121,17 @@ fn what_a_template_leaves_out_vanished() {
 
     let only_two = "{% for m in messages %}{% if m.role in ['user', 'assistant'] %}{{ m.content }}\n\
         {% endif %}{% endfor %}";
+    for (template, role) in [
+        (
+            "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}",
+            "assistant",
+        ),
+        ("{{ messages[-1].content }}", "user"),
+        ("hello", "user"),
+    ] {
+        let error = render(template, &chat, None).unwrap_err();
+        assert!(error.contains(&format!("of the role {role}")), "{error}");
+    }
     let mut with_system = chat.as_array().unwrap().clone();
     assert!(render(only_two, &chat, None).is_ok());
     with_system.insert(0, json!({ "role": "system", "content": "Be nice" }));
@@ -161,6 +172,43 @@ fn what_says_nothing_to_a_model_is_left_alone() {
         "function_call": null, "id": "m1", "timestamp": 3, "metadata": { "a": 1 }, "weight": 1,
     }]);
     assert_eq!(render(PLAIN, &chat, None).unwrap(), "assistant: yo\n");
+}
+
+#[test]
+fn arguments_under_another_name_were_trained_as_none() {
+    for (call, path) in [
+        (
+            json!({ "name": "f", "parameters": { "n": 1 } }),
+            "function.parameters",
+        ),
+        (
+            json!({ "function": { "name": "f", "input": {} }, "arguments": { "n": 1 } }),
+            "arguments",
+        ),
+        (
+            json!({ "function": { "name": "f", "input": { "n": 1 } } }),
+            "function.input",
+        ),
+    ] {
+        let messages = json!([{ "role": "assistant", "content": null, "tool_calls": [call] }]);
+        let error = render(FULL, &messages, None).unwrap_err();
+        assert!(
+            error.starts_with(&format!("messages[0].tool_calls[0].{path} ")),
+            "{error}"
+        );
+    }
+    let flat = json!([{
+        "role": "assistant", "content": null,
+        "tool_calls": [{ "id": "1", "name": "f", "arguments": { "n": 1 } }],
+    }]);
+    assert!(render(FULL, &flat, None).unwrap().contains(r#"Cf{"n": 1}"#));
+    let weighed =
+        json!([{ "role": "user", "content": [{ "type": "text", "text": "a", "weight": 0 }] }]);
+    let error = render(FULL, &weighed, None).unwrap_err();
+    assert!(
+        error.starts_with("messages[0].content[0].weight "),
+        "{error}"
+    );
 }
 
 #[test]

@@ -8,9 +8,11 @@ mod pages;
 mod parquet;
 pub mod reader;
 pub mod rows;
+pub mod shapes;
 pub mod source;
 
-pub use rows::{Format, Row};
+pub use rows::Row;
+pub use shapes::Format;
 pub use source::DatasetSource;
 
 /// A row as the model sees it.

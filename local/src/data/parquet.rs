@@ -69,6 +69,14 @@ fn wanted_columns(reader: &dyn FileReader) -> Result<SchemaDescPtr, String> {
         .filter(|field| rows::columns().any(|name| name == field.name()))
         .cloned()
         .collect();
+    for (index, field) in known.iter().enumerate() {
+        if known[..index]
+            .iter()
+            .any(|other| other.name() == field.name())
+        {
+            return Err(format!("two columns are named `{}`", field.name()));
+        }
+    }
     if known.is_empty() {
         let names: Vec<&str> = all.iter().map(|field| field.name()).collect();
         return Err(format!(

@@ -2,95 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
+use super::shapes::{Format, Shape, described};
 use crate::conversation::Conversation;
 use crate::error::{Result, refused};
 pub(crate) use crate::json::kind;
 
-/// The shapes of rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
-    /// `{ messages }`
-    Messages,
-    /// `{ conversations: [{ from, value }] }`
-    ShareGpt,
-    /// `{ prompt, completion }`, both texts or both messages
-    PromptCompletion,
-    /// `{ instruction, input, output }`
-    Alpaca,
-    /// `{ text }`
-    Text,
-}
-
-impl Shape {
-    const ALL: [Self; 5] = [
-        Self::Messages,
-        Self::ShareGpt,
-        Self::PromptCompletion,
-        Self::Alpaca,
-        Self::Text,
-    ];
-
-    /// Its columns, and those that a row of this shape may lack.
-    fn columns(self) -> (&'static [&'static str], &'static [&'static str]) {
-        match self {
-            Self::Messages => (&["messages"], &["tools", "system"]),
-            Self::ShareGpt => (&["conversations"], &["tools", "system"]),
-            Self::PromptCompletion => (&["prompt", "completion"], &["tools"]),
-            Self::Alpaca => (&["instruction", "output"], &["input", "system"]),
-            Self::Text => (&["text"], &[]),
-        }
-    }
-
-    /// The name by which `datasetFormat` asks for it.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Messages => "messages",
-            Self::ShareGpt => "sharegpt",
-            Self::PromptCompletion => "prompt_completion",
-            Self::Alpaca => "alpaca",
-            Self::Text => "text",
-        }
-    }
-}
-
-/// The names that `datasetFormat` may have, and the shapes that each allows.
-const FORMATS: [(&str, &[Shape]); 8] = [
-    ("messages", &[Shape::Messages]),
-    ("chat", &[Shape::Messages, Shape::ShareGpt]),
-    ("chatml", &[Shape::Messages, Shape::ShareGpt]),
-    ("sharegpt", &[Shape::ShareGpt]),
-    ("prompt_completion", &[Shape::PromptCompletion]),
-    ("prompt-completion", &[Shape::PromptCompletion]),
-    ("alpaca", &[Shape::Alpaca]),
-    ("text", &[Shape::Text]),
-];
-
-/// A `datasetFormat`: the shapes that it allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Format {
-    name: &'static str,
-    shapes: &'static [Shape],
-}
-
-impl Format {
-    /// The format of this name. `auto` is none.
-    pub fn from_name(name: &str) -> Result<Option<Self>> {
-        if name == "auto" {
-            return Ok(None);
-        }
-        match FORMATS.iter().find(|(known, _)| *known == name) {
-            Some((name, shapes)) => Ok(Some(Self { name, shapes })),
-            None => refused(format!(
-                "datasetFormat: {name:?} is not supported by the local backend. Use auto, {}.",
-                FORMATS.map(|(name, _)| name).join(", ")
-            )),
-        }
-    }
-}
-
 /// Columns that change what a row means, in a way that can't be honoured. Any other column that no shape
 /// has, such as an id, says nothing to a model and is left alone.
-const NOT_HONOURED: [&str; 13] = [
+const NOT_HONOURED: [&str; 15] = [
     "assistant_masks",
     "audio",
     "chat_template",
@@ -102,6 +21,8 @@ const NOT_HONOURED: [&str; 13] = [
     "image",
     "images",
     "input_ids",
+    "instructions",
+    "system_prompt",
     "video",
     "videos",
 ];
@@ -114,7 +35,7 @@ pub fn columns() -> impl Iterator<Item = &'static str> {
     });
     of_shapes
         .chain(NOT_HONOURED)
-        .chain(["label", "chosen", "rejected", "weight"])
+        .chain(["label", "chosen", "rejected", "weight", "context"])
 }
 
 /// One row.
@@ -144,6 +65,11 @@ pub fn row(value: &Value, wanted: Wanted) -> Result<Row> {
         return refused(format!("expected a JSON object, it is {}", kind(value)));
     };
     let fields = Fields(fields);
+    if fields.get("chosen").is_some() && fields.get("rejected").is_some() {
+        return refused(
+            "is a preference row (`chosen`, `rejected`), which the local backend can't train on",
+        );
+    }
     let shape = shape(&fields, wanted.format)?;
     check_other_columns(&fields, shape)?;
     let row = match shape {
@@ -241,22 +167,7 @@ fn shape(fields: &Fields, format: Option<Format>) -> Result<Shape> {
     }
 }
 
-fn described(shape: Shape) -> String {
-    let names: Vec<String> = shape
-        .columns()
-        .0
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect();
-    names.join(" and ")
-}
-
 fn no_shape<T>(fields: &Fields) -> Result<T> {
-    if fields.get("chosen").is_some() && fields.get("rejected").is_some() {
-        return refused(
-            "is a preference row (`chosen`, `rejected`), which the local backend can't train on",
-        );
-    }
     // Named by what it lacks when it has a part of a shape.
     let begun = Shape::ALL.into_iter().find_map(|shape| {
         let needed = shape.columns().0;
@@ -290,8 +201,27 @@ fn check_other_columns(fields: &Fields, shape: Shape) -> Result<()> {
             ));
         }
     }
-    if shape == Shape::PromptCompletion && fields.get("label") == Some(&json!(false)) {
-        return refused("`label` is false: the completion is one to avoid, which can't be trained");
+    // What others call the input of an instruction, and an input that this shape has no place for.
+    let unread: &[&str] = match shape {
+        Shape::Alpaca => &["context"],
+        Shape::PromptCompletion => &["context", "input", "instruction"],
+        _ => &[],
+    };
+    for name in unread {
+        if fields.get(name).is_some_and(|value| *value != json!("")) {
+            return refused(format!(
+                "`{name}` can't be honoured in a row of {}. Write it into the prompt, or remove the column.",
+                described(shape)
+            ));
+        }
+    }
+    let avoid = [json!(false), json!(0), json!("false"), json!("0")];
+    if shape == Shape::PromptCompletion
+        && let Some(label) = fields.get("label").filter(|label| avoid.contains(label))
+    {
+        return refused(format!(
+            "`label` is {label}: the completion is one to avoid, which can't be trained"
+        ));
     }
     match fields.get("weight") {
         None => Ok(()),
@@ -360,6 +290,14 @@ fn from_sharegpt(list: &Value) -> Result<Value> {
         let Some(fields) = turn.as_object_mut().filter(|map| map.contains_key("from")) else {
             continue;
         };
+        if let Some(other) = ["role", "content"]
+            .iter()
+            .find(|name| fields.contains_key(**name))
+        {
+            return refused(format!(
+                "{place} has `{other}` beside `from`. Remove one of them."
+            ));
+        }
         let role = match fields.shift_remove("from").as_ref().and_then(Value::as_str) {
             Some("human" | "user") => "user",
             Some("gpt" | "assistant" | "chatgpt" | "model" | "bot") => "assistant",

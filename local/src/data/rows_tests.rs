@@ -98,6 +98,30 @@ fn a_row_that_can_not_be_honoured_is_refused_by_what_is_wrong() {
             "`label` is false",
         ),
         (
+            json!({ "prompt": "p", "completion": "c", "label": 0 }),
+            "`label` is 0",
+        ),
+        (
+            json!({ "messages": chat(), "chosen": chat(), "rejected": chat() }),
+            "preference row",
+        ),
+        (
+            json!({ "instruction": "i", "context": "c", "output": "o" }),
+            "`context` can't be honoured",
+        ),
+        (
+            json!({ "prompt": "p", "completion": "c", "input": "i" }),
+            "`input` can't be honoured",
+        ),
+        (
+            json!({ "messages": chat(), "system_prompt": "Be a pirate" }),
+            "`system_prompt`",
+        ),
+        (
+            json!({ "conversations": [{ "from": "gpt", "value": "a", "content": "b" }] }),
+            "conversations[0] has `content` beside `from`",
+        ),
+        (
             json!({ "text": "t", "instruction": "i", "output": "o" }),
             "datasetFormat",
         ),

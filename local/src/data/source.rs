@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use reqwest::Url;
+use reqwest::header::HeaderValue;
 use serde::Deserialize;
 
 use super::hub::HubDataset;
@@ -71,6 +72,10 @@ impl SourceFields {
                  Remove it, or use \"train\"."
             ));
         }
+        let header = self.token.as_deref().map(HeaderValue::from_str);
+        if matches!(header, Some(Err(_))) {
+            return refused("datasetSource.token has a character that no header can have");
+        }
         let Some(text) = &self.url else {
             return refused("datasetSource.url is missing: give a file:// or http(s):// URL");
         };
@@ -78,7 +83,9 @@ impl SourceFields {
             Ok(url) => url,
             Err(error) => {
                 // Without the text: a part of it may be a password.
-                return refused(format!("datasetSource.url is no URL: {error}"));
+                return refused(format!(
+                    "datasetSource.url is no URL: {error}. A file needs file:// and its absolute path."
+                ));
             }
         };
         match url.scheme() {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::data::DatasetSource;
-use crate::data::rows::Format;
+use crate::data::shapes::Format;
 use crate::data::source::SourceFields;
 use crate::error::{Result, refused};
 use crate::fields::{self, not_negative, positive, seed, some_whole, whole};

@@ -153,10 +153,10 @@ impl LlamaConfig {
 /// Refuses everything that is not a decoder of Llama's kind. Returns its biases.
 fn check_architecture(json: &Value) -> Result<Biases> {
     let kind = json.get("model_type").and_then(Value::as_str);
-    let architecture = json
-        .get("architectures")
-        .and_then(|list| list.get(0))
-        .and_then(Value::as_str);
+    let architecture = match json.get("architectures") {
+        Some(Value::Array(list)) => list.first().and_then(Value::as_str),
+        one => one.and_then(Value::as_str),
+    };
     let name = architecture.or(kind).unwrap_or("none");
     let (expected, biases) = match name {
         "LlamaForCausalLM" | "llama" => {
@@ -237,13 +237,37 @@ fn check_changes(json: &Value) -> Result<()> {
 }
 
 fn rope_scaling(json: &Value) -> Result<RopeScaling> {
-    let scaling = ["rope_scaling", "rope_parameters"]
-        .iter()
-        .filter_map(|name| json.get(*name))
-        .find(|value| value.is_object());
-    let Some(scaling) = scaling else {
-        return Ok(RopeScaling::None);
-    };
+    let mut found = RopeScaling::None;
+    for name in ["rope_scaling", "rope_parameters"] {
+        match json.get(name) {
+            None | Some(Value::Null) => {}
+            Some(scaling @ Value::Object(fields)) => {
+                if let Some((kind, _)) = fields.iter().find(|(_, value)| value.is_object()) {
+                    return refused(format!(
+                        "model: config.json has {name} for {kind} alone, which is not supported"
+                    ));
+                }
+                let own = scaling_of(scaling)?;
+                if own != RopeScaling::None && found != RopeScaling::None && own != found {
+                    return refused(
+                        "model: config.json has a rope_scaling and other rope_parameters. Remove one of them.",
+                    );
+                }
+                if own != RopeScaling::None {
+                    found = own;
+                }
+            }
+            Some(other) => {
+                return refused(format!(
+                    "model: config.json has {name}: {other}, expected an object"
+                ));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn scaling_of(scaling: &Value) -> Result<RopeScaling> {
     let kind = ["rope_type", "type"]
         .iter()
         .find_map(|name| scaling.get(*name).and_then(Value::as_str))
@@ -301,95 +325,5 @@ pub fn token_ids(json: &Value, file: &str, vocab_size: usize) -> Result<Vec<u32>
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-    use super::*;
-
-    fn minimal() -> Value {
-        serde_json::json!({
-            "architectures": ["LlamaForCausalLM"], "vocab_size": 260, "hidden_size": 64,
-            "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
-        })
-    }
-
-    #[test]
-    fn absent_fields_have_the_defaults_of_hugging_face() {
-        let config = LlamaConfig::from_json(&minimal()).unwrap();
-        assert_eq!((config.kv_heads, config.head_dim), (4, 16));
-        assert!((config.rope_theta - 10_000.0).abs() < f64::EPSILON);
-        assert_eq!(config.rope_scaling, RopeScaling::None);
-        assert!(!config.tie_word_embeddings);
-    }
-
-    #[test]
-    fn another_architecture_is_refused_by_name() {
-        let mut json = minimal();
-        json["architectures"] = serde_json::json!(["Gemma3ForCausalLM"]);
-        let error = LlamaConfig::from_json(&json).unwrap_err();
-        assert!(error.is_refusal());
-        assert!(error.to_string().contains("Gemma3ForCausalLM"), "{error}");
-    }
-
-    #[test]
-    fn qwen2_is_llama_with_three_biases_and_llama_has_those_that_it_names() {
-        let biases = |json: &Value| LlamaConfig::from_json(json).unwrap().biases;
-        let mut json = minimal();
-        assert_eq!(biases(&json), Biases::default());
-        json["mlp_bias"] = serde_json::json!(true);
-        assert!(biases(&json).mlp && !biases(&json).qkv);
-        json["architectures"] = serde_json::json!(["Qwen2ForCausalLM"]);
-        let expected = Biases {
-            qkv: true,
-            ..Biases::default()
-        };
-        assert_eq!(biases(&json), expected);
-        json["use_sliding_window"] = serde_json::json!(true);
-        assert!(LlamaConfig::from_json(&json).is_err());
-    }
-
-    #[test]
-    fn an_unknown_rope_scaling_is_refused_by_name() {
-        let mut json = minimal();
-        json["rope_scaling"] = serde_json::json!({ "rope_type": "yarn", "factor": 4.0 });
-        let error = LlamaConfig::from_json(&json).unwrap_err();
-        assert!(error.to_string().contains("yarn"), "{error}");
-    }
-
-    #[test]
-    fn a_number_that_no_model_has_is_refused_by_its_field() {
-        for (name, value) in [
-            ("vocab_size", serde_json::json!(1_u64 << 40)),
-            ("hidden_size", serde_json::json!(1e9)),
-            ("intermediate_size", serde_json::json!(-1)),
-            (
-                "num_hidden_layers",
-                serde_json::json!(1_000_000_000_000_u64),
-            ),
-            ("num_attention_heads", serde_json::json!(0)),
-            ("num_key_value_heads", serde_json::json!(3)),
-            ("head_dim", serde_json::json!(1_000_000_000)),
-            ("head_dim", serde_json::json!(7)),
-            ("max_position_embeddings", serde_json::json!(1_000_000_000)),
-            ("rms_norm_eps", serde_json::json!("1e-5")),
-            ("rope_theta", serde_json::json!(0)),
-            ("eos_token_id", serde_json::json!(4_000_000_000_u64)),
-            ("tie_word_embeddings", serde_json::json!("yes")),
-            (
-                "quantization_config",
-                serde_json::json!({ "quant_method": "fp8" }),
-            ),
-            ("partial_rotary_factor", serde_json::json!(0.5)),
-            ("layer_types", serde_json::json!(["sliding_attention"])),
-            ("model_type", serde_json::json!("mistral")),
-        ] {
-            let mut json = minimal();
-            json[name] = value;
-            let error = LlamaConfig::from_json(&json).unwrap_err();
-            assert!(
-                error.is_refusal() && error.to_string().contains(name),
-                "{name}: {error}"
-            );
-        }
-    }
-}
+#[path = "config_tests.rs"]
+mod tests;

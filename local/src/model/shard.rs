@@ -85,6 +85,20 @@ impl Shard {
             }
             tensors.insert(name, info);
         }
+        let mut ranges: Vec<_> = tensors
+            .iter()
+            .map(|(name, info)| (info.data_offsets, name))
+            .collect();
+        ranges.sort_unstable();
+        let mut at = 0;
+        for ((begin, end), name) in ranges {
+            if begin != at {
+                return Err(broken(&format_args!(
+                    "the data of the tensor {name} begins at {begin}, expected {at}"
+                )));
+            }
+            at = end;
+        }
         Ok(Self {
             what,
             path: path.to_owned(),

@@ -112,6 +112,11 @@ impl Prepared {
             Weights::Base(source) => (bases.get(&source)?, None),
             Weights::Adapter(dir) => {
                 let adapter = adapter::load(&dir)?;
+                if adapter.base.is_empty() {
+                    return refused(
+                        "adapter: its adapter_config.json has no base_model_name_or_path. Name the base there.",
+                    );
+                }
                 // Always the base that the adapter was trained on, whatever this server's default is.
                 let resolved = resolve::resolve(&adapter.base, None)?;
                 if let Some(reason) = resolved.stand_in {

@@ -11,6 +11,9 @@ use crate::error::Error;
 /// The framework's words are at most this long, in bytes.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 
+/// A message has at most this many characters.
+const MAX_MESSAGE_CHARS: usize = 1000;
+
 /// An answer other than success.
 #[derive(Debug)]
 pub struct ApiError {
@@ -21,10 +24,12 @@ pub struct ApiError {
 impl ApiError {
     /// A status and a sentence that says what to do.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            message: message.into(),
+        let mut message = message.into();
+        // It may quote what was sent.
+        if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE_CHARS) {
+            message.replace_range(end.., "…");
         }
+        Self { status, message }
     }
 
     /// The same in the shape of OpenAI's API. `code` is a word for programs.

@@ -2,6 +2,7 @@
 //! of its own machine.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -12,9 +13,13 @@ use subtle::ConstantTimeEq;
 
 use super::App;
 use super::error::ApiError;
+use crate::json::without_halves;
 
 /// A request's body may be at most this large, in bytes.
 pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+
+/// How long a body may take to come.
+const BODY_LIMIT: Duration = Duration::from_secs(30);
 
 /// Lets a request through whose `Host` is this server (a rebound DNS name is not) and whose bearer
 /// token is the right one, compared in constant time.
@@ -65,16 +70,27 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let Ok(bytes) = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES).await else {
-            let message = format!("the body is larger than {MAX_BODY_BYTES} bytes, or was cut off");
-            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+        let bad = |message: String| ApiError::new(StatusCode::BAD_REQUEST, message);
+        let body = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES);
+        let Ok(body) = tokio::time::timeout(BODY_LIMIT, body).await else {
+            let message = format!("the body did not come within {} s", BODY_LIMIT.as_secs());
+            return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, message));
         };
-        match serde_json::from_slice(&bytes) {
+        let bytes = body.map_err(|error| {
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            match source {
+                Some(words) if words.contains("limit") => ApiError::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    format!("the body is larger than {MAX_BODY_BYTES} bytes"),
+                ),
+                _ => bad("the body was cut off, or its chunks are broken".to_owned()),
+            }
+        })?;
+        let text =
+            std::str::from_utf8(&bytes).map_err(|_| bad("the body is not UTF-8".to_owned()))?;
+        match serde_json::from_str(&without_halves(text)) {
             Ok(value) => Ok(Self(value)),
-            Err(error) => Err(ApiError::new(
-                StatusCode::BAD_REQUEST,
-                format!("the body is no JSON: {error}"),
-            )),
+            Err(error) => Err(bad(format!("the body is no JSON: {error}"))),
         }
     }
 }

@@ -34,7 +34,7 @@ const RENAMED: [(&str, &str); 7] = [
 const SAME: [&str; 5] = ["messages", "temperature", "seed", "stream", "tools"];
 
 /// Fields that change nothing about an answer.
-const WITHOUT_EFFECT: [&str; 7] = [
+const WITHOUT_EFFECT: [&str; 8] = [
     "user",
     "metadata",
     "store",
@@ -42,14 +42,16 @@ const WITHOUT_EFFECT: [&str; 7] = [
     "safety_identifier",
     "prompt_cache_key",
     "reasoning_effort",
+    "verbosity",
 ];
 
 /// Whether a field that isn't supported asks for nothing with this value, so that it can be there.
 fn asks_for_nothing(name: &str, value: &Value) -> bool {
     match (name, value) {
         ("n", value) => value.as_f64() == Some(1.0),
-        ("modalities", value) => *value == json!(["text"]),
+        ("modalities", value) if *value == json!(["text"]) => true,
         (_, Value::Null | Value::Bool(false)) => true,
+        (_, Value::String(text)) if text.is_empty() => true,
         (_, Value::Array(list)) => list.is_empty(),
         (_, Value::Object(map)) => map.is_empty(),
         ("frequency_penalty" | "presence_penalty" | "top_logprobs", value) => {
@@ -66,8 +68,13 @@ pub async fn chat(
     body: Result<JsonBody, ApiError>,
 ) -> Result<Response, Response> {
     let JsonBody(body) = body.map_err(|error| error.into_openai(None))?;
-    let Some(weights) = weights(&app, body["model"].as_str().unwrap_or_default()) else {
-        return Err(no_such_model(&body["model"]));
+    let Some(model) = body["model"].as_str() else {
+        let words = "model is missing: GET /v1/models lists the names that it can have";
+        let error = ApiError::new(StatusCode::BAD_REQUEST, words);
+        return Err(error.into_openai(None));
+    };
+    let Some(weights) = weights(&app, model) else {
+        return Err(no_such_model(model));
     };
     let (request, usage) =
         translated(&body, weights).map_err(|error| ApiError::from(error).into_openai(None))?;
@@ -99,7 +106,7 @@ pub async fn model(
 ) -> Result<Json<Value>, Response> {
     match weights(&app, &name) {
         Some(_) => Ok(Json(model_of(&name, 0))),
-        None => Err(no_such_model(&Value::from(name))),
+        None => Err(no_such_model(&name)),
     }
 }
 
@@ -107,8 +114,8 @@ fn model_of(name: &str, created: u64) -> Value {
     json!({ "id": name, "object": "model", "created": created, "owned_by": "local" })
 }
 
-fn no_such_model(name: &Value) -> Response {
-    let message = format!("the model {name} does not exist here: GET /v1/models lists what does");
+fn no_such_model(name: &str) -> Response {
+    let message = format!("the model {name:?} does not exist here: GET /v1/models lists what does");
     ApiError::new(StatusCode::NOT_FOUND, message).into_openai(Some("model_not_found"))
 }
 
@@ -167,6 +174,17 @@ fn theirs<'a>(ours: &'a str, body: &Value) -> &'a str {
         .unwrap_or(ours)
 }
 
+/// `stream_options`.
+fn usage_of(options: &Value) -> Result<Usage> {
+    let fields = options.as_object();
+    let only = fields.is_some_and(|map| map.keys().all(|name| name == "include_usage"));
+    match &options["include_usage"] {
+        Value::Bool(true) if only => Ok(Usage::AfterLast),
+        Value::Bool(false) | Value::Null if only => Ok(Usage::Nowhere),
+        _ => refused("stream_options must be { include_usage: true or false }"),
+    }
+}
+
 /// The request in this API's words.
 fn translated(body: &Value, weights: (&str, Value)) -> Result<(Value, Usage)> {
     let Some(map) = body.as_object() else {
@@ -184,9 +202,7 @@ fn translated(body: &Value, weights: (&str, Value)) -> Result<(Value, Usage)> {
         } else if SAME.contains(&name) {
             request.insert(name.to_owned(), value.clone());
         } else if name == "stream_options" {
-            if value["include_usage"] == true {
-                usage = Usage::AfterLast;
-            }
+            usage = usage_of(value)?;
         } else if name != "model"
             && !WITHOUT_EFFECT.contains(&name)
             && !asks_for_nothing(name, value)

@@ -1,6 +1,6 @@
 //! JSON schemas of requests: closed against properties that nobody asked for.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Keywords whose value is a schema, a list of schemas, or an object of schemas. Not `allOf`: each of
 /// its parts allows what the others name.
@@ -58,15 +58,51 @@ fn close_part(schema: &mut Value) {
     }
 }
 
+/// The schema of a call of one of these functions. Each one's parameters are a definition of their own, to
+/// which their references lead.
+pub fn calls<'a>(tools: impl Iterator<Item = &'a Value>) -> Value {
+    let (mut parts, mut definitions) = (Vec::new(), Map::new());
+    for (index, tool) in tools.enumerate() {
+        let mut part = call(tool);
+        let mut arguments = part["properties"]["arguments"].take();
+        let root = format!("#/$defs/{index}");
+        lead(&mut arguments, &root);
+        definitions.insert(index.to_string(), arguments);
+        part["properties"]["arguments"] = json!({ "$ref": root });
+        parts.push(part);
+    }
+    json!({ "anyOf": parts, "$defs": definitions })
+}
+
+/// Makes references to the root of a schema lead to where it is now.
+fn lead(schema: &mut Value, root: &str) {
+    match schema {
+        Value::Array(list) => list.iter_mut().for_each(|part| lead(part, root)),
+        Value::Object(map) => {
+            for (name, value) in map.iter_mut() {
+                let target = value.as_str().and_then(|target| target.strip_prefix('#'));
+                match target {
+                    Some(rest) if name == "$ref" => *value = format!("{root}{rest}").into(),
+                    _ => lead(value, root),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 /// What a call of a function looks like. Its arguments are those that the function names: else a small
 /// model rambles on in properties of its own.
-pub fn call(tool: &Value) -> Value {
+fn call(tool: &Value) -> Value {
     let function = &tool["function"];
     let mut arguments = match &function["parameters"] {
-        schema @ Value::Object(_) => schema.clone(),
+        Value::Object(map) if !map.is_empty() => Value::Object(map.clone()),
         // A function without parameters.
-        _ => json!({ "type": "object", "properties": {} }),
+        _ => json!({ "properties": {} }),
     };
+    if !SHARED.iter().any(|name| !arguments[*name].is_null()) && arguments["type"].is_null() {
+        arguments["type"] = "object".into();
+    }
     close(&mut arguments);
     json!({
         "type": "object",
@@ -78,6 +114,8 @@ pub fn call(tool: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
     use super::*;
 
     fn closed(mut schema: Value) -> Value {
@@ -113,6 +151,35 @@ mod tests {
         let schema =
             json!({ "$defs": { "a": part("a") }, "allOf": [{ "$ref": "#/$defs/a" }, part("b")] });
         assert_eq!(closed(schema.clone()), schema);
+    }
+
+    #[test]
+    fn references_of_parameters_led_nowhere_inside_of_a_call() {
+        let tool = |name: &str| {
+            json!({ "function": { "name": name, "parameters": {
+                "type": "object", "properties": { "a": { "$ref": "#/$defs/A" }, "b": { "$ref": "#" } },
+                "$defs": { "A": { "type": "integer", "const": 7 } },
+            } } })
+        };
+        let tools = [tool("f"), tool("g")];
+        let schema = calls(tools.iter());
+        let second = &schema["$defs"]["1"];
+        assert_eq!(second["properties"]["a"]["$ref"], "#/$defs/1/$defs/A");
+        assert_eq!(second["properties"]["b"]["$ref"], "#/$defs/1");
+        let base = crate::base::Base::load(&crate::base::Source::BuiltIn).unwrap();
+        let constraint = crate::constrain::Constraint::Json(schema);
+        assert!(base.text.guide(&constraint, "x").is_ok());
+    }
+
+    #[test]
+    fn a_function_with_empty_parameters_was_called_with_anything() {
+        let tool = json!({ "function": { "name": "f", "parameters": {} } });
+        let schema = calls([tool].iter());
+        let arguments = &schema["$defs"]["0"];
+        assert_eq!(
+            (&arguments["type"], &arguments["additionalProperties"]),
+            (&json!("object"), &json!(false))
+        );
     }
 
     #[test]

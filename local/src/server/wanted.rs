@@ -1,6 +1,8 @@
 //! What an answer must look like, and which functions it may call. `responseFormat`, `structuredOutputs`,
 //! `tools` and `toolChoice` decide that together.
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::chat_fields::{
@@ -187,7 +189,7 @@ fn tools(fields: &ChatFields) -> Result<(Option<Value>, Option<Constraint>)> {
         }
         Some(wanted) => Some(Constraint::Call {
             open: format!("{}\n", CALL_MARKS.0),
-            schema: json!({ "anyOf": wanted.into_iter().map(schema::call).collect::<Vec<_>>() }),
+            schema: schema::calls(wanted.into_iter()),
             close: format!("\n{}", CALL_MARKS.1),
         }),
     };
@@ -201,19 +203,27 @@ pub fn complete_calls(answer: &str) -> usize {
     answer.matches(CALL_MARKS.1).count()
 }
 
+#[derive(Deserialize)]
+struct Call {
+    name: String,
+    #[serde(default)]
+    arguments: Box<RawValue>,
+}
+
 /// Takes the calls out of an answer. What is between marks but is no call stays text.
 pub fn calls_of(answer: &str) -> Result<(String, Vec<Value>)> {
     let (mut text, mut calls) = (String::new(), Vec::new());
     let mut rest = answer;
     while let Some((before, after)) = rest.split_once(CALL_MARKS.0) {
         let (inside, behind) = after.split_once(CALL_MARKS.1).unwrap_or((after, ""));
-        let call: Value = serde_json::from_str(inside.trim()).unwrap_or_default();
+        // As text: a number may be larger than any that there is.
+        let call: Option<Call> = serde_json::from_str(inside.trim()).ok();
         text.push_str(before);
-        if let (Some(name), arguments) = (call["name"].as_str(), &call["arguments"]) {
+        if let Some(Call { name, arguments }) = call {
             calls.push(json!({
                 "id": format!("call_{}", crate::random_hex()?),
                 "type": "function",
-                "function": { "name": name, "arguments": arguments.to_string() },
+                "function": { "name": name, "arguments": arguments.get() },
             }));
         } else {
             text.push_str(&rest[before.len()..rest.len() - behind.len()]);
@@ -274,5 +284,8 @@ mod tests {
             json!({ "name": "f", "arguments": "{\"a\":1}" })
         );
         assert_ne!(calls[0]["id"], calls[1]["id"]);
+        let (_, calls) =
+            calls_of(r#"<tool_call>{"name":"f","arguments":{"n":1e16222}}</tool_call>"#).unwrap();
+        assert_eq!(calls[0]["function"]["arguments"], r#"{"n":1e16222}"#);
     }
 }

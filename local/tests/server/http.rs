@@ -8,6 +8,27 @@ use serde_json::{Value, json};
 use crate::support::{Project, Server, client};
 
 #[tokio::test]
+async fn half_a_character_in_a_message_was_no_json() {
+    let project = Project::new();
+    let server = Server::start(&project.store());
+    let body = r#"{ "baseModel": "arkor-tiny", "maxTokens": 1, "stream": false,
+        "messages": [{ "role": "user", "content": "cut \ud83d" }] }"#;
+    let request = server.request(Method::POST, "/v1/inference/chat");
+    assert_eq!(request.body(body).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_message_that_quotes_what_was_sent_has_an_end() {
+    let project = Project::new();
+    let server = Server::start(&project.store());
+    let body = json!({ "messages": [{ "role": "x".repeat(100_000), "content": "" }], "baseModel": "arkor-tiny" });
+    let (status, answer) = server.post("/v1/inference/chat", &body).await;
+    let message = answer["error"].as_str().unwrap();
+    assert_eq!((status, message.chars().count()), (400, 1001), "{message}");
+    assert!(message.starts_with("messages[0].role must be"), "{message}");
+}
+
+#[tokio::test]
 async fn a_request_without_the_token_or_for_another_host_is_turned_away() {
     let project = Project::new();
     let server = Server::start(&project.store());

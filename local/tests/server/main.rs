@@ -5,6 +5,7 @@
 
 mod attacks;
 mod chat;
+mod damaged_models;
 mod data;
 mod http;
 mod lifecycle;

@@ -73,3 +73,16 @@ pub fn expect_refused(
         started.elapsed()
     );
 }
+
+/// Rewrites the header of the weights, and appends `more` bytes to the data.
+pub fn edit_header(dir: &Path, change: impl FnOnce(&mut Value), more: &[u8]) {
+    let path = dir.join("model.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    let length = usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
+    let (header, data) = bytes[8..].split_at(length);
+    let mut header: Value = serde_json::from_slice(header).unwrap();
+    change(&mut header);
+    let header = header.to_string();
+    let size = u64::try_from(header.len()).unwrap().to_le_bytes();
+    fs::write(path, [&size, header.as_bytes(), data, more].concat()).unwrap();
+}

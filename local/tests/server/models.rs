@@ -7,26 +7,13 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::model_folder::{chat, edit, expect_refused, folder, set};
+use crate::model_folder::{chat, edit, edit_header, expect_refused, folder, set};
 use crate::support::{Project, Server};
 
 /// What is wrong, what the refusal names, and how it's made.
 type Broken = (&'static str, &'static [&'static str], fn(&Path));
 
 type Change = fn(&mut Value);
-
-/// Rewrites the header of the weights, and appends `more` bytes to the data.
-fn edit_header(dir: &Path, change: impl FnOnce(&mut Value), more: &[u8]) {
-    let path = dir.join("model.safetensors");
-    let bytes = fs::read(&path).unwrap();
-    let length = usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
-    let (header, data) = bytes[8..].split_at(length);
-    let mut header: Value = serde_json::from_slice(header).unwrap();
-    change(&mut header);
-    let header = header.to_string();
-    let size = u64::try_from(header.len()).unwrap().to_le_bytes();
-    fs::write(path, [&size, header.as_bytes(), data, more].concat()).unwrap();
-}
 
 #[tokio::test]
 async fn a_number_in_config_json_that_would_take_all_memory_is_refused_by_name() {
@@ -328,6 +315,21 @@ async fn a_tokenizer_whose_replacements_double_a_text_thirty_times_is_refused() 
     for (field, steps) in [("normalizer", "normalizers"), ("decoder", "decoders")] {
         let dir = folder();
         let bomb = json!({ "type": "Sequence", steps: vec![double.clone(); 30] });
+        set(dir.path(), "tokenizer.json", field, bomb);
+        let started = Instant::now();
+        let answer = chat(&server, dir.path().to_str().unwrap()).await;
+        expect_refused(field, &answer, started, &["tokenizer.json", field]);
+    }
+    let prepend = json!({ "type": "Prepend", "prepend": "x".repeat(1_000_000) });
+    let template = json!({
+        "type": "TemplateProcessing", "pair": [],
+        "single": vec![json!({ "SpecialToken": { "id": "<s>", "type_id": 0 } }); 300],
+        "special_tokens": {
+            "<s>": { "id": "<s>", "ids": vec![1; 100_000], "tokens": vec!["A"; 100_000] },
+        },
+    });
+    for (field, bomb) in [("normalizer", prepend), ("post_processor", template)] {
+        let dir = folder();
         set(dir.path(), "tokenizer.json", field, bomb);
         let started = Instant::now();
         let answer = chat(&server, dir.path().to_str().unwrap()).await;

@@ -97,8 +97,21 @@ impl HubDataset {
         if configs.is_empty() {
             return self.folder(all);
         }
-        let names: Vec<&str> = configs.iter().map(|config| config.name.as_str()).collect();
-        let names = names.join(", ");
+        let mut names: Vec<&str> = configs.iter().map(|config| config.name.as_str()).collect();
+        let joined = names.join(", ");
+        let defaults = configs.iter().filter(|config| config.default).count();
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            return refused(format!(
+                "datasetSource.name: the README of {name} has two configs of one name: {joined}"
+            ));
+        }
+        let names = joined;
+        if self.subset.is_none() && defaults > 1 {
+            return refused(format!(
+                "datasetSource.subset: {name} has several default configs. Name one of {names}."
+            ));
+        }
         let found = match &self.subset {
             Some(subset) => configs.iter().position(|config| config.name == *subset),
             None if configs.len() == 1 => Some(0),

@@ -273,3 +273,23 @@ fn a_name_can_not_leave_the_cache() {
         assert!(dataset.files_in(cache.path()).is_err(), "{name}");
     }
 }
+
+#[test]
+fn the_first_of_several_default_configs_was_taken() {
+    let readme = |second: &str| {
+        format!(
+            "---\nconfigs:\n- config_name: a\n  default: true\n  data_files: a.jsonl\n\
+             - config_name: {second}\n  default: true\n  data_files: b.jsonl\n---\n"
+        )
+    };
+    let files = ["a.jsonl", "b.jsonl"];
+    let error = with_readme(&files, &readme("b"), None, "train").unwrap_err();
+    assert!(
+        error.contains("several default configs. Name one of a, b"),
+        "{error}"
+    );
+    let named = with_readme(&files, &readme("b"), Some("b"), "train");
+    assert_eq!(named.unwrap(), ["b.jsonl"]);
+    let error = with_readme(&files, &readme("a"), Some("a"), "train").unwrap_err();
+    assert!(error.contains("two configs of one name"), "{error}");
+}
