@@ -272,6 +272,17 @@ describe("files that are none", () => {
     );
   });
 
+  it("are named before an import that they would have led to its file", async () => {
+    const project = new Project({
+      "tsconfig.json": '{"compilerOptions":{',
+      "src/lib/values.ts": "export const name = 1;",
+      [ENTRY]: `import { name } from "@/lib/values"; console.log(name); ${handMadeTrainer()}`,
+    });
+    const { code, stderr } = await arkor(["build"], project).exit;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^error: tsconfig\.json:1:\d+: .*\n$/);
+  });
+
   it("are an error where they are the project's own: a tsconfig.json that is no JSON", async () => {
     const project = new Project({ "tsconfig.json": "{ nothing", [ENTRY]: handMadeTrainer() });
     const { code, stderr } = await arkor(["build"], project).exit;

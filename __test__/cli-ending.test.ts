@@ -72,3 +72,35 @@ it.each([
   expect(stderr).toBe("error: the entry waits for a promise that nothing can settle any more.\n");
   expect(code).toBe(1);
 });
+
+it("says that an entry which awaits something at its top level is still loading", async () => {
+  const project = new Project({
+    "src/arkor/index.ts": `setInterval(() => {}, 1000); await new Promise(() => {}); ${handMadeTrainer()}`,
+  });
+  const running = arkor(["start"], project);
+  await running.until(
+    "stderr",
+    /^The entry is still loading: it awaits something at its top level\.$/m,
+  );
+  running.kill("SIGKILL");
+  await running.exit;
+});
+
+it("fails when the entry ends the process before there is a trainer", async () => {
+  const project = new Project({ "src/arkor/index.ts": `process.exit(0); ${handMadeTrainer()}` });
+  const { code, stdout, stderr } = await arkor(["start"], project).exit;
+  expect({ code, stdout, stderr }).toEqual({
+    code: 1,
+    stdout: "",
+    stderr: "error: the entry ended the process before it exported a trainer.\n",
+  });
+});
+
+it("names what is in the place of the directory that it builds into", async () => {
+  const project = new Project({ ".arkor/build": "mine", "src/arkor/index.ts": handMadeTrainer() });
+  const { code, stderr } = await arkor(["start"], project).exit;
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: `error: ${project.path(".arkor/build")} has to be a directory. Move away what is in its place.\n`,
+  });
+});

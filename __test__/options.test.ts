@@ -155,6 +155,12 @@ describe("an option nobody knows is one warning", () => {
     ["saveStep", { saveStep: 5 }, {}, "`saveStep`; did you mean `saveSteps`?"],
     ["lora.rank", { lora: { rank: 8, alpha: 16 } }, {}, "`lora.rank`; did you mean `lora.r`?"],
     [
+      "dataset.revision",
+      { dataset: { type: "huggingface", name: "a/b", revision: "v2" } },
+      {},
+      "`dataset.revision`",
+    ],
+    [
       "callbacks.onlog",
       { callbacks: { onlog() {} } },
       {},

@@ -13,6 +13,8 @@ const { Reporter } = require("./reporter.js");
 const COMPLETED = 0;
 const FAILED = 1;
 const INTERRUPTED = 130;
+/** When the user is told that the entry is still loading. */
+const SLOW_LOAD_MS = 3000;
 const ENDED = new Set(["completed", "failed", "cancelled"]);
 
 /**
@@ -118,10 +120,33 @@ class Session {
     if (this.#interrupts.count > 0) return INTERRUPTED;
 
     process.setSourceMapsEnabled(true);
-    const { loadTrainer } = require("../lib/entry.js");
-    const trainer = await loadTrainer(file);
+    const trainer = await this.#load(file);
     const run = this.#follow(trainer, internalsOf(trainer));
     return this.#backend ? Promise.race([run, this.#backend.lost]) : run;
+  }
+
+  /**
+   * Imports the entry. What it does at its top level may take for ever, or end the process.
+   * @param {string} file
+   */
+  async #load(file) {
+    const { loadTrainer } = require("../lib/entry.js");
+    const timer = setTimeout(() => {
+      this.say("The entry is still loading: it awaits something at its top level.");
+    }, SLOW_LOAD_MS);
+    timer.unref();
+    const onExit = (/** @type {number} */ code) => {
+      if (code !== COMPLETED) return;
+      this.say("error: the entry ended the process before it exported a trainer.");
+      process.exitCode = FAILED;
+    };
+    process.once("exit", onExit);
+    try {
+      return await loadTrainer(file);
+    } finally {
+      clearTimeout(timer);
+      process.off("exit", onExit);
+    }
   }
 
   async #startBackend() {

@@ -57,10 +57,21 @@ async function bundle(entry, project, outfile = outfileFor(project, entry)) {
   if (!isOpen && !PICKED_EXPORTS.some((name) => exported.includes(name))) {
     throw new Error(NOTHING_EXPORTED);
   }
-  fs.mkdirSync(path.dirname(target), { recursive: true });
+  makeDirectory(path.dirname(target));
   writeAtomically(`${target}.map`, map);
   writeAtomically(target, code);
   return { file: outfile, notes };
+}
+
+/** @param {string} directory */
+function makeDirectory(directory) {
+  try {
+    fs.mkdirSync(directory, { recursive: true });
+  } catch (error) {
+    const { code } = /** @type {NodeJS.ErrnoException} */ (error);
+    if (code !== "EEXIST" && code !== "ENOTDIR") throw error;
+    throw new Error(`${directory} has to be a directory. Move away what is in its place.`);
+  }
 }
 
 /**
@@ -131,7 +142,9 @@ function errorsOf(error) {
  * @returns {never}
  */
 function fail(error) {
-  const [first] = errorsOf(error);
+  const errors = errorsOf(error);
+  // Settings that can't be read are why an import isn't found.
+  const first = errors.find(({ location }) => location?.file.endsWith(".json")) ?? errors[0];
   if (!first) throw error;
   const { location: place, text } = first;
   const at = place ? `${place.file}:${place.line}:${sourceColumn(place) + 1}: ` : "";

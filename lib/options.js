@@ -4,6 +4,7 @@
 const { binding } = require("./addon.js");
 const { tell } = require("./errors.js");
 
+const DATASET = ["type", "name", "split", "subset", "url", "token", "path"];
 const CALLBACKS = ["onStarted", "onLog", "onCheckpoint", "onCompleted", "onFailed"];
 /** Options of the input that aren't part of the job's config. */
 const OWN_OPTIONS = ["abortSignal", "callbackErrors", "callbacks", "name"];
@@ -51,6 +52,7 @@ function checkOptions(input, context) {
   warn(call, [
     ...unknownIn("", input, top),
     ...unknownIn("lora.", input.lora, lora),
+    ...unknownIn("dataset.", input.dataset, DATASET),
     // Other fields than `on…` may be state of the user's own, which callbacks reach by `this`.
     ...unknownIn("callbacks.", input.callbacks, CALLBACKS, /^on[A-Z_]?/i),
     ...unknownIn("context.", context, [...Object.keys(CONTEXT), ...SPANS]),
