@@ -19,7 +19,7 @@ const {
   statePath,
   writeCredentials,
   writeState,
-} = require("./lib/identity.js");
+} = require("./lib/credentials.js");
 const { SUPPORTED_MODELS } = require("./lib/models.js");
 const { runTrainer } = require("./lib/run.js");
 const { createTrainer } = require("./lib/trainer.js");

@@ -3,11 +3,10 @@ import { defineConfig } from "vitest/config";
 // Half of `npm run coverage`: everything that goes through the engine.
 export default defineConfig({
   test: {
-    include: ["__test__/*.test.ts"],
+    include: ["__test__/{contract,client,cli}/*.test.ts"],
+    // They install, train or type.
     exclude: [
-      "__test__/{bench,docs,local,package,workflows}*.test.ts",
-      // They install, train or type.
-      "__test__/cli-{example,init,local,new-user,real,terminal-prompts,terminal-run}.test.ts",
+      "__test__/cli/{example,init,local,local-openai,new-user,real,terminal-prompts,terminal-run}.test.ts",
     ],
     testTimeout: 60_000,
     pool: "forks",

@@ -17,10 +17,10 @@ class CliError extends Error {
 }
 
 /** The user left a question with Ctrl-C or Escape. Not an error: nothing was changed. */
-class Left extends Error {
+class Cancelled extends Error {
   static EXIT_CODE = 130;
-  name = "Left";
-  exitCode = Left.EXIT_CODE;
+  name = "Cancelled";
+  exitCode = Cancelled.EXIT_CODE;
 
   constructor() {
     super("Nothing was changed.");
@@ -105,4 +105,12 @@ function cleanWarning(warning) {
   }
 }
 
-module.exports = { CliError, Left, cleanWarning, deprecationText, describe, errorText, oneLine };
+module.exports = {
+  CliError,
+  Cancelled,
+  cleanWarning,
+  deprecationText,
+  describe,
+  errorText,
+  oneLine,
+};

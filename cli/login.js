@@ -7,7 +7,7 @@ const {
   ensureCredentials,
   readCredentials,
   requestAnonymousToken,
-} = require("../lib/identity.js");
+} = require("../lib/credentials.js");
 const { CliError } = require("./errors.js");
 const { print, say } = require("./output.js");
 const { canAsk, confirm, select } = require("./prompt.js");

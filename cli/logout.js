@@ -2,7 +2,7 @@
 
 const fs = require("node:fs");
 const { signOut } = require("../lib/account.js");
-const { credentialsPath } = require("../lib/identity.js");
+const { credentialsPath } = require("../lib/credentials.js");
 const { CliError } = require("./errors.js");
 const { print, say } = require("./output.js");
 const { canAsk, confirm } = require("./prompt.js");

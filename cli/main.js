@@ -2,7 +2,7 @@
 
 const path = require("node:path");
 const { CommanderError } = require("commander");
-const { CliError, Left, cleanWarning, deprecationText, describe } = require("./errors.js");
+const { CliError, Cancelled, cleanWarning, deprecationText, describe } = require("./errors.js");
 const { say, sayError } = require("./output.js");
 const { createProgram } = require("./program.js");
 
@@ -30,7 +30,7 @@ async function main(args) {
     if (deprecation) say(deprecationText(deprecation));
   }
   // A request that is on its way would go on after it was left, and change what is there.
-  if (process.exitCode === Left.EXIT_CODE) process.stderr.write("", () => process.exit());
+  if (process.exitCode === Cancelled.EXIT_CODE) process.stderr.write("", () => process.exit());
 }
 
 /**
@@ -40,7 +40,7 @@ async function main(args) {
 function tell(error) {
   const told = error instanceof CommanderError ? usageError(error) : error;
   if (told === undefined) return 0;
-  if (!(told instanceof Left)) {
+  if (!(told instanceof Cancelled)) {
     sayError(told);
     return 1;
   }

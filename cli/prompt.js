@@ -1,7 +1,7 @@
 // Questions to a person at a terminal. Without a terminal, commands use their flags and defaults.
 
 const { oneLine } = require("../lib/printable.js");
-const { Left } = require("./errors.js");
+const { Cancelled } = require("./errors.js");
 
 /** @returns {boolean} whether there is somebody to answer */
 function canAsk(env = process.env) {
@@ -24,10 +24,10 @@ function library() {
  * @template T
  * @param {T} answer
  * @returns {Exclude<T, symbol>}
- * @throws {Left}
+ * @throws {Cancelled}
  */
 function given(answer) {
-  if (typeof answer === "symbol") throw new Left();
+  if (typeof answer === "symbol") throw new Cancelled();
   return /** @type {Exclude<T, symbol>} */ (answer);
 }
 

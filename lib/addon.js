@@ -140,13 +140,26 @@ let loaded;
 /** @returns {Binding} */
 function load() {
   try {
-    return require("../binding.js");
+    const binding = require("../binding.js");
+    startLog(binding);
+    return binding;
   } catch (error) {
     const exhausted = outOfDescriptors(error);
     if (exhausted) throw exhausted;
     const machine = thisMachine();
     throw new Error(explain(machine, installedAddon(platformName(machine)), error));
   }
+}
+
+/**
+ * `ARKOR_LOG`: the engine's requests, reconnects, batches and renewals, one line each on stderr.
+ * @param {Binding} binding
+ */
+function startLog(binding) {
+  const filter = process.env.ARKOR_LOG;
+  if (!filter) return;
+  const wrong = binding.startLog(filter);
+  if (wrong) process.emitWarning(`ARKOR_LOG is no filter: ${wrong}`, "ArkorLogWarning");
 }
 
 /**

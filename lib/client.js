@@ -13,7 +13,7 @@ const {
   whole,
   withinOrigin,
 } = require("./given-fetch.js");
-const { listenerFor } = require("./identity.js");
+const { listenerFor } = require("./credentials.js");
 const { parse, stringify } = require("./json.js");
 const { checkClientOptions, checkSignal } = require("./options.js");
 const { request } = require("./response.js");

@@ -9,20 +9,14 @@ const LINES = ["20", "22", "24"];
 const VITEST = path.join(root, "node_modules/vitest/vitest.mjs");
 
 /** Everything that goes through the engine; what is about packing or the command is not. */
-const NAMES = [
-  "abort",
-  "callback-errors",
-  "client",
-  "client-requests",
-  "dispatch",
-  "dispatch-odd",
-  "infer",
-  "lifecycle",
-  "reconnect",
+const FILES = ["__test__/contract", "__test__/client"];
+/** `os.homedir()` does not see a worker's `process.env`, by which the tests of logins move the home. */
+const IN_A_WORKER = [
+  "__test__/contract",
+  ...["answers", "client", "cloud-api-error", "completion", "keep-alive", "options"].map(
+    (name) => `__test__/client/${name}`,
+  ),
 ];
-const FILES = [...NAMES, "identity", "oauth", "runtimes"].map((name) => `__test__/${name}.test.ts`);
-/** `os.homedir()` does not see a worker's `process.env`, by which these tests move the home. */
-const IN_A_WORKER = FILES.filter((file) => !/identity|oauth/.test(file));
 
 const node = process.version.slice(1).split(".")[0];
 /** @type {{ name: string, command: string[], args: string[], env?: Record<string, string> }[]} */

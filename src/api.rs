@@ -8,7 +8,6 @@ mod refusal;
 pub mod request;
 mod retry_after;
 pub mod tls;
-mod upgrade;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +20,7 @@ use futures::{
 };
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderValue};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::environment::{Environment, Network};
 use crate::error::{Error, Refused, Result};
@@ -134,10 +133,14 @@ impl Api {
         if let Some(body) = &request.body {
             builder = builder.body(body.clone());
         }
-        let response = builder
-            .send()
-            .await
-            .map_err(|error| network_error(&error))?;
+        let begin = Instant::now();
+        let sent = builder.send().await.map_err(|error| network_error(&error));
+        let ms = begin.elapsed().as_millis();
+        match &sent {
+            Ok(response) => tracing::debug!(status = response.status().as_u16(), ms, "{request}"),
+            Err(error) => tracing::debug!(%error, ms, "{request}"),
+        }
+        let response = sent?;
         http::note_keep_alive(&response);
         Ok(response)
     }
@@ -319,7 +322,6 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use tokio::net::TcpListener;
-    use tokio::time::Instant;
 
     use super::endpoints::CLI_CONFIG;
     use super::request::Parts;

@@ -62,7 +62,7 @@ pub enum Last {
 }
 
 /// One block; its event, if it has one, is a row of [`Events`].
-struct Block {
+struct Item {
     /// Its id's place in [`Batch::ids`].
     id: Option<Range<usize>>,
     role: Role,
@@ -82,7 +82,7 @@ enum Role {
 #[derive(Default)]
 pub struct Batch {
     events: Events,
-    blocks: Vec<Block>,
+    blocks: Vec<Item>,
     ids: String,
     text_bytes: usize,
     last: Option<Last>,
@@ -111,7 +111,7 @@ impl Batch {
             self.ids.push_str(id);
             start..self.ids.len()
         });
-        self.blocks.push(Block { id, role });
+        self.blocks.push(Item { id, role });
     }
 
     /// Whether the next block belongs to another batch.
@@ -125,7 +125,7 @@ impl Batch {
     /// Roughly what the batch holds in memory.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.blocks.len() * size_of::<Block>()
+        self.blocks.len() * size_of::<Item>()
             + self.events.columns.len() * size_of::<f64>()
             + self.ids.len()
             + self.text_bytes

@@ -1,9 +1,33 @@
 //! The native engine of the `arkor` npm package: Rust reads and decides, JavaScript calls the
 //! user, and between them goes one batch of events at a time.
 //!
-//! `node` may use everything; nothing uses `node`.
+//! From the bytes of the stream to the callbacks:
+//!
+//! - `sse`: bytes become the blocks of an event stream
+//! - `event`: a block becomes a typed event
+//! - `batch`: events are laid out as they cross to JavaScript
+//! - `run`: the loop that opens, reads, dispatches and decides what's next
+//! - `reconnect`: how long to wait after a failure, and when to give up
+//!
+//! Requests and answers:
+//!
+//! - `api`: the HTTP client, the table of endpoints, TLS, compression
+//! - `client_calls`: what `CloudApiClient` sends and gets
+//! - `job_config`, `inference`: the bodies of a submission and of a chat request
+//! - `job`, `shape`: what answers must have
+//! - `json`: JSON as leniently as JavaScript reads it
+//!
+//! Who and where:
+//!
+//! - `credentials`: `~/.arkor/credentials.json`, logins and their renewal
+//! - `whoami`: who the backend says that the user is
+//! - `project`: `.arkor/state.json`
+//! - `session`: a trainer's identity and project, together
+//! - `environment`, `files`: the process's surroundings
+//!
+//! The rest: `error`, `interrupts` (Ctrl-C while a callback blocks the thread), and `node`, the only
+//! module that knows Node. It may use everything; nothing uses it.
 
-pub mod account;
 pub mod api;
 pub mod batch;
 pub mod client_calls;
@@ -23,6 +47,7 @@ pub mod run;
 pub mod session;
 pub mod shape;
 pub mod sse;
+pub mod whoami;
 
 #[cfg_attr(
     test,

@@ -5,13 +5,15 @@
 
 mod account;
 mod client;
+mod crossing;
 mod dispatch;
-mod environment;
-mod files;
-mod interrupts;
+mod interrupt_watch;
 mod listener;
+mod log;
 mod probe;
 mod promise;
 mod response;
+mod runtime;
 mod sse;
+mod stored_files;
 mod trainer;

@@ -119,7 +119,7 @@ pub struct Notice {
 
 /// What the trainer's options mean to the loop.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct LoopOptions {
     /// Delays and attempts.
     pub policy: Policy,
     /// Without one byte for this long the connection counts as dead; `None` is never (T26).
@@ -158,7 +158,7 @@ pub enum Outcome {
 pub async fn run<B: Backend + Sync, C: Callbacks + Send>(
     backend: &B,
     callbacks: &mut C,
-    options: &Options,
+    options: &LoopOptions,
     resume: &mut Resume,
     abort: &CancellationToken,
 ) -> Outcome {
@@ -226,6 +226,11 @@ pub async fn run<B: Backend + Sync, C: Callbacks + Send>(
             }
         };
         let last_event_id = resume.last_event_id.clone().filter(|id| !id.is_empty());
+        let why = error.as_ref().map_or_else(
+            || "the backend closed the stream".to_owned(),
+            ToString::to_string,
+        );
+        tracing::debug!(attempt, ?delay, %why, "reconnecting");
         callbacks
             .reconnecting(Notice {
                 attempt,
@@ -244,7 +249,7 @@ pub async fn run<B: Backend + Sync, C: Callbacks + Send>(
 
 async fn open<B: Backend>(
     backend: &B,
-    options: &Options,
+    options: &LoopOptions,
     resume: &Resume,
 ) -> Result<B::Body, Refusal> {
     let id = resume.last_event_id.as_deref().filter(|id| !id.is_empty());

@@ -22,7 +22,7 @@ use crate::run::{Backend, Refusal};
 
 /// What `createTrainer`'s second argument says about the identity.
 #[derive(Default)]
-pub struct Options {
+pub struct SessionOptions {
     /// The process's surroundings at the time of the call.
     pub env: Environment,
     /// `context.baseUrl`.
@@ -51,8 +51,8 @@ impl Session {
     ///
     /// # Errors
     /// When credentials or project can't be had; nothing was submitted then.
-    pub async fn open(options: Options) -> Result<Self> {
-        let Options {
+    pub async fn open(options: SessionOptions) -> Result<Self> {
+        let SessionOptions {
             mut env,
             base_url: explicit_url,
             credentials,

@@ -1,8 +1,8 @@
 // Case 21: data is looked up beside the module that names it.
 import path from "node:path";
 import { expect, it } from "vitest";
-import { arkor } from "../cli-support/command.ts";
-import { Project } from "../cli-support/project.ts";
+import { arkor } from "../support/command.ts";
+import { Project } from "../support/project.ts";
 import { CASES } from "./local-backend.ts";
 
 it.each([[["start", "--local"]], [["start", "train.ts", "--local"]]])(

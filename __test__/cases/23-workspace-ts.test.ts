@@ -1,8 +1,8 @@
 // Case 23: a package of the workspace whose exports are TypeScript.
 import path from "node:path";
 import { expect, it } from "vitest";
-import { arkor } from "../cli-support/command.ts";
-import { Project } from "../cli-support/project.ts";
+import { arkor } from "../support/command.ts";
+import { Project } from "../support/project.ts";
 import { CASES } from "./local-backend.ts";
 
 it("a linked package in TypeScript stayed an import that Node can't load", async () => {

@@ -1,8 +1,8 @@
 // Case 24: `"baseUrl": "./src"`, and src/arkor in it.
 import path from "node:path";
 import { expect, it } from "vitest";
-import { arkor } from "../cli-support/command.ts";
-import { Project } from "../cli-support/project.ts";
+import { arkor } from "../support/command.ts";
+import { Project } from "../support/project.ts";
 import { CASES } from "./local-backend.ts";
 
 it(`"baseUrl" made the project's own entry of "arkor"`, async () => {

@@ -1,8 +1,8 @@
 // Case 25: the entry leaves a timer open.
 import path from "node:path";
 import { expect, it } from "vitest";
-import { arkor } from "../cli-support/command.ts";
-import { Project } from "../cli-support/project.ts";
+import { arkor } from "../support/command.ts";
+import { Project } from "../support/project.ts";
 import { CASES } from "./local-backend.ts";
 
 it("a timer of the entry's kept a finished start for ever, without a word", async () => {

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
-import { ROOT } from "../cli-support/command.ts";
+import { ROOT } from "../support/command.ts";
 import { browserForTests } from "./support/browser.ts";
 import { completed, learning, minutesAgo, StudioCloud } from "./support/cloud.ts";
 import { cloudStudio, ENTRY } from "./support/cloud-project.ts";

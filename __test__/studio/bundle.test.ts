@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
 import { expect, it } from "vitest";
-import { ROOT } from "../cli-support/command.ts";
+import { ROOT } from "../support/command.ts";
 
 const KIB = 1024;
 const PAGE = path.join(ROOT, "cli/dev/page");

@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs";
 import path from "node:path";
 import type { Page } from "playwright-core";
 import { expect, it } from "vitest";
-import { ROOT } from "../cli-support/command.ts";
+import { ROOT } from "../support/command.ts";
 import { browserForTests } from "./support/browser.ts";
 import { startStudio, triage } from "./support/studio.ts";
 

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "
 import { request } from "node:http";
 import path from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
-import { ROOT } from "../cli-support/command.ts";
+import { ROOT } from "../support/command.ts";
 import { StudioCloud } from "./support/cloud.ts";
 import { cloudStudio } from "./support/cloud-project.ts";
 import type { Studio } from "./support/studio.ts";

@@ -2,7 +2,7 @@
 import { readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { expect, it } from "vitest";
-import { isAlive } from "../cli-support/command.ts";
+import { isAlive } from "../support/command.ts";
 import { browserForTests } from "./support/browser.ts";
 import { startStudio, triage } from "./support/studio.ts";
 

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { createServer } from "node:net";
 import { expect, it } from "vitest";
-import { arkor, isAlive } from "../cli-support/command.ts";
+import { arkor, isAlive } from "../support/command.ts";
 import { completed, learning, StudioCloud } from "./support/cloud.ts";
 import { cloudProject, cloudStudio, ENTRY } from "./support/cloud-project.ts";
 import { startStudio } from "./support/studio.ts";

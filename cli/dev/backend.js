@@ -8,7 +8,7 @@ const {
   ensureCredentials,
   readCredentials,
   readState,
-} = require("../../lib/identity.js");
+} = require("../../lib/credentials.js");
 const { describe } = require("../errors.js");
 
 /** @typedef {{ message: string, sunset?: string | null }} Notice */

@@ -2,7 +2,7 @@
 // credentials. What goes over the network is the engine's (`src/credentials/login.rs`).
 
 const { Login } = require("../../lib/account.js");
-const { CliError, Left, describe } = require("../errors.js");
+const { CliError, Cancelled, describe } = require("../errors.js");
 const { say } = require("../output.js");
 const { openBrowser } = require("./browser.js");
 const { CallbackServer } = require("./callback.js");
@@ -51,7 +51,7 @@ async function loginByOAuth(baseUrl, { browser, seen }) {
 function leaving(signal) {
   /** @type {Promise<never>} */
   const left = new Promise((_, reject) => {
-    const onInterrupt = () => reject(new Left());
+    const onInterrupt = () => reject(new Cancelled());
     const timer = setTimeout(() => {
       const minutes = PATIENCE_MS / 60_000;
       reject(new CliError(`Nobody has come back from the browser within ${minutes} minutes.`));

@@ -26,6 +26,17 @@ pub fn kind(value: &Value) -> &'static str {
     }
 }
 
+/// The letters of a value, and a few for every part of it.
+#[must_use]
+pub fn length(value: &Value) -> usize {
+    4 + match value {
+        Value::String(text) => text.len(),
+        Value::Array(list) => list.iter().map(length).sum(),
+        Value::Object(map) => map.values().map(length).sum(),
+        _ => 0,
+    }
+}
+
 /// The memory that a value may still take, estimated.
 #[derive(Debug)]
 pub struct Budget {

@@ -23,9 +23,6 @@ use super::{ANSWER_LIMIT, REFUSAL_LIMIT, REFUSAL_TIME};
 use crate::error::{Error, Result};
 use crate::json::without_bom;
 
-/// What every request accepts.
-pub const ACCEPTED: &str = "gzip, deflate, br, zstd";
-
 /// As many layers as `fetch` takes off.
 const MOST_CODINGS: usize = 5;
 /// A decoded body is handed on in pieces of this size, in bytes.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::{Client, NoProxy, Proxy, Response, Url, redirect};
 
-use super::{body, tls};
+use super::tls;
 use crate::environment::Network;
 use crate::error::{Error, Result, system_code};
 
@@ -18,6 +18,9 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 const MOST_REDIRECTS: usize = 20;
 /// Never through a proxy, whatever `NO_PROXY` says (T36).
 const LOOPBACK: &str = "localhost,localhost.,127.0.0.0/8,::1,::ffff:127.0.0.0/104";
+
+/// What every request accepts.
+pub const ACCEPTED: &str = "gzip, deflate, br, zstd";
 
 /// An idle connection is kept for this long. Shorter than the usual server keeps it (Node: 5 s), so
 /// that a request isn't written into a connection that the server is just closing.
@@ -80,7 +83,7 @@ fn keep_alive_timeout(value: &str) -> Option<Duration> {
 }
 
 fn build(network: &Network, idle: Duration) -> Result<Client> {
-    let accepted = HeaderValue::from_static(body::ACCEPTED);
+    let accepted = HeaderValue::from_static(ACCEPTED);
     let mut builder = Client::builder()
         .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, accepted)]))
         // One connection for each stream: on a shared one, a few slow callbacks use up HTTP/2's
@@ -119,7 +122,12 @@ fn build(network: &Network, idle: Duration) -> Result<Client> {
     builder
         .tls_backend_preconfigured(tls)
         .build()
-        .map_err(|error| Error::plain(format!("Can't set up the HTTP client: {}", words(&error))))
+        .map_err(|error| {
+            Error::plain(format!(
+                "Can't set up the HTTP client: {}",
+                describe(&error)
+            ))
+        })
 }
 
 /// The list as the HTTP client reads it: names and networks, between commas. What others write
@@ -181,7 +189,7 @@ pub fn network_error(error: &reqwest::Error) -> Error {
         return invalid_url();
     }
     let mut code = None;
-    let mut message = words(error);
+    let mut message = describe(error);
     let mut source = error.source();
     while let Some(inner) = source {
         if let Some((name, words)) = tls_fault(inner) {
@@ -255,7 +263,7 @@ fn tls_fault(error: &(dyn std::error::Error + 'static)) -> Option<(&'static str,
 }
 
 /// The whole chain of an error in one line, without its URL: a proxy's may hold a password.
-fn words(error: &reqwest::Error) -> String {
+fn describe(error: &reqwest::Error) -> String {
     let mut words = Vec::new();
     let mut source = error.source();
     while let Some(inner) = source {

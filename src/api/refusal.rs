@@ -1,6 +1,5 @@
 //! The message of an answer that is not 2xx.
 
-use super::upgrade;
 use crate::json;
 
 /// The body's `error` string, else the body's text, else `cloud-api <status>`; on 426 with what
@@ -8,7 +7,7 @@ use crate::json;
 #[must_use]
 pub fn message(status: u16, text: &str, location: Option<&str>, manager: Option<&str>) -> String {
     if status == 426 {
-        return upgrade::message(text, manager);
+        return upgrade(text, manager);
     }
     if let Some(error) = field(&json::strict(text), "error") {
         return error;
@@ -25,6 +24,35 @@ pub fn message(status: u16, text: &str, location: Option<&str>, manager: Option<
             )
         }
         _ => format!("cloud-api {status}"),
+    }
+}
+
+/// The words of 426: what is wrong, then the command that mends it, for the user's package manager.
+fn upgrade(text: &str, manager: Option<&str>) -> String {
+    let text = json::strict(text);
+    let field = |name| field(&text, name);
+    let is_told = field("error").as_deref() == Some("sdk_version_unsupported");
+    let wrong = match field("reason").as_deref() {
+        _ if !is_told => "Arkor SDK is no longer supported".to_owned(),
+        Some("missing") => "X-Arkor-Client header was missing".to_owned(),
+        Some("malformed") => "X-Arkor-Client header was malformed".to_owned(),
+        _ => {
+            let version = field("currentVersion");
+            let version = version.as_deref().unwrap_or(env!("CARGO_PKG_VERSION"));
+            let range = field("supportedRange").map(|range| format!(" (supported: {range})"));
+            let range = range.unwrap_or_default();
+            format!("Arkor SDK {version} is no longer supported{range}")
+        }
+    };
+    format!("{wrong}. Upgrade with: {}", command(manager))
+}
+
+fn command(manager: Option<&str>) -> &'static str {
+    match manager {
+        Some("pnpm") => "pnpm add -g arkor@latest",
+        Some("yarn") => "yarn global add arkor@latest",
+        Some("bun") => "bun add -g arkor@latest",
+        _ => "npm install -g arkor@latest",
     }
 }
 

@@ -18,7 +18,7 @@ fn t27_what_a_batch_holds_is_counted() {
     let texts = batch((0..20).map(|_| (None, started(text.clone()))));
     let rows = 20 * COLUMNS * size_of::<f64>();
     let held = 20 * 1000 + rows;
-    let blocks = 20 * size_of::<Block>();
+    let blocks = 20 * size_of::<Item>();
     assert_eq!(texts.bytes(), held + blocks);
     let ids = batch((0..20).map(|_| (Some("0123456789"), Meaning::Nothing)));
     assert_eq!(ids.bytes(), 200 + blocks);

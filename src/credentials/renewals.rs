@@ -138,7 +138,9 @@ async fn renew(
             current = found;
         }
     }
-    let renewed = request(&current, exchange).await?;
+    let renewed = request(&current, exchange).await;
+    tracing::debug!(ok = renewed.is_ok(), "renewed the login");
+    let renewed = renewed?;
     if is_stored {
         store(home, &current, &renewed).await;
     }

@@ -12,9 +12,9 @@ use napi::Env;
 use napi::bindgen_prelude::{Buffer, Object};
 use napi_derive::napi;
 
-use super::files::text;
-use super::promise::{argument, crossing, promise};
-use crate::account;
+use super::crossing::{argument, crossing};
+use super::promise::promise;
+use super::stored_files::text;
 use crate::api::endpoints::{CANCEL_JOB, LIST_JOBS};
 use crate::api::request::Parts;
 use crate::api::within_limit;
@@ -23,7 +23,8 @@ use crate::credentials::{self, Credentials, Stored};
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::job;
-use crate::session::{Options, Session};
+use crate::session::{Session, SessionOptions};
+use crate::whoami;
 
 /// The answer to `GET /v1/me`, or null when nobody is signed in.
 #[napi(catch_unwind, ts_return_type = "Promise<string | null>")]
@@ -40,7 +41,7 @@ pub fn whoami(env: &Env, environment: String) -> napi::Result<Object<'_>> {
         {
             return Ok(None);
         }
-        account::me(&environment).await.map(Some)
+        whoami::me(&environment).await.map(Some)
     })
 }
 
@@ -80,11 +81,11 @@ pub fn cancel_job(
 
 /// Session of a project that was made before.
 async fn open(environment: &str, directory: String) -> Result<Session> {
-    Session::open(Options {
+    Session::open(SessionOptions {
         env: argument("environment", environment)?,
         directory: PathBuf::from(directory),
         existing: true,
-        ..Options::default()
+        ..SessionOptions::default()
     })
     .await
 }

@@ -15,10 +15,11 @@ use napi::{Env, Status};
 use napi_derive::napi;
 use tokio::sync::oneshot;
 
-use super::environment::lifetime;
+use super::crossing::{argument, crossing};
 use super::listener::listener;
-use super::promise::{argument, crossing, promise};
+use super::promise::promise;
 use super::response::{NativeAbort, NativeResponse, aborted};
+use super::runtime::lifetime;
 use super::trainer::milliseconds;
 use crate::api::deprecation::{self, Deprecation};
 use crate::api::{self, Api, request};

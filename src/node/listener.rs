@@ -7,7 +7,7 @@ use napi::Status;
 use napi::bindgen_prelude::Function;
 use napi::threadsafe_function::ThreadsafeFunction;
 
-use super::environment::lifetime;
+use super::runtime::lifetime;
 use crate::credentials::Listener;
 
 /// Weak: it must not keep the process alive. The renewal does, until the function was called.

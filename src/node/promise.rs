@@ -1,15 +1,14 @@
-//! Futures become promises, and errors become what `lib/errors.js` reads.
+//! Futures become promises.
 
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
+use napi::Env;
 use napi::bindgen_prelude::{Object, ToNapiValue};
-use napi::{Env, Status};
-use serde::de::DeserializeOwned;
 
-use super::environment::{lifetime, runtime};
+use super::crossing::crossing;
+use super::runtime::{lifetime, runtime};
 use crate::error::Error;
-use crate::json;
 
 /// Runs a future on the runtime and hands JavaScript a promise of its result. The promise keeps
 /// the process alive while it is pending, and nothing after (T6).
@@ -31,7 +30,7 @@ where
         };
         // A panic is a mistake of ours: it ends this call, not the process.
         let result = result.unwrap_or_else(|panic| {
-            let words = words(&*panic);
+            let words = panic_message(&*panic);
             Err(Error::plain(format!("arkor: internal error: {words}")))
         });
         match result {
@@ -42,21 +41,7 @@ where
     Ok(promise)
 }
 
-/// An error as it crosses: the message that the user sees, and as its cause what `lib/errors.js` makes the
-/// user's error of.
-pub fn crossing(error: &Error) -> napi::Error {
-    let mut crossing = napi::Error::new(Status::GenericFailure, error.to_string());
-    crossing.set_cause(napi::Error::new(Status::GenericFailure, error.to_json()));
-    crossing
-}
-
-/// Reads an argument of `function` that crossed as JSON text. The error names what is wrong,
-/// never a value: a token may be among them.
-pub fn argument<T: DeserializeOwned>(function: &str, text: &str) -> Result<T, Error> {
-    json::read(text).map_err(|what| Error::plain(format!("{function}: {what}")))
-}
-
-fn words(panic: &(dyn std::any::Any + Send)) -> &str {
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     panic
         .downcast_ref::<String>()
         .map(String::as_str)

@@ -2,7 +2,7 @@
 
 use napi_derive::napi;
 
-use super::promise::crossing;
+use super::crossing::crossing;
 use crate::error::Error;
 use crate::sse::Decoder;
 

@@ -16,9 +16,10 @@ use serde_json::value::RawValue;
 use tokio::sync::{Mutex, Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::crossing::{argument, crossing};
 use super::dispatch::{Answers, Arguments, JsCallbacks, dispatcher};
 use super::listener::listener;
-use super::promise::{argument, crossing, promise};
+use super::promise::promise;
 use super::response::{NativeAbort, NativeResponse, aborted};
 use crate::api::endpoints::{CANCEL_JOB, CHAT};
 use crate::api::request::Parts;
@@ -81,7 +82,7 @@ struct Submission {
     /// The input without what is not part of the config, JSON text.
     input: String,
     #[serde(flatten)]
-    identity: Identity,
+    submitter: Submitter,
 }
 
 /// Which job `attach` takes up, and as whom; crosses as JSON text.
@@ -89,22 +90,22 @@ struct Submission {
 struct Attachment {
     id: String,
     #[serde(flatten)]
-    identity: Identity,
+    submitter: Submitter,
 }
 
 /// Whose trainer it is.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Identity {
+struct Submitter {
     environment: Environment,
     base_url: Option<String>,
     credentials: Option<Credentials>,
     directory: std::path::PathBuf,
 }
 
-impl Identity {
+impl Submitter {
     async fn open(self, existing: bool, on_credentials: Option<Listener>) -> Result<Session> {
-        Session::open(session::Options {
+        Session::open(session::SessionOptions {
             env: self.environment,
             base_url: self.base_url,
             credentials: self.credentials,
@@ -173,7 +174,7 @@ impl State {
 /// One trainer.
 #[napi]
 pub struct NativeTrainer {
-    options: run::Options,
+    options: run::LoopOptions,
     state: Arc<State>,
 }
 
@@ -182,7 +183,7 @@ impl NativeTrainer {
     /// A trainer that has not been started.
     #[napi(constructor, catch_unwind)]
     pub fn new(options: TrainerOptions) -> Self {
-        let options = run::Options {
+        let options = run::LoopOptions {
             policy: Policy {
                 base: milliseconds(options.reconnect_delay_ms),
                 cap: milliseconds(options.max_reconnect_delay_ms),
@@ -209,14 +210,14 @@ impl NativeTrainer {
         let Submission {
             name,
             input,
-            identity,
+            submitter,
         } = argument("createTrainer", &submission).map_err(|error| crossing(&error))?;
         let state = self.state.clone();
         let on_credentials = listener(on_credentials.as_ref())?;
         promise(env, async move {
             let config = job_config::from_input(&input)?;
             let (session, job) = within_limit("start()", async {
-                let session = identity.open(false, on_credentials).await?;
+                let session = submitter.open(false, on_credentials).await?;
                 let job = session.submit(&name, &config).await?;
                 Ok((session, job))
             })
@@ -234,12 +235,12 @@ impl NativeTrainer {
         attachment: String,
         on_credentials: Option<Function<'_, String, ()>>,
     ) -> napi::Result<Object<'env>> {
-        let Attachment { id, identity } =
+        let Attachment { id, submitter } =
             argument("attach", &attachment).map_err(|error| crossing(&error))?;
         let state = self.state.clone();
         let on_credentials = listener(on_credentials.as_ref())?;
         promise(env, async move {
-            let session = identity.open(true, on_credentials).await?;
+            let session = submitter.open(true, on_credentials).await?;
             let job = session.find(&id).await?;
             Ok(state.keep(session, job))
         })

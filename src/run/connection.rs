@@ -11,9 +11,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Ack, Backend, Callbacks, Options, QUEUE_BYTES, QUIET, Refusal, Resume, idle, idle_deadline,
+    Ack, Backend, Callbacks, LoopOptions, QUEUE_BYTES, QUIET, Refusal, Resume, idle, idle_deadline,
 };
-use crate::batch::{Batch, Last};
+use crate::batch::{Batch, COLUMNS, Last};
 use crate::error::Error;
 use crate::event;
 use crate::json::fields;
@@ -67,7 +67,7 @@ pub enum End {
 pub struct Connection<'a, Body, C> {
     body: Body,
     callbacks: &'a mut C,
-    options: &'a Options,
+    options: &'a LoopOptions,
     resume: &'a mut Resume,
     backoff: &'a mut Backoff,
     decoder: Decoder,
@@ -91,7 +91,7 @@ where
     pub fn new(
         body: Body,
         callbacks: &'a mut C,
-        options: &'a Options,
+        options: &'a LoopOptions,
         resume: &'a mut Resume,
         backoff: &'a mut Backoff,
     ) -> Self {
@@ -227,6 +227,7 @@ where
             self.queued_bytes -= batch.bytes();
             let events = batch.take_events();
             if !events.columns.is_empty() {
+                tracing::debug!(events = events.columns.len() / COLUMNS, "batch");
                 self.in_flight = Some(batch);
                 return (!self.callbacks.submit(events)).then_some(End::Gone);
             }

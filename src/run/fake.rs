@@ -169,7 +169,7 @@ impl Callbacks for FakeCallbacks {
 pub struct Run {
     pub backend: FakeBackend,
     pub callbacks: FakeCallbacks,
-    pub options: Options,
+    pub options: LoopOptions,
     pub resume: Resume,
     pub abort: CancellationToken,
 }
@@ -192,7 +192,7 @@ impl Run {
                 abort: abort.clone(),
                 answer: None,
             },
-            options: Options {
+            options: LoopOptions {
                 policy: Policy {
                     base: Duration::from_secs(1),
                     cap: Duration::from_secs(60),

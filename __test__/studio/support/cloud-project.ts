@@ -1,5 +1,5 @@
 // A project that is signed in at a scripted cloud.
-import { Project } from "../../cli-support/project.ts";
+import { Project } from "../../support/project.ts";
 import type { StudioCloud } from "./cloud.ts";
 import { type Studio, startStudio } from "./studio.ts";
 

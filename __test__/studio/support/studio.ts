@@ -2,8 +2,8 @@
 import { cpSync } from "node:fs";
 import path from "node:path";
 import { onTestFinished } from "vitest";
-import { arkor, ROOT, type Running } from "../../cli-support/command.ts";
-import { Project } from "../../cli-support/project.ts";
+import { arkor, ROOT, type Running } from "../../support/command.ts";
+import { Project } from "../../support/project.ts";
 
 export interface Studio {
   running: Running;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::error::{Result, refused};
-use crate::model::layers::as_f64;
+use crate::number::as_f64;
 
 /// What PEFT says of an adapter that only ever served training, or names modules whose tensors are in
 /// the file anyway. Their values don't change what a trained adapter computes.

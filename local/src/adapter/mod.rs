@@ -14,8 +14,8 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result, refused};
 use crate::folder;
-use crate::lora::{Lora, LoraPair};
 use crate::model::Target;
+use crate::model::lora::{Lora, LoraPair};
 use crate::model::shard::Shard;
 use config::AdapterConfig;
 

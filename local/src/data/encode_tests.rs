@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::base::{Base, Source};
 use crate::conversation::tests::base_with;
-use crate::data::rows::{Wanted, row};
+use crate::data::rows::{RowRules, row};
 
 fn example(value: &Value, responses_only: bool, max_length: usize) -> (Base, Example) {
     let base = Base::load(&Source::BuiltIn).unwrap();
-    let row = row(value, Wanted::default()).unwrap();
+    let row = row(value, RowRules::default()).unwrap();
     let example = encode(row, &base.text, max_length, responses_only).unwrap();
     (base, example)
 }
@@ -171,7 +171,7 @@ fn what_a_template_marks_as_generated_is_what_is_trained() {
     let config = json!({ "eos_token": "<|im_end|>", "chat_template": template });
     let base = base_with(&config, |_| {});
     let learned = |value: &Value| {
-        let row = row(value, Wanted::default()).unwrap();
+        let row = row(value, RowRules::default()).unwrap();
         let example = encode(row, &base.text, 1000, true).unwrap();
         let pairs = example.ids.iter().zip(&example.trained);
         let ids: Vec<u32> = pairs.filter_map(|(id, on)| on.then_some(*id)).collect();

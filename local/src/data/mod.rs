@@ -15,6 +15,12 @@ pub use rows::Row;
 pub use shapes::Format;
 pub use source::DatasetSource;
 
+/// A file's text may have this many bytes when decompressed.
+pub const MAX_TEXT_BYTES: u64 = 512 * 1024 * 1024;
+
+/// A row may take this much memory, estimated.
+pub const MAX_ROW_MEMORY: usize = 64 * 1024 * 1024;
+
 /// A row as the model sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Example {

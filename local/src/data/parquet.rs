@@ -11,10 +11,11 @@ use parquet::record::{Field, Row};
 use parquet::schema::types::{SchemaDescPtr, SchemaDescriptor, Type};
 use serde_json::{Map, Value};
 
-use super::reader::{MAX_ROW_MEMORY, MAX_TEXT_BYTES, length};
+use super::{MAX_ROW_MEMORY, MAX_TEXT_BYTES};
 use super::{pages, rows};
 use crate::error;
 use crate::json::Budget;
+use crate::json::length;
 
 /// How a Parquet file begins.
 pub const MAGIC: &[u8] = b"PAR1";

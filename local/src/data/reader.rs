@@ -9,18 +9,12 @@ use flate2::read::MultiGzDecoder;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::parquet;
+use super::{MAX_ROW_MEMORY, MAX_TEXT_BYTES, parquet};
 use crate::error::{Error, Result, refused};
 use crate::json::{self, Bounded, Budget};
 
-/// A file's text may have this many bytes when decompressed.
-pub const MAX_TEXT_BYTES: u64 = 512 * 1024 * 1024;
-
 /// A line may have this many bytes.
 const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
-
-/// A row may take this much memory, estimated.
-pub const MAX_ROW_MEMORY: usize = 64 * 1024 * 1024;
 
 /// How much of a file is looked at to tell what is in it.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -225,17 +219,6 @@ impl<'de> Visitor<'de> for &mut Rows<'_> {
                 return Err(serde::de::Error::custom("stopped"));
             }
         }
-    }
-}
-
-/// The letters of a value, and a few for every part of it.
-#[must_use]
-pub fn length(value: &Value) -> usize {
-    4 + match value {
-        Value::String(text) => text.len(),
-        Value::Array(list) => list.iter().map(length).sum(),
-        Value::Object(map) => map.values().map(length).sum(),
-        _ => 0,
     }
 }
 

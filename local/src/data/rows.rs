@@ -51,7 +51,7 @@ pub enum Row {
 
 /// What is asked of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Wanted {
+pub struct RowRules {
     /// The only shapes that are allowed, if not all.
     pub format: Option<Format>,
     /// Whether a row must have a response.
@@ -60,7 +60,7 @@ pub struct Wanted {
 
 /// Reads a row. Refuses one that is of no shape, or of another than was asked for, or that has what can't
 /// be honoured.
-pub fn row(value: &Value, wanted: Wanted) -> Result<Row> {
+pub fn row(value: &Value, wanted: RowRules) -> Result<Row> {
     let Some(fields) = value.as_object() else {
         return refused(format!("expected a JSON object, it is {}", kind(value)));
     };

@@ -3,7 +3,7 @@
 use super::*;
 
 fn read(value: &Value) -> Result<Row, String> {
-    row(value, Wanted::default()).map_err(|error| {
+    row(value, RowRules::default()).map_err(|error| {
         assert!(error.is_refusal());
         error.to_string()
     })
@@ -11,7 +11,7 @@ fn read(value: &Value) -> Result<Row, String> {
 
 fn with(value: &Value, format: &str, responses_only: bool) -> Result<Row, String> {
     let format = Format::from_name(format).unwrap();
-    let wanted = Wanted {
+    let wanted = RowRules {
         format,
         responses_only,
     };

@@ -11,10 +11,11 @@ use super::config::{DRY_RUN_ROWS, DRY_RUN_STEPS, RunConfig};
 use crate::base::Base;
 use crate::data::fetch::DataFile;
 use crate::data::reader::{self, Place};
-use crate::data::rows::{Row, Wanted, row};
+use crate::data::rows::{Row, RowRules, row};
 use crate::data::{Example, Split, encode, held_out, split};
 use crate::error::{Error, Result, refused};
-use crate::model::layers::as_f64;
+use crate::json;
+use crate::number::as_f64;
 use crate::train::Plan;
 use crate::train::step::Stop;
 
@@ -52,7 +53,7 @@ pub fn prepare(
     let max_length = config.max_length.min(base.config.max_positions);
     let mut encoder = Encoder {
         config,
-        wanted: Wanted {
+        wanted: RowRules {
             format: config.format()?,
             responses_only: config.responses_only,
         },
@@ -95,7 +96,7 @@ pub fn prepare(
 
 struct Encoder<'a> {
     config: &'a RunConfig,
-    wanted: Wanted,
+    wanted: RowRules,
     base: &'a Base,
     max_length: usize,
     memory: &'a Arc<Semaphore>,
@@ -114,7 +115,7 @@ impl Encoder<'_> {
             return Err(Error::Stopped);
         }
         let row = row(value, self.wanted).map_err(|error| place.blame(error))?;
-        self.batch_bytes += reader::length(value);
+        self.batch_bytes += json::length(value);
         self.batch.push((place, row));
         if self.batch.len() >= BATCH_ROWS || self.batch_bytes >= BATCH_BYTES {
             self.flush()?;

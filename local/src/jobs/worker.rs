@@ -14,7 +14,7 @@ use crate::adapter;
 use crate::base::{Base, Bases, Resolved};
 use crate::data::Example;
 use crate::error::{Error, Result};
-use crate::lora::Lora;
+use crate::model::lora::Lora;
 use crate::store::wire;
 use crate::train::{self, Log, Observer};
 

@@ -6,7 +6,8 @@ use candle_nn::kv_cache::KvCache;
 use candle_nn::ops::softmax_last_dim;
 
 use super::gradient;
-use super::layers::{Rope, as_f64};
+use super::layers::Rope;
+use crate::number::as_f64;
 
 /// Queries of a block, per head: large enough for the matrix products, small enough that half of what
 /// lies behind the mask is never computed.
@@ -31,12 +32,12 @@ struct Row {
     length: usize,
     key: Tensor,
     value: Tensor,
-    blocks: Vec<Block>,
+    blocks: Vec<QueryBlock>,
 }
 
 /// Some queries of a row, `[1, kv heads, group * size, …]`: the query heads that share a key head are
 /// stacked as more queries, which needs no copy of keys and values.
-struct Block {
+struct QueryBlock {
     start: usize,
     size: usize,
     query: Tensor,
@@ -44,7 +45,7 @@ struct Block {
     output: Tensor,
 }
 
-impl Block {
+impl QueryBlock {
     /// How many keys its last query sees.
     fn end(&self) -> usize {
         self.start + self.size
@@ -112,7 +113,7 @@ impl Attention {
             let scores = query.matmul(&seen(&key)?.t()?)?.broadcast_add(&mask)?;
             let probabilities = softmax_last_dim(&scores)?;
             let output = probabilities.matmul(&seen(&value)?)?;
-            blocks.push(Block {
+            blocks.push(QueryBlock {
                 start,
                 size,
                 query,

@@ -6,7 +6,6 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 
 use super::fields::{flag, number, optional_size, size};
-use super::target::Target;
 use crate::error::{Result, refused};
 
 /// The numbers of a decoder of Llama's kind, as in its `config.json`.
@@ -137,16 +136,6 @@ impl LlamaConfig {
             eos_token_ids: token_ids(json, "config.json", vocab_size)?,
             biases,
         })
-    }
-
-    /// Whether a linear layer adds a bias.
-    #[must_use]
-    pub fn has_bias(&self, target: Target) -> bool {
-        match target {
-            Target::Query | Target::Key | Target::Value => self.biases.qkv,
-            Target::Output => self.biases.output,
-            Target::Gate | Target::Up | Target::Down => self.biases.mlp,
-        }
     }
 }
 

@@ -13,27 +13,27 @@ impl<const N: usize, F: Fn(&Tensor) -> Result<[Option<Tensor>; N]> + Send + Sync
 
 /// `output`, computed from one input.
 pub fn of1(input: &Tensor, output: Tensor, back: impl Back<1> + 'static) -> Result<Tensor> {
-    input.apply_op1(Known { output, back })
+    input.apply_op1(Precomputed { output, back })
 }
 
 /// `output`, computed from two inputs.
 pub fn of2(inputs: [&Tensor; 2], output: Tensor, back: impl Back<2> + 'static) -> Result<Tensor> {
-    inputs[0].apply_op2(inputs[1], Known { output, back })
+    inputs[0].apply_op2(inputs[1], Precomputed { output, back })
 }
 
 /// `output`, computed from three inputs.
 pub fn of3(inputs: [&Tensor; 3], output: Tensor, back: impl Back<3> + 'static) -> Result<Tensor> {
-    inputs[0].apply_op3(inputs[1], inputs[2], Known { output, back })
+    inputs[0].apply_op3(inputs[1], inputs[2], Precomputed { output, back })
 }
 
-struct Known<F> {
+struct Precomputed<F> {
     output: Tensor,
     back: F,
 }
 
 const NAME: &str = "known";
 
-impl<F> Known<F> {
+impl<F> Precomputed<F> {
     /// The output's values once more: a node owns its storage.
     fn forward(&self) -> Result<(CpuStorage, Shape)> {
         let output = self.output.contiguous()?;
@@ -47,7 +47,7 @@ impl<F> Known<F> {
     }
 }
 
-impl<F: Back<1>> CustomOp1 for Known<F> {
+impl<F: Back<1>> CustomOp1 for Precomputed<F> {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -62,7 +62,7 @@ impl<F: Back<1>> CustomOp1 for Known<F> {
     }
 }
 
-impl<F: Back<2>> CustomOp2 for Known<F> {
+impl<F: Back<2>> CustomOp2 for Precomputed<F> {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -89,7 +89,7 @@ impl<F: Back<2>> CustomOp2 for Known<F> {
     }
 }
 
-impl<F: Back<3>> CustomOp3 for Known<F> {
+impl<F: Back<3>> CustomOp3 for Precomputed<F> {
     fn name(&self) -> &'static str {
         NAME
     }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::number::as_f64;
 use candle_core::{D, Device, Result, Tensor};
 use candle_nn::ops::{rms_norm, sigmoid, softmax_last_dim};
 use candle_nn::rotary_emb::rope;
@@ -185,12 +186,6 @@ fn frequencies(config: &LlamaConfig) -> Vec<f64> {
             })
             .collect(),
     }
-}
-
-/// Counts are small: exact as `f64`.
-#[allow(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
-pub(crate) fn as_f64(count: usize) -> f64 {
-    count as f64
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "the model computes in f32")]

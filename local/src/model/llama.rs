@@ -10,7 +10,7 @@ use super::linear::Linear;
 use super::target::Target;
 use super::weights::Weights;
 use crate::error;
-use crate::lora::Lora;
+use crate::model::lora::Lora;
 
 /// A Llama decoder, with or without an adapter.
 #[derive(Debug, Clone)]
@@ -132,8 +132,8 @@ impl Layer {
             let name = target.module(index);
             let (out, input) = target.shape(config);
             let weight = weights.get(&format!("{name}.weight"), &[out, input])?;
-            let bias = config
-                .has_bias(target)
+            let bias = target
+                .has_bias(config)
                 .then(|| weights.get(&format!("{name}.bias"), &[out]))
                 .transpose()?;
             let pair = lora.and_then(|lora| lora.pair(&name));

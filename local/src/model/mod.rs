@@ -8,6 +8,7 @@ mod gradient;
 pub mod layers;
 mod linear;
 pub mod llama;
+pub mod lora;
 mod memory;
 pub mod shard;
 pub mod target;

@@ -33,6 +33,16 @@ impl Target {
         Self::Down,
     ];
 
+    /// Whether it adds a bias.
+    #[must_use]
+    pub fn has_bias(self, config: &LlamaConfig) -> bool {
+        match self {
+            Self::Query | Self::Key | Self::Value => config.biases.qkv,
+            Self::Output => config.biases.output,
+            Self::Gate | Self::Up | Self::Down => config.biases.mlp,
+        }
+    }
+
     /// The last part of its name, as in PEFT's `target_modules`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -91,7 +101,7 @@ pub fn tensors(config: &LlamaConfig) -> Vec<(String, Vec<usize>)> {
         }
         for target in Target::ALL {
             let (module, (out, input)) = (target.module(layer), target.shape(config));
-            if config.has_bias(target) {
+            if target.has_bias(config) {
                 tensors.push((format!("{module}.bias"), vec![out]));
             }
             tensors.push((format!("{module}.weight"), vec![out, input]));

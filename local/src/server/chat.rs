@@ -16,10 +16,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::App;
-use super::chat_request::{ChatRequest, Weights};
+use super::answer_form::{calls_of, complete_calls};
+use super::chat_request::{Answerer, ChatRequest};
 use super::error::ApiError;
 use super::guard::JsonBody;
-use super::wanted::{calls_of, complete_calls};
 use crate::adapter;
 use crate::base::{Base, Bases, resolve};
 use crate::constrain::Guide;
@@ -109,8 +109,8 @@ struct Answer {
 impl Prepared {
     fn new(mut request: ChatRequest, bases: &Bases, cancel: CancellationToken) -> Result<Self> {
         let (base, lora) = match request.weights {
-            Weights::Base(source) => (bases.get(&source)?, None),
-            Weights::Adapter(dir) => {
+            Answerer::Base(source) => (bases.get(&source)?, None),
+            Answerer::Adapter(dir) => {
                 let adapter = adapter::load(&dir)?;
                 if adapter.base.is_empty() {
                     return refused(

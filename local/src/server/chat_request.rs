@@ -6,9 +6,9 @@ use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::App;
+use super::answer_form::AnswerForm;
 use super::chat_fields::{AdapterField, AdapterKind, ChatFields};
 use super::error::ApiError;
-use super::wanted::Wanted;
 use crate::adapter;
 use crate::base::resolve::{self, Source};
 use crate::conversation::Conversation;
@@ -18,7 +18,7 @@ use crate::generate::Sampling;
 
 /// What answers.
 #[derive(Debug)]
-pub enum Weights {
+pub enum Answerer {
     /// An adapter in a directory.
     Adapter(PathBuf),
     /// A base as it is.
@@ -29,7 +29,7 @@ pub enum Weights {
 #[derive(Debug)]
 pub struct ChatRequest {
     /// What answers.
-    pub weights: Weights,
+    pub weights: Answerer,
     /// As `model` names it in the answer.
     pub model: String,
     /// The conversation.
@@ -37,7 +37,7 @@ pub struct ChatRequest {
     /// How to sample.
     pub sampling: Sampling,
     /// What the answer must look like, and the functions that it may call.
-    pub wanted: Wanted,
+    pub wanted: AnswerForm,
     /// Whether the answer comes in pieces. Yes by default, as in the SDK.
     pub stream: bool,
 }
@@ -51,7 +51,7 @@ impl ChatRequest {
             (None, Some(name)) => base(name, app)?,
             _ => refused("give either adapter or baseModel")?,
         };
-        let wanted = Wanted::of(&fields)?;
+        let wanted = AnswerForm::of(&fields)?;
         Ok(Self {
             weights,
             model,
@@ -70,9 +70,9 @@ impl ChatRequest {
 
 /// A base by its name, or an adapter that is not a job's by its directory, as Hugging Face's libraries
 /// take it. The answer's `model` names what was used; that it stands in is said on stderr once.
-fn base(name: &str, app: &App) -> Result<(Weights, String), ApiError> {
+fn base(name: &str, app: &App) -> Result<(Answerer, String), ApiError> {
     if resolve::is_path(name) && adapter::is_adapter(Path::new(name)) {
-        return Ok((Weights::Adapter(name.into()), name.to_owned()));
+        return Ok((Answerer::Adapter(name.into()), name.to_owned()));
     }
     let (_, base_model) = app.jobs.bases();
     let resolved = resolve::resolve(name, base_model.map(PathBuf::as_path))?;
@@ -82,10 +82,10 @@ fn base(name: &str, app: &App) -> Result<(Weights, String), ApiError> {
     {
         crate::log(format_args!("chat: {used} stands in: {reason}"));
     }
-    Ok((Weights::Base(resolved.source), used))
+    Ok((Answerer::Base(resolved.source), used))
 }
 
-fn adapter_dir(adapter: &AdapterField, app: &App) -> Result<(Weights, String), ApiError> {
+fn adapter_dir(adapter: &AdapterField, app: &App) -> Result<(Answerer, String), ApiError> {
     let id = &adapter.job_id;
     let Some(handle) = app.jobs.get(id) else {
         return Err(ApiError::no_such_job());
@@ -109,5 +109,5 @@ fn adapter_dir(adapter: &AdapterField, app: &App) -> Result<(Weights, String), A
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
-    Ok((Weights::Adapter(dir), format!("{id}/{name}")))
+    Ok((Answerer::Adapter(dir), format!("{id}/{name}")))
 }

@@ -1,5 +1,6 @@
 //! The HTTP server: the cloud's API, on this machine.
 
+mod answer_form;
 mod chat;
 mod chat_fields;
 mod chat_request;
@@ -11,7 +12,6 @@ mod projects;
 mod routes;
 mod schema;
 mod stream;
-mod wanted;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -11,9 +11,9 @@ use super::step::{self, Stop};
 use crate::base::Base;
 use crate::data::{Example, Split};
 use crate::error::{Error, Result};
-use crate::lora::Lora;
 use crate::model::Llama;
-use crate::model::layers::as_f64;
+use crate::model::lora::Lora;
+use crate::number::as_f64;
 
 /// Gradients are scaled down to this norm, as Hugging Face's trainer does by default.
 const MAX_GRADIENT_NORM: f64 = 1.0;
@@ -95,7 +95,7 @@ pub fn run(
 ) -> Result<Trained> {
     let (lora, vars) = Lora::fresh(&base.config, plan.lora_r, plan.lora_alpha, plan.seed)?;
     let model = Llama::new(&base.config, &base.weights, Some(&lora))?;
-    let measured = Llama::new(&base.config, &base.weights, Some(&lora.still()))?;
+    let measured = Llama::new(&base.config, &base.weights, Some(&lora.detached()))?;
     let params = ParamsAdamW {
         lr: plan.learning_rate,
         weight_decay: plan.weight_decay,

@@ -7,7 +7,7 @@ use candle_core::Tensor;
 use super::*;
 use crate::base::Source;
 use crate::data::{Row, encode, split};
-use crate::lora::Lora;
+use crate::model::lora::Lora;
 use crate::train::with_all_cores;
 
 #[derive(Default)]

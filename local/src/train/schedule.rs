@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::model::layers::as_f64;
+use crate::number::as_f64;
 
 /// The schedules that a job can name in `lrSchedulerType`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -9,7 +9,8 @@ use rayon::prelude::*;
 use crate::data::Example;
 use crate::error::{Error, Result};
 use crate::model::Llama;
-use crate::model::layers::{as_f64, negative_log_likelihood};
+use crate::model::layers::negative_log_likelihood;
+use crate::number::as_f64;
 
 /// A part of a batch has about this many tokens at most: what it needs for the way back must fit into
 /// memory once per core, and a cancelled run ends after the parts that are being computed.

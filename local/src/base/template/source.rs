@@ -32,7 +32,7 @@ pub struct Source {
 
 /// The names that the code in a `{% generation %}` block has.
 #[derive(Debug)]
-struct Block {
+struct TemplateBlock {
     /// Where it begins in the rewritten text.
     start: usize,
     open: bool,
@@ -85,7 +85,7 @@ impl Source {
     }
 
     /// Takes over a comment, a raw block or a tag, which `rest` starts with. Returns its length.
-    fn delimited(&mut self, rest: &str, blocks: &mut Vec<Block>) -> Result<usize, String> {
+    fn delimited(&mut self, rest: &str, blocks: &mut Vec<TemplateBlock>) -> Result<usize, String> {
         if rest.starts_with("{#") {
             return Ok(self.copy(rest, rest.find("#}").map(|end| end + 2)));
         }
@@ -115,7 +115,7 @@ impl Source {
             let (before, after) = controls(code);
             let call = format!("{{%{before} call {GENERATION}() %}}{{% ");
             self.text.push_str(&call);
-            blocks.push(Block {
+            blocks.push(TemplateBlock {
                 start: self.text.len(),
                 open: true,
                 names: BTreeSet::from(["loop".to_owned()]),

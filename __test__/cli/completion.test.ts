@@ -1,0 +1,61 @@
+// `arkor completion`: what bash makes of its script, and that the others' know the same words.
+import { describe, expect, it } from "vitest";
+import { createProgram } from "../../cli/program.js";
+import { arkor, run } from "../support/command.ts";
+import { Project } from "../support/project.ts";
+
+/** What bash offers at the end of the line. */
+async function offered(line: string): Promise<string[]> {
+  const project = new Project({ "entry.ts": "", "models/x": "" });
+  const script = (await arkor(["completion", "bash"], project).exit).stdout;
+  project.write("arkor.bash", script);
+  const words = line.split(" ");
+  const ask = `
+    source arkor.bash
+    COMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")}); COMP_CWORD=${words.length - 1}
+    compopt() { echo "option: $*"; }
+    _arkor; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const { code, stdout, stderr } = await run("bash", ["--norc", "-c", ask], project).exit;
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  return stdout.split("\n").filter((word) => word !== "");
+}
+
+describe("bash completes", () => {
+  it.each([
+    ["arkor log", ["login", "logout"]],
+    ["arkor --v", ["--version"]],
+    ["arkor start --", ["--local", "--dry-run", "--base-model", "--port", "--help"]],
+    ["arkor start --local --d", ["--dry-run"]],
+    ["arkor init --template r", ["redaction"]],
+    ["arkor completion ", ["bash", "zsh", "fish"]],
+    ["arkor start ", ["option: -o default"]],
+    ["arkor start --base-model m", ["option: -o dirnames", "models"]],
+    ["arkor start --port ", []],
+    ["arkor jobs ", []],
+  ])("%s", async (line, words) => {
+    expect(await offered(line)).toEqual(words);
+  });
+});
+
+describe.each(["bash", "zsh", "fish"])("the script for %s", (shell) => {
+  it("knows every command, every flag and every choice", async () => {
+    const { code, stdout } = await arkor(["completion", shell], new Project()).exit;
+    expect(code).toBe(0);
+    for (const command of createProgram().commands) {
+      expect(stdout).toContain(command.name());
+      for (const { long } of command.options) {
+        expect(stdout).toContain(shell === "fish" ? `-l ${long?.slice(2)}` : long);
+      }
+    }
+    expect(stdout).toContain("triage translate redaction");
+  });
+});
+
+it("another shell is a usage error that names those that there are", async () => {
+  const { code, stderr } = await arkor(["completion", "cmd"], new Project()).exit;
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr:
+      "error: command-argument value 'cmd' is invalid for argument 'shell'. Allowed choices are bash, zsh, fish.\n",
+  });
+});

@@ -1,0 +1,148 @@
+// What is published: the tarballs' files and sizes, their manifests, and what the linters of packages
+// say of them.
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import path from "node:path";
+import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
+import { publint } from "publint";
+import { beforeAll, describe, expect, it } from "vitest";
+import { manifest, type Packed, PLATFORM, pack, ROOT, VERSION } from "../support/packed.ts";
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+let packed: Packed;
+beforeAll(() => {
+  packed = pack();
+});
+
+function filesOf(name: string): string[] {
+  const list = execFileSync("tar", ["-tzf", packed.tarball(name)], { encoding: "utf8" });
+  return list
+    .trim()
+    .split("\n")
+    .map((file) => file.replace(/^package\//, ""))
+    .sort();
+}
+
+/** The files of a directory that git knows, and of which the tarball must have all. */
+function tracked(...directories: string[]): string[] {
+  const list = execFileSync(
+    "git",
+    ["ls-files", "--cached", "--others", "--exclude-standard", ...directories],
+    {
+      cwd: ROOT,
+      encoding: "utf8",
+    },
+  );
+  return list.trim().split("\n");
+}
+
+/** Studio's page is built, not tracked. */
+const page = () =>
+  readdirSync(path.join(ROOT, "cli/dev/page"), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(ROOT, path.join(entry.parentPath, entry.name)))
+    .map((file) => file.split(path.sep).join("/"));
+
+describe("the files of", () => {
+  it("arkor", () => {
+    expect(filesOf("arkor")).toEqual(
+      [
+        "CHANGELOG.md",
+        "LICENSE",
+        "README.md",
+        "binding.js",
+        "index.d.ts",
+        "index.js",
+        "package.json",
+        ...tracked("bin", "cli", "lib"),
+        ...page(),
+      ].sort(),
+    );
+  });
+
+  it("@arkor/local", () => {
+    expect(filesOf("arkor-local")).toEqual(
+      ["LICENSE", "README.md", "index.d.ts", "index.js", "package.json"].sort(),
+    );
+  });
+
+  it.each([
+    ["the engine", () => `arkor-arkor-${PLATFORM}`, () => `arkor.${PLATFORM}.node`],
+    ["the local backend", () => `arkor-local-${PLATFORM}`, () => localBinary()],
+  ])("%s for this platform, with the notices of its crates", (_, name, binary) => {
+    expect(filesOf(name())).toEqual(
+      ["LICENSE", "README.md", "THIRD-PARTY-NOTICES.md", binary(), "package.json"].sort(),
+    );
+  });
+});
+
+const localBinary = () => (PLATFORM.startsWith("win32") ? "arkor-local.exe" : "arkor-local");
+
+it.each([
+  // Most of it is the page of Studio.
+  ["arkor", 300 * KIB],
+  ["arkor-local", 20 * KIB],
+  [`arkor-arkor-${PLATFORM}`, 4 * MIB],
+  [`arkor-local-${PLATFORM}`, 20 * MIB],
+])("%s is packed into at most %d bytes", (name, limit) => {
+  expect(statSync(packed.tarball(name)).size).toBeLessThanOrEqual(limit);
+});
+
+describe("the manifests", () => {
+  const published = (name: string) => manifest(path.join(packed.dist, "packages", name));
+
+  it.each(["arkor", "local"])(
+    "%s asks for the packages of all platforms, in its own version",
+    (name) => {
+      const { optionalDependencies, version } = published(name);
+      expect(Object.keys(optionalDependencies)).toHaveLength(8);
+      expect(optionalDependencies[`@arkor/${name}-${PLATFORM}`]).toBe(VERSION);
+      expect(new Set(Object.values(optionalDependencies))).toEqual(new Set([version]));
+    },
+  );
+
+  it("no package runs anything when it is installed", () => {
+    for (const name of ["arkor", "local", `arkor-${PLATFORM}`, `local-${PLATFORM}`]) {
+      expect(published(name)).not.toHaveProperty("scripts");
+      expect(published(name)).not.toHaveProperty("devDependencies");
+    }
+  });
+});
+
+describe("the notices", () => {
+  const notices = (name: string) =>
+    readFileSync(path.join(packed.dist, "packages", name, "THIRD-PARTY-NOTICES.md"), "utf8");
+
+  it("name the crates of the binary and their licences, and no others", () => {
+    const engine = notices(`arkor-${PLATFORM}`);
+    expect(engine).toMatch(/^- tokio \d+\.\d+\.\d+ \(MIT\), https:/m);
+    expect(engine).toMatch(/^- ring \d.*ISC/m);
+    // A dev dependency and the local backend's.
+    expect(engine).not.toMatch(/^- (proptest|candle-core) /m);
+    expect(notices(`local-${PLATFORM}`)).toMatch(/^- candle-core /m);
+  });
+
+  it("have the words of every licence", () => {
+    const [, ...parts] = notices(`arkor-${PLATFORM}`).split("~~~~text\n");
+    for (const part of parts) expect(part.split("~~~~")[0].length).toBeGreaterThan(400);
+  });
+});
+
+describe.each(["arkor", "arkor-local"])("%s", (name) => {
+  it("passes publint, its suggestions too", async () => {
+    const bytes = readFileSync(packed.tarball(name));
+    const tarball = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+    const { messages } = await publint({ pack: { tarball }, strict: true, level: "suggestion" });
+    expect(messages).toEqual([]);
+  });
+
+  it("passes Are The Types Wrong", async () => {
+    const result = await checkPackage(
+      createPackageFromTarballData(readFileSync(packed.tarball(name))),
+    );
+    expect(result).toMatchObject({ types: { kind: "included" } });
+    expect("problems" in result ? result.problems : "no types").toEqual([]);
+  });
+});

@@ -1,0 +1,111 @@
+// Runs the `arkor` command as its users do, as a process, and waits on what it prints.
+import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { onTestFinished } from "vitest";
+import { ROOT } from "./process.ts";
+
+export { ROOT };
+/** The program that is under test, with its first argument. */
+export const ARKOR: [string, string] = [process.execPath, path.join(ROOT, "bin/arkor.js")];
+
+export interface Exit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** A running process whose output is collected. */
+export class Running {
+  stdout = "";
+  stderr = "";
+  readonly exit: Promise<Exit>;
+  #child: ChildProcess;
+  #onOutput = new Set<() => void>();
+  #isOver = false;
+
+  constructor(child: ChildProcess) {
+    this.#child = child;
+    child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      this.stdout += text;
+      this.#wake();
+    });
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.stderr += text;
+      this.#wake();
+    });
+    this.exit = new Promise((resolve) => {
+      child.once("close", (code, signal) => {
+        this.#isOver = true;
+        this.#wake();
+        resolve({ code, signal, stdout: this.stdout, stderr: this.stderr });
+      });
+    });
+  }
+
+  #wake() {
+    for (const wake of [...this.#onOutput]) wake();
+  }
+
+  get pid(): number {
+    if (this.#child.pid === undefined) throw new Error("the process was not started");
+    return this.#child.pid;
+  }
+
+  kill(signal: NodeJS.Signals) {
+    this.#child.kill(signal);
+  }
+
+  /** Resolves with the match once stdout or stderr has it; rejects when the process ends before. */
+  until(stream: "stdout" | "stderr", pattern: RegExp): Promise<RegExpMatchArray> {
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        const match = this[stream].match(pattern);
+        if (!match && !this.#isOver) return;
+        this.#onOutput.delete(look);
+        if (match) resolve(match);
+        else reject(new Error(`never printed ${pattern}:\n${this.stdout}\n${this.stderr}`));
+      };
+      this.#onOutput.add(look);
+      look();
+    });
+  }
+}
+
+export interface RunOptions {
+  cwd: string;
+  env?: Record<string, string | undefined>;
+}
+
+/** Starts a program; it is killed when the test ends, should it still run. */
+export function run(program: string, args: string[], { cwd, env = {} }: RunOptions): Running {
+  const child = spawn(program, args, {
+    cwd,
+    env: { ...process.env, ARKOR_DEBUG: undefined, FORCE_COLOR: undefined, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const running = new Running(child);
+  onTestFinished(async () => {
+    child.kill("SIGKILL");
+    await running.exit;
+  });
+  return running;
+}
+
+/** Starts `arkor` with the arguments. */
+export function arkor(args: string[], options: RunOptions): Running {
+  const [program, ...first] = ARKOR;
+  return run(program, [...first, ...args], options);
+}
+
+/** Whether a process with that id runs; one that has ended and waits for its parent does not. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    if (process.platform !== "linux") return true;
+    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
+  }
+}

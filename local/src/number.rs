@@ -1,0 +1,7 @@
+//! Counts as numbers.
+
+/// Counts here are far below 2^52, so this is exact.
+#[allow(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
+pub(crate) fn as_f64(count: usize) -> f64 {
+    count as f64
+}

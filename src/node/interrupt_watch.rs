@@ -1,0 +1,76 @@
+//! The command's watch over Ctrl-C, for when the main thread is held up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use napi_derive::napi;
+use tokio::task::AbortHandle;
+
+#[cfg(unix)]
+use crate::error::notice;
+
+/// Watches while it lives, beside the listener that JavaScript has.
+#[napi]
+pub struct InterruptWatch {
+    heard: Arc<AtomicUsize>,
+    watching: Option<AbortHandle>,
+}
+
+#[napi]
+impl InterruptWatch {
+    /// Begins; JavaScript's own listener has to be there already, since the last one that comes
+    /// hands on to those before it.
+    #[napi(constructor, catch_unwind)]
+    pub fn new() -> napi::Result<Self> {
+        let heard = Arc::new(AtomicUsize::new(0));
+        Ok(Self {
+            watching: watch(&heard)?,
+            heard,
+        })
+    }
+
+    /// JavaScript has heard of a press.
+    #[napi(catch_unwind)]
+    pub fn heard(&self) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Ends the watch.
+    #[napi(catch_unwind)]
+    pub fn close(&self) {
+        if let Some(watching) = &self.watching {
+            watching.abort();
+        }
+    }
+}
+
+#[cfg(unix)]
+fn watch(heard: &Arc<AtomicUsize>) -> napi::Result<Option<AbortHandle>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    use tokio::sync::mpsc;
+
+    let runtime = super::runtime::runtime()?;
+    let mut interrupts = {
+        let _runtime = runtime.enter();
+        signal(SignalKind::interrupt())?
+    };
+    let heard = heard.clone();
+    let watching = runtime.spawn(async move {
+        let (sender, mut presses) = mpsc::unbounded_channel();
+        let counting =
+            async move { while interrupts.recv().await.is_some() && sender.send(()).is_ok() {} };
+        tokio::select! {
+            () = crate::interrupts::unheard_twice(&mut presses, &heard, notice) => {}
+            () = counting => return,
+        }
+        // As if nobody had listened. It returns only when it can't be done, and then nothing can.
+        let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGINT);
+    });
+    Ok(Some(watching.abort_handle()))
+}
+
+/// Where a console has no signals, a thread of the system's calls the listeners.
+#[cfg(not(unix))]
+fn watch(_: &Arc<AtomicUsize>) -> napi::Result<Option<AbortHandle>> {
+    Ok(None)
+}

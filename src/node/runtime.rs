@@ -1,0 +1,68 @@
+//! The runtime of the process, and the lifetime of each Node environment in it.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use napi::bindgen_prelude::Object;
+use napi::{Env, Result};
+use napi_derive::napi;
+use tokio::runtime::{Builder, Runtime};
+use tokio_util::sync::CancellationToken;
+
+use super::crossing::crossing;
+use crate::error::{Error, system_code};
+
+/// Two: one reads and decodes while the other drives a connection. More only add wake-ups.
+const WORKERS: usize = 2;
+
+thread_local! {
+    /// Cancelled when the environment of this thread is torn down.
+    static ENVIRONMENT: RefCell<CancellationToken> = RefCell::new(CancellationToken::new());
+}
+
+/// Runs once for every environment that loads the addon.
+#[napi(module_exports)]
+pub fn init(_exports: Object, env: Env) -> Result<()> {
+    let token = CancellationToken::new();
+    ENVIRONMENT.with_borrow_mut(|current| *current = token.clone());
+    env.add_env_cleanup_hook(token, |token| token.cancel())?;
+    Ok(())
+}
+
+/// A token that is cancelled when the calling thread's environment dies: a call into a dead one
+/// is never answered, so every wait selects on it.
+pub fn lifetime() -> CancellationToken {
+    ENVIRONMENT.with_borrow(CancellationToken::child_token)
+}
+
+/// The process's runtime. It is never shut down: at exit its threads end with the process, and
+/// a pooled connection outlives the worker that opened it.
+pub fn runtime() -> Result<&'static Runtime> {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    static STARTING: Mutex<()> = Mutex::new(());
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
+    }
+    let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    // Only what has worked is kept: a process that was out of descriptors may get some back.
+    match RUNTIME.get() {
+        Some(runtime) => Ok(runtime),
+        None => start()
+            .map(|runtime| RUNTIME.get_or_init(|| runtime))
+            .map_err(|error| {
+                crossing(&Error::Network {
+                    code: system_code(&error).map(str::to_owned),
+                    message: format!("arkor can't start its runtime: {error}"),
+                })
+            }),
+    }
+}
+
+fn start() -> io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .thread_name("arkor")
+        .enable_all()
+        .build()
+}
