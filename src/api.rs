@@ -33,15 +33,6 @@ pub use request::Request;
 /// `start()`, `cancel()` and the last look at a job give up after this long (T1).
 pub const CALL_LIMIT: Duration = Duration::from_secs(60);
 
-/// This much of the body of a refusal is read, in bytes.
-pub const REFUSAL_LIMIT: usize = 64 * 1024;
-
-/// And for so long: it may never end.
-const REFUSAL_TIME: Duration = Duration::from_secs(1);
-
-/// The largest answer that is read whole, in bytes.
-pub const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
-
 /// What every request says about its sender, with the package's version.
 pub const CLIENT_HEADER: &str = concat!("arkor/", env!("CARGO_PKG_VERSION"));
 

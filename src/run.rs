@@ -5,139 +5,15 @@
 //! here with a fake of both and a paused clock.
 
 mod connection;
+mod ports;
 
-use std::future::Future;
-use std::time::Duration;
-
-use bytes::Bytes;
-use futures::Stream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::{Events, MOST_BYTES};
 use crate::error::Error;
-use crate::reconnect::{Backoff, Decision, Policy};
+use crate::reconnect::{Backoff, Decision};
 use connection::{Connection, End};
-
-/// The queue holds back the socket at about this size, in bytes (T27).
-pub const QUEUE_BYTES: usize = 64 * 1024;
-
-// A batch that could outgrow the queue would never fill up, and the socket would be held back for
-// a batch that waits for more.
-const _: () = assert!(QUEUE_BYTES >= MOST_BYTES);
-
-/// How long a stream that was reopened for a run that is over may bring nothing but keep-alive
-/// before the job is asked for (T18).
-const QUIET: Duration = Duration::from_secs(5);
-
-/// Where the events come from.
-pub trait Backend {
-    /// The bytes of one open stream.
-    type Body: Stream<Item = Result<Bytes, Error>> + Send + Unpin;
-
-    /// Opens the event stream after the event with this id (T24), the answer's head
-    /// [`within_idle`] (T26).
-    fn open(
-        &self,
-        last_event_id: Option<&str>,
-        idle_timeout: Option<Duration>,
-    ) -> impl Future<Output = Result<Self::Body, Refusal>> + Send;
-
-    /// The job as it is now, as JSON text; `None` if that can't be had (T13).
-    fn job(&self) -> impl Future<Output = Option<String>> + Send;
-}
-
-/// Why a stream did not open.
-#[derive(Debug, Clone)]
-pub struct Refusal {
-    /// What the user would see.
-    pub error: Error,
-    /// 401, 403, 410 and 426 end `wait()` at once (T23).
-    pub permanent: bool,
-    /// The answer's lower bound for the delay (T25).
-    pub retry_after: Option<Duration>,
-}
-
-impl Refusal {
-    /// Another try makes sense.
-    #[must_use]
-    pub fn transient(error: Error) -> Self {
-        Self {
-            error,
-            permanent: false,
-            retry_after: None,
-        }
-    }
-}
-
-/// Who the events go to.
-pub trait Callbacks {
-    /// Hands over the events of a batch. False: nobody will ever answer, the environment is gone.
-    fn submit(&mut self, events: Events) -> bool;
-
-    /// The answer to the batch that was handed over last, when every callback that ran for it
-    /// has settled. Cancel-safe: the answer is not lost when the future is dropped.
-    fn settled(&mut self) -> impl Future<Output = Ack> + Send;
-
-    /// Tells that the stream will be opened again after a delay; resolves when that was heard.
-    fn reconnecting(&mut self, notice: Notice) -> impl Future<Output = ()> + Send;
-}
-
-/// How a batch went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ack {
-    /// Every callback settled.
-    Done,
-    /// A callback threw, or its promise rejected.
-    Threw {
-        /// The event's place in the batch.
-        index: usize,
-        /// Whether the abort signal is aborted: then the error goes to `wait()` (T14.1).
-        aborted: bool,
-    },
-    /// The signal was aborted; no further callback started (T29).
-    Aborted {
-        /// The place of the first event in the batch whose callback did not start.
-        index: usize,
-    },
-    /// The environment is gone.
-    Gone,
-}
-
-/// What `onReconnect` is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
-    /// Failures in a row before this one, from 0.
-    pub attempt: u32,
-    /// The delay that follows.
-    pub delay: Duration,
-    /// Why; `None` when the backend closed the stream after at least one data event.
-    pub error: Option<Error>,
-    /// The id that the stream will be opened with.
-    pub last_event_id: Option<String>,
-}
-
-/// What the trainer's options mean to the loop.
-#[derive(Debug, Clone, Copy)]
-pub struct LoopOptions {
-    /// Delays and attempts.
-    pub policy: Policy,
-    /// Without one byte for this long the connection counts as dead; `None` is never (T26).
-    pub idle_timeout: Option<Duration>,
-    /// `callbackErrors: "reject"` (T20).
-    pub reject_callback_errors: bool,
-}
-
-/// Where a later `wait()` resumes (T4).
-#[derive(Debug, Clone, Default)]
-pub struct Resume {
-    /// The id of the last block passed; an empty one sends no header (T24).
-    pub last_event_id: Option<String>,
-    /// The stream's reconnection time.
-    pub retry: Option<Duration>,
-    /// A terminal event was dispatched, and its callback threw (T18).
-    pub terminal: bool,
-}
+pub use ports::{Ack, Backend, Callbacks, LoopOptions, Notice, Refusal, Resume, within_idle};
 
 /// How `wait()` ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -254,41 +130,6 @@ async fn open<B: Backend>(
 ) -> Result<B::Body, Refusal> {
     let id = resume.last_event_id.as_deref().filter(|id| !id.is_empty());
     backend.open(id, options.idle_timeout).await
-}
-
-/// Waits for the head of an answer: without one for the idle timeout the connection counts as dead
-/// (T26).
-///
-/// # Errors
-/// Those of the opening, and the timeout's.
-pub async fn within_idle<T>(
-    idle_timeout: Option<Duration>,
-    opening: impl Future<Output = Result<T, Refusal>>,
-) -> Result<T, Refusal> {
-    match idle_timeout {
-        None => opening.await,
-        Some(limit) => timeout(limit, opening)
-            .await
-            .unwrap_or_else(|_| Err(Refusal::transient(headless(limit)))),
-    }
-}
-
-fn headless(limit: Duration) -> Error {
-    Error::plain(format!(
-        "SSE stream idle: no complete head of an answer within {} ms (idleTimeoutMs)",
-        limit.as_millis()
-    ))
-}
-
-fn idle(limit: Duration) -> Error {
-    Error::plain(format!(
-        "SSE stream idle: not one byte from the backend for {} ms (idleTimeoutMs)",
-        limit.as_millis()
-    ))
-}
-
-fn idle_deadline(limit: Option<Duration>) -> Option<Instant> {
-    limit.and_then(|limit| Instant::now().checked_add(limit))
 }
 
 #[cfg(test)]

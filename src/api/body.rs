@@ -5,6 +5,7 @@
 
 use std::io;
 use std::pin::{Pin, pin};
+use std::time::Duration;
 
 use async_compression::tokio::bufread::{
     BrotliDecoder, DeflateDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder,
@@ -19,9 +20,17 @@ use tokio::time::timeout;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::http::network_error;
-use super::{ANSWER_LIMIT, REFUSAL_LIMIT, REFUSAL_TIME};
 use crate::error::{Error, Result};
 use crate::json::without_bom;
+
+/// This much of the body of a refusal is read, in bytes.
+const REFUSAL_LIMIT: usize = 64 * 1024;
+
+/// And for so long: it may never end.
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
+
+/// The largest answer that is read whole, in bytes.
+const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 
 /// As many layers as `fetch` takes off.
 const MOST_CODINGS: usize = 5;

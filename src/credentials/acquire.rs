@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use super::store::{Change, change, network_lock};
-use super::{Credentials, Stored, local_identity, path, read};
+use super::stored::{Credentials, Stored, path, read};
+use super::whose::local_identity;
 use crate::api::endpoints::ANONYMOUS;
 use crate::api::request::Parts;
 use crate::api::{self, Api, within_limit};

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::Credentials;
 use super::renewals::{Running, detached, renewed, usable};
+use super::stored::Credentials;
 use super::token::{self, Exchange};
 use crate::api;
 use crate::environment::Environment;

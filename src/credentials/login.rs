@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Credentials;
+use super::stored::Credentials;
 use super::token::{self, TokenRequest, form, origin};
 use crate::api::Api;
 use crate::api::endpoints::CLI_CONFIG;

@@ -3,7 +3,7 @@
 use base64::Engine;
 use serde::Deserialize;
 
-use super::Credentials;
+use super::stored::Credentials;
 use super::token::{Exchange, TokenRequest, now};
 use crate::error::{Error, Result};
 

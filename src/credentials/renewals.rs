@@ -10,8 +10,8 @@ use futures::future::{BoxFuture, Shared};
 
 use super::refresh::{expired, request, same_login};
 use super::store::{network_lock, replace};
+use super::stored::{Credentials, Stored, read};
 use super::token::Exchange;
-use super::{Credentials, Stored, read};
 use crate::environment::Environment;
 use crate::error::{Error, Result, notice};
 

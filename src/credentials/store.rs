@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use super::{Credentials, Stored, path};
+use super::refresh::same_login;
+use super::stored::{Credentials, Stored, content, path};
 use crate::api::within_limit;
 use crate::error::{Error, Result};
 use crate::files::{self, Access};
@@ -33,7 +34,7 @@ pub async fn change(
     let _lock = file_lock(home).await?;
     let path = path(home);
     loop {
-        let seen = super::content(&path)?;
+        let seen = content(&path)?;
         let done = match decide(Stored::of(seen.as_deref()))? {
             Change::Keep => return Ok(()),
             Change::Write(credentials) => {
@@ -45,7 +46,7 @@ pub async fn change(
                     .map_err(|error| Error::file("Can't write the credentials to", &path, &error))?
             }
             Change::Remove => {
-                let is_same = super::content(&path)? == seen;
+                let is_same = content(&path)? == seen;
                 if is_same {
                     delete(&path)?;
                 }
@@ -106,7 +107,7 @@ pub async fn sign_out(home: &Path, seen: Option<&[u8]>) -> Result<()> {
         return delete(&path(home));
     };
     change(home, |found| {
-        if found.is_same_login(&seen) {
+        if is_same_login(&found, &seen) {
             Ok(Change::Remove)
         } else {
             Err(Error::plain(
@@ -172,6 +173,16 @@ async fn taken(
 fn delete(path: &Path) -> Result<()> {
     files::remove(path)
         .map_err(|error| Error::file("Can't delete the credentials at", path, &error))
+}
+
+/// Whether `found` is `seen`, or what has become of it.
+fn is_same_login(found: &Stored, seen: &Stored) -> bool {
+    match (found, seen) {
+        (Stored::Absent, _) | (Stored::Corrupt, Stored::Corrupt) => true,
+        (Stored::Unusable { mode: found }, Stored::Unusable { mode: seen }) => found == seen,
+        (Stored::Present(found), Stored::Present(seen)) => found == seen || same_login(found, seen),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

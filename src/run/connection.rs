@@ -10,7 +10,7 @@ use futures::StreamExt;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{
+use super::ports::{
     Ack, Backend, Callbacks, LoopOptions, QUEUE_BYTES, QUIET, Refusal, Resume, idle, idle_deadline,
 };
 use crate::batch::{Batch, COLUMNS, Last};

@@ -12,11 +12,17 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+pub use std::time::Duration;
 
+pub use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+pub use tokio::time::{Instant, timeout};
 
+pub use super::ports::QUIET;
+pub use crate::batch::Events;
 use crate::batch::{COLUMNS, MOST_EVENTS};
+pub use crate::reconnect::Policy;
 use crate::run::*;
 
 /// What happens on one connection, in order.

@@ -15,12 +15,9 @@ use std::time::SystemTime;
 use crate::error::Result;
 use crate::folder;
 use crate::model::{LlamaConfig, Weights};
-pub use resolve::{Resolved, Source};
+pub use resolve::{BUILT_IN, Resolved, Source};
 pub use template::{Rendered, on_large_stack};
 use text::{TextCodec, TextFiles};
-
-/// The name of the built-in base.
-pub const BUILT_IN: &str = "arkor-tiny";
 
 /// At most this many bases stay in memory: the built-in one, and one of another size.
 const KEPT: usize = 2;
@@ -72,7 +69,7 @@ impl Base {
     }
 
     fn from_dir(dir: &Path) -> Result<Self> {
-        let config = config_of(dir)?;
+        let config = resolve::config_of(dir)?;
         let tokenizer_config = folder::read_json(dir, "tokenizer_config.json")?;
         let special_tokens_map = folder::read_json_if_any(dir, "special_tokens_map.json")?;
         let text = TextFiles {
@@ -90,17 +87,6 @@ impl Base {
             text,
         })
     }
-}
-
-/// The config of a model's folder, with the ends of text that generation adds.
-pub(crate) fn config_of(dir: &Path) -> Result<LlamaConfig> {
-    let mut config = LlamaConfig::from_json(&folder::read_json(dir, "config.json")?)?;
-    if let Some(json) = folder::read_json_if_any(dir, "generation_config.json")? {
-        let more =
-            crate::model::config::token_ids(&json, "generation_config.json", config.vocab_size)?;
-        config.eos_token_ids.extend(more);
-    }
-    Ok(config)
 }
 
 /// The bases that are in memory.

@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::BUILT_IN;
 use crate::error::{Result, refused};
+use crate::folder;
+use crate::model::LlamaConfig;
 use crate::model::Weights;
+
+/// The name of the built-in base.
+pub const BUILT_IN: &str = "arkor-tiny";
 
 /// Where a base's files are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,7 +137,7 @@ fn directory(model: &str) -> Result<&Path> {
 /// Refuses a directory that doesn't hold a model which can be loaded. The config and the headers of the
 /// weight files are read: cheap enough for a request.
 pub fn check(dir: &Path) -> Result<()> {
-    let config = super::config_of(dir)?;
+    let config = config_of(dir)?;
     for name in ["tokenizer.json", "tokenizer_config.json"] {
         if !dir.join(name).is_file() {
             return refused(format!("model: {} has no {name}", dir.display()));
@@ -192,6 +196,17 @@ pub fn snapshot(cache: &Path, kind: &str, name: &str) -> Option<PathBuf> {
     let revision = fs::read_to_string(folder.join("refs").join("main")).ok()?;
     let revision = revision.trim();
     plain(revision).then(|| folder.join("snapshots").join(revision))
+}
+
+/// The config of a model's folder, with the ends of text that generation adds.
+pub(crate) fn config_of(dir: &Path) -> Result<LlamaConfig> {
+    let mut config = LlamaConfig::from_json(&folder::read_json(dir, "config.json")?)?;
+    if let Some(json) = folder::read_json_if_any(dir, "generation_config.json")? {
+        let more =
+            crate::model::config::token_ids(&json, "generation_config.json", config.vocab_size)?;
+        config.eos_token_ids.extend(more);
+    }
+    Ok(config)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 use super::gradient;
-use crate::model::lora::LoraPair;
+use super::lora::LoraPair;
 
 /// Multiplications below which waking another core takes longer than it helps.
 const WORTH_SHARING: usize = 1 << 18;

@@ -7,10 +7,10 @@ use super::cache::KvCache;
 use super::config::LlamaConfig;
 use super::layers::{RmsNorm, gated};
 use super::linear::Linear;
+use super::lora::Lora;
 use super::target::Target;
 use super::weights::Weights;
 use crate::error;
-use crate::model::lora::Lora;
 
 /// A Llama decoder, with or without an adapter.
 #[derive(Debug, Clone)]

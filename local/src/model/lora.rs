@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Result, Tensor, Var};
 
-use super::{LlamaConfig, Target};
+use super::config::LlamaConfig;
+use super::target::Target;
 use crate::error::{self, refused};
 use crate::number::as_f64;
 

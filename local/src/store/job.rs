@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::write_atomically;
+use super::atomic::write_atomically;
 use crate::error::{Error, Result};
 
 /// Where a job is in its life.

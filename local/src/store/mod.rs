@@ -9,6 +9,7 @@
 //! <store>/jobs/<id>/adapter/        the final adapter
 //! ```
 
+mod atomic;
 pub mod job;
 pub mod log;
 pub mod wire;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result, refused};
+pub use atomic::write_atomically;
 pub use job::{Job, Status};
 pub use log::EventLog;
 
@@ -107,19 +109,6 @@ fn holder(dir: &Path) -> String {
         ),
         Err(_) => "another local backend".to_owned(),
     }
-}
-
-/// Replaces a file as a whole: a reader, and a restart after a crash, sees the old content or the
-/// new one.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let unfinished = path.with_extension("tmp");
-    let written = File::create(&unfinished).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written
-        .and_then(|()| fs::rename(&unfinished, path))
-        .map_err(|source| Error::io("can't write", path, source))
 }
 
 #[cfg(test)]

@@ -1,0 +1,20 @@
+//! Files that are replaced as a whole.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Replaces a file as a whole: a reader, and a restart after a crash, sees the old content or the
+/// new one.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let unfinished = path.with_extension("tmp");
+    let written = File::create(&unfinished).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written
+        .and_then(|()| fs::rename(&unfinished, path))
+        .map_err(|source| Error::io("can't write", path, source))
+}
