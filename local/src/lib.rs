@@ -44,21 +44,11 @@ pub fn random_hex() -> error::Result<String> {
         what: "the system has no random numbers".to_owned(),
         source: io::Error::other(source),
     })?;
-    Ok(hex(&bytes))
+    Ok(hex::encode(bytes))
 }
 
 /// A line on stderr. Unlike `eprintln!` it does not panic when nobody reads stderr any more: when the
 /// program that started this one dies, the run must still be stored.
 pub fn log(message: impl Display) {
     let _ = writeln!(io::stderr(), "arkor-local: {message}");
-}
-
-/// Bytes in hexadecimal.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
 }

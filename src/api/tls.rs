@@ -66,6 +66,11 @@ pub fn explain(error: &TlsError) -> (&'static str, String) {
             "CERT_NOT_YET_VALID",
             "the server's certificate is not valid yet",
         ),
+        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => (
+            "ERR_TLS_CERT_ALTNAME_INVALID",
+            "the server's certificate names no host; make one with a subject alternative name \
+             (openssl req -x509 -addext subjectAltName=DNS:localhost)",
+        ),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
             "ERR_TLS_CERT_ALTNAME_INVALID",
             "the server's certificate is for another host name",
@@ -200,7 +205,7 @@ impl ServerCertVerifier for Trust {
                     && self.extra.contains(end_entity)
                     && is_self_signed(end_entity) =>
             {
-                verify_name(end_entity, server_name)?;
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
             }
             verdict => verdict,
@@ -228,72 +233,6 @@ impl ServerCertVerifier for Trust {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.roots.supported_verify_schemes()
     }
-}
-
-/// Whether a certificate is this server's. One without names of its own, which `openssl req -x509 -subj
-/// /CN=localhost` makes, is by its subject's common name, as Node has it.
-fn verify_name(
-    certificate: &CertificateDer<'_>,
-    server_name: &ServerName<'_>,
-) -> std::result::Result<(), TlsError> {
-    let verdict = verify_server_name(&ParsedCertificate::try_from(certificate)?, server_name);
-    match (&verdict, server_name) {
-        (
-            Err(TlsError::InvalidCertificate(CertificateError::NotValidForNameContext {
-                presented,
-                ..
-            })),
-            ServerName::DnsName(name),
-        ) if presented.is_empty() => {
-            let wanted = name.as_ref().as_bytes();
-            let parsed = webpki::EndEntityCert::try_from(certificate).ok();
-            let subject = parsed.as_ref().map_or(&[][..], |cert| cert.subject());
-            if common_names(subject).any(|common| common.eq_ignore_ascii_case(wanted)) {
-                return Ok(());
-            }
-            verdict
-        }
-        _ => verdict,
-    }
-}
-
-/// The common names in a subject, which is DER: sets of pairs of an object identifier and a string.
-fn common_names(subject: &[u8]) -> impl Iterator<Item = &[u8]> {
-    const SET: u8 = 0x31;
-    const SEQUENCE: u8 = 0x30;
-    const IDENTIFIER: u8 = 0x06;
-    const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
-    elements(subject)
-        .filter(|(tag, _)| *tag == SET)
-        .flat_map(|(_, set)| elements(set))
-        .filter(|(tag, _)| *tag == SEQUENCE)
-        .filter_map(|(_, pair)| {
-            let mut pair = elements(pair);
-            let name = pair.next()? == (IDENTIFIER, COMMON_NAME);
-            let (_, value) = pair.next()?;
-            name.then_some(value)
-        })
-}
-
-/// The elements of DER, tag and content; up to the first one that is none.
-fn elements(mut der: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
-    std::iter::from_fn(move || {
-        let (&[tag, short], mut rest) = der.split_first_chunk()?;
-        let mut length = usize::from(short & 0x7f);
-        if short >= 0x80 {
-            // The length of the length.
-            let (digits, behind) = rest.split_at_checked(length)?;
-            rest = behind;
-            length = match digits {
-                [low] => usize::from(*low),
-                [high, low] => usize::from(*high) << 8 | usize::from(*low),
-                _ => return None,
-            };
-        }
-        let (content, behind) = rest.split_at_checked(length)?;
-        der = behind;
-        Some((tag, content))
-    })
 }
 
 fn is_self_signed(certificate: &CertificateDer<'_>) -> bool {

@@ -197,7 +197,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 fn artifact(dir: &Path, name: &str) -> Result<Artifact> {
     let path = dir.join(name);
     let bytes = fs::read(&path).map_err(|source| Error::io("can't read", &path, source))?;
-    let sha256 = crate::hex(&Sha256::digest(&bytes));
+    let sha256 = hex::encode(Sha256::digest(&bytes));
     Ok(Artifact {
         name: name.to_owned(),
         path: path.display().to_string(),

@@ -63,7 +63,7 @@ async fn a_dry_run_goes_all_the_way_from_started_to_the_final_adapter() {
     for artifact in completed["artifacts"].as_array().unwrap() {
         let bytes = fs::read(artifact["path"].as_str().unwrap()).unwrap();
         assert_eq!(artifact["size"], bytes.len());
-        let sha256 = arkor_local::hex(&Sha256::digest(&bytes));
+        let sha256 = hex::encode(Sha256::digest(&bytes));
         assert_eq!(artifact["sha256"], sha256);
     }
     let (_, body) = server.get(&format!("/v1/jobs/{id}")).await;
