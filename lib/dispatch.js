@@ -10,11 +10,26 @@ const { binding } = require("./addon.js");
 const { tell, toError, wordsOf } = require("./errors.js");
 const { parse } = require("./json.js");
 
-/**
- * How a batch is laid out. Asked for when the first trainer is made, because that loads the addon.
- * @type {import("../binding.js").BatchLayout}
- */
-let layout;
+// How a batch is laid out. Rust says so when the first trainer is made, because that loads the addon. As
+// variables of their own: they are read many times for each event.
+let width = 0;
+let flagsAt = 0;
+let stepAt = 0;
+let metricsAt = 0;
+let kindBits = 0;
+let hasId = 0;
+let hasMetric = 0;
+/** @type {CallbackName[]} */
+let names = [];
+
+function readLayout() {
+  const layout = binding.batchLayout();
+  ({ columns: width, flags: flagsAt, step: stepAt, metrics: metricsAt, hasId, hasMetric } = layout);
+  kindBits = layout.kind;
+  // Keys of an object are unique strings, which V8 compares and looks up by address.
+  const unique = Object.fromEntries(layout.callbacks.map((name) => [name, true]));
+  names = /** @type {CallbackName[]} */ (Object.keys(unique));
+}
 
 /** @typedef {import("..").TrainingJob} Job */
 /** @typedef {"onLog" | "onStarted" | "onCheckpoint" | "onCompleted" | "onFailed"} CallbackName */
@@ -47,7 +62,7 @@ class Dispatcher {
    * @param {((notice: import("..").ReconnectNotice) => void) | undefined} trainer.onReconnect
    */
   constructor({ job, native, input, rejects, inferAt, onReconnect }) {
-    layout ??= binding.batchLayout();
+    if (width === 0) readLayout();
     this.job = job;
     this.native = native;
     this.input = input;
@@ -93,18 +108,11 @@ class Dispatcher {
    */
   async #dispatch(columns, texts) {
     const { input, signal, native } = this;
-    const {
-      columns: width,
-      flags: flagsAt,
-      step: stepAt,
-      kind: kindBits,
-      callbacks: names,
-    } = layout;
     let text = 0;
     let index = 0;
     for (let at = 0; at < columns.length; at += width, index++) {
       const flags = columns[at + flagsAt];
-      const name = /** @type {CallbackName} */ (names[flags & kindBits]);
+      const name = names[flags & kindBits];
       // Nothing may start after an abort (T29): not the look-up, which may run an accessor that aborts.
       if (signal?.aborted) return native.aborted(index);
       const { callbacks, callback, failed } = lookUp(input, name);
@@ -130,7 +138,7 @@ class Dispatcher {
       } catch (error) {
         this.thrown = error;
         if (signal?.aborted) return native.threw(index, true);
-        if (!this.rejects) warn(name, columns[at + stepAt], error, (flags & layout.hasId) !== 0);
+        if (!this.rejects) warn(name, columns[at + stepAt], error, (flags & hasId) !== 0);
         return native.threw(index, false);
       }
     }
@@ -177,7 +185,7 @@ class Dispatcher {
     switch (name) {
       case "onLog":
         return {
-          step: columns[at + layout.step],
+          step: columns[at + stepAt],
           loss: metric(columns, at, 0),
           evalLoss: metric(columns, at, 1),
           learningRate: metric(columns, at, 2),
@@ -186,7 +194,7 @@ class Dispatcher {
           job,
         };
       case "onCheckpoint": {
-        const step = columns[at + layout.step];
+        const step = columns[at + stepAt];
         const adapter = { kind: "checkpoint", jobId: job.id, step };
         return { step, adapter, job, infer: this.inferAt(step), artifacts: detail.artifacts };
       }
@@ -236,8 +244,8 @@ function lookUp(input, name) {
  * @returns {number | null} null when the event doesn't have it as a number
  */
 function metric(columns, at, index) {
-  const isNumber = (columns[at + layout.flags] & (layout.hasMetric << index)) !== 0;
-  return isNumber ? columns[at + layout.metrics + index] : null;
+  const isNumber = (columns[at + flagsAt] & (hasMetric << index)) !== 0;
+  return isNumber ? columns[at + metricsAt + index] : null;
 }
 
 /**
