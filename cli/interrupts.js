@@ -100,7 +100,7 @@ async function cancelLocalRun(run, interrupts, say) {
   const { trainer } = run;
   if (!trainer) return;
   say("Cancelling the run. Press Ctrl-C again to end it at once.");
-  // After a second press the backend is gone, so that it can't be reached either.
+  // After a second press the backend is gone, so failing to reach it isn't worth reporting.
   const sayInTime = (/** @type {string} */ line) => {
     if (interrupts.count < 2) say(line);
   };

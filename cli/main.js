@@ -29,7 +29,7 @@ async function main(args) {
     const deprecation = takeDeprecation();
     if (deprecation) say(deprecationText(deprecation));
   }
-  // A request that is on its way would go on after it was left, and change what is there.
+  // After the user cancels, a pending request could still complete and change something: exit now.
   if (process.exitCode === Cancelled.EXIT_CODE) process.stderr.write("", () => process.exit());
 }
 
@@ -59,7 +59,7 @@ function onUncaught(error) {
   process.exit(1);
 }
 
-/** What the backend has said of this SDK's age, once; a command that asks it has loaded the engine. */
+/** The backend's deprecation notice, once. If the engine isn't loaded, the command made no request. */
 function takeDeprecation() {
   const engine = require.cache[ENGINE]?.exports;
   return engine?.takeDeprecation();

@@ -1,5 +1,5 @@
-// Where the command prints. Whatever is interpolated into a line comes out safe for a terminal; only
-// what has colours of its own (a table, the live block) is written past this, cell by cell.
+// Where the command prints. Every line is made safe for a terminal. Only coloured output (a table, the
+// live block) bypasses this; its cells are made safe one by one.
 
 const { oneLine } = require("../lib/printable.js");
 const { errorText } = require("./errors.js");

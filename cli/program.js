@@ -140,7 +140,11 @@ function addRunCommands(command) {
     .option("-p, --port <number>", "its port (default: the first free one from 4000)", parsePort)
     .option("--open", "open it in the browser")
     .option("--local", "train on this machine instead of in the cloud")
-    .option("--base-model <dir>", "with --local: a Hugging Face model directory to train on")
+    .option(
+      "--base-model <dir>",
+      "with --local: a Hugging Face model directory to train on",
+      parsePath,
+    )
     .action(async (options) => {
       process.exit(await require("./dev/index.js").dev(options));
     });

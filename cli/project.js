@@ -69,7 +69,7 @@ function loadEnv(file) {
   // A directory of that name is a Python environment.
   const found = fs.statSync(file, { throwIfNoEntry: false });
   if (!found || found.isDirectory()) return;
-  // Reading a pipe would wait for whoever may write to it.
+  // Reading a FIFO blocks until something writes to it.
   if (!isFile(file)) throw new CliError(`${file} is not a regular file`);
   const text = fs.readFileSync(file, "utf8").replace(/^\ufeff/, "");
   for (const [name, value] of Object.entries(parseEnv(text))) process.env[name] ??= value;

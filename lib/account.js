@@ -43,8 +43,8 @@ async function cancelJob(directory, jobId) {
 }
 
 /**
- * A login that has begun: the page to open for each place that the browser may come back to, and
- * what makes credentials of what it brings.
+ * A login in progress: builds the login page's URL for a redirect URI, and exchanges the code that the
+ * browser returns with for credentials.
  */
 class Login {
   #provider;

@@ -117,7 +117,7 @@ function esbuild(entry, project, outfile, settings) {
     format: "esm",
     platform: "node",
     target: "node20",
-    // What Node would choose: without this there is a condition of bundlers' own.
+    // Resolve as Node does: by default esbuild also applies the `module` condition.
     conditions: [],
     banner: { js: BANNER },
     define: DEFINE,

@@ -1,5 +1,5 @@
-// `CloudApiClient`: one method for each call of the backend. Requests are made and answers read in
-// Rust, also those that go through a `fetch` of the user's.
+// `CloudApiClient`: one method for each API call. Rust builds the requests and reads the answers, even
+// when the user's own `fetch` sends them.
 "use strict";
 
 const { binding } = require("./addon.js");
@@ -183,6 +183,7 @@ class CloudApiClient {
   }
 
   /**
+   * A call whose answer is JSON.
    * @param {string} name
    * @param {Parts} parts
    * @param {CallOptions} [options]
@@ -202,7 +203,7 @@ class CloudApiClient {
    */
   async #send(name, parts, options) {
     const { body } = await this.#open(name, parts, options);
-    // Not every `fetch` has bodies of the standard's kind.
+    // A custom `fetch` may return a body that isn't a standard `ReadableStream`.
     await body?.cancel?.();
   }
 

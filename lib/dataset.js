@@ -26,7 +26,7 @@ function resolveDataset(dataset, { directory, isLocal }) {
         "`arkor start --local`, or give a URL that the backend can reach.",
     );
   }
-  // Reading a pipe would wait for whoever may write to it. A file that is missing is the backend's
+  // Reading a FIFO blocks until something writes to it. A file that is missing is the backend's
   // to refuse, as every other value.
   const isSpecial = statSync(file, { throwIfNoEntry: false })?.isFile() === false;
   if (isSpecial) throw new Error(`dataset: ${file} is not a regular file`);

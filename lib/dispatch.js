@@ -39,7 +39,7 @@ function readLayout() {
  * @property {(notice: import("..").ReconnectNotice) => void} [onReconnect]
  */
 
-/** What the dispatcher knows of its trainer, and what comes of the events. */
+/** Calls one trainer's callbacks, and keeps what the events lead to: the job, the result, the last error. */
 class Dispatcher {
   /** @type {Job} */
   job;

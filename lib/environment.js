@@ -23,8 +23,8 @@ function readEnvironment() {
 }
 
 /**
- * The home directory, or what is wrong with it: only a call that needs a file of it fails then. A
- * relative one would put the login into whatever directory the process happens to run in.
+ * The home directory, or what is wrong with it, so that only a call that needs a file in it fails. A
+ * relative one is refused: the login would end up in the current working directory.
  * @returns {{ home: string, homeFault?: undefined } | { home?: undefined, homeFault: string }}
  */
 function readHome() {

@@ -141,8 +141,8 @@ function withCode(error, code) {
 }
 
 /**
- * What Rust sent with an error that it threw or rejected with. Not told by `instanceof`: the error may be
- * of another realm (Jest, `node:vm`).
+ * The details that Rust attached to an error it threw or rejected with. Doesn't use `instanceof`: the
+ * error may come from another realm (Jest, `node:vm`).
  * @param {any} error
  * @returns {Crossing | undefined} undefined when the error isn't one of Rust's
  */
@@ -209,8 +209,7 @@ function wordsOf(thrown) {
 }
 
 /**
- * Tells a listener something for its information: what it makes of it, now or later, must not
- * change what goes on here.
+ * Calls a listener. An error in it, thrown now or rejected later, must not affect the caller.
  * @template T
  * @param {((value: T) => unknown) | undefined} listener
  * @param {T} value

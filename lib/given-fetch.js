@@ -79,7 +79,7 @@ async function withinOrigin(fetch, url, init) {
     if (!URL.canParse(location, url)) return response;
     const target = new URL(location, url);
     if (target.origin !== new URL(url).origin) return response;
-    // Not every `fetch` has bodies of the standard's kind.
+    // A custom `fetch` may return a body that isn't a standard `ReadableStream`.
     await response.body?.cancel?.();
     target.username = "";
     target.password = "";
@@ -105,7 +105,7 @@ const ANSWER_LIMIT = 64 * 1024 * 1024;
  */
 async function whole(response) {
   const { body } = response;
-  // Not every `fetch` has bodies of the standard's kind.
+  // A custom `fetch` may return a body that isn't a standard `ReadableStream`.
   if (typeof body?.getReader !== "function") return response.text();
   const reader = body.getReader();
   const decoder = new TextDecoder();
@@ -122,9 +122,9 @@ async function whole(response) {
   return text + decoder.decode();
 }
 
-/** This much of the body of a refusal is read, in bytes. */
+/** How much of an error response's body is read, in bytes. */
 const REFUSAL_LIMIT = 64 * 1024;
-/** And for so long: it may never end. */
+/** How long an error response's body is read for: it may never end. */
 const REFUSAL_TIME_MS = 1000;
 
 /**
@@ -134,7 +134,7 @@ const REFUSAL_TIME_MS = 1000;
 async function beginning(response) {
   const { body } = response;
   if (!body) return "";
-  // Not every `fetch` has bodies of the standard's kind.
+  // A custom `fetch` may return a body that isn't a standard `ReadableStream`.
   if (typeof body.getReader !== "function") return (await response.text()).slice(0, REFUSAL_LIMIT);
   const reader = body.getReader();
   const cancel = () => reader.cancel().catch(() => {});

@@ -42,8 +42,8 @@ async function request(owner, signal, send) {
 }
 
 /**
- * A listener on a signal. Made here, away from the request: what `unread` holds must not lead back to the
- * answer, and closures of one function share what they see.
+ * A listener on a signal. Not a closure inside `request`: closures of one function share their scope, so
+ * the callback held by `unread` would keep the answer alive.
  */
 class Listening {
   /**
@@ -65,8 +65,8 @@ class Listening {
 const unread = new FinalizationRegistry((/** @type {() => void} */ release) => release());
 
 /**
- * What an abort does to a body, whether it is being read or not. It does not hold what it ends: an answer
- * that nobody has any more is collected, and its connection closed.
+ * What an abort does to a body, whether it is being read or not. Holds only weak references, so that an
+ * answer that is no longer referenced can be collected and its connection closed.
  * @param {AbortSignal | null | undefined} signal
  * @param {WeakRef<ReadableByteStreamController>} controller
  * @param {WeakRef<import("../binding.js").NativeResponse>} answer

@@ -287,8 +287,8 @@ function span(name, value) {
 }
 
 /**
- * What of the input is part of the job's config, inherited fields and accessors, too; Rust makes the
- * config of it.
+ * The fields of the input that go into the job's config, inherited ones and accessors included. Rust
+ * builds the config from them.
  * @param {import("..").TrainerInput} input
  * @param {boolean | undefined} dryRun
  * @param {Submitter} submitter

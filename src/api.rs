@@ -80,8 +80,8 @@ impl Api {
         }
     }
 
-    /// Sends a request and hands back whatever the backend answers; keeps what it says about the
-    /// age of this SDK.
+    /// Sends a request and returns the response, whatever its status. Records the deprecation
+    /// notice in it, if there is one.
     ///
     /// # Errors
     /// [`Error::Network`].
@@ -178,7 +178,7 @@ impl Api {
         .await?;
         let status = response.status();
         if status == StatusCode::NO_CONTENT {
-            // T12: nothing more is to come, as `end` says it.
+            // T12: 204 means the same as `event: end`: no more events will come.
             return Ok(stream::iter([Ok(Bytes::from_static(b"event: end\n\n"))]).boxed());
         }
         if status.is_success() {
@@ -216,7 +216,7 @@ impl Api {
     }
 }
 
-/// The content type of an answer that says it is no event stream: the page of a portal, say.
+/// The answer's content type if it isn't an event stream's: a captive portal's page, for example.
 fn other_content_type(response: &reqwest::Response) -> Option<String> {
     let value = response.headers().get(reqwest::header::CONTENT_TYPE)?;
     let text = String::from_utf8_lossy(value.as_bytes());

@@ -15,11 +15,11 @@ pub const MOST_BYTES: usize = 64 * 1024;
 
 /// The numbers of one event: its flags, its step, and the five metrics.
 pub const COLUMNS: usize = 2 + 5;
-/// Where the flags, the step and the first metric are.
+/// The column of the flags.
 pub const FLAGS: usize = 0;
-/// As above.
+/// The column of the step.
 pub const STEP: usize = 1;
-/// As above.
+/// The column of the first metric.
 pub const METRICS: usize = 2;
 
 /// The callbacks, by the kind of their event. The kind is the lowest bits of the flags.

@@ -1,5 +1,5 @@
-//! What `CloudApiClient` sends and gets, apart from the sending: a client with a `fetch` of its own makes the
-//! same requests and gets the same answers as one that goes through [`crate::api`].
+//! Builds the requests of `CloudApiClient` and reads its answers, without sending anything. Clients
+//! with the user's own `fetch` and clients that use [`crate::api`] share this code.
 
 use crate::api::Request;
 use crate::api::endpoints::{CLIENT_ENDPOINTS, Endpoint};

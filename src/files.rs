@@ -26,8 +26,8 @@ pub fn write_atomically(path: &Path, content: &[u8], access: Access) -> io::Resu
     write(path, content, access, put).map(drop)
 }
 
-/// Writes a file as a whole if it still has the content that was `seen`; `None` is no file. Returns
-/// whether it had. It is looked at last of all, so that next to nothing can come in between.
+/// Writes a file as a whole if its content is still `seen` (`None`: if there's still no file).
+/// Returns whether it was. The check comes last, to leave other writers as little time as possible.
 ///
 /// # Errors
 /// Those of the file system; the old file is untouched then.
@@ -63,8 +63,8 @@ fn write(
     result
 }
 
-/// Puts a file where `seen` is, or where nothing is, in one step of the system's: a plain rename
-/// would bring back a file that was deleted since it was looked at. `None` where that can't be done.
+/// Puts the temp file in the place of `seen`, or where no file is, in one system call: a plain
+/// rename would restore a file that was deleted since the check. `None` where that isn't supported.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 fn put_in_place_of(temp: &Path, target: &Path, seen: Option<&[u8]>) -> Option<io::Result<bool>> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -107,7 +107,7 @@ pub fn check_writable(path: &Path, access: Access) -> io::Result<()> {
 /// Deletes a file. Where the path is a link, its target goes: what the file held must be gone.
 ///
 /// # Errors
-/// Those of the file system; that there is no file is none.
+/// Those of the file system. A missing file isn't an error.
 pub fn remove(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(target_of(path)?) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),

@@ -1,5 +1,5 @@
 //! The native engine of the `arkor` npm package: Rust reads and decides, JavaScript calls the
-//! user, and between them goes one batch of events at a time.
+//! user's callbacks, and one batch of events at a time passes between them.
 //!
 //! From the bytes of the stream to the callbacks:
 //!

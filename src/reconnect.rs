@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-/// The smallest reconnection time that a stream's `retry` field can ask for: `retry: 0` must not
-/// make a hot loop of it (T25).
+/// The smallest delay that a stream's `retry` field can set: `retry: 0` must not cause a hot loop
+/// (T25).
 pub const SMALLEST_RETRY: Duration = Duration::from_millis(100);
 
 /// The part of the delay that jitter takes away or adds: 1000 clients of one restarted backend

@@ -22,11 +22,11 @@ pub enum Outcome {
     Completed,
     /// `end` without one; the job as the backend has it, as JSON text (T13).
     Ended(Option<String>),
-    /// Rejects with the signal's reason (T29).
+    /// `wait()` rejects with the signal's reason (T29).
     Aborted,
-    /// The environment is gone, nobody waits.
+    /// The Node environment is gone, so nobody awaits the result.
     Gone,
-    /// Rejects with this.
+    /// `wait()` rejects with this error.
     Failed(Error),
 }
 

@@ -1,5 +1,5 @@
 //! What the backend's answers must look like, checked field by field: an answer that does not fit
-//! is an error that names the field. Other fields than the ones named here are as they like.
+//! is an error that names the field. Fields that aren't listed here aren't checked.
 
 use serde_json::value::RawValue;
 

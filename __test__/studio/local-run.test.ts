@@ -2,7 +2,7 @@
 import { readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { expect, it } from "vitest";
-import { isAlive } from "../support/command.ts";
+import { isAlive, ROOT } from "../support/command.ts";
 import { browserForTests } from "./support/browser.ts";
 import { startStudio, triage } from "./support/studio.ts";
 
@@ -89,4 +89,16 @@ it("this machine is shown, and endpoints are said to be in the cloud", async () 
   await page.getByText("Endpoints are in the cloud only, so far.").waitFor();
   // The browser itself notes that the backend has none.
   expect(complaints.filter((text) => !text.includes("501"))).toEqual([]);
+});
+
+it("--base-model is relative to where the command runs, not to the project", async () => {
+  const project = triage();
+  project.write("src/models/mine/config.json", "{}");
+  const studio = await startStudio(project, {
+    args: ["--port", "0", "--local", "--base-model", "models/mine"],
+    env: { ARKOR_LOCAL_BIN: path.join(ROOT, "__test__/support/fake-backend.mjs") },
+    directory: "src",
+  });
+  const [, given] = await studio.running.until("stderr", /"base-model":"([^"]+)"/);
+  expect(given).toBe(project.path("src/models/mine"));
 });

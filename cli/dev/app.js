@@ -50,7 +50,7 @@ function createApp(parts) {
   addProject(app, parts);
   addJobs(app, parts);
   addRuns(app, parts);
-  addEndpoints(app, parts);
+  addDeployments(app, parts);
   app.all("/api/*", (context) =>
     context.json({ error: `No such call: ${context.req.method} ${context.req.path}` }, 404),
   );
@@ -188,7 +188,7 @@ function addRuns(app, { cwd, runs, backend }) {
  * @param {Hono} app
  * @param {Parts} parts
  */
-function addEndpoints(app, { backend }) {
+function addDeployments(app, { backend }) {
   const at = "/api/deployments";
   app.get(at, async (context) =>
     context.json(
@@ -273,14 +273,14 @@ async function jsonOf(context) {
 }
 
 /**
- * What the backend says of this version's age goes on to whoever asked.
+ * Passes the backend's deprecation notice on to Studio's client.
  * @param {Context} context
  * @returns {(notice: import("./backend.js").Notice) => void}
  */
 function passedOn(context) {
   return ({ message, sunset }) => {
     context.header("deprecation", "true");
-    // Words for a header: what it can't hold is not worth an error.
+    // Characters that a header can't hold are replaced: a notice isn't worth failing for.
     const words = message.replace(/[^\x20-\x7e]/g, "?").replace(/["\\]/g, "'");
     context.header("warning", `299 - "${words}"`);
     if (sunset) context.header("sunset", sunset.replace(/[^\x20-\x7e]/g, "?"));

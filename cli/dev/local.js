@@ -59,7 +59,7 @@ async function runningBackend(cwd) {
     const { ok } = await fetch(`${url}/v1/me`, { headers, signal });
     return ok ? { url, token } : undefined;
   } catch {
-    // No file, or one that a backend left behind which is gone.
+    // There is no file, or it's stale: its backend is gone.
     return undefined;
   }
 }

@@ -86,7 +86,7 @@ class Run {
   #keep(chunk) {
     this.#output.push(chunk);
     this.#bytes += chunk.length;
-    // The beginning says what was started, so what goes is what came after it.
+    // The first chunk says what was started, so it's kept and the oldest ones after it are dropped.
     while (this.#bytes > KEPT_BYTES && this.#output.length > 2) {
       const [cut] = this.#output.splice(this.#isCut ? 2 : 1, 1);
       this.#bytes -= cut?.length ?? 0;

@@ -3,7 +3,7 @@
 
 const { createParser } = require("./parser.js");
 
-/** A running job's stream has no mark between what was and what comes: so long nothing new is the mark. */
+/** Nothing in a running job's stream separates past events from new ones: a pause this long does. */
 const QUIET_MS = 250;
 const AT_ONCE = 3;
 

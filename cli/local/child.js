@@ -60,7 +60,7 @@ class BackendChild {
     });
     this.ended = Promise.race([closed, unstartable.then(() => ({ code: null, signal: null }))]);
     this.ready = this.#whenReady(unstartable, startTimeoutMs);
-    // Whoever starts the child looks at `ready`; its rejection is no stray one before that.
+    // Prevents an unhandled rejection if `ready` rejects before the caller awaits it.
     this.ready.catch(() => {});
   }
 

@@ -62,7 +62,7 @@ function leaving(signal) {
       process.off("SIGINT", onInterrupt);
     });
   });
-  // Whoever waits for the browser looks at it; before that it is no stray rejection.
+  // Prevents an unhandled rejection if this rejects before the caller awaits it.
   left.catch(() => {});
   return left;
 }

@@ -42,7 +42,7 @@ function location(directory) {
     name: "arkor-location",
     setup(build) {
       build.onLoad({ filter: /.*/, namespace: "file" }, async (args) => {
-        // Reading a pipe would wait for whoever may write to it.
+        // Reading a FIFO blocks until something writes to it.
         const found = await fs.promises.stat(args.path).catch(() => undefined);
         if (found && !found.isFile()) {
           return { errors: [{ text: `${args.path} is not a regular file` }] };

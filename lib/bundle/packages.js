@@ -33,7 +33,7 @@ function packages(directory) {
       build.onResolve({ filter: /^\.\.?\/.*\.node$/ }, (args) =>
         externalFile(args, directory, path.resolve(args.resolveDir, args.path)),
       );
-      // In an ES module esbuild has no `require` to hand an external one to.
+      // ESM output has no `require` that esbuild could use for an external module.
       build.onLoad({ filter: /.*/, namespace: REQUIRED }, (args) => ({
         contents: `module.exports = __arkor_require(${JSON.stringify(args.path)});`,
         loader: "js",

@@ -23,10 +23,10 @@ use super::http::network_error;
 use crate::error::{Error, Result};
 use crate::json::without_bom;
 
-/// This much of the body of a refusal is read, in bytes.
+/// How much of an error response's body is read, in bytes.
 const REFUSAL_LIMIT: usize = 64 * 1024;
 
-/// And for so long: it may never end.
+/// How long an error response's body is read for: it may never end.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
 /// The largest answer that is read whole, in bytes.

@@ -1,10 +1,11 @@
-//! What answers say about the age of this SDK; the latest is kept for the command to tell.
+//! Deprecation notices for this SDK in the backend's answers. The latest is kept for the command
+//! to print.
 
 use std::sync::{Mutex, PoisonError};
 
 static LATEST: Mutex<Option<Deprecation>> = Mutex::new(None);
 
-/// Takes the latest deprecation that any answer has told of: it is told once.
+/// Takes the latest deprecation notice from any answer, so that it's reported only once.
 #[must_use]
 pub fn take() -> Option<Deprecation> {
     LATEST.lock().unwrap_or_else(PoisonError::into_inner).take()

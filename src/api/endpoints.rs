@@ -1,7 +1,8 @@
 //! The backend's endpoints, one row each: method, path, what a request takes, what its answer must have.
 //! Nothing is sent here.
 //!
-//! A new method of `CloudApiClient` is a row in [`CLIENT_ENDPOINTS`] and the method in `lib/client.js`.
+//! A new method of `CloudApiClient` is a row in [`CLIENT_ENDPOINTS`], the method in `lib/client.js`, and its
+//! type in `index.d.ts`.
 
 use reqwest::Method;
 
@@ -35,15 +36,15 @@ const KEY: &[Field] = &[
     ("createdAt", Text),
     ("lastUsedAt", Optional(&TextOrNull)),
 ];
-/// The key exists by now, and its plaintext is shown this once: nothing else that is missing may
-/// cost the caller the answer.
+/// Checks as little as possible: the key already exists and its plaintext is shown only once, so
+/// another missing field must not make the call fail.
 const NEW_KEY: &[Field] = &[("id", Id), ("plaintext", Text)];
 const ONE_JOB: &[Field] = &[("job", Object(JOB))];
 
 /// An endpoint of the backend.
 #[derive(Debug, Clone, Copy)]
 pub struct Endpoint {
-    /// As the method of `CloudApiClient` is called.
+    /// The name of the `CloudApiClient` method.
     pub name: &'static str,
     method: &'static str,
     /// `{id}` and `{keyId}` stand for the arguments of these names.
@@ -64,6 +65,7 @@ enum Query {
     Project,
 }
 
+/// The templates of the rows. `name` stays empty where `CloudApiClient` doesn't offer the call.
 const GET: Endpoint = Endpoint {
     name: "",
     method: "GET",

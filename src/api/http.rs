@@ -53,7 +53,7 @@ pub fn client(network: &Network, base_url: &str) -> Result<Client> {
     Ok(client)
 }
 
-/// Takes the server's `Keep-Alive: timeout=` to heart from the next request on.
+/// Records the server's `Keep-Alive: timeout=`. It applies from the next request on.
 pub fn note_keep_alive(response: &Response) {
     let Some(kept) = response
         .headers()
@@ -130,9 +130,9 @@ fn build(network: &Network, idle: Duration) -> Result<Client> {
         })
 }
 
-/// The list as the HTTP client reads it: names and networks, between commas. What others write
-/// besides (spaces, `*.name`, a port, a bracketed address) is brought into that form; a port is not
-/// told apart. `None`: it has a `*`, so that nothing goes through a proxy.
+/// Converts a `NO_PROXY` list to what the HTTP client accepts: names and networks, separated by
+/// commas. Other common notations (spaces, `*.name`, a port, a bracketed address) are normalised;
+/// ports are ignored. `None` means that the list has a `*`: nothing goes through a proxy.
 fn no_proxy(list: &str) -> Option<String> {
     let mut out = LOOPBACK.to_owned();
     for entry in list.split(|char: char| char == ',' || char.is_whitespace()) {
@@ -173,7 +173,7 @@ fn proxy(name: &str, proxy: reqwest::Result<Proxy>, exceptions: &str) -> Result<
         .map_err(|_| Error::plain(format!("{name} is no URL that a proxy could have")))
 }
 
-/// What `fetch` says of a URL that is none.
+/// The error that `fetch` gives for an invalid URL.
 #[must_use]
 pub fn invalid_url() -> Error {
     Error::Network {
@@ -234,9 +234,9 @@ pub fn network_error(error: &reqwest::Error) -> Error {
     }
 }
 
-/// Node's code for a name that could not be looked up. The system tells a resolver that is out of
-/// reach from a name that is not there in words only: `EAI_AGAIN` of glibc and macOS, of musl, of
-/// Windows.
+/// Node's code for a failed DNS lookup. Only the error's text distinguishes an unreachable resolver
+/// from a name that doesn't exist. The texts for `EAI_AGAIN` are those of glibc and macOS, of musl,
+/// and of Windows.
 fn dns_code(words: &str) -> &'static str {
     let words = words.to_ascii_lowercase();
     let again = [

@@ -62,7 +62,7 @@ pub fn field(text: &str, name: &str) -> Option<String> {
     json::text(fields.get(name.as_bytes())?.get())
 }
 
-/// Only the place: its user, its query and its fragment may hold a secret.
+/// The URL without user, password, query and fragment: they may hold a secret.
 fn without_secrets(place: &str) -> String {
     // Relative to a host that can't be: what stays there is a path.
     let here = "http://here.invalid/";

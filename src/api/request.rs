@@ -21,7 +21,7 @@ const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'(')
     .remove(b')');
 
-/// What a request is made of. Which of these there must be, the endpoint says.
+/// The parts of a request. The endpoint decides which of them are required.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Parts<'a> {
@@ -70,8 +70,8 @@ impl Request {
     /// Path and query, as they go into the URL.
     ///
     /// # Errors
-    /// When an id can't be a part of a path: a URL's path has no such name, whichever way it is
-    /// encoded, and the request would be another one.
+    /// When an id is empty, `.` or `..`. No encoding makes those a path segment, so the request
+    /// would go to a different path.
     pub fn target(&self) -> Result<String> {
         let mut parts = self.path.split('/').skip(1);
         if parts.any(|part| matches!(part, "" | "." | "..")) {
@@ -95,8 +95,8 @@ impl fmt::Display for Request {
     }
 }
 
-/// A backend's base URL as requests use it: no slash at the end, and no user, who would be a second
-/// `Authorization`.
+/// A backend's base URL as requests use it: without a trailing slash, and without user and
+/// password, which would become a second `Authorization`.
 #[must_use]
 pub fn root(base_url: &str) -> String {
     let root = base_url.trim_end_matches('/');

@@ -118,8 +118,8 @@ fn is_misnamed(error: &TlsError) -> bool {
     )
 }
 
-/// Roots that can't be opened for now are not roots that are not there: the client that is made
-/// without them would stay for the life of the process.
+/// Fails when the process is out of file descriptors. The system's roots then only look absent, and
+/// a client built without them would be kept for the life of the process.
 #[cfg(unix)]
 fn out_of_descriptors() -> Result<()> {
     let opened = std::fs::File::open("/dev/null");
@@ -168,7 +168,7 @@ impl Trust {
             Err(_) => {
                 out_of_descriptors()?;
                 let nodes = NODES_ROOTS.get().ok_or(Error::NoRoots)?;
-                // Whoever set these meant to say whom to trust.
+                // Whoever set these wanted to choose the roots, so report that Node's are used.
                 for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
                     if std::env::var_os(name).is_some() {
                         notice(&format!("{name} names no certificate: Node's are trusted"));
@@ -198,8 +198,8 @@ impl ServerCertVerifier for Trust {
             now,
         );
         match verdict {
-            // The user named this very certificate. Its dates were looked at before its use, and its
-            // chain before its name.
+            // The user listed this very certificate, so accept it. Its dates are checked before its
+            // usage, and its chain before its name, so an error in those wouldn't get here.
             Err(error)
                 if (is_authority(&error) || is_misnamed(&error))
                     && self.extra.contains(end_entity)

@@ -76,7 +76,7 @@ impl Identity {
         self.access_by(env, token::engine(env)).await
     }
 
-    /// The same, renewed by a request that somebody else makes.
+    /// Like [`Self::access`], but `exchange` makes the renewal's request.
     ///
     /// # Errors
     /// As above.

@@ -18,10 +18,10 @@ use crate::error::{Error, Result, notice};
 /// A renewal under way, for any number of callers.
 pub type Running = Shared<BoxFuture<'static, Result<Credentials>>>;
 
-/// Outcomes to remember, for who comes later with credentials whose refresh token is used up.
+/// How many outcomes to remember, for callers that still hold a refresh token that is used up.
 const MOST_DONE: usize = 64;
 
-/// A refresh token, where it is good, and where its login would be stored.
+/// A refresh token, the provider and client it belongs to, and where its login would be stored.
 #[derive(Clone, PartialEq, Eq)]
 struct Key {
     home: Option<PathBuf>,
@@ -71,7 +71,7 @@ pub async fn renewed(
     Ok(current)
 }
 
-/// Makes something of a future that goes on when nobody waits for it any more: the refresh token
+/// Spawns the future, so that it runs to its end even if the caller is dropped: the refresh token
 /// may be used up by then, and the new one must not be lost.
 pub fn detached(
     future: impl Future<Output = Result<Credentials>> + Send + 'static,
@@ -105,7 +105,7 @@ fn join(
     let (current, done) = (current.clone(), key.clone());
     let running = detached(async move {
         let renewing = renew(home.as_deref(), current, refused.as_deref(), &exchange);
-        // A panic must not leave the renewal running for ever.
+        // A panic must not leave the entry in `State::Running` forever.
         let result = AssertUnwindSafe(renewing).catch_unwind().await;
         let result =
             result.unwrap_or_else(|_| Err(Error::plain("arkor: internal error in a renewal")));
@@ -157,8 +157,8 @@ async fn store(home: Option<&Path>, old: &Credentials, new: &Credentials) {
     }
 }
 
-/// What the file holds, if it is what became of this login. A file that can't be read is not
-/// needed for a login that somebody has.
+/// The stored credentials, if they belong to the same login. A file that can't be read is ignored:
+/// the caller already holds the login.
 fn stored_as(home: Option<&Path>, held: &Credentials) -> Option<Credentials> {
     match read(home?) {
         Ok(Stored::Present(found)) if same_login(&found, held) => Some(found),

@@ -137,9 +137,9 @@ pub async fn replace(home: &Path, old: &Credentials, new: &Credentials) -> Resul
     Ok(was_there)
 }
 
-/// Held by who asks the network for tokens to store: two processes at once must end with one
-/// identity, and must not spend one refresh token twice. Not held by who only writes: nobody should
-/// wait a minute to log out. `None` where it can't be had, in a directory that is read-only, say.
+/// The lock for requesting tokens that will be stored: two processes must end up with one identity,
+/// and must not use one refresh token twice. Code that only writes doesn't take it, because logging
+/// out shouldn't wait a minute. `None` if it can't be taken, in a read-only directory for example.
 ///
 /// # Errors
 /// That another process has held it for a minute.

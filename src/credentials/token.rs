@@ -17,7 +17,7 @@ use crate::api::{CALL_LIMIT, within_limit};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 
-/// What an access token lasts when the identity provider does not say (seconds).
+/// How long an access token is valid if the identity provider doesn't say (seconds).
 const DEFAULT_LIFETIME: f64 = 3600.0;
 
 /// How long an answer that JavaScript brings is waited for. JavaScript's own limit is
@@ -98,8 +98,8 @@ impl Answer {
         serde_json::from_str(&self.text).ok()
     }
 
-    /// The error's code (RFC 6749, section 5.2), `invalid_grant` say. Never the words beside it: an
-    /// identity provider may echo there what it was sent.
+    /// The error's code (RFC 6749, section 5.2), for example `invalid_grant`. Never its
+    /// description: an identity provider may echo the request there.
     #[must_use]
     pub fn error_code(&self) -> Option<String> {
         #[derive(Deserialize)]

@@ -210,7 +210,7 @@ impl NativeClient {
         self.settle(id, Ok(Answer { status, text }));
     }
 
-    /// There is none; JavaScript keeps why, by this number.
+    /// The renewal's request failed in JavaScript, which keeps the error under this id.
     #[napi(catch_unwind)]
     pub fn not_renewed(&self, id: u32) {
         self.settle(id, Err(Error::FetchRejected { id }));

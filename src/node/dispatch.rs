@@ -1,7 +1,7 @@
 //! Batches → the JavaScript dispatcher, its answers → the loop.
 //!
-//! One weak threadsafe call for each batch, and one synchronous `ack` back: a promise awaited in
-//! Rust costs twice as many thread wake-ups.
+//! One weak threadsafe call for each batch, and one synchronous call back that becomes its [`Ack`]:
+//! awaiting a promise in Rust would cost twice as many thread wake-ups.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use tokio::sync::{Notify, mpsc};
 use crate::batch::{self, Events};
 use crate::run::{Ack, Callbacks, Notice};
 
-/// `dispatch(columns, texts, notice)`.
+/// `Dispatcher.receive(columns, texts, notice)` in `lib/dispatch.js`.
 pub type Arguments = FnArgs<(Option<Float64Array>, Option<Vec<String>>, Option<String>)>;
 /// Weak: it must not keep the process alive (T6).
-pub type Dispatcher = ThreadsafeFunction<Message, (), Arguments, Status, false, true>;
+pub type ReceiveFunction = ThreadsafeFunction<Message, (), Arguments, Status, false, true>;
 
 /// What crosses to JavaScript.
 pub enum Message {
@@ -31,7 +31,7 @@ pub enum Message {
 
 /// The JavaScript side, as the loop sees it.
 pub struct JsCallbacks {
-    dispatcher: Arc<Dispatcher>,
+    dispatcher: Arc<ReceiveFunction>,
     answers: Answers,
 }
 
@@ -44,7 +44,7 @@ pub struct Answers {
 }
 
 impl JsCallbacks {
-    pub fn new(dispatcher: Arc<Dispatcher>, answers: Answers) -> Self {
+    pub fn new(dispatcher: Arc<ReceiveFunction>, answers: Answers) -> Self {
         Self {
             dispatcher,
             answers,
@@ -92,7 +92,7 @@ impl Callbacks for JsCallbacks {
 }
 
 /// Makes a threadsafe function of the JavaScript dispatcher.
-pub fn dispatcher(function: &Function<'_, Arguments, ()>) -> napi::Result<Dispatcher> {
+pub fn dispatcher(function: &Function<'_, Arguments, ()>) -> napi::Result<ReceiveFunction> {
     function
         .build_threadsafe_function::<Message>()
         .callee_handled::<false>()

@@ -18,8 +18,8 @@ pub struct InterruptWatch {
 
 #[napi]
 impl InterruptWatch {
-    /// Begins; JavaScript's own listener has to be there already, since the last one that comes
-    /// hands on to those before it.
+    /// Starts the watch. JavaScript's own listener must already be installed, because the listener
+    /// installed last passes the signal on to the earlier ones.
     #[napi(constructor, catch_unwind)]
     pub fn new() -> napi::Result<Self> {
         let heard = Arc::new(AtomicUsize::new(0));
@@ -63,7 +63,7 @@ fn watch(heard: &Arc<AtomicUsize>) -> napi::Result<Option<AbortHandle>> {
             () = crate::interrupts::unheard_twice(&mut presses, &heard, notice) => {}
             () = counting => return,
         }
-        // As if nobody had listened. It returns only when it can't be done, and then nothing can.
+        // Ends the process, as without a listener. Returns only on failure; nothing else can help.
         let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGINT);
     });
     Ok(Some(watching.abort_handle()))

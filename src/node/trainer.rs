@@ -246,7 +246,7 @@ impl NativeTrainer {
         })
     }
 
-    /// Follows the job; every batch goes to `dispatch`, which answers with `done`, `threw` or `aborted` (T3), and
+    /// Follows the job; every batch goes to `receive`, which answers with `done`, `threw` or `aborted` (T3), and
     /// to the notice of a reconnect with `heard`.
     #[napi(catch_unwind, ts_return_type = "Promise<WaitEnd>")]
     pub fn wait<'env>(
@@ -255,7 +255,7 @@ impl NativeTrainer {
         #[napi(
             ts_arg_type = "(columns: Float64Array | null, texts: string[] | null, notice: string | null) => void"
         )]
-        dispatch: Function<'_, Arguments, ()>,
+        receive: Function<'_, Arguments, ()>,
     ) -> napi::Result<Object<'env>> {
         let (sender, acks) = mpsc::unbounded_channel();
         let (heard, abort) = (Arc::new(Notify::new()), CancellationToken::new());
@@ -263,7 +263,7 @@ impl NativeTrainer {
             acks,
             heard: heard.clone(),
         };
-        let mut callbacks = JsCallbacks::new(Arc::new(dispatcher(&dispatch)?), answers);
+        let mut callbacks = JsCallbacks::new(Arc::new(dispatcher(&receive)?), answers);
         *locked(&self.state.acks) = Some(sender);
         *locked(&self.state.heard) = heard;
         *locked(&self.state.abort) = abort.clone();
@@ -401,7 +401,7 @@ fn position(index: u32) -> usize {
     usize::try_from(index).unwrap_or(usize::MAX)
 }
 
-/// A span that JavaScript gave in milliseconds. What is too long for a clock is for ever.
+/// A duration that JavaScript gave in milliseconds. One too long to represent becomes the maximum.
 pub fn milliseconds(span: f64) -> Duration {
     Duration::try_from_secs_f64(span / 1000.0).unwrap_or(Duration::MAX)
 }

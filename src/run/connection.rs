@@ -20,12 +20,12 @@ use crate::json::fields;
 use crate::reconnect::Backoff;
 use crate::sse::Decoder;
 
-/// How much of a read is decoded before the callbacks are looked after again, in bytes. A read may
-/// be hundreds of KiB, and JavaScript would wait for its next batch for as long as it takes.
+/// How much of a read is decoded before the loop checks on the callbacks again, in bytes. A read
+/// may be hundreds of KiB, and decoding all of it at once would delay JavaScript's next batch.
 const DECODED_AT_ONCE: usize = 16 * 1024;
 
-/// Whether a header can carry an id (RFC 9110, section 5.5). One that it can't is passed over, so that
-/// the stream goes on after the last one that can instead of from the beginning.
+/// Whether a header can carry an id (RFC 9110, section 5.5). If not, the id is ignored, so that the
+/// stream resumes after the last one that can be sent instead of from the beginning.
 fn is_carriable(id: &str) -> bool {
     id.bytes()
         .all(|byte| byte == b'\t' || !byte.is_ascii_control())
@@ -173,7 +173,7 @@ where
                     }
                 }
                 () = watchdog.as_mut(), if !busy && deadline.is_some() => {
-                    // Set anew only when it goes off, not for every read.
+                    // Reads only move `deadline`; the timer is reset only when it fires.
                     match (deadline, limit) {
                         (Some(at), _) if at > Instant::now() => watchdog.as_mut().reset(at),
                         (_, Some(limit)) => return End::Failed(idle(limit)),

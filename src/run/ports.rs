@@ -14,12 +14,12 @@ use crate::reconnect::Policy;
 /// The queue holds back the socket at about this size, in bytes (T27).
 pub const QUEUE_BYTES: usize = 64 * 1024;
 
-// A batch that could outgrow the queue would never fill up, and the socket would be held back for
-// a batch that waits for more.
+// If a batch could be larger than the queue, it would never fill up: reading would stop while the
+// batch waits for more.
 const _: () = assert!(QUEUE_BYTES >= MOST_BYTES);
 
-/// How long a stream that was reopened for a run that is over may bring nothing but keep-alive
-/// before the job is asked for (T18).
+/// After the run's end was seen, how long a reopened stream may bring nothing but keep-alives
+/// before the loop asks the backend for the job (T18).
 pub const QUIET: Duration = Duration::from_secs(5);
 
 /// Where the events come from.

@@ -174,7 +174,7 @@ impl Blocks {
             self.bom = Some(matched);
             at
         } else {
-            // It was none: what earlier reads had of it is the beginning of a line.
+            // Not a byte order mark after all: the bytes matched in earlier reads begin a line.
             self.bom = None;
             self.kept.extend_from_slice(&BOM[..before]);
             0
