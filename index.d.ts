@@ -33,27 +33,27 @@ export declare const SUPPORTED_MODELS: readonly ["unsloth/gemma-4-E4B-it"];
 /** A model that is known by name. */
 export type SupportedModel = (typeof SUPPORTED_MODELS)[number];
 
-/** A data set of the Hugging Face hub. */
+/** A dataset on the Hugging Face Hub. */
 export interface HuggingfaceDatasetSource {
   type: "huggingface";
-  /** The data set's name, `owner/name`. */
+  /** The dataset's name, `owner/name`. */
   name: string;
-  /** The split, `train` say. Default: the backend's choice. */
+  /** The split, for example `train`. Default: the backend's choice. */
   split?: string;
-  /** The subset, which the hub also calls configuration. Default: the data set's only one. */
+  /** The subset, which the Hub also calls a configuration. Default: the dataset's only one. */
   subset?: string;
 }
 
-/** A file of rows, one JSON object a line, that the backend fetches. */
+/** A file with one JSON object per line, which the backend fetches. */
 export interface BlobDatasetSource {
   type: "blob";
   /** Where the file is: `https://…`; for a local backend also `http://…` and `file:///…`. */
   url: string;
-  /** The bearer token that the backend authenticates with there. Default: none. */
+  /** The bearer token that the backend sends when fetching it. Default: none. */
   token?: string;
 }
 
-/** A file of this machine, which only a local backend can read. */
+/** A file on this machine, which only a local backend can read. */
 export interface FileDatasetSource {
   type: "file";
   /** Relative to the project's directory, or absolute. */
@@ -61,8 +61,8 @@ export interface FileDatasetSource {
 }
 
 /**
- * Where the training data comes from. {@link Trainer.start} rejects a file of this machine (also a
- * `file:` URL) before anything is sent, unless the backend is a local one.
+ * Where the training data comes from. Unless the backend is local, {@link Trainer.start} rejects a
+ * file on this machine (including a `file:` URL) before anything is sent.
  *
  * @example
  * ```ts
@@ -89,16 +89,16 @@ export interface LoraConfig {
 // ── The trainer ────────────────────────────────────────────────────────────────────────────
 
 /**
- * What to train, on what, and who hears of it.
+ * The model to train, the data to train it on, and the callbacks.
  *
- * Everything but `name`, `callbacks`, `callbackErrors` and `abortSignal` becomes the job's config.
- * What is left out is left to the backend's defaults, and the backend is the judge of every value:
- * one that it refuses rejects {@link Trainer.start} with {@link CloudApiError}.
+ * Everything except `name`, `callbacks`, `callbackErrors` and `abortSignal` becomes the job's config.
+ * Omitted options get the backend's defaults. The backend validates every value: if it refuses one,
+ * {@link Trainer.start} rejects with {@link CloudApiError}.
  */
 export interface TrainerInput {
-  /** The job's name, for people. */
+  /** A human-readable name for the job. */
   name: string;
-  /** The base model. Known names complete in the editor; any other is the backend's to refuse. */
+  /** The base model. Known names complete in the editor; the backend decides about any other. */
   model: SupportedModel | (string & {});
   /** The training data. */
   dataset: DatasetSource;
@@ -108,46 +108,46 @@ export interface TrainerInput {
   maxSteps?: number;
   /** Passes over the data. */
   numTrainEpochs?: number;
-  /** Peak learning rate; 2e-4, say. */
+  /** Peak learning rate, for example 2e-4. */
   learningRate?: number;
-  /** Rows for each optimiser step. */
+  /** Rows per optimiser step. */
   batchSize?: number;
-  /** The optimiser, by the backend's name; `"adamw_torch"`, say. */
+  /** The optimiser, by the backend's name for it, for example `"adamw_torch"`. */
   optim?: string;
-  /** The learning rate's schedule, by the backend's name: `"linear"`, `"cosine"`, `"constant"`. */
+  /** The learning rate schedule, by the backend's name: `"linear"`, `"cosine"`, `"constant"`. */
   lrSchedulerType?: string;
   /** AdamW's weight decay. */
   weightDecay?: number;
-  /** Steps until the learning rate has reached its peak. Goes through verbatim. */
+  /** Steps until the learning rate reaches its peak. Passed through unchanged. */
   warmupSteps?: unknown;
-  /** Steps between two `onLog`. Goes through verbatim. */
+  /** Steps between `onLog` calls. Passed through unchanged. */
   loggingSteps?: unknown;
-  /** Steps between two checkpoints, and so between two `onCheckpoint`. Goes through verbatim. */
+  /** Steps between checkpoints, and so between `onCheckpoint` calls. Passed through unchanged. */
   saveSteps?: unknown;
-  /** Steps between two evaluations, which give `onLog` its `evalLoss`. Goes through verbatim. */
+  /** Steps between evaluations, which give `onLog` its `evalLoss`. Passed through unchanged. */
   evalSteps?: unknown;
-  /** Count the loss of the assistant's words only. Goes through verbatim. */
+  /** Compute the loss on the assistant's responses only. Passed through unchanged. */
   trainOnResponsesOnly?: unknown;
-  /** How rows are read. Goes through verbatim. */
+  /** The format of the rows. Passed through unchanged. */
   datasetFormat?: unknown;
-  /** Which split is used. Goes through verbatim. */
+  /** Which split is used. Passed through unchanged. */
   datasetSplit?: unknown;
-  /** A short run that goes all the way, checkpoints and adapter included, to try things out. */
+  /** Do a short but complete trial run, including checkpoints and the adapter. */
   dryRun?: boolean;
-  /** Who hears of the run, inside {@link Trainer.wait}. Looked up for each event. */
+  /** Called with the run's events, inside {@link Trainer.wait}. Looked up for each event. */
   callbacks?: Partial<TrainerCallbacks>;
   /**
-   * What a throwing callback does. Default `"reconnect"`: an `ArkorCallbackWarning` is
-   * emitted, the stream is opened again after a delay, and an event that has an id is skipped.
-   * `"reject"`: `wait()` rejects at once with that very error, and the next `wait()` begins at that
+   * What happens when a callback throws. Default `"reconnect"`: an `ArkorCallbackWarning` is
+   * emitted, the stream is reopened after a delay, and an event that has an id is skipped.
+   * `"reject"`: `wait()` rejects at once with the error itself, and the next `wait()` begins at that
    * event.
    */
   callbackErrors?: "reconnect" | "reject";
   /**
-   * Ends {@link Trainer.wait}, which rejects with the signal's reason: at once, or when
-   * the callback that runs has settled. The run goes on: {@link Trainer.cancel} ends it on the
-   * backend. Aborted before `wait()`, nothing is submitted. Each `wait()` reads it anew: with
-   * another signal in its place, the next one resumes the run.
+   * Ends {@link Trainer.wait}, which rejects with the signal's reason: at once, or as soon as the
+   * running callback has settled. The run itself continues: {@link Trainer.cancel} ends it on the
+   * backend. If the signal is aborted before `wait()`, nothing is submitted. Each `wait()` reads this
+   * property again, so after you replace the signal, the next `wait()` resumes the run.
    */
   abortSignal?: AbortSignal;
 }
@@ -159,57 +159,56 @@ export interface TrainerInput {
 export interface TrainerContext {
   /** The backend's base URL. Default: `ARKOR_CLOUD_API_URL`, the credentials', the cloud's. */
   baseUrl?: string;
-  /** Who submits. Default: the stored credentials, else a new anonymous identity. */
+  /** The identity that submits the job. Default: the stored credentials, else a new anonymous identity. */
   credentials?: Credentials;
   /**
-   * Told when the login given as `credentials` has been renewed: keep what it gets, since the refresh
-   * token that was given may be used up. What it throws or returns changes nothing.
+   * Called when the login passed as `credentials` has been renewed. Store what it receives: the refresh
+   * token you passed may no longer be valid. Anything it throws or returns is ignored.
    */
   onCredentials?: (credentials: OAuthCredentials) => void;
   /** The project's directory, which holds `.arkor/`. Default: the working directory at the time. */
   cwd?: string;
   /**
-   * Delay before the first reconnect, in milliseconds. Doubled for each failure in a row, each time
+   * Delay before the first reconnect, in milliseconds. Doubled for each consecutive failure, each time
    * ± 25 %; the stream's `retry:` field replaces it. Default 1000.
    */
   reconnectDelayMs?: number;
-  /** No delay is longer, in milliseconds; not even one that the backend asks for. Default 60 000. */
+  /** The longest delay, in milliseconds, even if the backend asks for a longer one. Default 60 000. */
   maxReconnectDelayMs?: number;
   /**
-   * Failures in a row that are taken; one more rejects `wait()`. An event whose callback
-   * succeeded starts the count anew. A whole number, or `Infinity`. Default: no limit.
+   * How many consecutive failures are tolerated; one more rejects `wait()`. An event whose callback
+   * succeeded resets the count. A whole number, or `Infinity`. Default: no limit.
    */
   maxReconnectAttempts?: number;
   /**
-   * Without one byte from the backend for this long, in milliseconds, the connection counts as
-   * dead. Time that a callback takes does not count. `0` and `Infinity` switch it off.
-   * Default 60 000.
+   * If the backend sends nothing for this long, in milliseconds, the connection counts as dead. Time
+   * spent in a callback doesn't count. `0` and `Infinity` turn this off. Default 60 000.
    */
   idleTimeoutMs?: number;
-  /** Called before each delay, for information: what it throws or returns changes nothing. */
+  /** Called before each delay, for information only: anything it throws or returns is ignored. */
   onReconnect?: (notice: ReconnectNotice) => void;
 }
 
-/** What `onReconnect` is told. */
+/** The argument of `onReconnect`. */
 export interface ReconnectNotice {
-  /** Failures in a row before this one, from 0. */
+  /** The number of consecutive failures before this one, starting at 0. */
   attempt: number;
   /** The delay that follows, in milliseconds. */
   delayMs: number;
-  /** Why; `undefined` after a clean end of the stream, which is no failure. */
+  /** The reason; `undefined` after a clean end of the stream, which isn't a failure. */
   error: unknown;
-  /** The id that the stream is opened with; `undefined` when there is none yet. */
+  /** The id that the stream is reopened with; `undefined` if there is none yet. */
   lastEventId: string | undefined;
 }
 
-/** A training run. The methods may be taken off: `const { wait } = trainer`. */
+/** A training run. Its methods can be destructured: `const { wait } = trainer`. */
 export interface Trainer {
   /** The job's name. */
   readonly name: string;
   /**
-   * Submits the job, once: later and concurrent calls give the same id. Runs no callback.
-   * After a rejection it can be called again.
-   * @throws {Error} `ProjectStateMismatchError` (by `name`) and other trouble with the identity or the
+   * Submits the job, once: later and concurrent calls return the same id. Doesn't run any callback.
+   * After a rejection, it can be called again.
+   * @throws {Error} `ProjectStateMismatchError` (by `name`) and other problems with the identity or the
    *   project
    * @throws {CloudApiError} the backend refused
    * @throws {TypeError} `fetch failed`, with a `cause` that has the system's `code`: `ETIMEDOUT` when
@@ -217,11 +216,11 @@ export interface Trainer {
    */
   start(): Promise<{ jobId: string }>;
   /**
-   * Follows the run to its end, dispatching its events to the callbacks one by one; starts it if
-   * that has not been done. A failed run resolves too, with `job.status === "failed"`, and a
-   * cancelled one with `"cancelled"`. Concurrent calls share one run; after it is over, the same
-   * result again; after a rejection, the next call goes on behind the last event.
-   * @throws {CloudApiError} the stream can't be had (401, 403, 410, 426)
+   * Follows the run to its end, dispatching its events to the callbacks one by one; starts it first if
+   * necessary. Also resolves for a failed run, with `job.status === "failed"`, and for a cancelled one,
+   * with `"cancelled"`. Concurrent calls share one run. Once it's over, further calls return the same
+   * result; after a rejection, the next call resumes after the last event.
+   * @throws {CloudApiError} the stream can't be opened (401, 403, 410, 426)
    * @throws {Error} `Trainer SSE stream failed N consecutive times; giving up.`, with `cause`, when
    *   {@link TrainerContext.maxReconnectAttempts} is exceeded
    * @throws what a callback threw: with `callbackErrors: "reject"`, or after an abort
@@ -239,9 +238,9 @@ export interface Trainer {
 
 /** How a run ended. */
 export interface TrainingResult {
-  /** The job, as last heard of. */
+  /** The job's last known state. */
   job: TrainingJob;
-  /** What the run produced, as the backend sent it; `[]` unless it was completed. */
+  /** What the run produced, as the backend sent it; `[]` unless it completed. */
   artifacts: unknown[];
 }
 
@@ -290,21 +289,21 @@ export interface TrainingJobConfig {
 
 /**
  * The callbacks, all of them optional. Each is awaited before the next event is dispatched, in
- * the order of the stream; what it returns is discarded. What a throw does is
- * {@link TrainerInput.callbackErrors}.
+ * stream order; its return value is ignored. {@link TrainerInput.callbackErrors} controls what
+ * happens when one throws.
  */
 export interface TrainerCallbacks {
   /** The run has begun: `job.status` is `"running"`. */
   onStarted: (context: { job: TrainingJob }) => unknown | Promise<unknown>;
   /** Progress, every `loggingSteps`. */
   onLog: (context: TrainingLogContext) => unknown | Promise<unknown>;
-  /** A checkpoint of the adapter was saved, every `saveSteps`; the run goes on meanwhile. */
+  /** A checkpoint of the adapter was saved, every `saveSteps`. The run continues in the meantime. */
   onCheckpoint: (context: CheckpointContext) => unknown | Promise<unknown>;
-  /** The run is complete. Its error, if it throws, does not lose the result. */
+  /** The run completed. If this callback throws, the result isn't lost. */
   onCompleted: (context: { job: TrainingJob; artifacts: unknown[] }) => unknown | Promise<unknown>;
   /**
-   * The run failed on the backend; `error` is its message, a string. Errors of other callbacks never
-   * come here.
+   * The run failed on the backend; `error` is its message, a string. Errors thrown by other callbacks
+   * never get here.
    */
   onFailed: (context: { job: TrainingJob; error: string }) => unknown | Promise<unknown>;
 }
@@ -337,7 +336,7 @@ export interface CheckpointContext {
   adapter: { kind: "checkpoint"; jobId: string; step: number };
   job: TrainingJob;
   /**
-   * Asks this checkpoint, while the run goes on. May be kept and called later, also after the run.
+   * Queries this checkpoint while the run continues. You can keep it and call it later, even after the run.
    * @returns the backend's answer, a WHATWG `Response` whose body streams: server-sent events,
    *   or one JSON body with `stream: false`
    * @example
@@ -489,21 +488,21 @@ type ExactlyOne<T> = {
 /** A constraint on the answer: exactly one, and options that go with it. Names go through verbatim. */
 export type StructuredOutputs = ExactlyOne<StructuredOutputsConstraints> & StructuredOutputsOptions;
 
-/** What to ask a checkpoint. What a backend can't honour it refuses with a 400. */
+/** A question for a checkpoint. A backend refuses what it can't honour with a 400. */
 export interface InferArgs {
   /** The conversation so far; its last turn is the question. */
   messages: ChatMessage[];
-  /** 0 takes the likeliest token each time. Default: the backend's. */
+  /** 0 always picks the most likely token. Default: the backend's. */
   temperature?: number;
-  /** Sample from the likeliest tokens that have this share together, in 0–1. Default: the backend's. */
+  /** Sample from the most likely tokens whose total probability is this, 0–1. Default: the backend's. */
   topP?: number;
-  /** Most tokens of the answer. Default: the backend's. */
+  /** The maximum number of tokens in the answer. Default: the backend's. */
   maxTokens?: number;
-  /** Server-sent events as the answer is made, or one JSON body. Default `true`. */
+  /** `true`: server-sent events as the answer is generated; `false`: one JSON body. Default `true`. */
   stream?: boolean;
   /** Functions that the model may call. */
   tools?: ToolDefinition[];
-  /** Default: the backend's, as a rule `"auto"`. */
+  /** Default: the backend's, usually `"auto"`. */
   toolChoice?: ToolChoice;
   /** Default: text. */
   responseFormat?: ResponseFormat;
@@ -599,8 +598,8 @@ export declare function readCredentials(): Promise<Credentials | null>;
 export declare function writeCredentials(credentials: Credentials): Promise<void>;
 
 /**
- * The stored credentials, else a new anonymous identity, which is stored. A login that is finished
- * while the backend is asked is kept, and is the result.
+ * The stored credentials, else a new anonymous identity, which is stored. If a login finishes during
+ * the request for one, that login is kept and returned.
  * @throws {AnonymousTokenRejectedError} the backend refused
  * @throws {Error} the file can't be read or written, or holds a login of a `mode` that this version
  *   does not know
@@ -669,24 +668,24 @@ export declare function writeState(state: ArkorProjectState, cwd?: string): Prom
 export interface CloudApiClientOptions {
   /** The backend's URL; a trailing slash is dropped. */
   baseUrl: string;
-  /** Whose requests these are. */
+  /** The identity that the requests are made with. */
   credentials: Credentials;
   /**
-   * Told when the login given as `credentials` has been renewed: keep what it gets, since the refresh
-   * token that was given may be used up. What it throws or returns changes nothing.
+   * Called when the login passed as `credentials` has been renewed. Store what it receives: the refresh
+   * token you passed may no longer be valid. Anything it throws or returns is ignored.
    */
   onCredentials?: (credentials: OAuthCredentials) => void;
   /**
-   * All traffic of the client goes through this, as `fetch(url, init)` with `redirect: "manual"`: redirects
-   * are followed within the backend's origin only. So does the renewal of an expired login, which
-   * goes to the identity provider.
+   * Used for all of the client's requests, as `fetch(url, init)` with `redirect: "manual"`: redirects
+   * are followed within the backend's origin only. This includes the request to the identity provider
+   * that renews an expired login.
    */
   fetch?: typeof globalThis.fetch;
-  /** Told when the backend says that this version of the SDK is deprecated. */
+  /** Called when the backend reports that this version of the SDK is deprecated. */
   onDeprecation?: (notice: { message: string; sunset: string | null }) => void;
 }
 
-/** Whose deployments, whose jobs. */
+/** The organisation and project that a call is about. */
 export interface DeploymentScope {
   orgSlug: string;
   projectSlug: string;
@@ -710,7 +709,7 @@ export type DeploymentTarget =
     }
   | { kind: "base_model"; baseModel: string };
 
-/** How a deployment's callers prove who they are. */
+/** How a deployment's callers authenticate. */
 export type DeploymentAuthMode = "none" | "fixed_api_key";
 
 /** How long a deployment keeps its runs; open to values of a newer backend. */
@@ -829,7 +828,7 @@ export declare class CloudApiClient {
     },
     options?: CallOptions,
   ): Promise<{ project: Project }>;
-  /** Submits a job; `config` has the backend's names, `loraR` say. */
+  /** Submits a job; `config` uses the backend's names, for example `loraR`. */
   createJob(
     job: DeploymentScope & { name: string; config: Record<string, unknown> },
     options?: CallOptions,
@@ -842,7 +841,7 @@ export declare class CloudApiClient {
   ): Promise<{ job: TrainingJob; events?: unknown[] }>;
   /** Ends a job. */
   cancelJob(jobId: string, scope: DeploymentScope, options?: CallOptions): Promise<void>;
-  /** The job's events as they come, raw: server-sent events, behind the one of `lastEventId`. */
+  /** The job's raw event stream: server-sent events, starting after the one with `lastEventId`. */
   openEventStream(
     jobId: string,
     scope: DeploymentScope,
@@ -878,14 +877,14 @@ export declare class CloudApiClient {
     scope: DeploymentScope,
     options?: CallOptions,
   ): Promise<{ keys: DeploymentKeyDto[] }>;
-  /** Makes a key; the answer is the only one that has it in `plaintext`. */
+  /** Creates a key. Its `plaintext` is returned only in this answer. */
   createDeploymentKey(
     id: string,
     scope: DeploymentScope,
     input: CreateDeploymentKeyInput,
     options?: CallOptions,
   ): Promise<{ key: CreateDeploymentKeyResult }>;
-  /** Makes a key useless, for good. */
+  /** Revokes a key permanently. */
   revokeDeploymentKey(
     id: string,
     keyId: string,

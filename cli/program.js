@@ -66,11 +66,7 @@ function createProgram() {
   addRunCommands(command);
   addAccountCommands(command);
   const { SHELLS, completionScript } = require("./completion.js");
-  command(
-    "completion",
-    "print a script that completes arkor's words in a shell",
-    "completion bash >> ~/.bashrc",
-  )
+  command("completion", "print a completion script for a shell", "completion bash >> ~/.bashrc")
     .addArgument(new Argument("<shell>", "the shell").choices(SHELLS))
     .action((shell) => void process.stdout.write(completionScript(program, shell)));
   return program;
@@ -81,11 +77,11 @@ function createProgram() {
 /** @param {Define} command */
 function addProjectCommands(command) {
   command("init", "make a project in this directory", "init --template triage")
-    .description("Make a project in this directory that trains at once. Never overwrites a file.")
-    .option("-y, --yes", "ask nothing, take the defaults")
+    .description("Create a project in this directory, ready to train. Never overwrites a file.")
+    .option("-y, --yes", "don't ask anything, use the defaults")
     .option("--name <name>", "the project's name (default: the directory's)")
     .addOption(
-      new Option("--template <template>", "what it learns").choices([
+      new Option("--template <template>", "what the project trains").choices([
         "triage",
         "translate",
         "redaction",
@@ -117,7 +113,7 @@ function addRunCommands(command) {
   command("start", "run the project's training", "start --local --base-model ./models/smollm2")
     .description(
       "Build the training entry, run it, and follow the run to its end. " +
-        "Ctrl-C stops watching, twice cancels the run; a local run ends at the first.",
+        "Ctrl-C stops watching; a second one cancels the run. A local run ends at the first Ctrl-C.",
     )
     .argument("[entry]", ENTRY, parsePath)
     .option("--local", "train on this machine instead of in the cloud")
@@ -135,7 +131,7 @@ function addRunCommands(command) {
   command("dev", "open Studio, a page to run, watch and ask", "dev --local --open")
     .description(
       "Serve Studio on this machine, until Ctrl-C: a page to start runs, watch them, and ask the " +
-        "models. The link that it prints lets whoever has it run this project's code.",
+        "models. Anyone who has the printed link can run this project's code.",
     )
     .option("-p, --port <number>", "its port (default: the first free one from 4000)", parsePort)
     .option("--open", "open it in the browser")
@@ -180,7 +176,7 @@ function addRunCommands(command) {
 function addAccountCommands(command) {
   command("login", "sign in", "login --anonymous")
     .description(
-      "Sign in: with an anonymous identity, or with an account in the browser. Asks which; off a terminal it is the anonymous one.",
+      "Sign in with an anonymous identity, or with an account in the browser. Asks which; without a terminal, it's anonymous.",
     )
     .option("--anonymous", "without an account")
     .option("--oauth", "with an account, in the browser")

@@ -228,15 +228,16 @@ describe("the idle watchdog", () => {
       stream.completed();
     });
     const notices: ReconnectNotice[] = [];
-    // Three timeouts pass, told by a timer of the same clock.
-    const onLog = () => new Promise((resolve) => setTimeout(resolve, 90));
+    // Three timeouts pass while it runs.
+    const onLog = async () => {
+      await new Promise((resolve) => setTimeout(resolve, 750));
+      called.open();
+    };
     const trainer = backend.trainer(
       { callbacks: { onLog } },
-      { idleTimeoutMs: 30, onReconnect: (notice) => void notices.push(notice) },
+      { idleTimeoutMs: 250, onReconnect: (notice) => void notices.push(notice) },
     );
-    const waiting = trainer.wait();
-    setTimeout(called.open, 100);
-    await waiting;
+    await trainer.wait();
     expect(notices).toEqual([]);
   });
 

@@ -138,9 +138,16 @@ it("a server with nothing to wait for paints within a second", async () => {
   const { page } = await open();
   await page.goto(studio.link);
   await page.getByRole("heading", { name: "Overview" }).waitFor();
+  // The entry comes after the frame that was painted.
   const painted = await page.evaluate(
-    () => performance.getEntriesByName("first-contentful-paint")[0]?.startTime,
+    () =>
+      new Promise<number>((resolve) => {
+        new PerformanceObserver((list) => {
+          const [entry] = list.getEntriesByName("first-contentful-paint");
+          if (entry) resolve(entry.startTime);
+        }).observe({ type: "paint", buffered: true });
+      }),
   );
-  console.info(`first paint after ${painted?.toFixed(0)} ms`);
+  console.info(`first paint after ${painted.toFixed(0)} ms`);
   expect(painted).toBeLessThan(1000);
 });

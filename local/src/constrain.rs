@@ -8,7 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use llguidance::api::{GrammarWithLexer, TopLevelGrammar};
-use llguidance::toktrie::{ApproximateTokEnv, SimpleVob, TokRxInfo, TokTrie};
+/// Which tokens may come next.
+pub use llguidance::toktrie::SimpleVob as TokenMask;
+use llguidance::toktrie::{ApproximateTokEnv, TokRxInfo, TokTrie};
 use llguidance::{Matcher, ParserFactory, token_bytes_from_tokenizer_json};
 use serde_json::{Value, json};
 use tokenizers::Tokenizer;
@@ -17,12 +19,12 @@ use crate::error::{Error, Result, refused};
 
 /// A constraint that takes longer to compile is refused.
 const COMPILE_LIMIT: Duration = Duration::from_secs(3);
-/// Constraints that are compiled at once. One that is given up can't be stopped, only be kept from
-/// having company.
+/// How many constraints may compile at once. A compilation that timed out can't be stopped, so this limits
+/// how many can pile up.
 const MOST_COMPILING: usize = 4;
 /// Deep schemas are compiled by recursion. The largest that `MOST_BYTES` allows needs about a half of this.
 const COMPILE_STACK: usize = 256 * 1024 * 1024;
-/// What the parser may follow at once. An object with many optional properties takes a few for each.
+/// How many alternatives the parser may track at once. An object takes a few per optional property.
 const MOST_ITEMS: usize = 50_000;
 static COMPILING: AtomicUsize = AtomicUsize::new(0);
 
@@ -172,8 +174,8 @@ impl std::fmt::Debug for Vocabulary {
 }
 
 impl Vocabulary {
-    /// Of a tokenizer, whose texts end with one of `stops`. Refuses one whose tokens can't be told
-    /// as bytes.
+    /// The vocabulary of a tokenizer; `stops` are the tokens that end a text. Refuses a tokenizer whose
+    /// tokens can't be mapped to bytes.
     pub fn new(tokenizer: &Tokenizer, stops: &[u32]) -> Result<Self> {
         let failed = |error: &dyn std::fmt::Display| {
             Error::Refused(format!(
@@ -201,7 +203,7 @@ impl Vocabulary {
     /// request has it.
     pub fn guide(&self, constraint: &Constraint, field: &str) -> Result<Guide> {
         constraint.check_size(field)?;
-        let Some(turn) = Turn::take() else {
+        let Some(turn) = CompilePermit::take() else {
             return refused(format!(
                 "{field}: other constraints are still being compiled. Try again in a few seconds."
             ));
@@ -245,9 +247,9 @@ impl Vocabulary {
 }
 
 /// One of the compilations that may go on at once.
-struct Turn;
+struct CompilePermit;
 
-impl Turn {
+impl CompilePermit {
     fn take() -> Option<Self> {
         if COMPILING.fetch_add(1, Ordering::Relaxed) < MOST_COMPILING {
             return Some(Self);
@@ -257,13 +259,13 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for CompilePermit {
     fn drop(&mut self) {
         COMPILING.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// What the library says, in words that mean something to who wrote the constraint.
+/// The library's error, reworded for whoever wrote the constraint.
 fn plain_words(error: &str) -> String {
     if error.contains("NoExtensionBias") {
         return "no text matches it".to_owned();
@@ -288,7 +290,7 @@ pub struct Guide {
 
 impl Guide {
     /// The tokens that may come next; `None` when the answer is complete and nothing may follow.
-    pub fn allowed(&mut self) -> Result<Option<SimpleVob>> {
+    pub fn allowed(&mut self) -> Result<Option<TokenMask>> {
         if self.matcher.is_stopped() {
             return Ok(None);
         }
@@ -296,13 +298,13 @@ impl Guide {
         mask.map(Some).map_err(|error| self.failed(&error))
     }
 
-    /// The token that was chosen.
-    pub fn take(&mut self, token: u32) -> Result<()> {
+    /// Advances past the token that was chosen.
+    pub fn advance(&mut self, token: u32) -> Result<()> {
         let result = self.matcher.consume_token(token);
         result.map_err(|error| self.failed(&error))
     }
 
-    /// What was accepted at first, and is too much now: still a constraint of the request's.
+    /// A refusal: a constraint that compiled but fails during generation is still the request's fault.
     fn failed(&self, error: &dyn std::fmt::Display) -> Error {
         let words = plain_words(&error.to_string());
         Error::Refused(format!(

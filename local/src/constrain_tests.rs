@@ -24,7 +24,7 @@ fn first(constraint: &Constraint, prefers: &str) -> String {
         if base.text.is_stop(next) {
             break;
         }
-        guide.take(next).unwrap();
+        guide.advance(next).unwrap();
         ids.push(next);
     }
     base.text.tokenizer().decode(&ids, false).unwrap()
@@ -155,7 +155,7 @@ fn thousands_of_choices_and_of_optional_properties_were_too_much_in_the_middle_o
                 .unwrap()
                 .is_allowed(id_of(&base, byte.into()))
         );
-        guide.take(id_of(&base, byte.into())).unwrap();
+        guide.advance(id_of(&base, byte.into())).unwrap();
     }
 }
 

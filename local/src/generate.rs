@@ -1,11 +1,10 @@
 //! Text generation. Text comes out in pieces of whole characters: a byte-level tokenizer can split a character
 //! over several tokens, and a client must never see half of one.
 
-use llguidance::toktrie::SimpleVob;
 use tokio_util::sync::CancellationToken;
 
 use crate::base::text::TextCodec;
-use crate::constrain::Guide;
+use crate::constrain::{Guide, TokenMask};
 use crate::error::{Error, Result, refused};
 use crate::model::{KvCache, Llama};
 
@@ -102,7 +101,7 @@ pub fn generate(
             break;
         }
         if let Some(guide) = &mut guide {
-            guide.take(next)?;
+            guide.advance(next)?;
         }
         ids.push(next);
         if let Some(piece) = stream.step(next).map_err(Error::Tokenizer)? {
@@ -146,7 +145,7 @@ fn prefill(
 
 /// Logits of the token after `input`, which continues what is in the cache.
 pub fn next_logits(model: &Llama, input: &[u32], cache: &mut KvCache) -> Result<Vec<f32>> {
-    let hidden = model.continued(input, cache)?;
+    let hidden = model.forward_cached(input, cache)?;
     let last = hidden.narrow(0, input.len() - 1, 1)?;
     let logits = model.logits(&last)?.flatten_all()?.to_vec1::<f32>()?;
     if logits.iter().any(|logit| !logit.is_finite()) {
@@ -158,7 +157,7 @@ pub fn next_logits(model: &Llama, input: &[u32], cache: &mut KvCache) -> Result<
 }
 
 /// Leaves only the tokens that may come next. A model can have more logits than there are tokens.
-fn forbid(logits: &mut [f32], allowed: &SimpleVob) {
+fn forbid(logits: &mut [f32], allowed: &TokenMask) {
     for (index, logit) in logits.iter_mut().enumerate() {
         if index >= allowed.len() || !allowed.is_allowed(token(index)) {
             *logit = f32::NEG_INFINITY;

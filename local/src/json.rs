@@ -1,4 +1,4 @@
-//! JSON of others: read within a bound of memory, and named in messages.
+//! Untrusted JSON: parsed within a memory budget, and described in messages.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -78,10 +78,10 @@ impl Budget {
     }
 }
 
-/// Half of a character that takes two escapes, as JavaScript writes one that was cut in the middle, is no
-/// error: it becomes the replacement character.
+/// Turns lone surrogate escapes into the replacement character, so that they aren't an error. JavaScript
+/// writes them when a string was cut in the middle of a character.
 #[must_use]
-pub fn without_halves(text: &str) -> Cow<'_, str> {
+pub fn replace_lone_surrogates(text: &str) -> Cow<'_, str> {
     let unit = |at: usize| {
         let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
         u16::from_str_radix(digits, 16).ok()
@@ -110,7 +110,7 @@ pub fn without_halves(text: &str) -> Cow<'_, str> {
 
 /// Parses a text within a budget.
 pub fn parse(text: &str, budget: &Budget) -> Result<Value, serde_json::Error> {
-    let text = &*without_halves(text);
+    let text = &*replace_lone_surrogates(text);
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = Bounded(budget).deserialize(&mut deserializer)?;
     deserializer.end()?;

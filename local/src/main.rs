@@ -62,7 +62,7 @@ async fn start(args: Args) -> Result<()> {
         .as_deref()
         .map(checked_base_model)
         .transpose()?;
-    // Before anything is taken that a signal would have to give back.
+    // Before anything is acquired that a signal would have to release.
     let end = End::listen(args.with_parent)?;
     let store = Store::open(&args.store)?;
     let listener = TcpListener::bind(("127.0.0.1", args.port))

@@ -5,8 +5,8 @@ use serde_json::Value;
 use crate::error::{Result, refused};
 use crate::number::as_f64;
 
-/// What PEFT says of an adapter that only ever served training, or names modules whose tensors are in
-/// the file anyway. Their values don't change what a trained adapter computes.
+/// PEFT settings that don't affect what a trained adapter computes: they only mattered during training, or
+/// they select modules whose tensors are in the file anyway.
 const WITHOUT_EFFECT: [&str; 15] = [
     "auto_mapping",
     "exclude_modules",
@@ -25,7 +25,7 @@ const WITHOUT_EFFECT: [&str; 15] = [
     "eva_config",
 ];
 
-/// What is read below.
+/// Settings that [`AdapterConfig::from_json`] reads.
 const READ: [&str; 6] = [
     "alpha_pattern",
     "base_model_name_or_path",
@@ -51,8 +51,8 @@ pub struct AdapterConfig {
 }
 
 impl AdapterConfig {
-    /// Reads a config. Refuses, by its name, each setting that makes it another kind of adapter or that
-    /// isn't known.
+    /// Reads a config. Refuses unknown settings, and settings that make it a different kind of adapter. The
+    /// error names the setting.
     pub fn from_json(config: &Value) -> Result<Self> {
         check(config)?;
         let kind = config["peft_type"].as_str().unwrap_or("LORA");
@@ -133,7 +133,7 @@ fn wrong<T>(config: &Value, name: &str, expected: &str) -> Result<T> {
     ))
 }
 
-/// Refuses a setting that isn't one of the known ones, unless it asks for nothing.
+/// Refuses unknown settings, unless the value turns them off (null, false or empty).
 fn check(config: &Value) -> Result<()> {
     for (name, value) in config.as_object().into_iter().flatten() {
         let name = name.as_str();

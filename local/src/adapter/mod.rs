@@ -80,7 +80,8 @@ pub fn is_adapter(dir: &Path) -> bool {
     dir.join(CONFIG).is_file()
 }
 
-/// Reads the adapter in `dir`, written here or by PEFT. Refuses what would not mean the same here.
+/// Reads the adapter in `dir`, whether this crate or PEFT wrote it. Refuses anything that would behave
+/// differently here.
 pub fn load(dir: &Path) -> Result<Loaded> {
     let config = AdapterConfig::from_json(&folder::read_json(dir, CONFIG)?)?;
     if !dir.join(WEIGHTS).is_file() {

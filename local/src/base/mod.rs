@@ -19,7 +19,7 @@ pub use resolve::{BUILT_IN, Resolved, Source};
 pub use template::{Rendered, on_large_stack};
 use text::{TextCodec, TextFiles};
 
-/// At most this many bases stay in memory: the built-in one, and one of another size.
+/// At most this many bases stay in memory. The built-in one is never evicted.
 const KEPT: usize = 2;
 
 /// A model to adapt or to talk to. Never changed once loaded.
@@ -102,14 +102,14 @@ struct Loaded {
     base: Arc<Base>,
 }
 
-/// A file's name, length and time of change: what tells that a folder was edited.
+/// A file's name, length and modification time. If any of them differs, the folder was edited.
 type FileStamp = (OsString, u64, Option<SystemTime>);
 
 fn stamps(dir: &Path) -> Vec<FileStamp> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let mut stamps: Vec<FileStamp> = entries
         .filter_map(|entry| {
-            // Of the file that a link leads to.
+            // Follows symlinks: the stamp is the target file's.
             let meta = std::fs::metadata(entry.path()).ok()?;
             Some((entry.file_name(), meta.len(), meta.modified().ok()))
         })
@@ -119,7 +119,7 @@ fn stamps(dir: &Path) -> Vec<FileStamp> {
 }
 
 impl Bases {
-    /// A base, from memory or, when it isn't there or was changed, from its files.
+    /// Returns a base from memory, or loads it if it isn't there or its files have changed.
     pub fn get(&self, source: &Source) -> Result<Arc<Base>> {
         let (key, stamps) = match source {
             Source::BuiltIn => (None, Vec::new()),

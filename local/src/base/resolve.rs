@@ -57,9 +57,9 @@ impl Resolved {
     }
 }
 
-/// Finds the base for `model`: the built-in one by its name, else what `--base-model` says, else a
-/// directory, else Hugging Face's cache. Only for a model's name does the built-in one stand in; a
-/// path that isn't there is refused, and so is a model that can't be trained.
+/// Finds the base for `model`. Tries, in this order: the built-in base by its name, `--base-model`, a
+/// directory, Hugging Face's cache. The built-in base stands in only for a model name that isn't found. A
+/// path that doesn't exist is refused, and so is a model that can't be trained.
 pub fn resolve(model: &str, base_model: Option<&Path>) -> Result<Resolved> {
     let found = |source: Source, stand_in: Option<String>| Resolved {
         requested: model.to_owned(),
@@ -91,8 +91,8 @@ pub fn resolve(model: &str, base_model: Option<&Path>) -> Result<Resolved> {
     Ok(found(Source::BuiltIn, Some(reason)))
 }
 
-/// Whether a model is named by a path: by one that is there, as in transformers, or by a text that is
-/// no model's name.
+/// Whether `model` is a path: one that exists, as in transformers, or a string that can't be the name of a
+/// model.
 #[must_use]
 pub fn is_path(model: &str) -> bool {
     Path::new(model).exists() || !is_name(model)
@@ -162,9 +162,9 @@ pub fn cache_folder() -> Option<PathBuf> {
         })
 }
 
-/// The snapshot of the model `owner/name` that `main` points to. Its weights may be missing, when only
-/// a config or a tokenizer was ever downloaded: then the model isn't on this machine. Weights in
-/// another format are: they are refused when the model is checked.
+/// The snapshot of the model `owner/name` that `main` points to. `None` if it has no weights, because only
+/// the config or the tokenizer was ever downloaded. Weights in an unsupported format count as present;
+/// [`check`] refuses them later.
 fn cached(cache: &Path, model: &str) -> Option<PathBuf> {
     let dir = snapshot(cache, "models", model)?;
     let weights = |entry: fs::DirEntry| {
@@ -198,7 +198,7 @@ pub fn snapshot(cache: &Path, kind: &str, name: &str) -> Option<PathBuf> {
     plain(revision).then(|| folder.join("snapshots").join(revision))
 }
 
-/// The config of a model's folder, with the ends of text that generation adds.
+/// The config in a model's folder, plus the EOS tokens from `generation_config.json`.
 pub(crate) fn config_of(dir: &Path) -> Result<LlamaConfig> {
     let mut config = LlamaConfig::from_json(&folder::read_json(dir, "config.json")?)?;
     if let Some(json) = folder::read_json_if_any(dir, "generation_config.json")? {

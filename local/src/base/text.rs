@@ -32,7 +32,7 @@ pub struct TextCodec {
     vocabulary: OnceLock<Vocabulary>,
 }
 
-/// What a model's text is made of, as its files have it.
+/// The contents of the files that define a model's tokenizer and chat templates.
 #[derive(Debug)]
 pub struct TextFiles<'a> {
     /// The content of `tokenizer.json`.
@@ -157,8 +157,8 @@ impl TextCodec {
             .is_some_and(|source| source.mentions(word))
     }
 
-    /// Token ids of a text. `special` adds what the tokenizer puts around a text by itself; a
-    /// rendered template brings its own.
+    /// Encodes a text. `special` adds the special tokens that the tokenizer puts around a text; a
+    /// rendered template already has its own.
     pub fn encode(&self, text: &str, special: bool) -> Result<Encoded> {
         let encoding = self
             .tokenizer
@@ -182,7 +182,7 @@ impl TextCodec {
         self.stops.contains(&id)
     }
 
-    /// What leads an answer along its constraint; `field` is where the request has it.
+    /// A guide that holds an answer to `constraint`; `field` is the request field that it came from.
     pub fn guide(&self, constraint: &Constraint, field: &str) -> Result<Guide> {
         if self.vocabulary.get().is_none() {
             // When two requests come at once, both make it and one is kept.

@@ -11,8 +11,8 @@ const MOST_GROWTH: f64 = 64.0;
 /// A post-processor may put this many tokens around a text.
 const MOST_ADDED: usize = 64;
 
-/// Reads a `tokenizer.json`. Truncation and padding that were saved in it are switched off: they belong
-/// to some earlier use, and would cut every text and train the padding. Refuses ids that a model of
+/// Reads a `tokenizer.json`. Truncation and padding settings saved in it are dropped: they're left over
+/// from some earlier use, and would truncate every text and train on padding. Refuses ids that a model of
 /// `vocab_size` tokens has no embedding for, before anything is built from them.
 pub fn load(bytes: &[u8], vocab_size: usize) -> Result<Tokenizer> {
     let broken = |why: &dyn std::fmt::Display| {

@@ -2,19 +2,19 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Learn, Place};
+use super::{Learn, MessagePath};
 use crate::error::{Result, refused};
 use crate::json::kind;
 
 /// Fields that say nothing to a model.
 const IGNORED: [&str; 4] = ["id", "timestamp", "created_at", "metadata"];
 
-/// Fields with a meaning of their own here. Any other one is the template's to render, and refused when
-/// it doesn't.
+/// Fields that this module interprets. Any other field is left to the template, and refused if the
+/// template doesn't render it.
 pub(super) const KNOWN: [&str; 4] = ["role", "content", "tool_calls", "tool_call_id"];
 
 /// Reads a message: its form for the chat template, and what training does with it.
-pub(super) fn read(message: &Value, place: Place) -> Result<(Value, Learn)> {
+pub(super) fn read(message: &Value, place: MessagePath) -> Result<(Value, Learn)> {
     let Some(fields) = message.as_object() else {
         return refused(format!(
             "{place} must be an object, it is {}",
@@ -49,7 +49,7 @@ pub(super) fn read(message: &Value, place: Place) -> Result<(Value, Learn)> {
     Ok((Value::Object(fields), learn))
 }
 
-/// OpenAI's clients, and files with columns, write out what isn't there.
+/// OpenAI's clients and columnar files write out absent fields, as null or empty.
 fn is_absent(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -59,7 +59,7 @@ fn is_absent(value: &Value) -> bool {
     }
 }
 
-fn role(fields: &Map<String, Value>, place: Place) -> Result<&'static str> {
+fn role(fields: &Map<String, Value>, place: MessagePath) -> Result<&'static str> {
     match fields.get("role") {
         Some(Value::String(role)) => {
             let known = ["system", "developer", "user", "assistant", "tool"];
@@ -79,7 +79,7 @@ fn role(fields: &Map<String, Value>, place: Place) -> Result<&'static str> {
 }
 
 /// OpenAI's `weight`: 0 keeps a message from being learned.
-fn learn(weight: Option<&Value>, role: &str, place: Place) -> Result<Learn> {
+fn learn(weight: Option<&Value>, role: &str, place: MessagePath) -> Result<Learn> {
     let default = if role == "assistant" {
         Learn::Response
     } else {
@@ -96,7 +96,7 @@ fn learn(weight: Option<&Value>, role: &str, place: Place) -> Result<Learn> {
 }
 
 /// A text, or a list of parts of type text. Only a message with calls may go without.
-fn content(content: Option<&Value>, calls: bool, place: Place) -> Result<Value> {
+fn content(content: Option<&Value>, calls: bool, place: MessagePath) -> Result<Value> {
     match content {
         Some(Value::String(text)) => Ok(Value::from(text.as_str())),
         Some(Value::Array(parts)) => {
@@ -135,7 +135,7 @@ fn content(content: Option<&Value>, calls: bool, place: Place) -> Result<Value> 
 }
 
 /// Checks calls, and turns arguments that are JSON text into the object that templates read.
-fn read_calls(calls: &mut Value, place: Place) -> Result<()> {
+fn read_calls(calls: &mut Value, place: MessagePath) -> Result<()> {
     let Some(list) = calls.as_array_mut() else {
         return refused(format!(
             "{place}.tool_calls must be a list, it is {}",
@@ -197,7 +197,7 @@ fn read_calls(calls: &mut Value, place: Place) -> Result<()> {
     Ok(())
 }
 
-/// Refuses fields of other names: the arguments of a call may be in one of them.
+/// Refuses unknown fields: one of them might hold the arguments of a call.
 fn check_names(value: &Value, known: &[&str], path: &str) -> Result<()> {
     let fields = value.as_object().into_iter().flatten();
     let mut other =

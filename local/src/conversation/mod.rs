@@ -16,22 +16,22 @@ use crate::json::kind;
 /// What training does with a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Learn {
-    /// Learned, also when only responses are.
+    /// Trained, even when training on responses only.
     Response,
-    /// Learned when the whole conversation is.
+    /// Trained only when training on whole conversations.
     Context,
-    /// Never learned: `weight` is 0.
+    /// Never trained: `weight` is 0.
     Never,
 }
 
 /// Where a message was given, such as `messages[2]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct MessagePath {
     field: &'static str,
     index: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for MessagePath {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}[{}]", self.field, self.index)
     }
@@ -49,7 +49,7 @@ pub struct Conversation {
 /// What is known of a message beside what the template reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Turn {
-    place: Place,
+    place: MessagePath,
     learn: Learn,
 }
 
@@ -75,7 +75,7 @@ impl Conversation {
             ));
         };
         for (index, message) in list.iter().enumerate() {
-            let place = Place { field, index };
+            let place = MessagePath { field, index };
             let (message, learn) = message::read(message, place)?;
             self.messages.push(message);
             self.turns.push(Turn { place, learn });
@@ -98,7 +98,7 @@ impl Conversation {
             0,
             serde_json::json!({ "role": "system", "content": content }),
         );
-        let place = Place {
+        let place = MessagePath {
             field: "system",
             index: 0,
         };
@@ -113,7 +113,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// Makes what is there so far a prompt: none of it is a response.
+    /// Marks everything so far as the prompt: none of it counts as a response.
     pub fn end_prompt(&mut self) {
         for turn in &mut self.turns {
             if turn.learn == Learn::Response {

@@ -1,5 +1,5 @@
-//! Rendering. What a conversation has must show in the rendered text: a template that leaves something
-//! out would make a model learn, or answer, something else than what was given.
+//! Rendering. Everything in a conversation must show up in the rendered text: if the template dropped
+//! something, the model would train on, or answer, a different conversation.
 
 use serde_json::Value;
 
@@ -86,7 +86,7 @@ impl Conversation {
         changed.then_some(other)
     }
 
-    /// Whether the template renders `other` like this conversation. What it refuses, it noticed.
+    /// Whether `other` renders to the same text. An error counts as a difference: the template noticed it.
     fn same(other: &Self, text: &TextCodec, generate: bool, rendered: &str) -> bool {
         other
             .whole(text, generate)
@@ -174,7 +174,7 @@ impl Conversation {
         let mut rest = rendered;
         for (index, turn) in self.turns.iter().enumerate() {
             let message = &self.messages[index];
-            // What a base model is asked is up to its template; what is trained has to be what was given.
+            // For generation the template may reshape the turns; training must see what was given.
             if generate && matches!(role(message), "user" | "assistant") {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Rows as tokens, with a mark on every token that is learned.
+//! Encodes rows as tokens, with a loss mask over the tokens that are trained.
 
 use tokenizers::Encoding;
 
@@ -14,7 +14,7 @@ pub const MAX_ROW_TEXT: usize = 1024 * 1024;
 /// A guess that is nearly always high enough. When it isn't, the whole text is encoded.
 const BYTES_PER_TOKEN: usize = 16;
 
-/// How many tokens from its end a cut may change what a tokenizer makes of a text.
+/// Cutting a text may change how its end is tokenized, by up to this many tokens before the cut.
 const MARGIN: usize = 256;
 
 /// A part of a text, from one byte up to another.
@@ -69,9 +69,9 @@ fn chat(
     Ok(marked(ids, encoding.get_offsets(), Some(&learned)))
 }
 
-/// The bytes of `full` that are turns of this kind, each up to its end. Of an answer it is what the model
-/// would have to write: what the template marks so, or from the end of the prompt for it. Found by rendering
-/// the chat up to there.
+/// The byte ranges in `full` of the turns with `wanted`. An answer's range is what the model would have to
+/// generate: what the template marks as generated, or else everything after the generation prompt. That is
+/// found by rendering the chat up to each turn.
 fn ranges(chat: &Conversation, text: &TextCodec, full: &str, wanted: Learn) -> Result<Vec<Range>> {
     let mut marked = chat.generated(text)?.map(Vec::into_iter);
     let mut ranges = Vec::new();
@@ -114,8 +114,8 @@ fn outside(ranges: &[Range]) -> Vec<Range> {
     outside
 }
 
-/// A text as it is, with what the tokenizer puts around one and the token that ends it, each once: a text
-/// may have them already.
+/// Encodes a plain text, with the tokenizer's special tokens around it and EOS at the end. A text may
+/// contain them already, so duplicates are dropped.
 fn plain(
     content: &str,
     text: &TextCodec,

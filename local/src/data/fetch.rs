@@ -34,7 +34,7 @@ enum Content {
 }
 
 impl DataFile {
-    /// Opens it. `field` names it in an error.
+    /// Opens the file.
     pub fn open(self) -> Result<File> {
         match self.content {
             Content::Open(file) => Ok(file),

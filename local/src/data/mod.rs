@@ -1,5 +1,5 @@
-//! Training data: from a `datasetSource` to rows, to token ids with a mark on every token that is
-//! learned, to a part to train on and a part held out.
+//! Training data: from a `datasetSource` to rows, to token ids with a loss mask, to a training set and a
+//! held-out set.
 
 pub mod encode;
 pub mod fetch;
@@ -61,10 +61,10 @@ pub struct Split {
     pub held_out: bool,
 }
 
-/// At most this many rows measure: an evaluation must stay cheap next to the steps between two.
+/// Limit on eval rows: an evaluation must stay cheap compared to the training steps between two of them.
 const MAX_EVAL_ROWS: usize = 32;
 
-/// Below this many rows none is taken away from training, and the eval loss is measured on them.
+/// With fewer rows than this, none are held out, and the eval loss is measured on the training rows.
 const MIN_ROWS_TO_HOLD_OUT: usize = 4;
 
 /// How many of so many rows are held out.

@@ -1,5 +1,5 @@
-//! What the pages of a Parquet file unfold to, before any of them is unfolded. The file's own summary
-//! can't be trusted, and the library allocates what a page's header asks for.
+//! Checks how large the pages of a Parquet file get, before any of them is decompressed. The file's own
+//! metadata can't be trusted, and the library allocates whatever a page header asks for.
 
 use std::io::{self, Read};
 
@@ -12,8 +12,8 @@ use parquet::schema::types::SchemaDescriptor;
 /// A page may have this many bytes.
 const MAX_PAGE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// So many values beyond one per row and column, for a row group and for each of its rows, but no more than
-/// the last number. In the worst case all of them are in one row, and in memory together.
+/// How many values a row group may have beyond one per row and column: a fixed number, plus a number per
+/// row, up to a maximum. In the worst case all of them are in one row, and in memory at once.
 const EXTRA_VALUES: (u64, u64, u64) = (1 << 20, 16, 1 << 22);
 
 /// Headers are small, but may hold a page's least and largest value.
@@ -62,50 +62,53 @@ fn values<R: ChunkReader>(file: &R, column: &ColumnChunkMetaData) -> Result<u64>
     while at < end {
         let header = Header::read(file.get_read(at)?.take(MAX_HEADER_BYTES))
             .map_err(|error| ParquetError::General(format!("a page header is broken: {error}")))?;
-        if header.unfolded > MAX_PAGE_BYTES {
+        if header.uncompressed_size > MAX_PAGE_BYTES {
             return error(format!(
                 "a page has {} bytes, and may have {MAX_PAGE_BYTES}",
-                header.unfolded
+                header.uncompressed_size
             ));
         }
         let data = at + header.length;
         check_size(file, column.compression(), data, &header)?;
         values += header.values;
-        at = data + header.folded;
+        at = data + header.compressed_size;
     }
     Ok(values)
 }
 
-/// Two decoders go on for as long as there is data, whatever the header says.
+/// Checks the real size of gzip and Brotli pages: those decoders ignore the size in the header.
 fn check_size<R: ChunkReader>(
     file: &R,
     compression: Compression,
     at: u64,
     header: &Header,
 ) -> Result<()> {
-    let data = || file.get_bytes(at, usize::try_from(header.folded)?);
+    let data = || file.get_bytes(at, usize::try_from(header.compressed_size)?);
     let size = match compression {
         Compression::GZIP(_) => size(flate2::read::MultiGzDecoder::new(&*data()?), header),
         Compression::BROTLI(_) => size(brotli::Decompressor::new(&*data()?, 4096), header),
         _ => return Ok(()),
     };
     // Data that can't be read is reported by the reader.
-    if size.is_ok_and(|size| size > header.unfolded) {
+    if size.is_ok_and(|size| size > header.uncompressed_size) {
         return error("a page is larger than its header says");
     }
     Ok(())
 }
 
 fn size(decoder: impl Read, header: &Header) -> io::Result<u64> {
-    io::copy(&mut decoder.take(header.unfolded + 1), &mut io::sink())
+    io::copy(
+        &mut decoder.take(header.uncompressed_size + 1),
+        &mut io::sink(),
+    )
 }
 
 /// What a page's header says, and its own length.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Header {
     length: u64,
-    unfolded: u64,
-    folded: u64,
+    uncompressed_size: u64,
+    compressed_size: u64,
     values: u64,
 }
 
@@ -114,8 +117,8 @@ impl Header {
         let mut thrift = Thrift { source, length: 0 };
         let mut header = Self::default();
         thrift.fields(&mut |thrift, id, kind| match id {
-            2 => thrift.size().map(|size| header.unfolded = size),
-            3 => thrift.size().map(|size| header.folded = size),
+            2 => thrift.size().map(|size| header.uncompressed_size = size),
+            3 => thrift.size().map(|size| header.compressed_size = size),
             // The three kinds of pages with values: their number comes first.
             5 | 7 | 8 => thrift.fields(&mut |thrift, id, kind| match id {
                 1 => thrift.size().map(|size| header.values = size),
@@ -244,8 +247,8 @@ mod tests {
         let header = Header::read(&bytes[..]).unwrap();
         let expected = Header {
             length: 27,
-            unfolded: 200,
-            folded: 100,
+            uncompressed_size: 200,
+            compressed_size: 100,
             values: 300,
         };
         assert_eq!(header, expected);

@@ -29,7 +29,7 @@ const OTHER_COMPRESSIONS: [(&[u8], &str); 4] = [
 
 /// Where a row is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct RowPlace {
     /// The file's name, when there are several.
     pub file: Option<String>,
     /// `line` or `row`.
@@ -38,7 +38,7 @@ pub struct Place {
     pub number: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for RowPlace {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {
             write!(formatter, "{file}: ")?;
@@ -47,8 +47,8 @@ impl fmt::Display for Place {
     }
 }
 
-impl Place {
-    /// An error that names the row. That the run was stopped is not the row's.
+impl RowPlace {
+    /// Adds the row's place to an error, except to `Error::Stopped`, which isn't about the row.
     #[must_use]
     pub fn blame(&self, error: Error) -> Error {
         match error {
@@ -59,11 +59,11 @@ impl Place {
 }
 
 /// Takes rows as they are read. An error ends the reading.
-pub type Each<'a> = &'a mut dyn FnMut(Place, Value) -> Result<()>;
+pub type Each<'a> = &'a mut dyn FnMut(RowPlace, Value) -> Result<()>;
 
 /// Reads all rows of a file. `name` is the file's, when there are several.
 pub fn read(mut file: File, name: Option<&str>, each: Each) -> Result<()> {
-    let place = |unit: &'static str, number: usize| Place {
+    let place = |unit: &'static str, number: usize| RowPlace {
         file: name.map(str::to_owned),
         unit,
         number,
@@ -115,7 +115,7 @@ fn head(file: &mut File) -> io::Result<Vec<u8>> {
 fn text(
     source: impl Read,
     failed: &dyn Fn(String) -> Error,
-    place: &dyn Fn(&'static str, usize) -> Place,
+    place: &dyn Fn(&'static str, usize) -> RowPlace,
     each: Each,
 ) -> Result<()> {
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, source);
@@ -169,7 +169,7 @@ fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> 
 fn list(
     reader: impl BufRead,
     failed: &dyn Fn(String) -> Error,
-    place: &dyn Fn(&'static str, usize) -> Place,
+    place: &dyn Fn(&'static str, usize) -> RowPlace,
     each: Each,
 ) -> Result<()> {
     let mut deserializer = serde_json::Deserializer::from_reader(reader);
@@ -193,7 +193,7 @@ fn list(
 }
 
 struct Rows<'a> {
-    place: &'a dyn Fn(&'static str, usize) -> Place,
+    place: &'a dyn Fn(&'static str, usize) -> RowPlace,
     each: Each<'a>,
     number: usize,
     /// Why the reading was ended, when it was not the list's fault.
@@ -222,7 +222,7 @@ impl<'de> Visitor<'de> for &mut Rows<'_> {
     }
 }
 
-/// That a dataset has none.
+/// The error for a dataset without rows.
 pub fn no_rows<T>() -> Result<T> {
     refused(
         "datasetSource: the dataset has no rows. Give a JSONL file with one JSON object per line.",

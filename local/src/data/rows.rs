@@ -58,8 +58,8 @@ pub struct RowRules {
     pub responses_only: bool,
 }
 
-/// Reads a row. Refuses one that is of no shape, or of another than was asked for, or that has what can't
-/// be honoured.
+/// Reads a row. Refuses a row of an unknown shape, of a shape other than the requested one, or with a
+/// column that can't be honoured.
 pub fn row(value: &Value, wanted: RowRules) -> Result<Row> {
     let Some(fields) = value.as_object() else {
         return refused(format!("expected a JSON object, it is {}", kind(value)));

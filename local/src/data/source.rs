@@ -141,7 +141,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::fields;
+    use crate::request_fields;
 
     /// As a config has it.
     fn read(source: &Value, split: Option<&str>) -> Result<DatasetSource> {
@@ -150,7 +150,7 @@ mod tests {
         struct Config {
             dataset_source: SourceFields,
         }
-        let config: Config = fields::read(&json!({ "datasetSource": source }))?;
+        let config: Config = request_fields::read(&json!({ "datasetSource": source }))?;
         config.dataset_source.dataset(split)
     }
 

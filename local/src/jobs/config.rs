@@ -8,7 +8,7 @@ use crate::data::DatasetSource;
 use crate::data::shapes::Format;
 use crate::data::source::SourceFields;
 use crate::error::{Result, refused};
-use crate::fields::{self, not_negative, positive, seed, some_whole, whole};
+use crate::request_fields::{self, not_negative, positive, seed, some_whole, whole};
 use crate::train::schedule::Schedule;
 
 /// Rows of a dry run.
@@ -137,7 +137,7 @@ impl Default for RunConfig {
 impl RunConfig {
     /// Checks a config. Errors with a refusal that names the field.
     pub fn from_json(config: &Value) -> Result<Self> {
-        let config: Self = fields::read(config)?;
+        let config: Self = request_fields::read(config)?;
         if config.model.is_empty() {
             return refused("model is missing: name a model, a directory, or \"arkor-tiny\"");
         }

@@ -1,5 +1,5 @@
-//! One job while the server runs. Its record and its events must agree at every moment, also at the one at
-//! which the server dies.
+//! One job while the server runs. Its record and its events must agree at every moment, even if the server
+//! dies then.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ impl JobHandle {
         let _ = fs::remove_file(dir.join("job.tmp"));
         let events = dir.join("events.jsonl");
         let log = if job.status.is_final() {
-            // A failure that the disk had no room for is still told.
+            // A full disk may have kept the failure out of the log; readers must still get it.
             let failure = json!({ "error": job.error.as_deref().unwrap_or_default() });
             let is_failed = job.status == Status::Failed;
             let last = is_failed.then(|| event_of(&job, "training.failed", &failure));
@@ -143,7 +143,7 @@ impl JobHandle {
         )
     }
 
-    /// The server that had the job is gone, or going. `how` says which.
+    /// Fails the job because its server has stopped or is stopping; `how` says which.
     pub fn interrupt(&self, how: &str, step: Option<usize>) -> Result<()> {
         let queued = self.job().status == Status::Queued;
         let (state, rest) = if queued {

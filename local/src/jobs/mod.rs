@@ -25,7 +25,7 @@ use crate::store::{Job, Status, Store};
 use crate::{time, train};
 use config::RunConfig;
 pub use handle::JobHandle;
-use prepare::{Prepared, prepare};
+use prepare::{PreparedJob, prepare};
 use worker::Run;
 
 /// Jobs whose rows are read and encoded at the same time. The others wait.
@@ -162,7 +162,7 @@ impl Jobs {
     }
 
     /// Reads and encodes the rows of a job. Ends early when its caller is gone, or the server stops.
-    async fn prepare(&self, config: &RunConfig, base: &Resolved) -> Result<Prepared> {
+    async fn prepare(&self, config: &RunConfig, base: &Resolved) -> Result<PreparedJob> {
         let turn = Arc::clone(&self.preparing)
             .acquire_owned()
             .await
@@ -181,9 +181,9 @@ impl Jobs {
         config: &RunConfig,
         base: &Resolved,
         turn: OwnedSemaphorePermit,
-    ) -> Result<Prepared> {
+    ) -> Result<PreparedJob> {
         let files = fetch(&config.dataset()?).await?;
-        // Its other end is dropped with this future.
+        // Dropped with this future, which is how `stop` sees that the caller is gone.
         let caller = Arc::new(());
         let (watched, stopping) = (Arc::downgrade(&caller), Arc::clone(&self.stopping));
         let (bases, room) = (Arc::clone(&self.bases), Arc::clone(&self.room));

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::config::{DRY_RUN_ROWS, DRY_RUN_STEPS, RunConfig};
 use crate::base::Base;
 use crate::data::fetch::DataFile;
-use crate::data::reader::{self, Place};
+use crate::data::reader::{self, RowPlace};
 use crate::data::rows::{Row, RowRules, row};
 use crate::data::{Example, Split, encode, held_out, split};
 use crate::error::{Error, Result, refused};
@@ -28,7 +28,7 @@ const BATCH_BYTES: usize = 1024 * 1024;
 
 /// A job's rows, and its plan.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedJob {
     /// The rows.
     pub rows: Split,
     /// The numbers of the run.
@@ -49,7 +49,7 @@ pub fn prepare(
     files: Vec<DataFile>,
     room: &Arc<Semaphore>,
     stop: &dyn Stop,
-) -> Result<Prepared> {
+) -> Result<PreparedJob> {
     let max_length = config.max_length.min(base.config.max_positions);
     let mut encoder = Encoder {
         config,
@@ -85,7 +85,7 @@ pub fn prepare(
     }
     let count = encoder.count;
     let rows = split(encoder.examples, config.seed);
-    Ok(Prepared {
+    Ok(PreparedJob {
         plan: plan(config, rows.train.len(), count),
         rows,
         max_length,
@@ -102,7 +102,7 @@ struct Encoder<'a> {
     memory: &'a Arc<Semaphore>,
     stop: &'a dyn Stop,
     count: usize,
-    batch: Vec<(Place, Row)>,
+    batch: Vec<(RowPlace, Row)>,
     batch_bytes: usize,
     examples: Vec<Example>,
     without_target: usize,
@@ -110,7 +110,7 @@ struct Encoder<'a> {
 }
 
 impl Encoder<'_> {
-    fn add(&mut self, place: Place, value: &Value) -> Result<()> {
+    fn add(&mut self, place: RowPlace, value: &Value) -> Result<()> {
         if self.stop.stopped() {
             return Err(Error::Stopped);
         }
@@ -135,7 +135,7 @@ impl Encoder<'_> {
         self.count += batch.len();
         let (text, config) = (&self.base.text, self.config);
         let (max_length, stop) = (self.max_length, self.stop);
-        let work = |(index, (place, row)): (usize, (Place, Row))| {
+        let work = |(index, (place, row)): (usize, (RowPlace, Row))| {
             if stop.stopped() {
                 return Err(Error::Stopped);
             }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::config::RunConfig;
 use super::handle::JobHandle;
-use super::prepare::Prepared;
+use super::prepare::PreparedJob;
 use crate::adapter;
 use crate::base::{Base, Bases, Resolved};
 use crate::data::Example;
@@ -28,7 +28,7 @@ pub struct Run {
     /// The base that was found for its model.
     pub base: Resolved,
     /// Its rows, encoded.
-    pub prepared: Prepared,
+    pub prepared: PreparedJob,
 }
 
 impl Run {

@@ -72,10 +72,10 @@ impl Attention {
             return Ok(output);
         }
         let this = self.clone();
-        gradient::of3(qkv, output, move |grad| {
+        gradient::with_backward3(qkv, output, move |grad| {
             let mut parts = [const { Vec::new() }; 3];
             for row in &rows {
-                let grads = this.back(row, grad)?;
+                let grads = this.backward(row, grad)?;
                 for (part, grad) in parts.iter_mut().zip(grads) {
                     part.push(grad);
                 }
@@ -86,7 +86,7 @@ impl Attention {
     }
 
     /// The same for one row that continues what is in the cache.
-    pub fn continued(&self, qkv: [&Tensor; 3], cache: &mut KvCache) -> Result<Tensor> {
+    pub fn forward_cached(&self, qkv: [&Tensor; 3], cache: &mut KvCache) -> Result<Tensor> {
         let past = cache.current_seq_len();
         let length = qkv[0].dim(0)?;
         let query = self.group(&self.query(qkv[0], past)?)?;
@@ -130,7 +130,7 @@ impl Attention {
         })
     }
 
-    fn back(&self, row: &Row, grad: &Tensor) -> Result<[Tensor; 3]> {
+    fn backward(&self, row: &Row, grad: &Tensor) -> Result<[Tensor; 3]> {
         let mut query = Vec::new();
         let (mut keys, mut values) = (None, None);
         // The last block sees all keys; each one before it adds to the first of them.
@@ -151,9 +151,9 @@ impl Attention {
             values = Some(add_to_first(values, value)?);
         }
         query.reverse();
-        let query = self.rope.back(&Tensor::cat(&query, 2)?)?;
+        let query = self.rope.backward(&Tensor::cat(&query, 2)?)?;
         let empty = || row.key.zeros_like();
-        let key = self.rope.back(&keys.map_or_else(empty, Ok)?)?;
+        let key = self.rope.backward(&keys.map_or_else(empty, Ok)?)?;
         Ok([
             self.merge(&query, row.length)?,
             self.merge(&key, row.length)?,

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
-use super::fields::{flag, number, optional_size, size};
+use super::config_fields::{flag, number, optional_size, size};
 use crate::error::{Result, refused};
 
 /// The numbers of a decoder of Llama's kind, as in its `config.json`.

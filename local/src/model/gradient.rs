@@ -6,23 +6,42 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage};
 use candle_core::{Tensor, bail};
 
-/// The gradients of `N` inputs for the output's. `None` for an input that learns nothing.
-pub trait Back<const N: usize>: Fn(&Tensor) -> Result<[Option<Tensor>; N]> + Send + Sync {}
+/// A backward pass: from the gradient of the output to those of the `N` inputs, `None` where an input
+/// needs no gradient.
+pub trait Backward<const N: usize>:
+    Fn(&Tensor) -> Result<[Option<Tensor>; N]> + Send + Sync
+{
+}
 
-impl<const N: usize, F: Fn(&Tensor) -> Result<[Option<Tensor>; N]> + Send + Sync> Back<N> for F {}
+impl<const N: usize, F: Fn(&Tensor) -> Result<[Option<Tensor>; N]> + Send + Sync> Backward<N>
+    for F
+{
+}
 
 /// `output`, computed from one input.
-pub fn of1(input: &Tensor, output: Tensor, back: impl Back<1> + 'static) -> Result<Tensor> {
+pub fn with_backward1(
+    input: &Tensor,
+    output: Tensor,
+    back: impl Backward<1> + 'static,
+) -> Result<Tensor> {
     input.apply_op1(Precomputed { output, back })
 }
 
 /// `output`, computed from two inputs.
-pub fn of2(inputs: [&Tensor; 2], output: Tensor, back: impl Back<2> + 'static) -> Result<Tensor> {
+pub fn with_backward2(
+    inputs: [&Tensor; 2],
+    output: Tensor,
+    back: impl Backward<2> + 'static,
+) -> Result<Tensor> {
     inputs[0].apply_op2(inputs[1], Precomputed { output, back })
 }
 
 /// `output`, computed from three inputs.
-pub fn of3(inputs: [&Tensor; 3], output: Tensor, back: impl Back<3> + 'static) -> Result<Tensor> {
+pub fn with_backward3(
+    inputs: [&Tensor; 3],
+    output: Tensor,
+    back: impl Backward<3> + 'static,
+) -> Result<Tensor> {
     inputs[0].apply_op3(inputs[1], inputs[2], Precomputed { output, back })
 }
 
@@ -31,7 +50,7 @@ struct Precomputed<F> {
     back: F,
 }
 
-const NAME: &str = "known";
+const NAME: &str = "precomputed";
 
 impl<F> Precomputed<F> {
     /// The output's values once more: a node owns its storage.
@@ -47,7 +66,7 @@ impl<F> Precomputed<F> {
     }
 }
 
-impl<F: Back<1>> CustomOp1 for Precomputed<F> {
+impl<F: Backward<1>> CustomOp1 for Precomputed<F> {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -62,7 +81,7 @@ impl<F: Back<1>> CustomOp1 for Precomputed<F> {
     }
 }
 
-impl<F: Back<2>> CustomOp2 for Precomputed<F> {
+impl<F: Backward<2>> CustomOp2 for Precomputed<F> {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -89,7 +108,7 @@ impl<F: Back<2>> CustomOp2 for Precomputed<F> {
     }
 }
 
-impl<F: Back<3>> CustomOp3 for Precomputed<F> {
+impl<F: Backward<3>> CustomOp3 for Precomputed<F> {
     fn name(&self) -> &'static str {
         NAME
     }

@@ -36,7 +36,7 @@ impl RmsNorm {
             return Ok(output);
         }
         let (weight, eps) = (self.weight.clone(), self.eps);
-        gradient::of1(input, output, move |grad| {
+        gradient::with_backward1(input, output, move |grad| {
             let mean_square = (x.sqr()?.mean_keepdim(D::Minus1)? + eps)?;
             let grad = grad.broadcast_mul(&weight)?;
             let along = ((&grad * &x)?.mean_keepdim(D::Minus1)? / &mean_square)?;
@@ -55,7 +55,7 @@ pub fn gated(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     if !gate.track_op() && !up.track_op() {
         return Ok(output);
     }
-    gradient::of2([gate, up], output, move |grad| {
+    gradient::with_backward2([gate, up], output, move |grad| {
         let slope = (&sigmoid + (&silu - (&silu * &sigmoid)?)?)?;
         let gate = ((grad * &u)? * slope)?;
         Ok([Some(gate), Some((grad * &silu)?)])
@@ -74,7 +74,7 @@ pub fn negative_log_likelihood(logits: &Tensor, targets: Vec<u32>) -> Result<Ten
     if !logits.track_op() {
         return Ok(loss);
     }
-    gradient::of1(logits, loss, move |grad| {
+    gradient::with_backward1(logits, loss, move |grad| {
         let minus_one = targets.ones_like()?.to_dtype(z.dtype())?.neg()?;
         let difference = probabilities.scatter_add(&targets, &minus_one, 1)?;
         Ok([Some((difference * f64::from(grad.to_scalar::<f32>()?))?)])
@@ -121,7 +121,7 @@ impl Rope {
     }
 
     /// Rotates back: the gradient of `forward` from position 0.
-    pub fn back(&self, grad: &Tensor) -> Result<Tensor> {
+    pub fn backward(&self, grad: &Tensor) -> Result<Tensor> {
         let length = grad.dim(2)?;
         let tables = self.tables(length, grad.device())?;
         let part = |table: &Tensor| table.narrow(0, 0, length);

@@ -30,7 +30,7 @@ impl Linear {
     /// `[rows, in]` → `[rows, out]`.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         if self.weight.is_variable() {
-            // A base in the making: everything learns, candle knows how.
+            // Pretraining a base: every weight is trained, so candle's autograd does all of it.
             return self.with_bias(input.matmul(&self.weight.t()?)?);
         }
         let adapter_learns = self.lora.as_ref().is_some_and(|lora| lora.a.track_op());
@@ -44,7 +44,9 @@ impl Linear {
             Some(lora) => self.adapted(input, output, lora),
             None if input.track_op() => {
                 let weight = self.weight.clone();
-                gradient::of1(input, output, move |grad| Ok([Some(grad.matmul(&weight)?)]))
+                gradient::with_backward1(input, output, move |grad| {
+                    Ok([Some(grad.matmul(&weight)?)])
+                })
             }
             None => Ok(output),
         }
@@ -66,7 +68,7 @@ impl Linear {
             return Ok(output);
         }
         let (weight, scale, learns) = (self.weight.clone(), lora.scale, input.track_op());
-        gradient::of3([input, &lora.a, &lora.b], output, move |grad| {
+        gradient::with_backward3([input, &lora.a, &lora.b], output, move |grad| {
             let low_grad = (grad.matmul(&b)? * scale)?;
             let input_grad = if learns {
                 Some((grad.matmul(&weight)? + low_grad.matmul(&a)?)?)
@@ -80,8 +82,8 @@ impl Linear {
     }
 }
 
-/// A product whose outputs are shared out to the cores of the pool that this runs in. For answers: while
-/// one is made there is one row, and nothing else that could be done at the same time.
+/// A matrix product, split by output across the cores of the current thread pool. For generation, which has
+/// one row and nothing else to do in parallel.
 fn shared_out(input: &Tensor, weight: &Tensor) -> Result<Tensor> {
     let (out, width) = weight.dims2()?;
     let cores = rayon::current_num_threads();

@@ -78,9 +78,9 @@ impl Llama {
     }
 
     /// Hidden states `[tokens, hidden]` of tokens that continue what is in the cache.
-    pub fn continued(&self, ids: &[u32], cache: &mut KvCache) -> Result<Tensor> {
+    pub fn forward_cached(&self, ids: &[u32], cache: &mut KvCache) -> Result<Tensor> {
         self.decode(ids, |layer, qkv| {
-            self.attention.continued(qkv, cache.layer(layer))
+            self.attention.forward_cached(qkv, cache.layer(layer))
         })
     }
 

@@ -64,7 +64,8 @@ impl Lora {
         Ok((Self { r, alpha, pairs }, vars))
     }
 
-    /// The same values, which change with it, but learn nothing: for measuring between two steps.
+    /// The same tensors without gradients, for evaluation between steps. They share storage with the
+    /// originals, so updates show in both.
     #[must_use]
     pub fn detached(&self) -> Self {
         let still = |(name, pair): (&String, &LoraPair)| {

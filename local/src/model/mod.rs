@@ -3,7 +3,7 @@
 mod attention;
 pub mod cache;
 pub mod config;
-mod fields;
+mod config_fields;
 mod gradient;
 pub mod layers;
 mod linear;

@@ -16,10 +16,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::App;
-use super::answer_form::{calls_of, complete_calls};
-use super::chat_request::{Answerer, ChatRequest};
+use super::chat_request::{ChatRequest, ModelSource};
 use super::error::ApiError;
 use super::guard::JsonBody;
+use super::output_spec::{calls_of, complete_calls};
 use crate::adapter;
 use crate::base::{Base, Bases, resolve};
 use crate::constrain::Guide;
@@ -65,7 +65,7 @@ pub async fn answer(app: &Arc<App>, body: &Value, usage: Usage) -> Result<Respon
     // Dropped with this future when the client goes.
     let client = cancel.clone().drop_guard();
     // Before the answer begins: what is wrong with the request is still a 400.
-    let prepared = blocking(move || Prepared::new(request, &bases, cancel)).await?;
+    let prepared = blocking(move || PreparedChat::new(request, &bases, cancel)).await?;
     if stream {
         Ok(streamed(prepared, head, usage, client))
     } else {
@@ -87,7 +87,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// A model and a prompt, ready to generate.
-struct Prepared {
+struct PreparedChat {
     base: Arc<Base>,
     model: Llama,
     prompt: Vec<u32>,
@@ -106,11 +106,11 @@ struct Answer {
     usage: Value,
 }
 
-impl Prepared {
+impl PreparedChat {
     fn new(mut request: ChatRequest, bases: &Bases, cancel: CancellationToken) -> Result<Self> {
-        let (base, lora) = match request.weights {
-            Answerer::Base(source) => (bases.get(&source)?, None),
-            Answerer::Adapter(dir) => {
+        let (base, lora) = match request.source {
+            ModelSource::Base(source) => (bases.get(&source)?, None),
+            ModelSource::Adapter(dir) => {
                 let adapter = adapter::load(&dir)?;
                 if adapter.base.is_empty() {
                     return refused(
@@ -125,8 +125,8 @@ impl Prepared {
                 (bases.get(&resolved.source)?, Some(adapter.lora))
             }
         };
-        let wanted = request.wanted;
-        wanted.check(&base.text)?;
+        let output = request.output;
+        output.check(&base.text)?;
         let model = Llama::new(&base.config, &base.weights, lora.as_ref())?;
         let text = request.conversation.render(&base.text, true)?;
         let prompt = base.text.encode(&text, false)?.ids;
@@ -137,8 +137,8 @@ impl Prepared {
                 base.config.max_positions
             ));
         }
-        let most_calls = wanted.most_calls();
-        let guide = wanted
+        let most_calls = output.most_calls();
+        let guide = output
             .constraint
             .map(|(constraint, field)| base.text.guide(&constraint, field))
             .transpose()?;
@@ -235,7 +235,7 @@ impl Head {
     }
 }
 
-async fn whole(mut prepared: Prepared, head: &Head) -> Result<Response, ApiError> {
+async fn whole(mut prepared: PreparedChat, head: &Head) -> Result<Response, ApiError> {
     let answer = blocking(move || prepared.answer()).await?;
     let choice = json!({
         "index": 0,
@@ -247,7 +247,7 @@ async fn whole(mut prepared: Prepared, head: &Head) -> Result<Response, ApiError
     Ok(Json(body).into_response())
 }
 
-fn streamed(mut prepared: Prepared, head: Head, usage: Usage, client: DropGuard) -> Response {
+fn streamed(mut prepared: PreparedChat, head: Head, usage: Usage, client: DropGuard) -> Response {
     let (sender, receiver) = mpsc::channel::<Bytes>(PIECES_AHEAD);
     tokio::task::spawn_blocking(move || {
         let stream = Stream { sender, head };
@@ -285,7 +285,7 @@ fn streamed(mut prepared: Prepared, head: Head, usage: Usage, client: DropGuard)
     (headers, Body::from_stream(body)).into_response()
 }
 
-/// A client that is being answered in pieces. What is sent answers whether it is still there.
+/// Streams an answer to a client. The methods that send return whether the client is still there.
 struct Stream {
     sender: mpsc::Sender<Bytes>,
     head: Head,

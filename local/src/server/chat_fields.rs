@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::fields::{number, seed, whole};
+use crate::request_fields::{number, seed, whole};
 
 /// Tokens of an answer when the request does not say.
 const DEFAULT_MAX_TOKENS: usize = 256;
@@ -68,11 +68,11 @@ impl Default for ChatFields {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AdapterField {
-    /// Which of the job's.
+    /// Which of the job's adapters.
     pub kind: AdapterKind,
-    /// The job.
+    /// The job's id.
     pub job_id: String,
-    /// The checkpoint's.
+    /// The step of the checkpoint.
     pub step: Option<u64>,
 }
 
@@ -80,9 +80,9 @@ pub struct AdapterField {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AdapterKind {
-    /// That of a step.
+    /// The checkpoint of a step.
     Checkpoint,
-    /// That of the end.
+    /// The final adapter.
     Final,
 }
 

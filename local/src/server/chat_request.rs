@@ -6,19 +6,19 @@ use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::App;
-use super::answer_form::AnswerForm;
 use super::chat_fields::{AdapterField, AdapterKind, ChatFields};
 use super::error::ApiError;
+use super::output_spec::OutputSpec;
 use crate::adapter;
 use crate::base::resolve::{self, Source};
 use crate::conversation::Conversation;
 use crate::error::{Result, refused};
-use crate::fields;
 use crate::generate::Sampling;
+use crate::request_fields;
 
 /// What answers.
 #[derive(Debug)]
-pub enum Answerer {
+pub enum ModelSource {
     /// An adapter in a directory.
     Adapter(PathBuf),
     /// A base as it is.
@@ -29,7 +29,7 @@ pub enum Answerer {
 #[derive(Debug)]
 pub struct ChatRequest {
     /// What answers.
-    pub weights: Answerer,
+    pub source: ModelSource,
     /// As `model` names it in the answer.
     pub model: String,
     /// The conversation.
@@ -37,7 +37,7 @@ pub struct ChatRequest {
     /// How to sample.
     pub sampling: Sampling,
     /// What the answer must look like, and the functions that it may call.
-    pub wanted: AnswerForm,
+    pub output: OutputSpec,
     /// Whether the answer comes in pieces. Yes by default, as in the SDK.
     pub stream: bool,
 }
@@ -45,18 +45,18 @@ pub struct ChatRequest {
 impl ChatRequest {
     /// Checks a request.
     pub fn from_json(body: &Value, app: &App) -> Result<Self, ApiError> {
-        let fields: ChatFields = fields::read(body)?;
-        let (weights, model) = match (&fields.adapter, &fields.base_model) {
+        let fields: ChatFields = request_fields::read(body)?;
+        let (source, model) = match (&fields.adapter, &fields.base_model) {
             (Some(adapter), None) => adapter_dir(adapter, app)?,
             (None, Some(name)) => base(name, app)?,
             _ => refused("give either adapter or baseModel")?,
         };
-        let wanted = AnswerForm::of(&fields)?;
+        let output = OutputSpec::of(&fields)?;
         Ok(Self {
-            weights,
+            source,
             model,
-            conversation: Conversation::new(&fields.messages, wanted.tools.as_ref())?,
-            wanted,
+            conversation: Conversation::new(&fields.messages, output.tools.as_ref())?,
+            output,
             sampling: Sampling {
                 temperature: fields.temperature,
                 top_p: fields.top_p,
@@ -68,11 +68,11 @@ impl ChatRequest {
     }
 }
 
-/// A base by its name, or an adapter that is not a job's by its directory, as Hugging Face's libraries
-/// take it. The answer's `model` names what was used; that it stands in is said on stderr once.
-fn base(name: &str, app: &App) -> Result<(Answerer, String), ApiError> {
+/// A base by its name, or, as in Hugging Face's libraries, an adapter outside of any job by its directory.
+/// The answer's `model` names what was used. A stand-in is logged on stderr once.
+fn base(name: &str, app: &App) -> Result<(ModelSource, String), ApiError> {
     if resolve::is_path(name) && adapter::is_adapter(Path::new(name)) {
-        return Ok((Answerer::Adapter(name.into()), name.to_owned()));
+        return Ok((ModelSource::Adapter(name.into()), name.to_owned()));
     }
     let (_, base_model) = app.jobs.bases();
     let resolved = resolve::resolve(name, base_model.map(PathBuf::as_path))?;
@@ -82,10 +82,10 @@ fn base(name: &str, app: &App) -> Result<(Answerer, String), ApiError> {
     {
         crate::log(format_args!("chat: {used} stands in: {reason}"));
     }
-    Ok((Answerer::Base(resolved.source), used))
+    Ok((ModelSource::Base(resolved.source), used))
 }
 
-fn adapter_dir(adapter: &AdapterField, app: &App) -> Result<(Answerer, String), ApiError> {
+fn adapter_dir(adapter: &AdapterField, app: &App) -> Result<(ModelSource, String), ApiError> {
     let id = &adapter.job_id;
     let Some(handle) = app.jobs.get(id) else {
         return Err(ApiError::no_such_job());
@@ -109,5 +109,5 @@ fn adapter_dir(adapter: &AdapterField, app: &App) -> Result<(Answerer, String), 
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
-    Ok((Answerer::Adapter(dir), format!("{id}/{name}")))
+    Ok((ModelSource::Adapter(dir), format!("{id}/{name}")))
 }

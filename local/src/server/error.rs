@@ -43,7 +43,7 @@ impl ApiError {
         (self.status, Json(json!({ "error": error }))).into_response()
     }
 
-    /// The same error of a client that has other names for the fields: a message begins with the field.
+    /// The same error, with the field name that starts the message replaced by the client's name for it.
     pub fn with_names(self, theirs: impl Fn(&str) -> &str) -> Self {
         let end = self
             .message
@@ -63,7 +63,7 @@ impl ApiError {
     }
 }
 
-/// A refusal of the framework's own, of a query or a path that can't be read say, is plain text.
+/// Converts the framework's own plain-text errors, such as for a malformed query or path, to JSON.
 pub async fn as_json(response: Response) -> Response {
     let status = response.status();
     let is_text = response

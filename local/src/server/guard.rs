@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 
 use super::App;
 use super::error::ApiError;
-use crate::json::without_halves;
+use crate::json::replace_lone_surrogates;
 
 /// A request's body may be at most this large, in bytes.
 pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
@@ -88,7 +88,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
         })?;
         let text =
             std::str::from_utf8(&bytes).map_err(|_| bad("the body is not UTF-8".to_owned()))?;
-        match serde_json::from_str(&without_halves(text)) {
+        match serde_json::from_str(&replace_lone_surrogates(text)) {
             Ok(value) => Ok(Self(value)),
             Err(error) => Err(bad(format!("the body is no JSON: {error}"))),
         }

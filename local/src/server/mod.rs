@@ -1,6 +1,5 @@
 //! The HTTP server: the cloud's API, on this machine.
 
-mod answer_form;
 mod chat;
 mod chat_fields;
 mod chat_request;
@@ -8,6 +7,7 @@ mod connections;
 mod error;
 mod guard;
 mod openai;
+mod output_spec;
 mod projects;
 mod routes;
 mod schema;
@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::jobs::Jobs;
 use error::ApiError;
 
-/// That another model stands in is said for this many models; after that, never.
+/// Stand-ins are logged for this many models, and not at all after that.
 const STAND_INS_SAID: usize = 100;
 
 /// What every request can see.

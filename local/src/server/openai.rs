@@ -45,7 +45,7 @@ const WITHOUT_EFFECT: [&str; 8] = [
     "verbosity",
 ];
 
-/// Whether a field that isn't supported asks for nothing with this value, so that it can be there.
+/// Whether this value makes an unsupported field a no-op, so that it can be accepted.
 fn asks_for_nothing(name: &str, value: &Value) -> bool {
     match (name, value) {
         ("n", value) => value.as_f64() == Some(1.0),

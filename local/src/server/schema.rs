@@ -8,7 +8,7 @@ const SINGLE: [&str; 3] = ["items", "additionalProperties", "contains"];
 const LISTS: [&str; 3] = ["anyOf", "oneOf", "prefixItems"];
 const OBJECTS: [&str; 4] = ["properties", "patternProperties", "$defs", "definitions"];
 
-/// Keywords beside which a closed object would also forbid what they allow.
+/// Keywords that may allow properties of their own, which closing the object beside them would forbid.
 const SHARED: [&str; 6] = [
     "allOf",
     "anyOf",
@@ -58,15 +58,15 @@ fn close_part(schema: &mut Value) {
     }
 }
 
-/// The schema of a call of one of these functions. Each one's parameters are a definition of their own, to
-/// which their references lead.
+/// The schema of a call of one of these functions. Each function's parameters become an entry in `$defs`, and
+/// their references are rewritten to point into it.
 pub fn calls<'a>(tools: impl Iterator<Item = &'a Value>) -> Value {
     let (mut parts, mut definitions) = (Vec::new(), Map::new());
     for (index, tool) in tools.enumerate() {
         let mut part = call(tool);
         let mut arguments = part["properties"]["arguments"].take();
         let root = format!("#/$defs/{index}");
-        lead(&mut arguments, &root);
+        rebase_refs(&mut arguments, &root);
         definitions.insert(index.to_string(), arguments);
         part["properties"]["arguments"] = json!({ "$ref": root });
         parts.push(part);
@@ -75,15 +75,15 @@ pub fn calls<'a>(tools: impl Iterator<Item = &'a Value>) -> Value {
 }
 
 /// Makes references to the root of a schema lead to where it is now.
-fn lead(schema: &mut Value, root: &str) {
+fn rebase_refs(schema: &mut Value, root: &str) {
     match schema {
-        Value::Array(list) => list.iter_mut().for_each(|part| lead(part, root)),
+        Value::Array(list) => list.iter_mut().for_each(|part| rebase_refs(part, root)),
         Value::Object(map) => {
             for (name, value) in map.iter_mut() {
                 let target = value.as_str().and_then(|target| target.strip_prefix('#'));
                 match target {
                     Some(rest) if name == "$ref" => *value = format!("{root}{rest}").into(),
-                    _ => lead(value, root),
+                    _ => rebase_refs(value, root),
                 }
             }
         }
@@ -91,8 +91,8 @@ fn lead(schema: &mut Value, root: &str) {
     }
 }
 
-/// What a call of a function looks like. Its arguments are those that the function names: else a small
-/// model rambles on in properties of its own.
+/// The schema of a call of one function. Only the arguments that the function declares are allowed:
+/// otherwise a small model rambles on, inventing properties.
 fn call(tool: &Value) -> Value {
     let function = &tool["function"];
     let mut arguments = match &function["parameters"] {

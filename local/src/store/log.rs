@@ -217,7 +217,7 @@ impl Live {
         let length = self.length;
         let file = self.file()?;
         if let Err(source) = file.write_all(line.as_bytes()) {
-            // What was written of it must not stand before the next line.
+            // Cut off the partial line, so that it doesn't end up in front of the next one.
             let _ = file.set_len(length);
             let _ = file.seek(SeekFrom::Start(length));
             return Err(Error::Io {
@@ -294,7 +294,7 @@ fn frames(events: &[Value]) -> Frames {
 /// The events of a file, and how many of its bytes are whole lines with the ids 1, 2, 3, …
 ///
 /// # Errors
-/// The number of the first line that is none, if another event follows it: it is no torn last line.
+/// The number of the first damaged line, if an event follows it: then it isn't just a torn last line.
 fn parse(bytes: &[u8]) -> Result<(Vec<Value>, usize), usize> {
     let mut events = Vec::new();
     let mut whole = 0;

@@ -9,7 +9,7 @@ use std::thread;
 
 pub use run::{Log, Observer, Plan, Trained, run};
 
-/// Stack of a training thread. The way back through the operations of a deep model is recursive.
+/// Stack of a training thread. The backward pass through a deep model is recursive.
 const STACK_BYTES: usize = 64 * 1024 * 1024;
 
 /// Runs `work` in a pool of its own with one thread per core, so that training neither waits for

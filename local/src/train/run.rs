@@ -64,7 +64,7 @@ pub struct Log {
     pub samples_per_second: f64,
 }
 
-/// What a run tells as it goes.
+/// Receives a run's logs and checkpoints.
 pub trait Observer {
     /// A log is due.
     fn log(&mut self, log: &Log) -> Result<()>;
@@ -139,7 +139,7 @@ pub fn run(
                 samples_per_second,
             })?;
             broken?;
-            // The loss is of before the update: what the last update broke shows only here.
+            // The loss was computed before the update, so damage from the last update shows only here.
             finite(step, "eval loss", eval_loss.unwrap_or_default())?;
             window = Window::new();
         }

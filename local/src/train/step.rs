@@ -1,6 +1,6 @@
-//! One optimisation step's worth of mathematics. How a batch is cut up decides how fast training is: a
-//! part for each core, its rows one after the other as one long matrix. Nothing is padded, and the
-//! sums are made in the order of the parts, whatever core was faster.
+//! The maths of one optimisation step. How a batch is split decides how fast training is: into parts for
+//! each core, with the rows of a part concatenated into one long matrix. There's no padding, and the parts
+//! are summed in a fixed order, whichever core finishes first.
 
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
@@ -12,8 +12,8 @@ use crate::model::Llama;
 use crate::model::layers::negative_log_likelihood;
 use crate::number::as_f64;
 
-/// A part of a batch has about this many tokens at most: what it needs for the way back must fit into
-/// memory once per core, and a cancelled run ends after the parts that are being computed.
+/// Approximate limit on the tokens in a part of a batch. What the backward pass needs of a part must fit in
+/// memory once per core, and a cancelled run ends only when the parts in progress are done.
 const PART_TOKENS: usize = 512;
 
 /// Asked between parts, so that a cancelled run ends within a fraction of a step.
@@ -74,7 +74,7 @@ fn targets(rows: &[&Example]) -> usize {
     rows.iter().map(|row| row.targets()).sum()
 }
 
-/// Cuts a batch into parts of about the same number of tokens, as many for each core.
+/// Splits a batch into parts of about the same number of tokens, the same number of parts for each core.
 fn parts<'a, 'b>(rows: &'a [&'b Example], cores: usize) -> Vec<&'a [&'b Example]> {
     let total: usize = rows.iter().map(|row| row.ids.len()).sum();
     let count = cores * total.div_ceil(PART_TOKENS * cores).max(1);

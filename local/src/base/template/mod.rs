@@ -16,19 +16,20 @@ use serde_json::Value as Json;
 use crate::error::{Error, Result, refused};
 use source::{GENERATION, Source};
 
-/// What one rendering may cost: about one unit an instruction, and one for 64 bytes of text, so that it
-/// also bounds memory, to 128 MiB. All templates that TRL packages render 500 messages of 200 bytes
-/// with it, most of them 10 000.
+/// Fuel for one rendering: about one unit per instruction, plus one per 64 bytes of text, so it also
+/// bounds memory, to 128 MiB. It's enough for every template that TRL packages to render 500 messages of
+/// 200 bytes, and for most of them to render 10 000.
 const FUEL: u64 = 2_000_000;
 
-/// For the engine's recursive parser, and for what a template can nest within its fuel: over a million
-/// lists, at up to 500 bytes each to print them. Only pages that are touched take memory.
+/// Stack for the engine's recursive parser, and for printing the values that a template can nest within
+/// its fuel: over a million lists, at up to 500 bytes each. Untouched pages take no memory.
 const STACK_BYTES: usize = 1024 * 1024 * 1024;
 
 /// Macros that call themselves, and loops within them.
 const MAX_RECURSION: usize = 200;
 
-/// Around a generated part, when those are asked for. Unicode keeps these for a program's own use.
+/// Inserted around each generated part when those are requested. They're Unicode noncharacters, which are
+/// reserved for internal use.
 const MARKS: [char; 2] = ['\u{fdd0}', '\u{fdd1}'];
 
 /// The variable that asks for marks.
@@ -97,7 +98,7 @@ impl ChatTemplates {
         })
     }
 
-    /// Whether there is any.
+    /// Whether the model has no templates.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
@@ -308,8 +309,9 @@ thread_local! {
     static LARGE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` with a stack that a template can't overflow: on a thread of its own, or at once where it
-/// runs on one already. Around a loop that renders many conversations it saves a thread for each.
+/// Runs `work` with a stack that a template can't overflow: on a new thread, or directly if this thread
+/// already has the large stack. Wrap a loop that renders many conversations in it, so that they share one
+/// thread.
 pub fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
     if LARGE.get() {
         return Ok(work());

@@ -8,7 +8,7 @@ use minijinja_contrib::{globals, pycompat};
 /// The longest text that `format` makes, in bytes.
 const MAX_FORMATTED_BYTES: usize = 16 * 1024 * 1024;
 
-/// More digits than a width or a precision in `format` may have.
+/// A width or precision in `format` with this many digits is refused.
 const TOO_MANY_DIGITS: usize = 5;
 
 /// Adds them to an environment.

@@ -11,7 +11,7 @@ const MAX_TAG_BYTES: usize = 16 * 1024;
 /// `not` and `-` in a row. The engine takes quadratic time over them.
 const MAX_PREFIX_OPERATORS: usize = 64;
 
-/// What can't stand for a variable.
+/// Words that can't be variable names.
 const KEYWORDS: [&str; 13] = [
     "and", "else", "if", "in", "is", "not", "or", "true", "false", "none", "True", "False", "None",
 ];
@@ -56,7 +56,7 @@ impl Source {
             marks_generation: false,
         };
         let mut blocks = Vec::new();
-        // As Jinja, wherever they are.
+        // Jinja normalises newlines everywhere, too.
         let source = source.replace("\r\n", "\n").replace('\r', "\n");
         let mut rest = source.as_str();
         while let Some(start) = next_delimiter(rest) {
@@ -66,8 +66,8 @@ impl Source {
             rest = &rest[length..];
         }
         prepared.text.push_str(rest);
-        // The engine gives a call block only those outer variables that it finds to be read, and
-        // overlooks some. Here all are, and the tag for it goes right behind the block's own.
+        // The engine passes a call block only the outer variables that it sees being read, and misses
+        // some. So a tag right after the one that opens the block reads all of them.
         for block in blocks.iter().rev() {
             let names: Vec<&str> = block.names.iter().map(String::as_str).collect();
             let reads = format!("set __outer = [{}] ", names.join(", "));
@@ -131,7 +131,7 @@ impl Source {
         Ok(end)
     }
 
-    /// Without an end, the engine says what's wrong.
+    /// Copies up to `end`. If there is none, copies everything, and the engine reports the error.
     fn copy(&mut self, rest: &str, end: Option<usize>) -> usize {
         let end = end.unwrap_or(rest.len());
         self.text.push_str(&rest[..end]);
@@ -147,7 +147,7 @@ fn controls(code: &str) -> (&str, &str) {
     (&code[..before], &code[code.len() - after..])
 }
 
-/// The names in a tag's code, and words in its strings: to read one that isn't there does no harm.
+/// The names in a tag's code. Includes words in its strings: reading an undefined name does no harm.
 fn names(code: &str) -> impl Iterator<Item = &str> {
     let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     code.split(move |c| !part(c)).filter(|word| {
@@ -188,8 +188,8 @@ fn end_of_raw(text: &str) -> Option<usize> {
     }
 }
 
-/// `{% set name.field = value %}` with `name` read as well. The engine gives macros and call blocks those
-/// outer variables only that they read, and to it an assignment is none.
+/// Rewrites `{% set name.field = value %}` so that it also reads `name`. The engine passes macros and call
+/// blocks only the outer variables that they read, and doesn't count an assignment as a read.
 fn namespace_assignment(tag: &str) -> Option<String> {
     let inside = tag.strip_prefix("{%")?.strip_suffix("%}")?;
     let value_end = inside.strip_suffix(['-', '+']).unwrap_or(inside);

@@ -6,8 +6,8 @@ use glob::{MatchOptions, Pattern};
 /// Splits and their files.
 pub(super) type Splits = Vec<(String, Vec<String>)>;
 
-/// Endings of files that hold rows and can be read, and those that `datasets` would read. The kind that most
-/// files have is the dataset's; at a draw, the first one here.
+/// File extensions by kind, including kinds that `datasets` reads but we can't. A dataset is of the kind
+/// that most of its files have; on a tie, the first one here.
 const KINDS: [(&str, &[&str]); 9] = [
     ("Parquet", &["parquet", "geoparquet", "gpq"]),
     ("arrow", &["arrow"]),
@@ -145,7 +145,7 @@ fn by_keyword<const N: usize>(
     Ok((!splits.is_empty()).then_some(splits))
 }
 
-/// The files that match, as `datasets` reads a pattern: nothing hidden that it does not name.
+/// The files that match, with the rules of `datasets`: hidden files only if the pattern names them.
 fn matching(pattern: &str, files: &[String]) -> Result<Vec<String>, String> {
     let compiled = Pattern::new(pattern)
         .map_err(|error| format!("has the pattern {pattern:?}, which is broken: {error}"))?;

@@ -175,7 +175,7 @@ fn collect(dir: &Path, prefix: &str, depth: usize, files: &mut Vec<String>) -> s
             continue;
         };
         let relative = format!("{prefix}{name}");
-        // Files of a snapshot are links: asked what they lead to.
+        // The files in a snapshot are symlinks; `is_dir` follows them.
         if path.is_dir() {
             if depth > 0 && files.len() <= MAX_FILES {
                 collect(&path, &format!("{relative}/"), depth - 1, files)?;

@@ -18,7 +18,7 @@ const CALL_MARKS: (&str, &str) = ("<tool_call>", "</tool_call>");
 
 /// What is wanted of an answer.
 #[derive(Debug, Default)]
-pub struct AnswerForm {
+pub struct OutputSpec {
     /// What it must look like, and the field that says so.
     pub constraint: Option<(Constraint, &'static str)>,
     /// For the chat template.
@@ -27,7 +27,7 @@ pub struct AnswerForm {
     one_call: bool,
 }
 
-impl AnswerForm {
+impl OutputSpec {
     /// What a request's fields say of the answer.
     pub fn of(fields: &ChatFields) -> Result<Self> {
         let constraint = match (&fields.response_format, &fields.structured_outputs) {
@@ -239,13 +239,13 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
     use super::*;
-    use crate::fields;
+    use crate::request_fields;
 
     #[test]
     fn what_is_asked_for_becomes_a_constraint() {
         let of = |body: Value| {
-            let fields = fields::read(&body).unwrap();
-            AnswerForm::of(&fields).unwrap().constraint
+            let fields = request_fields::read(&body).unwrap();
+            OutputSpec::of(&fields).unwrap().constraint
         };
         assert_eq!(of(json!({})), None);
         assert_eq!(of(json!({ "responseFormat": { "type": "text" } })), None);

@@ -1,4 +1,4 @@
-//! A request's JSON as a type: what is wrong with it is told with the path of the field.
+//! Deserialises a request's JSON. Errors start with the path of the field.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 
-/// Reads a request. A field that is `null` is as good as absent.
+/// Reads a request. A top-level field that is `null` counts as absent.
 pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T> {
     let mut value = value.clone();
     if let Some(fields) = value.as_object_mut() {

@@ -1,0 +1,26 @@
+// Every flag of the command is in docs/command.md.
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import type { Command } from "commander";
+import { expect, it } from "vitest";
+import { createProgram } from "../../cli/program.js";
+import { ROOT } from "../support/process.ts";
+
+it("docs/command.md has a row for every flag", () => {
+  const page = readFileSync(path.join(ROOT, "docs/command.md"), "utf8");
+  const table = page.slice(page.indexOf("## Flags"), page.indexOf("## A new project"));
+  const documented = new Map<string, string>();
+  let command = "";
+  for (const line of table.split("\n").filter((row) => row.includes("`--"))) {
+    const [, first, flags] = line.split("|");
+    command = first.trim().replaceAll("`", "") || command;
+    documented.set(command, `${documented.get(command) ?? ""} ${flags}`);
+  }
+  const missing = (createProgram() as Command).commands.flatMap((one) =>
+    one.options
+      .map((option) => option.long ?? "")
+      .filter((flag) => !(documented.get(one.name()) ?? "").includes(`${flag}`))
+      .map((flag) => `${one.name()} ${flag}`),
+  );
+  expect(missing).toEqual([]);
+});
