@@ -5,14 +5,7 @@
 const { binding } = require("./addon.js");
 const { readEnvironment } = require("./environment.js");
 const { CloudApiError, keepFetchFailure, native, nativeSync, tell } = require("./errors.js");
-const {
-  beginning,
-  checkTimeout,
-  headWithin,
-  initOf,
-  whole,
-  withinOrigin,
-} = require("./given-fetch.js");
+const { Responses, beginning, cancel, checkTimeout, whole } = require("./given-fetch.js");
 const { listenerFor } = require("./credentials.js");
 const { parse, stringify } = require("./json.js");
 const { checkClientOptions, checkSignal } = require("./options.js");
@@ -202,9 +195,8 @@ class CloudApiClient {
    * @param {CallOptions} [options]
    */
   async #send(name, parts, options) {
-    const { body } = await this.#open(name, parts, options);
-    // A custom `fetch` may return a body that isn't a standard `ReadableStream`.
-    await body?.cancel?.();
+    const response = await this.#open(name, parts, options);
+    await cancel(response).catch(() => {});
   }
 
   /**
@@ -222,15 +214,7 @@ class CloudApiClient {
     const environment = readEnvironment();
     const surroundings = JSON.stringify(environment);
     const response = this.#fetch
-      ? await headWithin(timeoutMs, signal, call, (limited) =>
-          this.#viaFetch(
-            /** @type {typeof globalThis.fetch} */ (this.#fetch),
-            surroundings,
-            name,
-            text,
-            limited,
-          ),
-        )
+      ? await this.#viaFetch(this.#fetch, surroundings, name, text, signal, timeoutMs)
       : await request(this.#native, signal, async (abort) =>
           this.#native.send(surroundings, name, text, abort, timeoutMs),
         );
@@ -245,71 +229,37 @@ class CloudApiClient {
   }
 
   /**
+   * The engine decides which requests are made; this makes them and keeps the responses.
    * @param {typeof globalThis.fetch} fetch
    * @param {string} surroundings
    * @param {string} name
    * @param {string} text
    * @param {AbortSignal | undefined} signal
+   * @param {number | undefined} timeoutMs
+   * @returns {Promise<Response>}
    */
-  async #viaFetch(fetch, surroundings, name, text, signal) {
-    const ask = (/** @type {string | undefined} */ refused) =>
-      this.#prepare(fetch, surroundings, name, text, signal, refused);
-    const prepared = await ask(undefined);
-    if (!prepared) throw new Error("unreachable: only a refused token may have no successor");
-    const response = await withinOrigin(fetch, prepared.url, initOf(prepared, signal));
-    if (response.status !== 401 || prepared.isRenewed) return response;
-    /** @type {typeof prepared | null} */
-    let again = prepared;
-    try {
-      again = await ask(prepared.token);
-    } finally {
-      // Also when the renewal is refused: nobody reads this body then.
-      if (again) await response.body?.cancel?.();
-    }
-    if (!again) return response;
-    return withinOrigin(fetch, again.url, initOf(again, signal));
-  }
-
-  /**
-   * The request to make; a login that has expired, or was refused, is renewed first, by the same
-   * `fetch`.
-   * @param {typeof globalThis.fetch} fetch
-   * @param {string} surroundings
-   * @param {string} name
-   * @param {string} text
-   * @param {AbortSignal | undefined} signal
-   * @param {string} [refused] the token that was answered with 401
-   * @returns null when nothing can be tried in its place
-   */
-  async #prepare(fetch, surroundings, name, text, signal, refused) {
+  async #viaFetch(fetch, surroundings, name, text, signal, timeoutMs) {
     if (signal?.aborted) throw signal.reason;
     const abort = new binding.NativeAbort();
-    const renew = async (/** @type {string} */ crossing) => {
-      const { id, url, headers, body, limitMs } = JSON.parse(crossing);
+    const responses = new Responses(fetch, signal);
+    const answer = async (/** @type {string} */ crossing) => {
+      const { id, ...wanted } = JSON.parse(crossing);
       try {
-        // The engine waits for longer, so that an answer that just makes it is not lost.
-        const limit = AbortSignal.timeout(limitMs);
-        const init = { method: "POST", headers, body, signal: limit };
-        const response = await fetch(url, { ...init, redirect: "manual" });
-        this.#native.renewed(id, response.status, await response.text());
+        const { status, location, body } = await responses.fetch(id, wanted);
+        this.#native.fetched(id, status, location, body);
       } catch (error) {
         keepFetchFailure(id, error);
-        this.#native.notRenewed(id);
+        this.#native.notFetched(id);
       }
     };
     try {
-      const preparing = native(async () =>
-        this.#native.prepare(
-          surroundings,
-          name,
-          text,
-          abort,
-          (crossing) => void renew(crossing),
-          refused,
-        ),
+      const sending = native(async () =>
+        this.#native.sendBy(surroundings, name, text, abort, (one) => void answer(one), timeoutMs),
       );
-      return await unlessAborted(preparing, signal);
+      return responses.take(await unlessAborted(sending, signal));
     } catch (error) {
+      // Nobody reads what has come by now.
+      responses.discard(error);
       if (signal?.aborted) {
         keepRenewal(this.#native);
         abort.abort();

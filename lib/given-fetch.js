@@ -1,24 +1,76 @@
-// Requests through a `fetch` of the user's: what the engine does for its own.
+// Requests through a `fetch` of the user's: each one as the engine wants it, and the responses that it brings.
 "use strict";
 
-const { unlessAborted } = require("./signal.js");
-
 /**
- * @param {import("../binding.js").PreparedRequest} prepared
- * @param {AbortSignal | undefined} signal
- * @returns {RequestInit}
+ * A request that the engine wants made.
+ * @typedef {object} Wanted
+ * @property {string} url
+ * @property {string} method
+ * @property {Record<string, string>} headers
+ * @property {string | null} body
+ * @property {number | null} limitMs a limit for the whole response, whose text is wanted then
+ * @property {number | null} discards a response that nobody will read
  */
-function initOf({ method, headers, body }, signal) {
-  /** @type {Record<string, string>} */
-  const fields = {};
-  for (let at = 0; at < headers.length; at += 2) {
-    fields[headers[at]] = headers[at + 1];
+
+/** The responses of one call. */
+class Responses {
+  /** @type {Map<number, Response>} */
+  #responses = new Map();
+  #fetch;
+  /** Ends the request under way when the call is over. */
+  #over = new AbortController();
+  #signal;
+
+  /**
+   * @param {typeof globalThis.fetch} fetch
+   * @param {AbortSignal | undefined} signal the caller's
+   */
+  constructor(fetch, signal) {
+    this.#fetch = fetch;
+    this.#signal = signal ? AbortSignal.any([signal, this.#over.signal]) : this.#over.signal;
   }
-  return { method, headers: fields, body: body ?? undefined, signal };
+
+  /**
+   * @param {number} id
+   * @param {Wanted} wanted
+   */
+  async fetch(id, { url, method, headers, body, limitMs, discards }) {
+    if (discards !== null) await cancel(this.take(discards));
+    // A renewal outlives its caller.
+    const signal = limitMs === null ? this.#signal : AbortSignal.timeout(limitMs);
+    const fetch = this.#fetch;
+    const init = { method, headers, body: body ?? undefined, signal };
+    const response = await fetch(url, { ...init, redirect: "manual" });
+    const location = response.headers.get("location") ?? undefined;
+    if (limitMs !== null) return { status: response.status, location, body: await response.text() };
+    if (this.#over.signal.aborted) await cancel(response);
+    else this.#responses.set(id, response);
+    return { status: response.status, location, body: undefined };
+  }
+
+  /**
+   * @param {number} id
+   * @returns {Response} which is the caller's from now on
+   */
+  take(id) {
+    const response = this.#responses.get(id);
+    if (!response) throw new Error(`unreachable: there is no response ${id}`);
+    this.#responses.delete(id);
+    return response;
+  }
+
+  /** @param {unknown} reason */
+  discard(reason) {
+    this.#over.abort(reason);
+    for (const response of this.#responses.values()) cancel(response).catch(() => {});
+  }
 }
 
-/** The head of an answer is awaited for so long, as by `fetch`. */
-const HEAD_LIMIT_MS = 300_000;
+/** @param {Response} response */
+async function cancel(response) {
+  // A custom `fetch` may return a body that isn't a standard `ReadableStream`.
+  await response.body?.cancel?.();
+}
 
 /**
  * @param {string} call
@@ -27,72 +79,6 @@ const HEAD_LIMIT_MS = 300_000;
 function checkTimeout(call, timeoutMs) {
   if (timeoutMs === undefined || (typeof timeoutMs === "number" && timeoutMs > 0)) return;
   throw new TypeError(`${call}: \`timeoutMs\` must be a number above 0`);
-}
-
-/**
- * Limits the wait for the head of an answer. Its body may take as long as it likes.
- * @param {number | undefined} timeoutMs
- * @param {AbortSignal | undefined} signal the caller's
- * @param {string} call
- * @param {(signal: AbortSignal) => Promise<Response>} send
- * @returns {Promise<Response>}
- */
-async function headWithin(timeoutMs = HEAD_LIMIT_MS, signal, call, send) {
-  const limit = new AbortController();
-  const message = `no answer to ${call} within ${timeoutMs} ms`;
-  const cause = Object.assign(new Error(message), { code: "ETIMEDOUT" });
-  const timer = setTimeout(
-    () => limit.abort(new TypeError("fetch failed", { cause })),
-    Math.min(timeoutMs, MOST_TIMEOUT_MS),
-  );
-  try {
-    const ended = signal ? AbortSignal.any([signal, limit.signal]) : limit.signal;
-    // Raced as well: a `fetch` of the user's need not look at the signal.
-    return await unlessAborted(send(ended), ended);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** The longest timer there is; a longer one would go off at once. */
-const MOST_TIMEOUT_MS = 2 ** 31 - 1;
-
-/** As many redirects as `fetch` follows. */
-const MOST_REDIRECTS = 20;
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
-
-/**
- * Redirects are followed within one origin only (T36), as `fetch` follows them: another origin must get
- * neither the token nor the body.
- * @param {typeof globalThis.fetch} fetch
- * @param {string} url
- * @param {RequestInit} init
- * @returns {Promise<Response>}
- */
-async function withinOrigin(fetch, url, init) {
-  for (let followed = 0; ; followed++) {
-    const response = await fetch(url, { ...init, redirect: "manual" });
-    const location = response.headers.get("location");
-    if (!REDIRECTS.has(response.status) || location === null || followed === MOST_REDIRECTS) {
-      return response;
-    }
-    if (!URL.canParse(location, url)) return response;
-    const target = new URL(location, url);
-    if (target.origin !== new URL(url).origin) return response;
-    // A custom `fetch` may return a body that isn't a standard `ReadableStream`.
-    await response.body?.cancel?.();
-    target.username = "";
-    target.password = "";
-    url = target.href;
-    const { status } = response;
-    if (status === 303 || (status < 303 && init.method === "POST")) {
-      const { body, ...rest } = init;
-      const { "content-type": _, ...headers } = /** @type {Record<string, string>} */ (
-        init.headers
-      );
-      init = { ...rest, method: "GET", headers };
-    }
-  }
 }
 
 /** The largest answer that is read whole, in bytes. */
@@ -153,4 +139,4 @@ async function beginning(response) {
   return Buffer.concat(parts).subarray(0, REFUSAL_LIMIT).toString();
 }
 
-module.exports = { beginning, checkTimeout, headWithin, initOf, whole, withinOrigin };
+module.exports = { Responses, beginning, cancel, checkTimeout, whole };

@@ -15,5 +15,5 @@ pub use acquire::{anonymous, ensure};
 pub use identity::{Access, Identity, Listener};
 pub use store::{sign_in, sign_out, write};
 pub use stored::{Credentials, Stored, check_replaceable, path, read};
-pub use token::{Answer, Exchange, TokenRequest, from_fetch};
+pub use token::{Answer, Exchange, TokenRequest, within_fetch_limit};
 pub use whose::{check_destination, local_identity, signed_in};

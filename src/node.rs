@@ -7,6 +7,7 @@ mod account;
 mod client;
 mod crossing;
 mod dispatch;
+mod given_fetch;
 mod interrupt_watch;
 mod listener;
 mod log;

@@ -15,7 +15,7 @@ use crate::error::{Error, Result, system_code};
 /// A dead peer behind a silent network shows after this long without an acknowledgement.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 /// As many as `fetch` follows.
-const MOST_REDIRECTS: usize = 20;
+pub const MOST_REDIRECTS: usize = 20;
 /// Never through a proxy, whatever `NO_PROXY` says (T36).
 const LOOPBACK: &str = "localhost,localhost.,127.0.0.0/8,::1,::ffff:127.0.0.0/104";
 

@@ -8,7 +8,6 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::api::http::{client, network_error};
@@ -147,18 +146,17 @@ pub fn now() -> f64 {
         .map_or(0.0, |now| now.as_secs_f64())
 }
 
-/// The answer that a `fetch` of the user's brings, or `gone` when nothing will come.
+/// Limits a renewal that goes through a `fetch` of the user's.
 ///
 /// # Errors
-/// What JavaScript reports, `gone`, and [`Error::Network`] with `ETIMEDOUT`.
-pub async fn from_fetch(answer: oneshot::Receiver<Result<Answer>>, gone: Error) -> Result<Answer> {
-    match timeout(FETCH_LIMIT, answer).await {
-        Ok(answer) => answer.unwrap_or(Err(gone)),
-        Err(_) => Err(Error::Network {
+/// Those of the future, and [`Error::Network`] with `ETIMEDOUT`.
+pub async fn within_fetch_limit<T>(renewing: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(FETCH_LIMIT, renewing).await.unwrap_or_else(|_| {
+        Err(Error::Network {
             code: Some("ETIMEDOUT".to_owned()),
             message: "no answer to the renewal of the login".to_owned(),
-        }),
-    }
+        })
+    })
 }
 
 /// Where an identity provider is, by its domain: a host, with a port if need be, and nothing else.
@@ -282,12 +280,10 @@ mod tests {
     /// JavaScript gives up after a minute; what it hands over then was on its way already.
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_comes_just_after_javascripts_limit_is_not_lost() {
-        let (sender, receiver) = oneshot::channel();
-        tokio::spawn(async move {
+        let found = within_fetch_limit(async {
             tokio::time::sleep(CALL_LIMIT + Duration::from_millis(1)).await;
-            sender.send(Ok(answer("late")))
+            Ok("late")
         });
-        let found = from_fetch(receiver, Error::plain("gone")).await;
-        assert_eq!(found.map(|answer| answer.text), Ok("late".to_owned()));
+        assert_eq!(found.await, Ok("late"));
     }
 }

@@ -5,26 +5,23 @@
     reason = "napi hands arguments over by value"
 )]
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use futures::FutureExt;
+use napi::Env;
 use napi::bindgen_prelude::{Function, Object};
-use napi::threadsafe_function::ThreadsafeFunctionCallMode;
-use napi::{Env, Status};
 use napi_derive::napi;
-use tokio::sync::oneshot;
 
 use super::crossing::{argument, crossing};
+use super::given_fetch::{Fetched, GivenFetch, Waiting};
 use super::listener::listener;
 use super::promise::promise;
 use super::response::{NativeAbort, NativeResponse, aborted};
-use super::runtime::lifetime;
+use super::runtime::locked;
 use super::trainer::milliseconds;
 use crate::api::deprecation::{self, Deprecation};
 use crate::api::{self, Api, request};
 use crate::client_calls;
-use crate::credentials::{self, Answer, Credentials, Exchange, Identity, TokenRequest};
+use crate::credentials::{Credentials, Identity};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::json;
@@ -33,29 +30,9 @@ use crate::json;
 #[napi]
 pub struct NativeClient {
     identity: Identity,
-    /// Who waits for the answer to the renewal under way; there is one at a time.
-    renewal: Renewal,
+    /// For the responses of a `fetch` of the user's.
+    waiting: Waiting,
     base_url: String,
-}
-
-/// By its number: an answer that comes too late must not be taken for that of the next one.
-type Renewal = Arc<Mutex<Option<(u32, oneshot::Sender<Result<Answer>>)>>>;
-
-/// A request that JavaScript makes itself.
-#[napi(object)]
-pub struct PreparedRequest {
-    /// The whole URL.
-    pub url: String,
-    /// The HTTP method.
-    pub method: String,
-    /// Names and values in turn.
-    pub headers: Vec<String>,
-    /// The body, if there is one.
-    pub body: Option<String>,
-    /// The access token that is among the headers.
-    pub token: String,
-    /// Whether a 401 is final: the token was renewed for this very request.
-    pub is_renewed: bool,
 }
 
 /// A deprecation as it was read from an answer.
@@ -86,7 +63,7 @@ impl NativeClient {
             .map_err(|error| crossing(&error))?;
         Ok(Self {
             identity: Identity::new(credentials, listener(on_credentials.as_ref())?),
-            renewal: Arc::default(),
+            waiting: Waiting::default(),
             base_url: request::root(&base_url),
         })
     }
@@ -140,129 +117,87 @@ impl NativeClient {
         })
     }
 
-    /// The same request for a `fetch` of the user's. If the login has to be renewed first, `renew` is
-    /// called with that request as JSON text, `{ id, url, headers, body, limitMs }`, and is answered
-    /// with `renewed` or `notRenewed`. `refused` is the token that was answered with 401; null when
-    /// there is no other one to try.
-    #[napi(catch_unwind, ts_return_type = "Promise<PreparedRequest | null>")]
+    /// Makes the same request through a `fetch` of the user's; resolves with the number of the response, which
+    /// JavaScript keeps. `fetch` is called with each request as JSON text (`Crossing` in `given_fetch.rs`), and
+    /// is answered with `fetched` or `notFetched`.
+    #[napi(catch_unwind, ts_return_type = "Promise<number>")]
     #[allow(
         clippy::too_many_arguments,
         reason = "an object of them could hold neither a function nor a class"
     )]
-    pub fn prepare<'env>(
+    pub fn send_by<'env>(
         &self,
         env: &'env Env,
         environment: String,
         call: String,
         arguments: String,
         abort: &NativeAbort,
-        renew: Function<'_, String, ()>,
-        refused: Option<String>,
+        fetch: Function<'_, String, ()>,
+        timeout_ms: Option<f64>,
     ) -> napi::Result<Object<'env>> {
         let request = client_calls::request(&call, &arguments).map_err(|error| crossing(&error))?;
         let base_url = self.base_url.clone();
-        let identity = self.identity.clone();
-        let (exchange, token) = (self.exchange(&renew)?, abort.token());
         // A `fetch` may take addresses of its own kind, but a URL has to be one.
         let is_url = base_url.starts_with("http://") || base_url.starts_with("https://");
         if is_url && reqwest::Url::parse(&base_url).is_err() {
             return Err(crossing(&api::http::invalid_url()));
         }
+        let (identity, token) = (self.identity.clone(), abort.token());
+        let fetch = GivenFetch::new(&fetch, Arc::clone(&self.waiting))?;
+        let limit = timeout_ms.map_or(api::HEAD_LIMIT, milliseconds);
         promise(env, async move {
-            let environment: Environment = argument("environment", &environment)?;
-            let obtaining = async {
-                match refused {
-                    None => identity.access_by(&environment, exchange).await.map(Some),
-                    Some(refused) => {
-                        identity
-                            .after_refusal(&environment, &refused, exchange)
-                            .await
-                    }
+            let what = request.to_string();
+            let sending = api::head_within(limit, &what, async {
+                let environment: Environment = argument("environment", &environment)?;
+                let access = identity.access_by(&environment, fetch.exchange()).await?;
+                let held = access.credentials().token().to_owned();
+                let first = fetch.request(&base_url, &request, &held, None).await?;
+                if first.status != 401 || access.is_new() {
+                    return Ok(first.id);
                 }
-            };
-            let access = tokio::select! {
+                let renewed = identity
+                    .after_refusal(&environment, &held, fetch.exchange())
+                    .await?;
+                let Some(renewed) = renewed else {
+                    return Ok(first.id);
+                };
+                let held = renewed.credentials().token();
+                let second = fetch.request(&base_url, &request, held, Some(first.id));
+                Ok(second.await?.id)
+            });
+            tokio::select! {
                 biased;
-                () = token.cancelled() => return Err(aborted()),
-                access = obtaining => access?,
-            };
-            let Some(access) = access else {
-                return Ok(None);
-            };
-            let url = format!("{base_url}{}", request.target()?);
-            let headers = api::headers(&request, Some(access.credentials().token()))?;
-            Ok(Some(PreparedRequest {
-                url,
-                method: request.method.to_string(),
-                headers: headers
-                    .into_iter()
-                    .flat_map(|(name, value)| [name.to_owned(), api::latin1(&value)])
-                    .collect(),
-                body: request.body,
-                token: access.credentials().token().to_owned(),
-                is_renewed: access.is_new(),
-            }))
+                () = token.cancelled() => Err(aborted()),
+                id = sending => id,
+            }
         })
     }
 
-    /// The answer to the renewal that `prepare` asked for.
+    /// The head of a response, and its text if that was asked for.
     #[napi(catch_unwind)]
-    pub fn renewed(&self, id: u32, status: u16, text: String) {
-        self.settle(id, Ok(Answer { status, text }));
+    pub fn fetched(&self, id: u32, status: u16, location: Option<String>, text: Option<String>) {
+        let fetched = Fetched {
+            id,
+            status,
+            location,
+            text,
+        };
+        self.settle(id, Ok(fetched));
     }
 
-    /// The renewal's request failed in JavaScript, which keeps the error under this id.
+    /// There is no response. JavaScript keeps what `fetch` rejected with, by this number.
     #[napi(catch_unwind)]
-    pub fn not_renewed(&self, id: u32) {
+    pub fn not_fetched(&self, id: u32) {
         self.settle(id, Err(Error::FetchRejected { id }));
     }
 }
 
 impl NativeClient {
-    fn settle(&self, id: u32, answer: Result<Answer>) {
-        let mut waiting = self.renewal.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, sender)) = waiting.take_if(|(number, _)| *number == id) {
-            // Nobody waits any more when the environment is going.
-            let _ = sender.send(answer);
+    fn settle(&self, id: u32, fetched: Result<Fetched>) {
+        if let Some(sender) = locked(&self.waiting).remove(&id) {
+            // Nobody waits after an abort or a timeout.
+            let _ = sender.send(fetched);
         }
-    }
-
-    /// How JavaScript makes the request of a renewal.
-    fn exchange(&self, renew: &Function<'_, String, ()>) -> napi::Result<Exchange> {
-        let renew = renew
-            .build_threadsafe_function::<String>()
-            .callee_handled::<false>()
-            .weak::<true>()
-            .build_callback(|call| Ok(call.value))?;
-        let (renewal, lifetime) = (self.renewal.clone(), lifetime());
-        Ok(Arc::new(move |request: TokenRequest| {
-            let (sender, answer) = oneshot::channel();
-            let id = fastrand::u32(..);
-            *renewal.lock().unwrap_or_else(PoisonError::into_inner) = Some((id, sender));
-            let crossing = serde_json::json!({
-                "id": id,
-                "url": request.url,
-                "headers": BTreeMap::from(TokenRequest::HEADERS),
-                "body": request.body,
-                "limitMs": u64::try_from(api::CALL_LIMIT.as_millis()).unwrap_or(u64::MAX),
-            });
-            let called = renew.call(
-                crossing.to_string(),
-                ThreadsafeFunctionCallMode::NonBlocking,
-            );
-            let lifetime = lifetime.clone();
-            async move {
-                let gone = || Error::plain("The login could not be renewed: its thread is gone");
-                if called != Status::Ok {
-                    return Err(gone());
-                }
-                tokio::select! {
-                    biased;
-                    () = lifetime.cancelled() => Err(gone()),
-                    answer = credentials::from_fetch(answer, gone()) => answer,
-                }
-            }
-            .boxed()
-        }))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use napi::bindgen_prelude::Object;
 use napi::{Env, Result};
@@ -65,4 +65,9 @@ fn start() -> io::Result<Runtime> {
         .thread_name("arkor")
         .enable_all()
         .build()
+}
+
+/// Locks, whoever panicked while holding it.
+pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

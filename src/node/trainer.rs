@@ -5,7 +5,7 @@
     reason = "napi hands arguments over by value"
 )]
 
-use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex as SyncMutex};
 use std::time::Duration;
 
 use napi::Env;
@@ -21,6 +21,7 @@ use super::dispatch::{Answers, Arguments, JsCallbacks, dispatcher};
 use super::listener::listener;
 use super::promise::promise;
 use super::response::{NativeAbort, NativeResponse, aborted};
+use super::runtime::locked;
 use crate::api::endpoints::{CANCEL_JOB, CHAT};
 use crate::api::request::Parts;
 use crate::api::{self, within_limit};
@@ -391,10 +392,6 @@ impl NativeTrainer {
             let _ = acks.send(ack);
         }
     }
-}
-
-fn locked<T>(mutex: &SyncMutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn position(index: u32) -> usize {
