@@ -11,6 +11,7 @@ mod given_fetch;
 mod interrupt_watch;
 mod listener;
 mod log;
+#[cfg(feature = "probe")]
 mod probe;
 mod promise;
 mod response;

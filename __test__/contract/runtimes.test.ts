@@ -1,5 +1,6 @@
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { copyFileSync, readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createSecureServer } from "node:http2";
 import type { AddressInfo } from "node:net";
@@ -15,6 +16,7 @@ import {
   JOB,
   json,
   rejection,
+  temporaryDirectory,
 } from "../support/backend.ts";
 import { ROOT, runScript } from "../support/process.ts";
 
@@ -344,8 +346,22 @@ describe("TLS", () => {
 });
 
 it("a panic in the engine ends the call, not the process", async () => {
+  const args = [
+    "build",
+    "--locked",
+    "--profile",
+    "local",
+    "--package",
+    "arkor",
+    "--features",
+    "probe",
+  ];
+  execFileSync("cargo", args, { cwd: ROOT, stdio: "ignore" });
+  const library = { darwin: "libarkor.dylib", win32: "arkor.dll" }[process.platform as "darwin"];
+  const addon = path.join(temporaryDirectory(), "probe.node");
+  copyFileSync(path.join(ROOT, "target/local", library ?? "libarkor.so"), addon);
   const { code, stdout } = await runScript(`
-    const binding = require(${JSON.stringify(path.join(ROOT, "binding.js"))});
+    const binding = require(${JSON.stringify(addon)});
     try { binding.panicInACall(); } catch (error) { console.log(error.message); }
     await binding.panicInAPromise().catch((error) => console.log(error.message));
     console.log("alive");
@@ -354,4 +370,4 @@ it("a panic in the engine ends the call, not the process", async () => {
     0,
     ["a panic in a call", "arkor: internal error: a panic in a promise", "alive", ""],
   ]);
-});
+}, 600_000);

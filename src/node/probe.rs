@@ -1,5 +1,5 @@
-//! Panics on purpose, so that a test can show that none reaches the process. The package exports
-//! nothing of this.
+//! Panics on purpose, so that a test can show that none reaches the process. Only with the feature `probe`,
+//! which no release has.
 
 use napi::Env;
 use napi::bindgen_prelude::Object;

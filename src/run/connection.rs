@@ -247,11 +247,9 @@ where
                 let at = batch.block_of(index);
                 self.pass(&batch, at);
                 if !self.options.reject_callback_errors && at < batch.block_count() {
-                    // T15: the failing event is behind us, too, and T18: if it was the terminal
-                    // one, the run is over all the same.
+                    // T15: the failing event is passed, too.
                     self.data = true;
-                    self.resume.terminal |=
-                        batch.last() == Some(Last::Terminal) && at + 1 == batch.block_count();
+                    self.resume.note_terminal(&batch, at + 1);
                     self.advance(batch.last_id(at + 1));
                 }
                 Some(End::Threw { aborted })
@@ -260,8 +258,7 @@ where
                 // A later `wait()` goes on behind what was dispatched (T4).
                 let at = batch.block_of(index);
                 self.pass(&batch, at);
-                self.resume.terminal |=
-                    batch.last() == Some(Last::Terminal) && at == batch.block_count();
+                self.resume.note_terminal(&batch, at);
                 Some(End::Aborted)
             }
             Ack::Gone => Some(End::Gone),

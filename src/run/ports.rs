@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::Stream;
 use tokio::time::{Instant, timeout};
 
-use crate::batch::{Events, MOST_BYTES};
+use crate::batch::{Batch, Events, Last, MOST_BYTES};
 use crate::error::Error;
 use crate::reconnect::Policy;
 
@@ -129,6 +129,14 @@ pub struct Resume {
     pub retry: Option<Duration>,
     /// A terminal event was dispatched, and its callback threw (T18).
     pub terminal: bool,
+}
+
+impl Resume {
+    /// Notes that the run is over (T18) if the terminal event is among the first `count` blocks of a batch,
+    /// whatever its callback did.
+    pub fn note_terminal(&mut self, batch: &Batch, count: usize) {
+        self.terminal |= batch.last() == Some(Last::Terminal) && count == batch.block_count();
+    }
 }
 
 /// Waits for the head of an answer: without one for the idle timeout the connection counts as dead
