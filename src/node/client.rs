@@ -11,13 +11,12 @@ use napi::Env;
 use napi::bindgen_prelude::{Function, Object};
 use napi_derive::napi;
 
-use super::crossing::{argument, crossing};
+use super::crossing::{argument, crossing, milliseconds};
 use super::given_fetch::{Fetched, GivenFetch, Waiting};
 use super::listener::listener;
 use super::promise::promise;
 use super::response::{NativeAbort, NativeResponse, aborted};
 use super::runtime::locked;
-use super::trainer::milliseconds;
 use crate::api::deprecation::{self, Deprecation};
 use crate::api::{self, Api, request};
 use crate::client_calls;

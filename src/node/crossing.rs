@@ -1,4 +1,6 @@
-//! Errors on their way to JavaScript, and JSON text on its way here.
+//! Errors on their way to JavaScript, and arguments on their way here.
+
+use std::time::Duration;
 
 use napi::Status;
 use serde::de::DeserializeOwned;
@@ -18,4 +20,9 @@ pub fn crossing(error: &Error) -> napi::Error {
 /// never a value: a token may be among them.
 pub fn argument<T: DeserializeOwned>(function: &str, text: &str) -> Result<T, Error> {
     json::read(text).map_err(|what| Error::plain(format!("{function}: {what}")))
+}
+
+/// A duration that JavaScript gave in milliseconds. One too long to represent becomes the maximum.
+pub fn milliseconds(span: f64) -> Duration {
+    Duration::try_from_secs_f64(span / 1000.0).unwrap_or(Duration::MAX)
 }

@@ -6,7 +6,6 @@
 )]
 
 use std::sync::{Arc, Mutex as SyncMutex};
-use std::time::Duration;
 
 use napi::Env;
 use napi::bindgen_prelude::{Function, Object};
@@ -16,7 +15,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{Mutex, Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::crossing::{argument, crossing};
+use super::crossing::{argument, crossing, milliseconds};
 use super::dispatch::{Answers, Arguments, JsCallbacks, dispatcher};
 use super::listener::listener;
 use super::promise::promise;
@@ -396,9 +395,4 @@ impl NativeTrainer {
 
 fn position(index: u32) -> usize {
     usize::try_from(index).unwrap_or(usize::MAX)
-}
-
-/// A duration that JavaScript gave in milliseconds. One too long to represent becomes the maximum.
-pub fn milliseconds(span: f64) -> Duration {
-    Duration::try_from_secs_f64(span / 1000.0).unwrap_or(Duration::MAX)
 }
