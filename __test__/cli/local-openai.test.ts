@@ -163,5 +163,11 @@ describe("OpenAI's client", () => {
         tools: [{ type: "function", function: { name: "f" } }],
       }),
     ).rejects.toMatchObject({ status: 400, message: expect.stringContaining("tools") });
+    const stranger = new OpenAI({ baseURL: client.baseURL, apiKey: "wrong", maxRetries: 0 });
+    await expect(stranger.models.list()).rejects.toMatchObject({
+      status: 401,
+      code: "invalid_api_key",
+      message: expect.stringContaining("token"),
+    });
   });
 });

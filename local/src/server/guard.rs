@@ -26,8 +26,14 @@ const BODY_LIMIT: Duration = Duration::from_secs(30);
 pub async fn check(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     match verify(request.headers(), &app) {
         Ok(()) => next.run(request).await,
+        Err(error) if is_openai(request.uri().path()) => error.into_openai(Some("invalid_api_key")),
         Err(error) => error.into_response(),
     }
+}
+
+/// Whether a path is one of those that OpenAI's clients ask, which read errors of another shape.
+fn is_openai(path: &str) -> bool {
+    path == "/v1/chat/completions" || path == "/v1/models" || path.starts_with("/v1/models/")
 }
 
 fn verify(headers: &HeaderMap, app: &App) -> Result<(), ApiError> {

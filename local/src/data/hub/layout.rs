@@ -69,6 +69,14 @@ pub(super) fn found(folder: &str, all: &[String]) -> Result<Splits, String> {
         .iter()
         .filter_map(|file| file.strip_prefix(folder).map(str::to_owned))
         .collect();
+    if let Some(file) = inside.iter().find(|file| is_metadata(file))
+        && let Some(media) = inside.iter().find(|file| is_media(file))
+    {
+        return Err(format!(
+            "is a folder of images, audio or video ({media}) with their texts in {file}. Only texts can be \
+             trained here."
+        ));
+    }
     let sharded = sharded(&inside)?;
     let splits = if !sharded.is_empty() {
         sharded
@@ -84,6 +92,20 @@ pub(super) fn found(folder: &str, all: &[String]) -> Result<Splits, String> {
         (split, files.collect())
     };
     of_one_kind(splits.into_iter().map(prefixed).collect())
+}
+
+/// The file in which `datasets` looks for the texts beside images, audio or video.
+fn is_metadata(file: &str) -> bool {
+    let name = file.rsplit('/').next().unwrap_or_default();
+    matches!(name, "metadata.jsonl" | "metadata.csv" | "metadata.parquet")
+}
+
+fn is_media(file: &str) -> bool {
+    const MEDIA: [&str; 12] = [
+        "png", "jpg", "jpeg", "webp", "gif", "wav", "mp3", "flac", "ogg", "mp4", "webm", "mkv",
+    ];
+    let end = file.rsplit('.').next().unwrap_or_default();
+    MEDIA.iter().any(|media| end.eq_ignore_ascii_case(media))
 }
 
 /// `data/<split>-00000-of-00001.parquet`: any name of a split.

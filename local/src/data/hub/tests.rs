@@ -293,3 +293,16 @@ fn the_first_of_several_default_configs_was_taken() {
     let error = with_readme(&files, &readme("a"), Some("a"), "train").unwrap_err();
     assert!(error.contains("two configs of one name"), "{error}");
 }
+
+#[test]
+fn the_captions_of_an_image_folder_were_trained_as_texts() {
+    let files = ["train/metadata.jsonl", "train/cat.PNG", "README.md"];
+    let error = found(&files, "train").unwrap_err();
+    assert!(
+        error.contains("train/cat.PNG") && error.contains("train/metadata.jsonl"),
+        "{error}"
+    );
+    // A picture for the README is no image folder.
+    let files = ["train.jsonl", "images/logo.png"];
+    assert_eq!(found(&files, "train").unwrap(), ["train.jsonl"]);
+}
