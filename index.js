@@ -3,7 +3,7 @@
 
 const { createArkor, isArkor } = require("./lib/arkor.js");
 const { CloudApiClient } = require("./lib/client.js");
-const { completionStream, completionText } = require("./lib/completion.js");
+const { completionStream, completionText } = require("./lib/completion-text.js");
 const {
   AnonymousTokenRejectedError,
   CloudApiError,

@@ -59,7 +59,7 @@ pub enum End {
     Threw { aborted: bool },
     /// The abort signal.
     Aborted,
-    /// The environment is gone.
+    /// The Node environment is gone.
     Gone,
 }
 

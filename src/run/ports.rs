@@ -64,7 +64,7 @@ impl Refusal {
 
 /// Who the events go to.
 pub trait Callbacks {
-    /// Hands over the events of a batch. False: nobody will ever answer, the environment is gone.
+    /// Hands over the events of a batch. False: nobody will ever answer, the Node environment is gone.
     fn submit(&mut self, events: Events) -> bool;
 
     /// The answer to the batch that was handed over last, when every callback that ran for it
@@ -92,7 +92,7 @@ pub enum Ack {
         /// The place of the first event in the batch whose callback did not start.
         index: usize,
     },
-    /// The environment is gone.
+    /// The Node environment is gone.
     Gone,
 }
 
