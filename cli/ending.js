@@ -1,9 +1,9 @@
 // How a command ends after it has run the project's code, which may have left something open.
 
-/** For what is on its way: a callback that nobody awaits, a connection that is closing. */
+/** Time for what is still going on: a callback that nobody awaits, a connection that is closing. */
 const GRACE_MS = 3000;
 
-/** What a person calls the resources that Node names; others go by Node's names. */
+/** Everyday names for Node's resource types; types not listed keep Node's name. */
 const NAMES = new Map([
   ["Timeout", "a timer"],
   ["Immediate", "a timer"],
@@ -18,7 +18,7 @@ const NAMES = new Map([
   ["ProcessWrap", "a child process"],
 ]);
 
-/** Ours, or an answer to something else that is open. */
+/** Not mentioned: they're ours, or only a by-product of something else that is open. */
 const UNTOLD = new Set(["TTYWrap", "PipeWrap", "CloseReq", "WriteWrap"]);
 
 /**

@@ -68,7 +68,7 @@ class Session {
    */
   async run(entry) {
     const work = this.#work(entry).catch((error) => {
-      // After Ctrl-C an error is what it caused: a backend that is gone, a run that was cut off.
+      // After Ctrl-C, errors only follow from it: a backend that is gone, a run that was cut off.
       if (this.#interrupts.count > 0) return INTERRUPTED;
       this.#stopReporting();
       this.#reporter.sayError(error);

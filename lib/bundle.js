@@ -143,7 +143,7 @@ function errorsOf(error) {
  */
 function fail(error) {
   const errors = errorsOf(error);
-  // Settings that can't be read are why an import isn't found.
+  // Settings that can't be read come first: they're the reason an import isn't found.
   const first = errors.find(({ location }) => location?.file.endsWith(".json")) ?? errors[0];
   if (!first) throw error;
   const { location: place, text } = first;

@@ -8,7 +8,7 @@
  * @property {string} method
  * @property {Record<string, string>} headers
  * @property {string | null} body
- * @property {number | null} limitMs a limit for the whole response, whose text is wanted then
+ * @property {number | null} limitMs a limit for the whole response; if set, the text is wanted
  * @property {number | null} discards a response that nobody will read
  */
 

@@ -11,7 +11,7 @@ const OWN_OPTIONS = ["abortSignal", "callbackErrors", "callbacks", "name"];
 
 /** @typedef {"string" | "object" | "function"} Type */
 
-/** The context's options that are checked elsewhere: spans and counts. */
+/** The context's durations and counts, which are checked elsewhere. */
 const SPANS = ["idleTimeoutMs", "maxReconnectAttempts", "maxReconnectDelayMs", "reconnectDelayMs"];
 /** @type {Record<string, Type>} */
 const CONTEXT = {

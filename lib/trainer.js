@@ -157,7 +157,7 @@ class Trainer {
     return this.#take(await native(async () => this.#native.attach(attachment, told)));
   }
 
-  /** Who submits, from where, and to whom. */
+  /** Who submits, from which directory, and to which backend. */
   #identity() {
     const { baseUrl, credentials, cwd } = this.#context;
     return {

@@ -158,7 +158,7 @@ fn with_message<S: Serializer>(
     Crossing { message, error }.serialize(serializer)
 }
 
-/// Node's name for what the system said. The numbers differ between systems, the names do not.
+/// Node's name for a system error. The numbers differ between systems; the names don't.
 #[must_use]
 pub fn system_code(error: &std::io::Error) -> Option<&'static str> {
     use std::io::ErrorKind as Kind;

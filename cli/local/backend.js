@@ -75,7 +75,7 @@ class LocalBackend {
     const child = new BackendChild({
       command: [...command, ...args],
       cwd,
-      // By the environment, not by an argument, which every user of this machine could read.
+      // In the environment, because every user of this machine could read an argument.
       env: this.#token === undefined ? rest : { ...rest, ARKOR_LOCAL_TOKEN: this.#token },
       startTimeoutMs: this.#options.startTimeoutMs ?? START_TIMEOUT_MS,
       log: this.#options.say,

@@ -47,7 +47,7 @@ class BackendChild {
       detached: true,
       windowsHide: true,
     });
-    // A backend that dies while we write to it is told by its exit, not by EPIPE.
+    // If the backend dies while we write to it, we report its exit, not the EPIPE.
     this.#process.stdin.on("error", () => {});
     createInterface(this.#process.stderr).on("line", (line) => this.#onStderr(line));
 

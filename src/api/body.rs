@@ -138,7 +138,7 @@ fn decoder(coding: Coding, first: u8, inner: Reader) -> Reader {
             decoder.multiple_members(true);
             buffered(decoder)
         }
-        // Some servers leave the zlib header out, which begins with its method.
+        // Some servers leave out the zlib header, whose first byte holds the compression method.
         Coding::Deflate if first & 0x0f == 8 => buffered(ZlibDecoder::new(inner)),
         Coding::Deflate => buffered(DeflateDecoder::new(inner)),
         Coding::Brotli => buffered(BrotliDecoder::new(inner)),

@@ -56,7 +56,7 @@ fn command(manager: Option<&str>) -> &'static str {
     }
 }
 
-/// A field of a JSON object that is a string.
+/// The value of a field in a JSON object, if it's a string.
 pub fn field(text: &str, name: &str) -> Option<String> {
     let fields = json::fields(text).ok()?;
     json::text(fields.get(name.as_bytes())?.get())

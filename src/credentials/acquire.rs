@@ -1,4 +1,4 @@
-//! An anonymous identity, for who has no login.
+//! An anonymous identity, for anyone without a login.
 
 use serde::Deserialize;
 

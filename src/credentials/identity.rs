@@ -60,7 +60,7 @@ impl Identity {
     pub async fn settled(&self) {
         let renewal = self.state().renewal.clone();
         if let Some(renewal) = renewal {
-            // Whoever asked for it hears how it went.
+            // Whoever asked for the renewal gets its result.
             let _ = renewal.await;
         }
     }
@@ -84,8 +84,8 @@ impl Identity {
         self.obtain(env, None, exchange).await
     }
 
-    /// What to try again with, once, after the backend has refused this token with 401: its clock
-    /// may differ from this machine's. `None`: there is nothing else, and the refusal stands.
+    /// What to retry with, once, after the backend has refused this token with 401: the backend's
+    /// clock may differ from this machine's. `None` means that the refusal stands.
     ///
     /// # Errors
     /// When the identity provider refuses the renewal.

@@ -15,8 +15,8 @@ pub fn expired(credentials: &Credentials) -> bool {
     matches!(credentials, Credentials::OAuth { expires_at, .. } if *expires_at <= now() + MARGIN)
 }
 
-/// Whether `found` is what became of `held`: the file may hold another user's login by now, and a
-/// token and its project belong together.
+/// Whether `found` is still the login of `held`, renewed or replaced by the same user. The file may
+/// hold another user's login by now, and a token and its project belong together.
 pub fn same_login(found: &Credentials, held: &Credentials) -> bool {
     let (
         Credentials::OAuth {
@@ -56,7 +56,7 @@ pub fn same_login(found: &Credentials, held: &Credentials) -> bool {
     match (subject(found), subject(held)) {
         // Also after a new login of the same user.
         (Some(found), Some(held)) => found == held,
-        // Nothing tells them apart where another SDK wrote one of them.
+        // If another SDK wrote one of them, nothing tells them apart.
         (None, None) => found_id.is_none() || held_id.is_none(),
         _ => false,
     }

@@ -22,8 +22,8 @@ pub enum Change {
     Remove,
 }
 
-/// Changes the file as `decide` says, which is asked under the lock, and asked again when a writer
-/// without a lock (another SDK, an `rm`) came in between.
+/// Changes the file as `decide` says. `decide` is called under the lock, and called again if
+/// something that doesn't take the lock (another SDK, an `rm`) has changed the file meanwhile.
 ///
 /// # Errors
 /// Those of `decide` and of the file system; the file is untouched then.

@@ -29,7 +29,7 @@ use crate::json;
 #[napi]
 pub struct NativeClient {
     identity: Identity,
-    /// For the responses of a `fetch` of the user's.
+    /// For the responses of the user's own `fetch`.
     waiting: Waiting,
     base_url: String,
 }

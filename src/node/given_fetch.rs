@@ -19,7 +19,7 @@ use crate::api::{self, Request};
 use crate::credentials::{self, Answer, Exchange, TokenRequest};
 use crate::error::{Error, Result};
 
-/// The head of a response that JavaScript keeps by its number.
+/// The head of a response. JavaScript keeps the response itself, under its number.
 pub struct Fetched {
     /// The number.
     pub id: u32,
@@ -54,7 +54,7 @@ struct Crossing<'a> {
     method: &'a str,
     headers: &'a BTreeMap<String, String>,
     body: Option<&'a str>,
-    /// A limit for the whole response, whose text is wanted then.
+    /// A limit for the whole response. If it's set, the response's text is wanted.
     limit_ms: Option<u64>,
     /// A response that nobody will read.
     discards: Option<u32>,

@@ -79,7 +79,7 @@ impl NativeResponse {
             rest: Bytes::new(),
             reads: Some(api::body(response).boxed()),
         };
-        // A small answer came with its head: then reading it costs no further hop.
+        // A small body came with the head; taken now, it costs no further hop to read.
         body.fill();
         Self {
             status,

@@ -226,8 +226,8 @@ impl NativeTrainer {
         })
     }
 
-    /// Takes up a job that was submitted before, instead of `start`; resolves with it, as JSON
-    /// text.
+    /// Follows a job that was submitted earlier, instead of starting one. Resolves with the job, as
+    /// JSON text.
     #[napi(catch_unwind, ts_return_type = "Promise<string>")]
     pub fn attach<'env>(
         &self,

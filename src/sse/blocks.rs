@@ -196,8 +196,8 @@ impl Blocks {
         }
     }
 
-    /// Hands on the finished block: `kept`, then `rest`. Where nothing was kept it may be `whole`,
-    /// the rest with its LF.
+    /// Hands on the finished block: `kept`, then `rest`. If nothing was kept, it's `whole` where
+    /// that is given: `rest` with its LF, in one piece.
     fn finish(&mut self, rest: &[u8], whole: Option<&[u8]>, sink: &mut impl FnMut(Block<'_>)) {
         let fields = std::mem::take(&mut self.found.fields);
         let means_something =

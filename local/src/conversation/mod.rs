@@ -46,7 +46,7 @@ pub struct Conversation {
     tools: Option<Value>,
 }
 
-/// What is known of a message beside what the template reads.
+/// What is known about a message besides what the template reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Turn {
     place: MessagePath,

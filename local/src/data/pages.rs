@@ -131,7 +131,7 @@ impl Header {
     }
 }
 
-/// Thrift's compact protocol, as far as headers of pages go.
+/// Thrift's compact protocol, or as much of it as page headers need.
 struct Thrift<R> {
     source: R,
     length: u64,
@@ -205,7 +205,7 @@ impl<R: Read> Thrift<R> {
                     count => count.into(),
                 };
                 for _ in 0..count {
-                    // In a list, a flag has a byte of its own.
+                    // In a list, each boolean takes a byte of its own.
                     match head & 0x0f {
                         1 | 2 => self.skip(3, depth + 1)?,
                         kind => self.skip(kind, depth + 1)?,

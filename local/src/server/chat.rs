@@ -37,7 +37,7 @@ const PIECES_AHEAD: usize = 64;
 pub enum Usage {
     /// In the last chunk, as the cloud does.
     InLast,
-    /// In one more chunk, without choices, as OpenAI does when asked to.
+    /// In an extra chunk after the last one, without choices, as OpenAI does when asked to.
     AfterLast,
     /// Nowhere, as OpenAI does when not asked to.
     Nowhere,

@@ -28,7 +28,7 @@ pub struct OutputSpec {
 }
 
 impl OutputSpec {
-    /// What a request's fields say of the answer.
+    /// What a request's fields ask of the answer.
     pub fn of(fields: &ChatFields) -> Result<Self> {
         let constraint = match (&fields.response_format, &fields.structured_outputs) {
             (Some(_), Some(_)) => {

@@ -54,7 +54,7 @@ struct Live {
 struct Over {
     /// What the readers of this moment share.
     frames: Weak<Frames>,
-    /// The terminal event, if it may not be in the file: it couldn't be written.
+    /// The terminal event, if writing it failed: the file may not have it.
     unwritten: Option<Value>,
 }
 
@@ -123,8 +123,8 @@ impl EventLog {
         Ok(())
     }
 
-    /// Ends the log, with its terminal event if there is one, and closes its file. Readers get the event and
-    /// the end even when it can't be written: on a full disk, too, they must hear why the run is over.
+    /// Ends the log, with its terminal event if there is one, and closes its file. Even if the event can't be
+    /// written, on a full disk for example, readers get it and the end: they must hear why the run is over.
     pub fn end(&self, last: Option<&Value>) -> Result<()> {
         let mut state = self.lock();
         let State::Live(live) = &mut *state else {

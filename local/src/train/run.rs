@@ -43,7 +43,7 @@ pub struct Plan {
     pub lora_r: usize,
     /// Numerator of its scale.
     pub lora_alpha: f64,
-    /// Of the adapter's first values and of the order of rows.
+    /// Decides the adapter's initial values and the order of the rows.
     pub seed: u64,
 }
 
