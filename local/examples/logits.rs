@@ -6,16 +6,16 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use arkor_local::adapter;
-use arkor_local::base::{Base, Source};
-use arkor_local::model::Llama;
+use arkor_local::base::Source;
+use arkor_local::engine::candle::model::Llama;
+use arkor_local::engine::candle::{CandleModel, adapter};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut directories = std::env::args_os().skip(1).map(PathBuf::from);
     let (Some(model), Some(adapter)) = (directories.next(), directories.next()) else {
         return Err("usage: logits MODEL ADAPTER < ids.json".into());
     };
-    let base = Base::load(&Source::Dir(model))?;
+    let base = CandleModel::load(&Source::Dir(model), &|| false, &mut |_, _| {})?;
     let lora = adapter::load(&adapter)?.lora;
     let model = Llama::new(&base.config, &base.weights, Some(&lora))?;
     let ids: Vec<u32> = serde_json::from_reader(io::stdin())?;

@@ -1,7 +1,9 @@
 //! The small files of a model's or an adapter's folder: read with a bound, and refused by name.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
+use std::time::SystemTime;
 
 use serde_json::Value;
 
@@ -62,4 +64,22 @@ pub fn read_json_if_any(dir: &Path, name: &str) -> Result<Option<Value>> {
         .exists()
         .then(|| read_json(dir, name))
         .transpose()
+}
+
+/// A file's name, length and modification time. If any of them differs, the folder was edited.
+pub type FileStamp = (OsString, u64, Option<SystemTime>);
+
+/// The stamps of a folder's files.
+#[must_use]
+pub fn stamps(dir: &Path) -> Vec<FileStamp> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut stamps: Vec<FileStamp> = entries
+        .filter_map(|entry| {
+            // Follows symlinks: the stamp is the target file's.
+            let meta = fs::metadata(entry.path()).ok()?;
+            Some((entry.file_name(), meta.len(), meta.modified().ok()))
+        })
+        .collect();
+    stamps.sort();
+    stamps
 }

@@ -3,9 +3,9 @@
 //! built-in base (`examples/pretrain`) shares the model with it.
 //!
 //! ```text
-//! server ──config──▶ jobs ──rows, plan──▶ train ──▶ model + lora
-//!   ▲                 │                     │
-//!   └──events── store ◀────logs, adapters───┘
+//! server ──config──▶ jobs ──tokens, plan──▶ engine ─┬─▶ engine/candle     in this process
+//!   ▲                │ ▲                      │     └─▶ engine/process    a worker process
+//!   └─events─ store ◀┘ └──logs, checkpoints───┘
 //! ```
 
 #![warn(missing_docs)]
@@ -15,24 +15,26 @@
     reason = "there is one error type, and what it says is documented there; a function's own sentence tells when"
 )]
 
-pub mod adapter;
+pub mod adapter_folder;
+pub mod atomic;
 pub mod base;
 pub mod cli;
 pub mod constrain;
 pub mod conversation;
 pub mod data;
+pub mod engine;
 pub mod error;
 pub mod folder;
-pub mod generate;
 pub mod jobs;
 pub mod json;
-pub mod model;
 mod number;
 pub mod request_fields;
+pub mod run_config;
 pub mod server;
+pub mod stop;
 pub mod store;
 pub mod time;
-pub mod train;
+pub mod wire;
 
 use std::fmt::Display;
 use std::io::{self, Write};

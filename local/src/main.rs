@@ -7,8 +7,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arkor_local::base::resolve;
+use arkor_local::base::{Base, Source};
 use arkor_local::cli::Args;
+use arkor_local::engine::Engine;
+use arkor_local::engine::candle::CandleEngine;
 use arkor_local::error::{Error, Result, refused};
 use arkor_local::jobs::Jobs;
 use arkor_local::server::{self, App};
@@ -57,10 +59,11 @@ async fn start(args: Args) -> Result<()> {
         Some(token) => token,
         None => arkor_local::random_hex()?,
     };
+    let engine: Arc<dyn Engine> = Arc::new(CandleEngine::default());
     let base_model = args
         .base_model
         .as_deref()
-        .map(checked_base_model)
+        .map(|dir| checked_base_model(dir, engine.as_ref()))
         .transpose()?;
     // Before anything is acquired that a signal would have to release.
     let end = End::listen(args.with_parent)?;
@@ -80,11 +83,8 @@ async fn start(args: Args) -> Result<()> {
     })?;
     let url = format!("http://{address}");
     store.announce(&url, &token)?;
-    let app = App::new(
-        Jobs::open(store, base_model)?,
-        token.clone(),
-        address.port(),
-    );
+    let jobs = Jobs::open(store, base_model, engine, tokio::runtime::Handle::current())?;
+    let app = App::new(jobs, token.clone(), address.port());
     let shutdown = async move {
         end.asked().await;
         exit_within(SHUTDOWN_LIMIT);
@@ -108,11 +108,12 @@ fn exit_within(limit: Duration) {
 }
 
 /// Absolute, and a model that can be trained: better said now than with the first job.
-fn checked_base_model(dir: &Path) -> Result<PathBuf> {
+fn checked_base_model(dir: &Path, engine: &dyn Engine) -> Result<PathBuf> {
     let dir = std::fs::canonicalize(dir)
         .map_err(|source| Error::io("--base-model: can't open", dir, source))?;
-    match resolve::check(&dir) {
-        Ok(()) => Ok(dir),
+    let source = Source::Dir(dir.clone());
+    match engine.check_model(&source).and_then(|()| Base::load(&source)) {
+        Ok(_) => Ok(dir),
         Err(error) => refused(format!("--base-model: {error}")),
     }
 }

@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use arkor_local::data::Example;
+use arkor_local::engine::candle::model::{Llama, LlamaConfig, Target, Weights};
+use arkor_local::engine::candle::train::step;
+use arkor_local::engine::{Schedule, cores};
 use arkor_local::error::{Error, Result};
-use arkor_local::model::{Llama, LlamaConfig, Target, Weights};
-use arkor_local::train::schedule::Schedule;
-use arkor_local::train::step;
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use clap::Parser;
@@ -46,7 +46,7 @@ struct Args {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    arkor_local::train::with_all_cores(|| run(&args))
+    cores::with_all_cores(|| run(&args))
 }
 
 fn run(args: &Args) -> Result<()> {

@@ -1,5 +1,8 @@
-//! The models that are trained and talked to: their config, weights, tokenizer and chat templates.
+//! The text side of the models that are trained and talked to: tokenizer, chat templates, and how long a
+//! text may be. Weights are the engine's business.
 
+pub mod built_in;
+pub mod config_fields;
 pub mod resolve;
 mod template;
 pub mod text;
@@ -7,32 +10,57 @@ mod text_files;
 mod tokenizer;
 
 use std::collections::HashMap;
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
-use crate::error::Result;
-use crate::folder;
-use crate::model::{LlamaConfig, Weights};
-pub use resolve::{BUILT_IN, Resolved, Source};
+use serde_json::Value;
+
+use crate::error::{Result, refused};
+use crate::folder::{self, FileStamp};
+pub use resolve::{Resolved, Source};
 pub use template::{Rendered, on_large_stack};
 use text::{TextCodec, TextFiles};
 
-/// At most this many bases stay in memory. The built-in one is never evicted.
-const KEPT: usize = 2;
+/// At most this many bases stay in memory, without their weights.
+const KEPT: usize = 4;
 
-/// A model to adapt or to talk to. Never changed once loaded.
+/// The files without which a directory isn't a model.
+const TEXT_FILES: [&str; 2] = ["tokenizer.json", "tokenizer_config.json"];
+
+/// A model, without its weights. Never changed once loaded.
 #[derive(Debug)]
 pub struct Base {
-    /// What adapters name as their base: `arkor-tiny`, or the directory.
-    pub name: String,
-    /// Its shape.
-    pub config: LlamaConfig,
-    /// Its weights.
-    pub weights: Weights,
-    /// Its tokenizer and chat template.
+    /// Where its files are.
+    pub source: Source,
+    /// The longest text that it was made for, in tokens.
+    pub context: usize,
+    /// Its tokenizer and chat templates.
     pub text: TextCodec,
+}
+
+/// What `config.json` says about texts.
+struct TextConfig {
+    vocab_size: usize,
+    context: usize,
+    eos_token_ids: Vec<u32>,
+}
+
+impl TextConfig {
+    fn from_json(json: &Value) -> Result<Self> {
+        // A model that also reads images has the numbers of its language model in an object of their own.
+        let json = json
+            .get("text_config")
+            .filter(|text| text.is_object())
+            .unwrap_or(json);
+        let vocab_size = config_fields::size(json, "vocab_size", config_fields::VOCAB)?;
+        let positions = config_fields::POSITIONS;
+        Ok(Self {
+            vocab_size,
+            context: config_fields::optional_size(json, "max_position_embeddings", positions)?
+                .unwrap_or(2048),
+            eos_token_ids: config_fields::token_ids(json, "config.json", vocab_size)?,
+        })
+    }
 }
 
 impl Base {
@@ -45,46 +73,45 @@ impl Base {
     }
 
     fn built_in() -> Result<Self> {
-        let config = LlamaConfig::from_json(&serde_json::from_str(include_str!(
-            "../../assets/arkor-tiny/config.json"
-        ))?)?;
-        let tokenizer_config = serde_json::from_str(include_str!(
-            "../../assets/arkor-tiny/tokenizer_config.json"
-        ))?;
-        let text = TextFiles {
-            tokenizer: include_bytes!("../../assets/arkor-tiny/tokenizer.json"),
+        let config = TextConfig::from_json(&serde_json::from_str(built_in::CONFIG)?)?;
+        let tokenizer_config = serde_json::from_str(built_in::TOKENIZER_CONFIG)?;
+        let files = TextFiles {
+            tokenizer: built_in::TOKENIZER,
             tokenizer_config: &tokenizer_config,
             special_tokens_map: None,
             templates: text_files::configured_templates(&tokenizer_config)?,
         };
-        let text = TextCodec::new(&text, &config.eos_token_ids, config.vocab_size)?;
-        let weights =
-            Weights::from_bytes(include_bytes!("../../assets/arkor-tiny/model.safetensors"))?;
-        Ok(Self {
-            name: BUILT_IN.to_owned(),
-            config,
-            weights,
-            text,
-        })
+        Self::new(Source::BuiltIn, &config, &files)
     }
 
     fn from_dir(dir: &Path) -> Result<Self> {
-        let config = resolve::config_of(dir)?;
+        for name in TEXT_FILES {
+            if !dir.join(name).is_file() {
+                return refused(format!("model: {} has no {name}", dir.display()));
+            }
+        }
+        let mut config = TextConfig::from_json(&folder::read_json(dir, "config.json")?)?;
+        let generation = "generation_config.json";
+        if let Some(json) = folder::read_json_if_any(dir, generation)? {
+            let more = config_fields::token_ids(&json, generation, config.vocab_size)?;
+            config.eos_token_ids.extend(more);
+        }
         let tokenizer_config = folder::read_json(dir, "tokenizer_config.json")?;
         let special_tokens_map = folder::read_json_if_any(dir, "special_tokens_map.json")?;
-        let text = TextFiles {
+        let files = TextFiles {
             tokenizer: &folder::read(dir, "tokenizer.json")?,
             tokenizer_config: &tokenizer_config,
             special_tokens_map: special_tokens_map.as_ref(),
             templates: text_files::templates(dir, &tokenizer_config)?,
         };
-        let text = TextCodec::new(&text, &config.eos_token_ids, config.vocab_size)?;
-        let weights = Weights::from_dir(dir, &config)?;
+        Self::new(Source::Dir(dir.to_owned()), &config, &files)
+    }
+
+    fn new(source: Source, config: &TextConfig, files: &TextFiles) -> Result<Self> {
         Ok(Self {
-            name: dir.display().to_string(),
-            config,
-            weights,
-            text,
+            source,
+            context: config.context,
+            text: TextCodec::new(files, &config.eos_token_ids, config.vocab_size)?,
         })
     }
 }
@@ -92,52 +119,30 @@ impl Base {
 /// The bases that are in memory.
 #[derive(Debug, Default)]
 pub struct Bases {
-    loaded: Mutex<HashMap<Option<PathBuf>, Loaded>>,
-}
-
-/// A base, and how its folder was when it was loaded.
-#[derive(Debug)]
-struct Loaded {
-    stamps: Vec<FileStamp>,
-    base: Arc<Base>,
-}
-
-/// A file's name, length and modification time. If any of them differs, the folder was edited.
-type FileStamp = (OsString, u64, Option<SystemTime>);
-
-fn stamps(dir: &Path) -> Vec<FileStamp> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut stamps: Vec<FileStamp> = entries
-        .filter_map(|entry| {
-            // Follows symlinks: the stamp is the target file's.
-            let meta = std::fs::metadata(entry.path()).ok()?;
-            Some((entry.file_name(), meta.len(), meta.modified().ok()))
-        })
-        .collect();
-    stamps.sort();
-    stamps
+    built_in: Mutex<Option<Arc<Base>>>,
+    loaded: Mutex<HashMap<std::path::PathBuf, (Vec<FileStamp>, Arc<Base>)>>,
 }
 
 impl Bases {
     /// Returns a base from memory, or loads it if it isn't there or its files have changed.
     pub fn get(&self, source: &Source) -> Result<Arc<Base>> {
-        let (key, stamps) = match source {
-            Source::BuiltIn => (None, Vec::new()),
-            Source::Dir(dir) => (Some(dir.clone()), stamps(dir)),
+        let Source::Dir(dir) = source else {
+            let mut built_in = self.built_in.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(base) = &*built_in {
+                return Ok(Arc::clone(base));
+            }
+            return Ok(Arc::clone(built_in.insert(Arc::new(Base::load(source)?))));
         };
+        let stamps = folder::stamps(dir);
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = loaded.get(&key).filter(|known| known.stamps == stamps) {
-            return Ok(Arc::clone(&known.base));
+        if let Some((_, base)) = loaded.get(dir).filter(|(known, _)| *known == stamps) {
+            return Ok(Arc::clone(base));
         }
         let base = Arc::new(Base::load(source)?);
         if loaded.len() >= KEPT {
-            loaded.retain(|key, _| key.is_none());
+            loaded.clear();
         }
-        let known = Loaded {
-            stamps,
-            base: Arc::clone(&base),
-        };
-        loaded.insert(key, known);
+        loaded.insert(dir.clone(), (stamps, Arc::clone(&base)));
         Ok(base)
     }
 }

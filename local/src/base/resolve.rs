@@ -5,18 +5,15 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::built_in::NAME as BUILT_IN;
 use crate::error::{Result, refused};
-use crate::folder;
-use crate::model::LlamaConfig;
-use crate::model::Weights;
-
-/// The name of the built-in base.
-pub const BUILT_IN: &str = "arkor-tiny";
 
 /// Where a base's files are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Source {
     /// In this program.
     BuiltIn,
@@ -25,7 +22,8 @@ pub enum Source {
 }
 
 /// The base that was found for a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Resolved {
     /// The name that was asked for.
     pub requested: String,
@@ -59,7 +57,7 @@ impl Resolved {
 
 /// Finds the base for `model`. Tries, in this order: the built-in base by its name, `--base-model`, a
 /// directory, Hugging Face's cache. The built-in base stands in only for a model name that isn't found. A
-/// path that doesn't exist is refused, and so is a model that can't be trained.
+/// path that doesn't exist is refused. Whether the model can be trained is the engine's business.
 pub fn resolve(model: &str, base_model: Option<&Path>) -> Result<Resolved> {
     let found = |source: Source, stand_in: Option<String>| Resolved {
         requested: model.to_owned(),
@@ -70,19 +68,16 @@ pub fn resolve(model: &str, base_model: Option<&Path>) -> Result<Resolved> {
         return Ok(found(Source::BuiltIn, None));
     }
     if let Some(dir) = base_model {
-        check(dir)?;
         let same = Path::new(model) == dir;
         let reason = (!same).then(|| "the local backend was started with --base-model".to_owned());
         return Ok(found(Source::Dir(dir.to_owned()), reason));
     }
     if is_path(model) {
         let dir = directory(model)?;
-        check(dir)?;
         let dir = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
         return Ok(found(Source::Dir(dir), None));
     }
     if let Some(dir) = cache_folder().and_then(|cache| cached(&cache, model)) {
-        check(&dir)?;
         return Ok(found(Source::Dir(dir), None));
     }
     let reason = format!(
@@ -132,18 +127,6 @@ fn directory(model: &str) -> Result<&Path> {
         return refused(format!("model: {model} is a file. {instead}"));
     }
     refused(format!("model: there is no directory {model}. {instead}"))
-}
-
-/// Refuses a directory that doesn't hold a model which can be loaded. The config and the headers of the
-/// weight files are read: cheap enough for a request.
-pub fn check(dir: &Path) -> Result<()> {
-    let config = config_of(dir)?;
-    for name in ["tokenizer.json", "tokenizer_config.json"] {
-        if !dir.join(name).is_file() {
-            return refused(format!("model: {} has no {name}", dir.display()));
-        }
-    }
-    Weights::check(dir, &config)
 }
 
 /// Hugging Face's cache folder, as its libraries find it.
@@ -196,17 +179,6 @@ pub fn snapshot(cache: &Path, kind: &str, name: &str) -> Option<PathBuf> {
     let revision = fs::read_to_string(folder.join("refs").join("main")).ok()?;
     let revision = revision.trim();
     plain(revision).then(|| folder.join("snapshots").join(revision))
-}
-
-/// The config in a model's folder, plus the EOS tokens from `generation_config.json`.
-pub(crate) fn config_of(dir: &Path) -> Result<LlamaConfig> {
-    let mut config = LlamaConfig::from_json(&folder::read_json(dir, "config.json")?)?;
-    if let Some(json) = folder::read_json_if_any(dir, "generation_config.json")? {
-        let more =
-            crate::model::config::token_ids(&json, "generation_config.json", config.vocab_size)?;
-        config.eos_token_ids.extend(more);
-    }
-    Ok(config)
 }
 
 #[cfg(test)]

@@ -122,6 +122,30 @@ impl Conversation {
         }
     }
 
+    /// The conversation as a row of a dataset: with all its messages as `messages`, or with those of the
+    /// prompt and those of the completion apart.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let mut lists = [Vec::new(), Vec::new()];
+        for (message, turn) in self.messages.iter().zip(&self.turns) {
+            let mut message = message.clone();
+            if turn.learn == Learn::Never {
+                message["weight"] = 0.into();
+            }
+            lists[usize::from(turn.place.field == "completion")].push(message);
+        }
+        let [prompt, completion] = lists;
+        let mut json = if completion.is_empty() {
+            serde_json::json!({ "messages": prompt })
+        } else {
+            serde_json::json!({ "prompt": prompt, "completion": completion })
+        };
+        if let Some(tools) = &self.tools {
+            json["tools"] = tools.clone();
+        }
+        json
+    }
+
     /// Whether a message is of the role assistant.
     #[must_use]
     pub fn has_response(&self) -> bool {

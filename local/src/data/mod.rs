@@ -1,6 +1,7 @@
 //! Training data: from a `datasetSource` to rows, to token ids with a loss mask, to a training set and a
 //! held-out set.
 
+pub mod dataset_file;
 pub mod encode;
 pub mod fetch;
 pub mod hub;
@@ -10,6 +11,7 @@ pub mod reader;
 pub mod rows;
 pub mod shapes;
 pub mod source;
+pub mod tokens;
 
 pub use rows::Row;
 pub use shapes::Format;
@@ -31,14 +33,6 @@ pub struct Example {
 }
 
 impl Example {
-    /// The memory that it takes, about.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        // A growing list has room for twice as many.
-        let own = 2 * size_of::<Self>() + 2 * 16;
-        own + self.ids.capacity() * size_of::<u32>() + self.trained.capacity()
-    }
-
     /// Number of predictions that count towards the loss. The first token is never predicted.
     #[must_use]
     pub fn targets(&self) -> usize {
@@ -77,66 +71,28 @@ pub fn held_out(rows: usize) -> usize {
     }
 }
 
-/// Holds out every tenth of the rows, at least one and at most 32, chosen by the seed.
+/// Which rows are held out: every tenth, at least one and at most 32, chosen by the seed. In order.
 #[must_use]
-pub fn split(mut examples: Vec<Example>, seed: u64) -> Split {
-    if examples.len() < MIN_ROWS_TO_HOLD_OUT {
-        return Split {
-            eval: examples.clone(),
-            train: examples,
-            held_out: false,
-        };
-    }
-    let count = held_out(examples.len());
-    let mut order: Vec<usize> = (0..examples.len()).collect();
+pub fn held_out_rows(rows: usize, seed: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..rows).collect();
     fastrand::Rng::with_seed(seed).shuffle(&mut order);
-    // In place: the rows are there once only.
-    let mut eval = Vec::with_capacity(count);
-    let mut held_out = order[..count].to_vec();
-    held_out.sort_unstable();
-    for index in &held_out {
-        eval.push(std::mem::take(&mut examples[*index]));
-    }
-    let mut index = 0;
-    examples.retain(|_| {
-        index += 1;
-        held_out.binary_search(&(index - 1)).is_err()
-    });
-    Split {
-        train: examples,
-        eval,
-        held_out: true,
-    }
+    order.truncate(held_out(rows));
+    order.sort_unstable();
+    order
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn examples(count: u32) -> Vec<Example> {
-        (0..count)
-            .map(|id| Example {
-                ids: vec![id, id],
-                trained: vec![true, true],
-            })
-            .collect()
-    }
-
     #[test]
     fn a_tenth_is_held_out_and_the_same_one_for_the_same_seed() {
-        let first = split(examples(50), 7);
-        assert_eq!((first.train.len(), first.eval.len()), (45, 5));
-        assert!(first.eval.iter().all(|row| !first.train.contains(row)));
-        assert_eq!(first.eval, split(examples(50), 7).eval);
-        assert_eq!(split(examples(1000), 7).eval.len(), 32);
-    }
-
-    #[test]
-    fn very_few_rows_are_all_trained() {
-        let split = split(examples(3), 7);
-        assert_eq!(
-            (split.train.len(), split.eval.len(), split.held_out),
-            (3, 3, false)
-        );
+        let rows = held_out_rows(50, 7);
+        assert_eq!(rows.len(), 5);
+        assert!(rows.is_sorted() && rows.iter().all(|row| *row < 50));
+        assert_eq!(rows, held_out_rows(50, 7));
+        assert_ne!(rows, held_out_rows(50, 8));
+        assert_eq!(held_out_rows(1000, 7).len(), 32);
+        assert!(held_out_rows(3, 7).is_empty());
     }
 }

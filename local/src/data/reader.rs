@@ -1,12 +1,14 @@
 //! The rows of files, one at a time: JSON lines, a JSON list, compressed or not, or Parquet. What a file
 //! unfolds to is bounded, however small it is.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
 
 use flate2::read::MultiGzDecoder;
 use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{MAX_ROW_MEMORY, MAX_TEXT_BYTES, parquet};
@@ -28,12 +30,13 @@ const OTHER_COMPRESSIONS: [(&[u8], &str); 4] = [
 ];
 
 /// Where a row is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowPlace {
     /// The file's name, when there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// `line` or `row`.
-    pub unit: &'static str,
+    pub unit: Cow<'static, str>,
     /// From 1.
     pub number: usize,
 }
@@ -65,7 +68,7 @@ pub type Each<'a> = &'a mut dyn FnMut(RowPlace, Value) -> Result<()>;
 pub fn read(mut file: File, name: Option<&str>, each: Each) -> Result<()> {
     let place = |unit: &'static str, number: usize| RowPlace {
         file: name.map(str::to_owned),
-        unit,
+        unit: unit.into(),
         number,
     };
     let failed = |reason: String| {

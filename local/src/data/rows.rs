@@ -49,6 +49,20 @@ pub enum Row {
     Text(String),
 }
 
+impl Row {
+    /// The row in the form of `dataset.jsonl`. [`row`] reads it back.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Chat(chat) => chat.to_json(),
+            Self::PromptCompletion(prompt, completion) => {
+                json!({ "prompt": prompt, "completion": completion })
+            }
+            Self::Text(text) => json!({ "text": text }),
+        }
+    }
+}
+
 /// What is asked of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RowRules {

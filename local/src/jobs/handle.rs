@@ -7,9 +7,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
+use super::prepare::TOKENS;
+use crate::atomic::sync_folder;
 use crate::error::{Error, Result};
-use crate::store::{EventLog, Job, Status};
+use crate::store::{Attempts, EventLog, Job, PreparedRun, RunRecord, Status};
 use crate::time;
+
+const EVENTS: &str = "events.jsonl";
 
 /// A job, its directory and its events.
 #[derive(Debug)]
@@ -21,12 +25,13 @@ pub struct JobHandle {
 }
 
 impl JobHandle {
-    /// Creates a job's directory and its record.
-    pub fn create(jobs: &Path, job: Job) -> Result<Self> {
+    /// Takes a folder that was made ready for a job, and puts it in place with its record.
+    pub fn create(jobs: &Path, folder: &Path, job: Job) -> Result<Self> {
+        job.save(folder)?;
         let dir = jobs.join(&job.id);
-        fs::create_dir_all(&dir).map_err(|source| Error::io("can't create", &dir, source))?;
-        job.save(&dir)?;
-        let log = EventLog::open(&dir.join("events.jsonl"))?;
+        fs::rename(folder, &dir).map_err(|source| Error::io("can't create", &dir, source))?;
+        sync_folder(jobs);
+        let log = EventLog::open(&dir.join(EVENTS))?;
         Ok(Self {
             dir,
             job: Mutex::new(job),
@@ -34,12 +39,14 @@ impl JobHandle {
         })
     }
 
-    /// Reads a job that an earlier server left. One that was not over is over now.
+    /// Reads a job that an earlier server left. One that isn't over yet goes on.
     pub fn reopen(dir: &Path) -> Result<Self> {
         let job = Job::load(dir)?;
         // What a kill left half-written; it was never part of the job.
-        let _ = fs::remove_file(dir.join("job.tmp"));
-        let events = dir.join("events.jsonl");
+        for name in ["job.tmp", "dataset.tmp", "tokens.tmp"] {
+            let _ = fs::remove_file(dir.join(name));
+        }
+        let events = dir.join(EVENTS);
         let log = if job.status.is_final() {
             // A full disk may have kept the failure out of the log; readers must still get it.
             let failure = json!({ "error": job.error.as_deref().unwrap_or_default() });
@@ -58,6 +65,18 @@ impl JobHandle {
         Ok(handle)
     }
 
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.lock().id.clone()
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Its record.
     #[must_use]
     pub fn job(&self) -> Job {
@@ -70,19 +89,25 @@ impl JobHandle {
         self.lock().status.is_final()
     }
 
+    /// Whether its training has begun.
+    #[must_use]
+    pub fn has_started(&self) -> bool {
+        self.lock().started_at.is_some()
+    }
+
     /// Where the checkpoint of a step is, or will be.
     #[must_use]
-    pub fn checkpoint_dir(&self, step: u64) -> PathBuf {
+    pub fn checkpoint_dir(&self, step: usize) -> PathBuf {
         self.dir
             .join("checkpoints")
             .join(format!("checkpoint-{step}"))
     }
 
-    /// The steps of its checkpoints.
+    /// The steps of its checkpoints, in order.
     #[must_use]
-    pub fn checkpoints(&self) -> Vec<u64> {
+    pub fn checkpoints(&self) -> Vec<usize> {
         let entries = fs::read_dir(self.dir.join("checkpoints"));
-        let mut steps: Vec<u64> = entries
+        let mut steps: Vec<usize> = entries
             .into_iter()
             .flatten()
             .flatten()
@@ -101,11 +126,28 @@ impl JobHandle {
         self.dir.join("adapter")
     }
 
-    /// The run begins. Answers `false`, and does nothing, when the job is over already.
-    pub fn start(&self, metadata: &Value) -> Result<bool> {
+    /// Where the checkpoint of another job is that this one goes on from.
+    #[must_use]
+    pub fn resume_dir(&self) -> PathBuf {
+        self.dir.join("resume")
+    }
+
+    /// The first step comes next: at first, or after the step of a checkpoint. Answers `false`, and does
+    /// nothing, when the job is over already.
+    pub fn start(&self, metadata: &Value, step: usize) -> Result<bool> {
         let mut job = self.lock();
         if job.status.is_final() {
             return Ok(false);
+        }
+        if job.started_at.is_some() {
+            let fields = json!({ "step": step, "metadata": metadata });
+            let event = event_of(&job, "training.resumed", &fields);
+            self.log.append(&event)?;
+            crate::log(format_args!(
+                "job {} goes on after step {step}; to end it: arkor cancel {}",
+                job.id, job.id
+            ));
+            return Ok(true);
         }
         let event = event_of(&job, "training.started", &json!({ "metadata": metadata }));
         job.status = Status::Running;
@@ -113,6 +155,43 @@ impl JobHandle {
         job.save(&self.dir)?;
         self.log.append(&event)?;
         Ok(true)
+    }
+
+    /// The rows are on disk.
+    pub fn set_prepared(&self, prepared: &PreparedRun) -> Result<()> {
+        self.update_run(|run| run.prepared = Some(prepared.clone()))
+    }
+
+    /// A run begins after a step. Returns how often it has begun there, this time included.
+    pub fn count_attempt(&self, step: usize) -> Result<u32> {
+        let mut count = 0;
+        self.update_run(|run| {
+            let before = if run.attempts.step == step {
+                run.attempts.count
+            } else {
+                0
+            };
+            count = before + 1;
+            run.attempts = Attempts { step, count };
+        })?;
+        Ok(count)
+    }
+
+    /// The server stops because it was asked to: that says nothing about the run.
+    pub fn forget_attempt(&self) {
+        // At worst, one attempt too many is counted.
+        let _ = self.update_run(|run| run.attempts.count = run.attempts.count.saturating_sub(1));
+    }
+
+    fn update_run(&self, change: impl FnOnce(&mut RunRecord)) -> Result<()> {
+        let mut job = self.lock();
+        if let Some(run) = &mut job.run {
+            change(run);
+        }
+        if job.status.is_final() {
+            return Ok(());
+        }
+        job.save(&self.dir)
     }
 
     /// Something happens in the run. `kind` is the event's type, `fields` are the rest.
@@ -143,20 +222,6 @@ impl JobHandle {
         )
     }
 
-    /// Fails the job because its server has stopped or is stopping; `how` says which.
-    pub fn interrupt(&self, how: &str, step: Option<usize>) -> Result<()> {
-        let queued = self.job().status == Status::Queued;
-        let (state, rest) = if queued {
-            ("queued", "Start the job again.")
-        } else {
-            ("running", "Its checkpoints are kept; start the job again.")
-        };
-        self.fail(
-            &format!("the local backend {how} while the job was {state}. {rest}"),
-            step,
-        )
-    }
-
     /// Ends the job, as the cloud does it: no event, the stream just ends. A job that is over stays
     /// as it is.
     pub fn cancel(&self) -> Result<Job> {
@@ -181,33 +246,39 @@ impl JobHandle {
         job.status = status;
         job.error = error;
         job.completed_at = Some(time::now());
+        let _ = fs::remove_file(self.dir.join(TOKENS));
+        let _ = fs::remove_dir_all(self.resume_dir());
         // Both are tried: on a full disk one of them may still fit.
         told.and(job.save(&self.dir))
     }
 
-    /// Ends a job that an earlier server left in the middle: its events say how far it came.
+    /// Brings a job in line with its events: they may say that it's over when its record doesn't.
     fn recover(&self) -> Result<()> {
         if self.is_over() {
             return Ok(());
         }
-        for unfinished in [self.adapter_dir(), self.dir.join("checkpoints")] {
-            remove_unfinished(&unfinished);
-        }
+        self.remove_unfinished();
         let last = self.log.last().unwrap_or_default();
-        let (status, error) = match last["type"].as_str() {
-            Some("training.completed") => (Status::Completed, None),
-            Some("training.failed") => (
-                Status::Failed,
-                Some(last["error"].as_str().unwrap_or_default().to_owned()),
-            ),
-            _ => {
-                let step = last["step"]
-                    .as_u64()
-                    .and_then(|step| usize::try_from(step).ok());
-                return self.interrupt("stopped", step);
+        match last["type"].as_str() {
+            Some("training.completed") => self.finish(Status::Completed, None, None),
+            Some("training.failed") => {
+                let error = last["error"].as_str().unwrap_or_default().to_owned();
+                self.finish(Status::Failed, None, Some(error))
             }
-        };
-        self.finish(status, None, error)
+            _ if self.lock().run.is_none() => self.fail(
+                "the local backend stopped during the run, and this version can't go on with it. Its \
+                 checkpoints are kept; start the job again.",
+                None,
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes what was left of adapters that were being written when the run ended.
+    pub fn remove_unfinished(&self) {
+        for dir in [self.adapter_dir(), self.dir.join("checkpoints")] {
+            remove_unfinished(&dir);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Job> {
@@ -235,122 +306,5 @@ fn event_of(job: &Job, kind: &str, fields: &Value) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-    use super::*;
-
-    fn handle(jobs: &Path) -> JobHandle {
-        let job = Job {
-            id: "job-1".to_owned(),
-            org_id: "local".to_owned(),
-            project_id: "p".to_owned(),
-            name: "n".to_owned(),
-            status: Status::Queued,
-            config: json!({}),
-            error: None,
-            created_at: time::now(),
-            started_at: None,
-            completed_at: None,
-        };
-        JobHandle::create(jobs, job).unwrap()
-    }
-
-    fn last_event(handle: &JobHandle) -> Value {
-        let text = fs::read_to_string(handle.dir.join("events.jsonl")).unwrap();
-        let mut line: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-        line["data"].take()
-    }
-
-    #[test]
-    fn leftovers_of_a_killed_server_are_removed() {
-        let jobs = tempfile::tempdir().unwrap();
-        let first = handle(jobs.path());
-        first.start(&json!({})).unwrap();
-        let dir = jobs.path().join("job-1");
-        drop(first);
-        fs::create_dir_all(dir.join("checkpoints/checkpoint-3")).unwrap();
-        for left in ["adapter.tmp", "checkpoints/checkpoint-6.tmp"] {
-            fs::create_dir_all(dir.join(left)).unwrap();
-        }
-        fs::write(dir.join("job.tmp"), "{").unwrap();
-        let second = JobHandle::reopen(&dir).unwrap();
-        for left in ["adapter.tmp", "checkpoints/checkpoint-6.tmp", "job.tmp"] {
-            assert!(!dir.join(left).exists(), "{left}");
-        }
-        assert_eq!(second.checkpoints(), [3]);
-    }
-
-    #[test]
-    fn a_failure_that_could_not_be_written_is_still_the_last_event_after_a_restart() {
-        let jobs = tempfile::tempdir().unwrap();
-        let first = handle(jobs.path());
-        first.start(&json!({})).unwrap();
-        first.fail("no space", None).unwrap();
-        let dir = jobs.path().join("job-1");
-        let events = fs::read_to_string(dir.join("events.jsonl")).unwrap();
-        let before = events.lines().next().unwrap();
-        fs::write(dir.join("events.jsonl"), format!("{before}\n")).unwrap();
-        drop(first);
-        let read = JobHandle::reopen(&dir).unwrap().log.read(1).unwrap();
-        assert!(String::from_utf8_lossy(&read.bytes).contains("no space"));
-        assert!(read.ended);
-    }
-
-    #[test]
-    fn a_job_that_was_running_is_failed_at_the_next_start_with_the_reason_as_an_event() {
-        let jobs = tempfile::tempdir().unwrap();
-        let first = handle(jobs.path());
-        first.start(&json!({})).unwrap();
-        first.emit("training.log", &json!({ "step": 3 })).unwrap();
-        drop(first);
-        let second = JobHandle::reopen(&jobs.path().join("job-1")).unwrap();
-        assert_eq!(second.job().status, Status::Failed);
-        assert!(
-            second
-                .job()
-                .error
-                .unwrap()
-                .contains("stopped while the job was running")
-        );
-        let last = last_event(&second);
-        assert_eq!(
-            (last["type"].as_str(), last["step"].as_u64()),
-            (Some("training.failed"), Some(3))
-        );
-        let events = second.log.read(0).unwrap().next;
-        drop(second);
-        let third = JobHandle::reopen(&jobs.path().join("job-1")).unwrap();
-        assert_eq!(third.log.read(0).unwrap().next, events, "said once");
-    }
-
-    #[test]
-    fn a_completed_run_stays_completed_when_its_record_was_not_written_any_more() {
-        let jobs = tempfile::tempdir().unwrap();
-        let first = handle(jobs.path());
-        first.start(&json!({})).unwrap();
-        let before = first.job();
-        first.complete(&json!({ "artifacts": [] })).unwrap();
-        before.save(&jobs.path().join("job-1")).unwrap();
-        drop(first);
-        let second = JobHandle::reopen(&jobs.path().join("job-1")).unwrap();
-        assert_eq!(
-            (second.job().status, second.log.read(0).unwrap().next),
-            (Status::Completed, 2)
-        );
-    }
-
-    #[test]
-    fn a_cancelled_job_has_no_terminal_event_and_nothing_follows() {
-        let jobs = tempfile::tempdir().unwrap();
-        let handle = handle(jobs.path());
-        handle.start(&json!({})).unwrap();
-        assert_eq!(handle.cancel().unwrap().status, Status::Cancelled);
-        handle.emit("training.log", &json!({ "step": 1 })).unwrap();
-        handle.fail("late", None).unwrap();
-        assert_eq!(handle.job().status, Status::Cancelled);
-        let read = handle.log.read(0).unwrap();
-        assert_eq!((read.next, read.ended), (1, true));
-        assert!(!handle.start(&json!({})).unwrap());
-    }
-}
+#[path = "handle_tests.rs"]
+mod tests;

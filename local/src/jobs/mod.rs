@@ -1,91 +1,87 @@
 //! All jobs of a store: in which order they run, and what a stop does to each of them.
 
-pub mod config;
 pub mod handle;
+mod plan;
 pub mod prepare;
-pub mod worker;
+mod run;
+mod submit;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
-use crate::base::{Bases, Resolved, resolve};
-use crate::data::fetch::fetch;
-use crate::error::{Error, Result, refused};
-use crate::store::{Job, Status, Store};
-use crate::{time, train};
-use config::RunConfig;
+use crate::base::Bases;
+use crate::engine::{Engine, cores};
+use crate::error::{Error, Result};
+use crate::store::{Job, Store};
 pub use handle::JobHandle;
-use prepare::{PreparedJob, prepare};
-use worker::Run;
+use run::Runner;
 
 /// Jobs whose rows are read and encoded at the same time. The others wait.
 const PREPARING: usize = 2;
 
-/// How long it may take. The SDK gives a submission up after 60 s, and should get the reason.
-const PREPARING_LIMIT: Duration = Duration::from_secs(55);
-
-const STOPPING: &str = "the local backend is stopping: start it again";
+/// How the name of a folder begins that isn't a job's yet, or no more.
+const STAGED: &str = ".new-";
+const DELETED: &str = ".deleted-";
 
 /// The jobs of a store, and the thread that runs them.
 #[derive(Debug)]
 pub struct Jobs {
     store: Store,
     base_model: Option<PathBuf>,
-    bases: Arc<Bases>,
+    runner: Arc<Runner>,
     /// Ids sort by the time of their making.
     by_id: RwLock<BTreeMap<String, Arc<JobHandle>>>,
-    queue: Mutex<Option<Sender<Run>>>,
-    stopping: Arc<AtomicBool>,
+    queue: Mutex<Option<Sender<Arc<JobHandle>>>>,
     worker: Mutex<Option<JoinHandle<()>>>,
     preparing: Arc<Semaphore>,
-    /// For the encoded rows of all jobs that are not over.
-    room: Arc<Semaphore>,
+}
+
+/// A part of a list of jobs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The jobs, the newest first.
+    pub jobs: Vec<Job>,
+    /// Where the next part begins, when there is one.
+    pub next: Option<String>,
 }
 
 impl Jobs {
-    /// Reads the jobs of a store and starts the thread that runs new ones. A job whose files can't
-    /// be read is left out, and said so on stderr.
-    pub fn open(store: Store, base_model: Option<PathBuf>) -> Result<Self> {
-        let mut jobs = BTreeMap::new();
-        let dir = store.jobs_dir();
-        let entries = fs::read_dir(&dir).map_err(|source| Error::io("can't read", &dir, source))?;
-        for entry in entries.flatten().filter(|entry| entry.path().is_dir()) {
-            match JobHandle::reopen(&entry.path()) {
-                Ok(handle) => {
-                    jobs.insert(handle.job().id, Arc::new(handle));
-                }
-                Err(error) => {
-                    crate::log(format_args!(
-                        "{} is left out: {error}",
-                        entry.path().display()
-                    ));
-                }
-            }
-        }
+    /// Reads the jobs of a store, and starts the thread that runs them: those that aren't over yet go on. A
+    /// job whose files can't be read is left out, and said so on stderr.
+    pub fn open(
+        store: Store,
+        base_model: Option<PathBuf>,
+        engine: Arc<dyn Engine>,
+        runtime: tokio::runtime::Handle,
+    ) -> Result<Self> {
+        let by_id = read_jobs(&store)?;
+        let runner = Arc::new(Runner {
+            engine,
+            bases: Arc::default(),
+            stopping: Arc::new(AtomicBool::new(false)),
+            runtime,
+        });
         let (sender, receiver) = channel();
-        let bases = Arc::new(Bases::default());
-        let stopping = Arc::new(AtomicBool::new(false));
-        let worker = spawn_worker(receiver, Arc::clone(&bases), Arc::clone(&stopping))?;
+        for handle in by_id.values().filter(|handle| !handle.is_over()) {
+            // The other end is right here.
+            let _ = sender.send(Arc::clone(handle));
+        }
+        let worker = spawn_worker(receiver, Arc::clone(&runner))?;
         Ok(Self {
             store,
             base_model,
-            bases,
-            by_id: RwLock::new(jobs),
+            runner,
+            by_id: RwLock::new(by_id),
             queue: Mutex::new(Some(sender)),
-            stopping,
             worker: Mutex::new(Some(worker)),
             preparing: Arc::new(Semaphore::new(PREPARING)),
-            room: Arc::new(Semaphore::new(prepare::ROOM_KIB)),
         })
     }
 
@@ -95,10 +91,16 @@ impl Jobs {
         &self.store
     }
 
+    /// What trains and generates.
+    #[must_use]
+    pub fn engine(&self) -> &Arc<dyn Engine> {
+        &self.runner.engine
+    }
+
     /// The bases that are in memory, and `--base-model`.
     #[must_use]
     pub fn bases(&self) -> (&Arc<Bases>, Option<&PathBuf>) {
-        (&self.bases, self.base_model.as_ref())
+        (&self.runner.bases, self.base_model.as_ref())
     }
 
     /// A job by its id.
@@ -114,99 +116,61 @@ impl Jobs {
     /// The jobs of a project, or all, the newest first.
     #[must_use]
     pub fn list(&self, project: Option<&str>) -> Vec<Job> {
-        let jobs = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
-        jobs.values()
-            .rev()
-            .map(|handle| handle.job())
-            .filter(|job| project.is_none_or(|project| job.project_id == project))
-            .collect()
+        self.page(project, usize::MAX, None).jobs
     }
 
-    /// Checks a config and its rows, and queues the job. Refuses what can't be done.
-    pub async fn submit(&self, project: &str, name: &str, config: &Value) -> Result<Job> {
-        let parsed = RunConfig::from_json(config)?;
-        let base = resolve::resolve(&parsed.model, self.base_model.as_deref())?;
-        let prepared = self.prepare(&parsed, &base).await?;
-        let job = Job {
-            id: new_id()?,
-            org_id: "local".to_owned(),
-            project_id: project.to_owned(),
-            name: name.to_owned(),
-            status: Status::Queued,
-            config: without_token(config),
-            error: None,
-            created_at: time::now(),
-            started_at: None,
-            completed_at: None,
-        };
-        let handle = Arc::new(JobHandle::create(&self.store.jobs_dir(), job)?);
-        let job = handle.job();
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(queue) = queue.as_ref() else {
-            handle.fail("the local backend is stopping", None)?;
-            return refused(STOPPING);
-        };
-        let run = Run {
-            handle: Arc::clone(&handle),
-            config: parsed,
-            base,
-            prepared,
-        };
+    /// At most `limit` jobs of a project, or of all, the newest first. They are older than the job `before`.
+    #[must_use]
+    pub fn page(&self, project: Option<&str>, limit: usize, before: Option<&str>) -> Page {
+        let jobs = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
+        let older = jobs
+            .iter()
+            .rev()
+            .filter(|(id, _)| before.is_none_or(|before| id.as_str() < before));
+        let mut jobs = older
+            .map(|(_, handle)| handle.job())
+            .filter(|job| project.is_none_or(|project| job.project_id == project));
+        let page: Vec<Job> = jobs.by_ref().take(limit).collect();
+        let more = jobs.next().is_some();
+        let next = page.last().filter(|_| more).map(|job| job.id.clone());
+        Page { jobs: page, next }
+    }
+
+    /// Removes a job that is over, with its files. Answers `false`, and does nothing, when it isn't over.
+    pub fn delete(&self, handle: &JobHandle) -> Result<bool> {
+        if !handle.is_over() {
+            return Ok(false);
+        }
+        let id = handle.id();
+        let gone = self.store.jobs_dir().join(format!("{DELETED}{id}"));
+        // Renamed first: a job is there with all of its files, or not at all.
+        fs::rename(handle.dir(), &gone)
+            .map_err(|source| Error::io("can't remove", handle.dir(), source))?;
         self.by_id
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(job.id.clone(), handle);
-        queue.send(run).map_err(|_| Error::Stopped)?;
-        crate::log(format_args!("job {} is queued", job.id));
-        Ok(job)
+            .remove(&id);
+        fs::remove_dir_all(&gone).map_err(|source| Error::io("can't remove", &gone, source))?;
+        Ok(true)
     }
 
-    /// Reads and encodes the rows of a job. Ends early when its caller is gone, or the server stops.
-    async fn prepare(&self, config: &RunConfig, base: &Resolved) -> Result<PreparedJob> {
-        let turn = Arc::clone(&self.preparing)
-            .acquire_owned()
-            .await
-            .map_err(|_| Error::Stopped)?;
-        let work = self.prepare_now(config, base, turn);
-        match tokio::time::timeout(PREPARING_LIMIT, work).await {
-            Ok(prepared) => prepared,
-            Err(_) => refused(format!(
-                "datasetSource: reading and encoding the rows takes more than {PREPARING_LIMIT:?}. Use fewer rows."
-            )),
+    /// Makes a job known, and queues it.
+    fn add(&self, handle: Arc<JobHandle>) {
+        self.by_id
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(handle.id(), Arc::clone(&handle));
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = &*queue {
+            // Without a worker the server is stopping, and the next one runs it.
+            let _ = queue.send(handle);
         }
     }
 
-    async fn prepare_now(
-        &self,
-        config: &RunConfig,
-        base: &Resolved,
-        turn: OwnedSemaphorePermit,
-    ) -> Result<PreparedJob> {
-        let files = fetch(&config.dataset()?).await?;
-        // Dropped with this future, which is how `stop` sees that the caller is gone.
-        let caller = Arc::new(());
-        let (watched, stopping) = (Arc::downgrade(&caller), Arc::clone(&self.stopping));
-        let (bases, room) = (Arc::clone(&self.bases), Arc::clone(&self.room));
-        let (config, source) = (config.clone(), base.source.clone());
-        let work = move || {
-            let _turn = turn;
-            let stop = || watched.strong_count() == 0 || stopping.load(Ordering::Relaxed);
-            let base = bases.get(&source)?;
-            train::with_all_cores(|| prepare(&config, &base, files, &room, &stop))
-        };
-        match tokio::task::spawn_blocking(work).await {
-            Ok(Err(Error::Stopped)) => refused(STOPPING),
-            Ok(prepared) => prepared,
-            Err(_) => Err(Error::Io {
-                what: "the local backend has a bug".to_owned(),
-                source: io::Error::other("reading the rows panicked, see its log"),
-            }),
-        }
-    }
-
-    /// Ends the running job as failed, and the queued ones too; waits until that is stored.
+    /// Ends the running job where it is. It goes on when the store is opened again, and so do the queued
+    /// ones.
     pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.runner.stopping.store(true, Ordering::Relaxed);
         self.queue
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -223,16 +187,42 @@ impl Jobs {
     }
 }
 
+fn read_jobs(store: &Store) -> Result<BTreeMap<String, Arc<JobHandle>>> {
+    let mut jobs = BTreeMap::new();
+    let dir = store.jobs_dir();
+    let entries = fs::read_dir(&dir).map_err(|source| Error::io("can't read", &dir, source))?;
+    for entry in entries.flatten().filter(|entry| entry.path().is_dir()) {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(STAGED) || name.starts_with(DELETED) {
+            // Best effort: what is left is never read, it only takes room.
+            let _ = fs::remove_dir_all(entry.path());
+            continue;
+        }
+        match JobHandle::reopen(&entry.path()) {
+            Ok(handle) => {
+                jobs.insert(handle.id(), Arc::new(handle));
+            }
+            Err(error) => crate::log(format_args!(
+                "{} is left out: {error}",
+                entry.path().display()
+            )),
+        }
+    }
+    Ok(jobs)
+}
+
 /// One thread for all runs: one at a time, on all cores.
-fn spawn_worker(
-    queue: Receiver<Run>,
-    bases: Arc<Bases>,
-    stopping: Arc<AtomicBool>,
-) -> Result<JoinHandle<()>> {
+fn spawn_worker(queue: Receiver<Arc<JobHandle>>, runner: Arc<Runner>) -> Result<JoinHandle<()>> {
     let work = move || {
-        train::with_all_cores(|| {
-            for run in queue {
-                run.run(&bases, &stopping);
+        cores::with_all_cores(|| {
+            for handle in queue {
+                if runner.stopping.load(Ordering::Relaxed) {
+                    break;
+                }
+                if !handle.is_over() {
+                    runner.run(&handle);
+                }
             }
         });
     };
@@ -243,52 +233,4 @@ fn spawn_worker(
             what: "can't start the training thread".to_owned(),
             source,
         })
-}
-
-/// `job_`, the time in milliseconds, and random letters.
-fn new_id() -> Result<String> {
-    Ok(format!(
-        "job_{:012x}{}",
-        time::unix_millis(),
-        &crate::random_hex()?[..8]
-    ))
-}
-
-/// What is secret about a dataset is used once and never stored: its token, and a web address's user
-/// and query, which may be a password and a signature.
-fn without_token(config: &Value) -> Value {
-    let mut config = config.clone();
-    if let Some(source) = config
-        .get_mut("datasetSource")
-        .and_then(Value::as_object_mut)
-    {
-        source.remove("token");
-        if let Some(url) = source.get_mut("url")
-            && let Some(mut parsed) = url.as_str().and_then(|text| reqwest::Url::parse(text).ok())
-            && parsed.scheme().starts_with("http")
-        {
-            // Both fail only for addresses that can't have a user.
-            let _ = parsed.set_username("");
-            let _ = parsed.set_password(None);
-            parsed.set_query(None);
-            *url = parsed.as_str().into();
-        }
-    }
-    config
-}
-
-#[cfg(test)]
-mod secret_tests {
-    use serde_json::json;
-
-    #[test]
-    fn nothing_secret_of_a_dataset_is_stored() {
-        let url = "http://user:hunter2@127.0.0.1:9/a.jsonl?sig=SECRET";
-        let source = json!({ "type": "blob", "url": url, "token": "t" });
-        let stored = super::without_token(&json!({ "model": "m", "datasetSource": source }));
-        let expected = json!({ "type": "blob", "url": "http://127.0.0.1:9/a.jsonl" });
-        assert_eq!(stored, json!({ "model": "m", "datasetSource": expected }));
-        let file = json!({ "datasetSource": { "type": "blob", "url": "file:///a b.jsonl?x" } });
-        assert_eq!(super::without_token(&file), file);
-    }
 }

@@ -2,6 +2,7 @@
 //! thread of its own and ends when its client is gone.
 
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Json;
@@ -20,14 +21,11 @@ use super::chat_request::{ChatRequest, ModelSource};
 use super::error::ApiError;
 use super::guard::JsonBody;
 use super::output_spec::{calls_of, complete_calls};
-use crate::adapter;
-use crate::base::{Base, Bases, resolve};
-use crate::constrain::Guide;
+use crate::adapter_folder;
+use crate::base::{Base, resolve};
 use crate::error::{Result, refused};
-use crate::generate::{Finish, Sampling, generate};
-use crate::model::Llama;
+use crate::engine::{ChatTask, CompiledConstraint, Engine, Finish, Sampling};
 use crate::time;
-use crate::train::with_all_cores;
 
 /// Pieces that may wait for a slow client before generation waits too.
 const PIECES_AHEAD: usize = 64;
@@ -60,12 +58,12 @@ pub async fn answer(app: &Arc<App>, body: &Value, usage: Usage) -> Result<Respon
         model: request.model.clone(),
     };
     let stream = request.stream;
-    let bases = Arc::clone(app.jobs.bases().0);
+    let owned = Arc::clone(app);
     let cancel = CancellationToken::new();
     // Dropped with this future when the client goes.
     let client = cancel.clone().drop_guard();
     // Before the answer begins: what is wrong with the request is still a 400.
-    let prepared = blocking(move || PreparedChat::new(request, &bases, cancel)).await?;
+    let prepared = blocking(move || PreparedChat::new(request, &owned, cancel)).await?;
     if stream {
         Ok(streamed(prepared, head, usage, client))
     } else {
@@ -86,13 +84,14 @@ async fn blocking<T: Send + 'static>(
     Ok(result?)
 }
 
-/// A model and a prompt, ready to generate.
+/// A prompt, ready for an engine.
 struct PreparedChat {
+    engine: Arc<dyn Engine>,
     base: Arc<Base>,
-    model: Llama,
+    adapter: Option<PathBuf>,
     prompt: Vec<u32>,
     sampling: Sampling,
-    guide: Option<Guide>,
+    constraint: Option<CompiledConstraint>,
     /// The most functions that the answer may call. `None` when there are none to call.
     most_calls: Option<usize>,
     /// Cancelled when the client is gone.
@@ -107,73 +106,70 @@ struct Answer {
 }
 
 impl PreparedChat {
-    fn new(mut request: ChatRequest, bases: &Bases, cancel: CancellationToken) -> Result<Self> {
-        let (base, lora) = match request.source {
-            ModelSource::Base(source) => (bases.get(&source)?, None),
+    fn new(mut request: ChatRequest, app: &App, cancel: CancellationToken) -> Result<Self> {
+        let (engine, bases) = (Arc::clone(app.jobs.engine()), app.jobs.bases().0);
+        let (source, adapter) = match request.source {
+            ModelSource::Base(source) => (source, None),
             ModelSource::Adapter(dir) => {
-                let adapter = adapter::load(&dir)?;
-                if adapter.base.is_empty() {
-                    return refused(
-                        "adapter: its adapter_config.json has no base_model_name_or_path. Name the base there.",
-                    );
-                }
                 // Always the base that the adapter was trained on, whatever this server's default is.
-                let resolved = resolve::resolve(&adapter.base, None)?;
+                let resolved = resolve::resolve(&adapter_folder::base_name(&dir)?, None)?;
                 if let Some(reason) = resolved.stand_in {
                     return refused(format!("adapter: its base is missing: {reason}"));
                 }
-                (bases.get(&resolved.source)?, Some(adapter.lora))
+                (resolved.source, Some(dir))
             }
         };
+        engine.check_model(&source)?;
+        let base = bases.get(&source)?;
         let output = request.output;
         output.check(&base.text)?;
-        let model = Llama::new(&base.config, &base.weights, lora.as_ref())?;
         let text = request.conversation.render(&base.text, true)?;
         let prompt = base.text.encode(&text, false)?.ids;
-        if prompt.len() >= base.config.max_positions {
+        if prompt.len() >= base.context {
             return refused(format!(
                 "messages: {} tokens are more than the {} that this model can read. Send less.",
                 prompt.len(),
-                base.config.max_positions
+                base.context
             ));
         }
         let most_calls = output.most_calls();
-        let guide = output
+        let constraint = output
             .constraint
-            .map(|(constraint, field)| base.text.guide(&constraint, field))
+            .map(|(source, field)| -> Result<_> {
+                let guide = base.text.guide(&source, field)?;
+                Ok(CompiledConstraint { source, guide })
+            })
             .transpose()?;
+        engine.load(&source, adapter.as_deref(), &|| cancel.is_cancelled())?;
         Ok(Self {
-            most_calls,
+            engine,
             base,
-            model,
+            adapter,
             prompt,
             sampling: request.sampling,
-            guide,
+            constraint,
+            most_calls,
             cancel,
         })
     }
 
-    fn generate(&mut self, on_text: impl FnMut(&str) -> bool + Send) -> Result<(Finish, Value)> {
-        let context = self.base.config.max_positions;
-        let guide = self.guide.take();
-        let Self {
-            base,
-            model,
-            prompt,
-            sampling,
-            cancel,
-            ..
-        } = self;
-        // In a pool of its own: else every operation would be handed to the one shared thread.
-        let end = with_all_cores(|| {
-            generate(
-                model, &base.text, prompt, context, sampling, guide, cancel, on_text,
-            )
-        })?;
+    fn generate(
+        &mut self,
+        mut on_text: impl FnMut(&str) -> bool + Send,
+    ) -> Result<(Finish, Value)> {
+        let task = ChatTask {
+            base: &self.base,
+            adapter: self.adapter.as_deref(),
+            prompt: &self.prompt,
+            sampling: &self.sampling,
+            constraint: self.constraint.take(),
+        };
+        let end = self.engine.chat(task, &self.cancel, &mut on_text)?;
+        let prompt = self.prompt.len();
         let usage = json!({
-            "prompt_tokens": prompt.len(),
+            "prompt_tokens": prompt,
             "completion_tokens": end.tokens,
-            "total_tokens": prompt.len() + end.tokens,
+            "total_tokens": prompt + end.tokens,
         });
         Ok((end.finish, usage))
     }

@@ -73,7 +73,7 @@ pub struct AdapterField {
     /// The job's id.
     pub job_id: String,
     /// The step of the checkpoint.
-    pub step: Option<u64>,
+    pub step: Option<usize>,
 }
 
 /// Which adapter of a job.

@@ -9,11 +9,11 @@ use super::App;
 use super::chat_fields::{AdapterField, AdapterKind, ChatFields};
 use super::error::ApiError;
 use super::output_spec::OutputSpec;
-use crate::adapter;
+use crate::adapter_folder;
 use crate::base::resolve::{self, Source};
 use crate::conversation::Conversation;
 use crate::error::{Result, refused};
-use crate::generate::Sampling;
+use crate::engine::Sampling;
 use crate::request_fields;
 
 /// What answers.
@@ -71,7 +71,7 @@ impl ChatRequest {
 /// A base by its name, or, as in Hugging Face's libraries, an adapter outside of any job by its directory.
 /// The answer's `model` names what was used. A stand-in is logged on stderr once.
 fn base(name: &str, app: &App) -> Result<(ModelSource, String), ApiError> {
-    if resolve::is_path(name) && adapter::is_adapter(Path::new(name)) {
+    if resolve::is_path(name) && adapter_folder::is_adapter(Path::new(name)) {
         return Ok((ModelSource::Adapter(name.into()), name.to_owned()));
     }
     let (_, base_model) = app.jobs.bases();

@@ -14,8 +14,8 @@ use super::App;
 use super::chat::{Usage, answer};
 use super::error::ApiError;
 use super::guard::JsonBody;
-use crate::adapter::is_adapter;
-use crate::base::{BUILT_IN, resolve};
+use crate::adapter_folder::is_adapter;
+use crate::base::{built_in, resolve};
 use crate::data::rows::kind;
 use crate::error::{Result, refused};
 use crate::jobs::JobHandle;
@@ -87,7 +87,7 @@ pub async fn chat(
 
 /// `GET /v1/models`: the built-in base, `--base-model`, and every adapter of every job.
 pub async fn models(State(app): State<Arc<App>>) -> Json<Value> {
-    let mut names = vec![BUILT_IN.to_owned()];
+    let mut names = vec![built_in::NAME.to_owned()];
     names.extend(app.jobs.bases().1.map(|dir| dir.display().to_string()));
     let mut list: Vec<Value> = names.iter().map(|name| model_of(name, 0)).collect();
     for job in app.jobs.list(None) {
@@ -147,7 +147,7 @@ fn weights(app: &App, name: &str) -> Option<(&'static str, Value)> {
     if let Some(handle) = app.jobs.get(id) {
         let step = part
             .strip_prefix("checkpoint-")
-            .and_then(|step| step.parse::<u64>().ok());
+            .and_then(|step| step.parse::<usize>().ok());
         let adapter = match step {
             Some(step) if handle.checkpoint_dir(step).is_dir() => {
                 json!({ "kind": "checkpoint", "jobId": id, "step": step })

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::App;
 use super::error::ApiError;
 use super::guard::JsonBody;
+use crate::store::Status;
 
 /// The scope of a request. There is one organisation here, so that its slug says nothing.
 #[derive(Debug, Deserialize)]
@@ -19,9 +20,33 @@ pub struct Scope {
     project: Option<String>,
 }
 
-/// `GET /v1/jobs`
-pub async fn list(State(app): State<Arc<App>>, Query(scope): Query<Scope>) -> Json<Value> {
-    Json(json!({ "jobs": app.jobs.list(scope.project.as_deref()) }))
+/// What of a list is asked for.
+#[derive(Debug, Deserialize)]
+pub struct PageQuery {
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+/// `GET /v1/jobs`: all, or `limit` of them from `cursor` on.
+pub async fn list(
+    State(app): State<Arc<App>>,
+    Query(scope): Query<Scope>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Value>, ApiError> {
+    if page.limit == Some(0) {
+        return Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "limit must be at least 1",
+        ));
+    }
+    let limit = page.limit.unwrap_or(usize::MAX);
+    let project = scope.project.as_deref();
+    let page = app.jobs.page(project, limit, page.cursor.as_deref());
+    let mut body = json!({ "jobs": page.jobs });
+    if let Some(next) = page.next {
+        body["nextCursor"] = next.into();
+    }
+    Ok(Json(body))
 }
 
 /// `POST /v1/jobs`
@@ -58,4 +83,35 @@ pub async fn cancel(
 ) -> Result<Json<Value>, ApiError> {
     let handle = app.jobs.get(&id).ok_or_else(ApiError::no_such_job)?;
     Ok(Json(json!({ "job": handle.cancel()? })))
+}
+
+/// `POST /v1/jobs/{id}/resume`: a new job that goes on from the last checkpoint of this one.
+pub async fn resume(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let handle = app.jobs.get(&id).ok_or_else(ApiError::no_such_job)?;
+    let status = handle.job().status;
+    if !matches!(status, Status::Failed | Status::Cancelled) {
+        let message = format!(
+            "the job {id} is {}: only one that failed or was cancelled can be resumed",
+            status.name()
+        );
+        return Err(ApiError::new(StatusCode::CONFLICT, message));
+    }
+    let job = app.jobs.resume(&handle)?;
+    Ok((StatusCode::CREATED, Json(json!({ "job": job }))))
+}
+
+/// `DELETE /v1/jobs/{id}`: the job and its files, adapters included.
+pub async fn delete(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let handle = app.jobs.get(&id).ok_or_else(ApiError::no_such_job)?;
+    if app.jobs.delete(&handle)? {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    let message = format!("the job {id} isn't over: cancel it first");
+    Err(ApiError::new(StatusCode::CONFLICT, message))
 }

@@ -6,7 +6,11 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::atomic::write_atomically;
+use crate::atomic::write_atomically;
+use crate::base::Resolved;
+use crate::data::dataset_file::DatasetInfo;
+use crate::data::tokens::TokenCounts;
+use crate::engine::Plan;
 use crate::error::{Error, Result};
 
 /// Where a job is in its life.
@@ -31,6 +35,18 @@ impl Status {
     pub fn is_final(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
+
+    /// As the API names it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// A job.
@@ -52,6 +68,9 @@ pub struct Job {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What the config came to on this machine. A job of an older version has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunRecord>,
     /// When it was submitted.
     pub created_at: String,
     /// When its training began.
@@ -60,6 +79,58 @@ pub struct Job {
     /// When it ended, however it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<String>,
+}
+
+/// A config with all its defaults filled in, and how far its run is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunRecord {
+    /// The base that was found for its model.
+    pub base: Resolved,
+    /// Its rows and its plan. None until the rows are on disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepared: Option<PreparedRun>,
+    /// The job whose checkpoint it goes on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed_from: Option<ResumedFrom>,
+    /// How often it was begun since its last checkpoint.
+    #[serde(default)]
+    pub attempts: Attempts,
+}
+
+/// What is known of a run once its rows are on disk.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PreparedRun {
+    /// The numbers of the run.
+    pub plan: Plan,
+    /// The longest row, in tokens.
+    pub max_length: usize,
+    /// The rows that were checked.
+    pub dataset: DatasetInfo,
+    /// The rows that are trained and measured.
+    pub tokens: TokenCounts,
+    /// Rows that were left out because nothing of them would be learned.
+    pub without_target: usize,
+}
+
+/// A checkpoint of another job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResumedFrom {
+    /// The job.
+    pub job_id: String,
+    /// The step of the checkpoint.
+    pub step: usize,
+}
+
+/// How often a run was begun at a step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempts {
+    /// The step of the checkpoint that it began from, or 0.
+    pub step: usize,
+    /// How often.
+    pub count: u32,
 }
 
 impl Job {

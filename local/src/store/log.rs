@@ -5,6 +5,7 @@
 //! The log of a job that is over holds neither a descriptor nor its events. A reader brings them
 //! back for as long as it reads.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -14,8 +15,8 @@ use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::wire;
 use crate::error::{Error, Result};
+use crate::wire;
 
 /// A reader gets at most this many bytes at a time: a long history must not be copied at once.
 const MAX_READ_BYTES: usize = 64 * 1024;
@@ -48,6 +49,8 @@ struct Live {
     length: u64,
     frames: Frames,
     last_event: Option<Value>,
+    /// The highest step of the events of each type.
+    last_steps: HashMap<String, usize>,
 }
 
 #[derive(Debug, Default)]
@@ -80,9 +83,13 @@ impl EventLog {
             path: path.to_owned(),
             file: None,
             length: u64::try_from(whole).unwrap_or(u64::MAX),
-            frames: frames(&events),
-            last_event: events.into_iter().last(),
+            frames: Frames::new(),
+            last_event: None,
+            last_steps: HashMap::new(),
         };
+        for event in &events {
+            live.keep(event);
+        }
         if path.exists() {
             live.file()?;
             live.file = None;
@@ -175,6 +182,37 @@ impl EventLog {
         self.changed.subscribe()
     }
 
+    /// The highest step of the events of a type; `None` without such, and once the log is over.
+    #[must_use]
+    pub fn last_step(&self, kind: &str) -> Option<usize> {
+        match &*self.lock() {
+            State::Live(live) => live.last_steps.get(kind).copied(),
+            State::Over(_) => None,
+        }
+    }
+
+    /// The eval losses that were logged, by step.
+    pub fn eval_losses(&self) -> Result<BTreeMap<usize, f64>> {
+        let (events, _) = read_file(&self.path)?;
+        let losses = events.iter().filter_map(|event| {
+            let step = usize::try_from(event["step"].as_u64()?).ok()?;
+            Some((step, event["evalLoss"].as_f64()?))
+        });
+        Ok(losses.collect())
+    }
+
+    /// Waits until the events so far are on disk.
+    pub fn sync(&self) -> Result<()> {
+        match &*self.lock() {
+            State::Live(Live {
+                file: Some(file), ..
+            }) => file
+                .sync_data()
+                .map_err(|source| Error::io("can't write", &self.path, source)),
+            _ => Ok(()),
+        }
+    }
+
     /// The last event, as it was appended; `None` also once the log is over.
     #[must_use]
     pub fn last(&self) -> Option<Value> {
@@ -231,6 +269,11 @@ impl Live {
 
     fn keep(&mut self, event: &Value) {
         self.frames.push(frame(self.frames.len() + 1, event));
+        let step = event["step"].as_u64().and_then(|step| usize::try_from(step).ok());
+        if let (Some(kind), Some(step)) = (event["type"].as_str(), step) {
+            let last = self.last_steps.entry(kind.to_owned()).or_default();
+            *last = step.max(*last);
+        }
         self.last_event = Some(event.clone());
     }
 }

@@ -5,14 +5,14 @@
 //! <store>/server.json               who holds it
 //! <store>/jobs/<id>/job.json        replaced as a whole
 //! <store>/jobs/<id>/events.jsonl    appended to, one event per line
+//! <store>/jobs/<id>/dataset.jsonl         the checked rows
+//! <store>/jobs/<id>/tokens.safetensors    the encoded rows, until the job is over
 //! <store>/jobs/<id>/checkpoints/checkpoint-<step>/
 //! <store>/jobs/<id>/adapter/        the final adapter
 //! ```
 
-mod atomic;
 pub mod job;
 pub mod log;
-pub mod wire;
 
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
@@ -21,8 +21,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result, refused};
-pub use atomic::write_atomically;
-pub use job::{Job, Status};
+pub use job::{Attempts, Job, PreparedRun, ResumedFrom, RunRecord, Status};
 pub use log::EventLog;
 
 /// A store that this process owns.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use arkor_local::store::wire;
+use arkor_local::wire;
 use serde_json::{Value, json};
 
 use crate::support::{Project, Server, command, kinds};

@@ -11,6 +11,7 @@ mod http;
 mod lifecycle;
 mod model_folder;
 mod models;
+mod resume;
 mod run;
 mod support;
 mod templates;

@@ -81,6 +81,10 @@ impl Server {
         answer(request.send().await.unwrap()).await
     }
 
+    pub async fn delete(&self, path: &str) -> (u16, Value) {
+        answer(self.request(Method::DELETE, path).send().await.unwrap()).await
+    }
+
     /// Submits a job and returns its id.
     pub async fn submit(&self, config: &Value) -> String {
         let (status, body) = self
@@ -194,7 +198,7 @@ fn parse(block: &str) -> Event {
     Event {
         id: field("id: ").map(str::to_owned),
         kind: field("event: ").unwrap().to_owned(),
-        data: arkor_local::store::wire::value(field("data: ").unwrap().as_bytes()).unwrap(),
+        data: arkor_local::wire::value(field("data: ").unwrap().as_bytes()).unwrap(),
     }
 }
 

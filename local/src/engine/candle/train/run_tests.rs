@@ -1,19 +1,23 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_core::Tensor;
 
 use super::*;
-use crate::base::Source;
-use crate::data::{Row, encode, split};
-use crate::model::lora::Lora;
-use crate::train::with_all_cores;
+use crate::base::{Base, Source};
+use crate::data::{Row, encode};
+use crate::engine::Schedule;
+use crate::engine::candle::adapter;
+use crate::engine::cores::with_all_cores;
 
 #[derive(Default)]
 struct Seen {
     logs: Vec<Log>,
     checkpoints: Vec<usize>,
+    /// The step whose checkpoint is saved, and where.
+    save: Option<(usize, PathBuf)>,
 }
 
 impl Observer for Seen {
@@ -22,8 +26,15 @@ impl Observer for Seen {
         Ok(())
     }
 
-    fn checkpoint(&mut self, step: usize, _: &Lora) -> Result<()> {
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let step = checkpoint.state.step;
         self.checkpoints.push(step);
+        if let Some((saved, folder)) = &self.save
+            && *saved == step
+        {
+            adapter::write(folder, checkpoint.lora, "arkor-tiny")?;
+            resume::save(folder, checkpoint.optimizer, &checkpoint.state)?;
+        }
         Ok(())
     }
 }
@@ -50,14 +61,101 @@ fn rows(base: &Base) -> Split {
         .map(|number| Row::Text(format!("row {number}: qzx vkj wpf")))
         .map(|row| encode::encode(row, &base.text, 64, false).unwrap())
         .collect();
-    split(examples, 1)
+    split(examples)
+}
+
+fn split(mut examples: Vec<Example>) -> Split {
+    let train = examples.split_off(2);
+    Split {
+        train,
+        eval: examples,
+        held_out: true,
+    }
 }
 
 fn train(plan: &Plan, stop: &dyn Stop) -> (Result<Trained>, Seen) {
-    let base = Base::load(&Source::BuiltIn).unwrap();
     let mut seen = Seen::default();
-    let trained = with_all_cores(|| run(&base, &rows(&base), plan, stop, &mut seen));
+    let trained = train_from(None, plan, stop, &mut seen);
     (trained, seen)
+}
+
+fn train_from(
+    resume: Option<&Path>,
+    plan: &Plan,
+    stop: &dyn Stop,
+    seen: &mut Seen,
+) -> Result<Trained> {
+    let base = Base::load(&Source::BuiltIn).unwrap();
+    let model = CandleModel::built_in().unwrap();
+    with_all_cores(|| run(&model, &rows(&base), plan, resume, stop, seen))
+}
+
+#[test]
+fn a_run_resumes_as_if_it_had_never_ended() {
+    let plan = Plan {
+        logging_steps: 2,
+        weight_decay: 0.01,
+        ..plan(9)
+    };
+    let (whole, expected) = train(&plan, &|| false);
+    for step in [3, 6, 9] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = Seen {
+            save: Some((step, dir.path().join("c"))),
+            ..Seen::default()
+        };
+        train_from(None, &plan, &|| false, &mut first).unwrap();
+        let mut rest = Seen::default();
+        let end = train_from(Some(&dir.path().join("c")), &plan, &|| false, &mut rest).unwrap();
+        let after = expected.logs.iter().filter(|log| log.step > step);
+        let after: Vec<(u64, u64)> = after.map(bits).collect();
+        assert_eq!(rest.logs.iter().map(bits).collect::<Vec<_>>(), after, "{step}");
+        let whole = whole.as_ref().unwrap();
+        let ends = [whole.loss, whole.eval_loss].map(f64::to_bits);
+        assert_eq!([end.loss, end.eval_loss].map(f64::to_bits), ends);
+        for (module, pair) in &whole.lora.pairs {
+            let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(values(&end.lora.pairs[module].b), values(&pair.b), "{module}");
+        }
+    }
+}
+
+fn unnamed(vars: Vec<(String, Var)>) -> Vec<Var> {
+    vars.into_iter().map(|(_, var)| var).collect()
+}
+
+fn bits(log: &Log) -> (u64, u64) {
+    (log.loss.to_bits(), log.eval_loss.unwrap_or_default().to_bits())
+}
+
+#[test]
+fn a_checkpoint_of_another_adapter_or_engine_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("c");
+    let mut first = Seen {
+        save: Some((3, folder.clone())),
+        ..Seen::default()
+    };
+    train_from(None, &plan(3), &|| false, &mut first).unwrap();
+    let refusal = |plan: &Plan| {
+        let result = train_from(Some(&folder), plan, &|| false, &mut Seen::default());
+        let error = result.err().unwrap();
+        assert!(error.is_refusal(), "{error}");
+        error.to_string()
+    };
+    let other = Plan {
+        lora_r: 8,
+        ..plan(3)
+    };
+    assert!(refusal(&other).contains("another shape"));
+    let path = folder.join("trainer_state.json");
+    let state = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, state.replace("candle ", "candle 9.")).unwrap();
+    assert!(refusal(&plan(3)).contains("it was saved by candle 9."));
+    std::fs::remove_file(folder.join("optimizer.safetensors")).unwrap();
+    std::fs::write(&path, state).unwrap();
+    let result = train_from(Some(&folder), &plan(3), &|| false, &mut Seen::default());
+    assert!(result.is_err());
 }
 
 fn losses(seen: &Seen) -> Vec<(f64, Option<f64>)> {
@@ -150,8 +248,9 @@ fn a_step_whose_loss_is_nan_was_not_logged() {
 
 #[test]
 fn a_checkpoint_was_written_from_values_that_are_not_finite() {
-    let base = Base::load(&Source::BuiltIn).unwrap();
+    let base = CandleModel::built_in().unwrap();
     let (_, vars) = Lora::fresh(&base.config, 4, 8.0, 1).unwrap();
+    let vars = unnamed(vars);
     assert!(step::non_finite(&vars).unwrap().is_finite());
     let large = (vars[0].ones_like().unwrap() * f64::from(f32::MAX)).unwrap();
     vars[0].set(&large).unwrap();
@@ -166,11 +265,13 @@ fn a_checkpoint_was_written_from_values_that_are_not_finite() {
 
 #[test]
 fn only_the_adapter_gets_gradients_and_a_new_adapter_changes_nothing() {
-    let base = Base::load(&Source::BuiltIn).unwrap();
+    let base = CandleModel::built_in().unwrap();
+    let text = Base::load(&Source::BuiltIn).unwrap();
     let (lora, vars) = Lora::fresh(&base.config, 4, 8.0, 1).unwrap();
+    let vars = unnamed(vars);
     let plain = Llama::new(&base.config, &base.weights, None).unwrap();
     let adapted = Llama::new(&base.config, &base.weights, Some(&lora)).unwrap();
-    let rows = rows(&base);
+    let rows = rows(&text);
     let batch: Vec<&Example> = rows.train.iter().take(2).collect();
     let before = step::loss(&plain, &batch, &|| false).unwrap();
     let (after, mut grads) = step::gradients(&adapted, &batch, &|| false).unwrap();
@@ -201,8 +302,10 @@ fn only_the_adapter_gets_gradients_and_a_new_adapter_changes_nothing() {
 
 #[test]
 fn the_gradients_are_those_of_the_loss() {
-    let base = Base::load(&Source::BuiltIn).unwrap();
+    let base = CandleModel::built_in().unwrap();
+    let text = Base::load(&Source::BuiltIn).unwrap();
     let (lora, vars) = Lora::fresh(&base.config, 4, 8.0, 1).unwrap();
+    let vars = unnamed(vars);
     // B is not zero, or nothing would depend on A. Rows of more than one block of queries.
     let mut rng = fastrand::Rng::with_seed(2);
     for var in &vars {
@@ -216,7 +319,7 @@ fn the_gradients_are_those_of_the_loss() {
     let examples: Vec<Example> = [150, 70]
         .map(|length| Row::Text("the quick brown fox ".repeat(length / 20 + 1)))
         .into_iter()
-        .map(|row| encode::encode(row, &base.text, 150, false).unwrap())
+        .map(|row| encode::encode(row, &text.text, 150, false).unwrap())
         .collect();
     let batch: Vec<&Example> = examples.iter().collect();
     let (_, grads) = step::gradients(&model, &batch, &|| false).unwrap();

@@ -9,7 +9,7 @@ use crate::data::shapes::Format;
 use crate::data::source::SourceFields;
 use crate::error::{Result, refused};
 use crate::request_fields::{self, not_negative, positive, seed, some_whole, whole};
-use crate::train::schedule::Schedule;
+use crate::engine::schedule::Schedule;
 
 /// Rows of a dry run.
 pub const DRY_RUN_ROWS: usize = 32;
@@ -37,8 +37,9 @@ pub struct RunConfig {
     /// Longest row, in tokens. 512 by default.
     #[serde(deserialize_with = "whole::<2, 1_048_576, _>")]
     pub max_length: usize,
+    /// Whether the base is quantised when it's loaded. No by default.
     #[serde(rename = "loadIn4bit")]
-    load_in_4bit: bool,
+    pub load_in_4bit: bool,
     /// Updates; wins over `num_train_epochs`.
     #[serde(deserialize_with = "some_whole::<1, MOST_STEPS, _>")]
     pub max_steps: Option<usize>,
@@ -68,6 +69,9 @@ pub struct RunConfig {
     /// A third of all steps by default.
     #[serde(deserialize_with = "some_whole::<1, MOST_STEPS, _>")]
     pub save_steps: Option<usize>,
+    /// So many checkpoints are kept, the last and the best among them. All by default.
+    #[serde(deserialize_with = "some_whole::<1, MOST_STEPS, _>")]
+    pub save_total_limit: Option<usize>,
     /// A fifth of all steps by default.
     #[serde(deserialize_with = "some_whole::<1, MOST_STEPS, _>")]
     pub eval_steps: Option<usize>,
@@ -126,6 +130,7 @@ impl Default for RunConfig {
             warmup_steps: 0,
             logging_steps: 1,
             save_steps: None,
+            save_total_limit: None,
             eval_steps: None,
             responses_only: false,
             dry_run: false,
@@ -140,11 +145,6 @@ impl RunConfig {
         let config: Self = request_fields::read(config)?;
         if config.model.is_empty() {
             return refused("model is missing: name a model, a directory, or \"arkor-tiny\"");
-        }
-        if config.load_in_4bit {
-            return refused(
-                "loadIn4bit: true is not supported by the local backend. Remove it or set it to false.",
-            );
         }
         config.dataset()?;
         config.format()?;
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn what_can_not_be_honoured_is_refused_by_name() {
         for (name, value) in [
-            ("loadIn4bit", json!(true)),
+            ("saveTotalLimit", json!(0)),
             ("optim", json!("adafactor")),
             ("lrSchedulerType", json!("polynomial")),
             ("datasetFormat", json!("parquet")),

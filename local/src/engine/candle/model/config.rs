@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
-use super::config_fields::{flag, number, optional_size, size};
+use crate::base::config_fields::{POSITIONS, VOCAB, flag, number, optional_size, size};
 use crate::error::{Result, refused};
 
 /// The numbers of a decoder of Llama's kind, as in its `config.json`.
@@ -35,8 +35,6 @@ pub struct LlamaConfig {
     pub max_positions: usize,
     /// Whether the output head is the embedding.
     pub tie_word_embeddings: bool,
-    /// Tokens that end a text.
-    pub eos_token_ids: Vec<u32>,
     /// Which linear layers add a bias.
     pub biases: Biases,
 }
@@ -72,13 +70,11 @@ pub enum RopeScaling {
 
 /// What is asked of a number in `config.json`: well above what models have, and small enough that
 /// nothing overflows.
-const VOCAB: RangeInclusive<u64> = 1..=1 << 22;
 const WIDTH: RangeInclusive<u64> = 1..=1 << 17;
 const INNER_WIDTH: RangeInclusive<u64> = 1..=1 << 19;
 const LAYERS: RangeInclusive<u64> = 1..=1024;
 const HEADS: RangeInclusive<u64> = 1..=1024;
 const HEAD_DIM: RangeInclusive<u64> = 2..=1024;
-const POSITIONS: RangeInclusive<u64> = 1..=1 << 24;
 
 impl LlamaConfig {
     /// Reads a `config.json`. Errors with a refusal that names what is missing or not supported.
@@ -117,9 +113,8 @@ impl LlamaConfig {
             Some(theta) => theta,
             None => number(json.get("rope_theta"), "rope_theta", 1.0..=1e12)?.unwrap_or(10_000.0),
         };
-        let vocab_size = size(json, "vocab_size", VOCAB)?;
         Ok(Self {
-            vocab_size,
+            vocab_size: size(json, "vocab_size", VOCAB)?,
             hidden_size,
             intermediate_size: size(json, "intermediate_size", INNER_WIDTH)?,
             layers: size(json, "num_hidden_layers", LAYERS)?,
@@ -133,7 +128,6 @@ impl LlamaConfig {
             max_positions: optional_size(json, "max_position_embeddings", POSITIONS)?
                 .unwrap_or(2048),
             tie_word_embeddings: flag(json, "tie_word_embeddings")?,
-            eos_token_ids: token_ids(json, "config.json", vocab_size)?,
             biases,
         })
     }
@@ -288,29 +282,6 @@ fn scaling_of(scaling: &Value) -> Result<RopeScaling> {
             "model: config.json has rope_scaling of type {other:?}, only \"default\" and \"llama3\" are supported"
         )),
     }
-}
-
-/// `eos_token_id`: absent, one id, or a list.
-pub fn token_ids(json: &Value, file: &str, vocab_size: usize) -> Result<Vec<u32>> {
-    let list = match json.get("eos_token_id") {
-        None | Some(Value::Null) => return Ok(Vec::new()),
-        Some(Value::Array(list)) => list.as_slice(),
-        Some(value) => std::slice::from_ref(value),
-    };
-    let id = |value: &Value| {
-        let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
-        id.filter(|id| usize::try_from(*id).is_ok_and(|id| id < vocab_size))
-    };
-    let ids: Option<Vec<u32>> = list.iter().map(id).collect();
-    ids.map_or_else(
-        || {
-            refused(format!(
-                "model: {file} has eos_token_id: {}, token ids are below the vocab_size of {vocab_size}",
-                json["eos_token_id"]
-            ))
-        },
-        Ok,
-    )
 }
 
 #[cfg(test)]

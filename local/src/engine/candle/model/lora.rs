@@ -33,7 +33,7 @@ pub struct Lora {
 }
 
 impl Lora {
-    /// A new adapter and what is trained in it. As PEFT does, A is drawn from Kaiming's uniform
+    /// A new adapter and what is trained in it, by name. As PEFT does, A is drawn from Kaiming's uniform
     /// distribution with a = √5 (bound 1/√in) and B is zero, so that it changes nothing yet. The
     /// same seed gives the same adapter.
     pub fn fresh(
@@ -41,7 +41,7 @@ impl Lora {
         r: usize,
         alpha: f64,
         seed: u64,
-    ) -> Result<(Self, Vec<Var>)> {
+    ) -> Result<(Self, Vec<(String, Var)>)> {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut pairs = BTreeMap::new();
         let mut vars = Vec::new();
@@ -57,8 +57,10 @@ impl Lora {
                     b: b.as_tensor().clone(),
                     scale: alpha / as_f64(r),
                 };
-                pairs.insert(target.module(layer), pair);
-                vars.extend([a, b]);
+                let module = target.module(layer);
+                vars.push((format!("{module}.lora_A"), a));
+                vars.push((format!("{module}.lora_B"), b));
+                pairs.insert(module, pair);
             }
         }
         Ok((Self { r, alpha, pairs }, vars))

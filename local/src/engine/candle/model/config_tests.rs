@@ -69,7 +69,6 @@ fn a_number_that_no_model_has_is_refused_by_its_field() {
         ("max_position_embeddings", serde_json::json!(1_000_000_000)),
         ("rms_norm_eps", serde_json::json!("1e-5")),
         ("rope_theta", serde_json::json!(0)),
-        ("eos_token_id", serde_json::json!(4_000_000_000_u64)),
         ("tie_word_embeddings", serde_json::json!("yes")),
         (
             "quantization_config",

@@ -3,79 +3,42 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::base::text::TextCodec;
-use crate::constrain::{Guide, TokenMask};
+use crate::constrain::TokenMask;
 use crate::error::{Error, Result, refused};
-use crate::model::{KvCache, Llama};
+use crate::engine::candle::model::{KvCache, Llama};
+use crate::engine::{ChatTask, Finish, Generated, Sampling};
 
 /// Tokens of a prompt that are read at once. Their attention scores take memory for each token before them.
 const PREFILL_TOKENS: usize = 256;
 
-/// How to choose the next token.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sampling {
-    /// 0 always takes the likeliest token.
-    pub temperature: f64,
-    /// Only the likeliest tokens whose probabilities add up to this.
-    pub top_p: f64,
-    /// At most this many tokens.
-    pub max_tokens: usize,
-    /// Of the random choices.
-    pub seed: u64,
-}
+/// Room for so many tokens of the answer is made beside the prompt. When it's full, the cache grows: most
+/// answers are far shorter than `max_tokens`.
+const GROWTH_TOKENS: usize = 256;
 
-/// Why a text ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Finish {
-    /// The model ended it.
-    Stop,
-    /// It reached `max_tokens`, or the end of the model's context.
-    Length,
-}
-
-impl Finish {
-    /// As `finish_reason` names it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Stop => "stop",
-            Self::Length => "length",
-        }
-    }
-}
-
-/// How a generation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Generated {
-    /// Why.
-    pub finish: Finish,
-    /// Tokens that were generated, the ending one included.
-    pub tokens: usize,
-}
-
-/// Generates a text after `prompt`, along `guide` if there is one. `on_text` gets it in pieces and
-/// answers whether it wants more. Ends early when `cancel` is cancelled.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each is one thing, and most callers have them apart"
-)]
+/// Answers a prompt. `on_text` gets the text in pieces and answers whether it wants more. Ends early when
+/// `cancel` is cancelled.
 pub fn generate(
     model: &Llama,
-    text: &TextCodec,
-    prompt: &[u32],
-    context: usize,
-    sampling: &Sampling,
-    mut guide: Option<Guide>,
+    task: ChatTask,
     cancel: &CancellationToken,
-    mut on_text: impl FnMut(&str) -> bool,
+    on_text: &mut dyn FnMut(&str) -> bool,
 ) -> Result<Generated> {
+    let ChatTask {
+        base,
+        prompt,
+        sampling,
+        constraint,
+        ..
+    } = task;
+    let text = &base.text;
+    let mut guide = constraint.map(|constraint| constraint.guide);
     let mut rng = fastrand::Rng::with_seed(sampling.seed);
     let mut stream = text.tokenizer().decode_stream(true);
     let (mut ids, mut sent) = (Vec::new(), 0);
     let limit = sampling
         .max_tokens
-        .min(context.saturating_sub(prompt.len()));
-    let mut cache = KvCache::new(model.layers(), prompt.len() + limit);
+        .min(base.context.saturating_sub(prompt.len()));
+    let mut cache = KvCache::new(model.layers(), prompt.len() + limit.min(GROWTH_TOKENS));
     let mut generated = Generated {
         finish: Finish::Length,
         tokens: 0,
@@ -209,6 +172,32 @@ mod tests {
 
     use super::*;
     use crate::base::{Base, Source};
+    use crate::engine::candle::CandleModel;
+
+    fn built_in() -> (Base, Llama) {
+        let base = Base::load(&Source::BuiltIn).unwrap();
+        let model = CandleModel::built_in().unwrap();
+        let model = Llama::new(&model.config, &model.weights, None).unwrap();
+        (base, model)
+    }
+
+    fn ask(
+        (base, model): (&Base, &Llama),
+        prompt: &str,
+        sampling: &Sampling,
+        cancel: &CancellationToken,
+        on_text: &mut dyn FnMut(&str) -> bool,
+    ) -> Generated {
+        let prompt = base.text.encode(prompt, false).unwrap().ids;
+        let task = ChatTask {
+            base,
+            adapter: None,
+            prompt: &prompt,
+            sampling,
+            constraint: None,
+        };
+        generate(model, task, cancel, on_text).unwrap()
+    }
 
     fn greedy(max_tokens: usize) -> Sampling {
         Sampling {
@@ -221,10 +210,9 @@ mod tests {
 
     #[test]
     fn with_the_cache_the_logits_are_those_of_the_whole_text() {
-        let base = Base::load(&Source::BuiltIn).unwrap();
-        let model = Llama::new(&base.config, &base.weights, None).unwrap();
+        let (base, model) = built_in();
         let ids = base.text.encode("the quick brown fox", false).unwrap().ids;
-        let mut cache = KvCache::new(base.config.layers, 64);
+        let mut cache = KvCache::new(model.layers(), 64);
         next_logits(&model, &ids[..5], &mut cache).unwrap();
         next_logits(&model, &ids[5..9], &mut cache).unwrap();
         for end in 10..=ids.len() {
@@ -232,7 +220,7 @@ mod tests {
             let whole = next_logits(
                 &model,
                 &ids[..end],
-                &mut KvCache::new(base.config.layers, 64),
+                &mut KvCache::new(model.layers(), 64),
             )
             .unwrap();
             for (left, right) in step.iter().zip(&whole) {
@@ -261,13 +249,7 @@ mod tests {
 
     #[test]
     fn pieces_are_whole_characters_and_add_up_to_the_text() {
-        let base = Base::load(&Source::BuiltIn).unwrap();
-        let model = Llama::new(&base.config, &base.weights, None).unwrap();
-        let prompt = base
-            .text
-            .encode("Translate to German: street", false)
-            .unwrap()
-            .ids;
+        let (base, model) = built_in();
         // Hot enough that bytes of unfinished characters come up.
         let sampling = Sampling {
             temperature: 3.0,
@@ -275,53 +257,32 @@ mod tests {
             max_tokens: 80,
             seed: 5,
         };
+        let generated = |on_text: &mut dyn FnMut(&str) -> bool| {
+            let cancel = CancellationToken::new();
+            let prompt = "Translate to German: street";
+            ask((&base, &model), prompt, &sampling, &cancel, on_text)
+        };
         let mut pieces = Vec::new();
-        let end = generate(
-            &model,
-            &base.text,
-            &prompt,
-            1024,
-            &sampling,
-            None,
-            &CancellationToken::new(),
-            |piece| {
-                pieces.push(piece.to_owned());
-                true
-            },
-        );
-        assert!(end.unwrap().tokens > 0);
+        let end = generated(&mut |piece| {
+            pieces.push(piece.to_owned());
+            true
+        });
+        assert!(end.tokens > 0);
         assert!(pieces.iter().all(|piece| !piece.is_empty()));
         let mut again = String::new();
-        generate(
-            &model,
-            &base.text,
-            &prompt,
-            1024,
-            &sampling,
-            None,
-            &CancellationToken::new(),
-            |piece| {
-                again.push_str(piece);
-                true
-            },
-        )
-        .unwrap();
+        generated(&mut |piece| {
+            again.push_str(piece);
+            true
+        });
         assert_eq!(pieces.concat(), again);
     }
 
     #[test]
     fn a_sink_that_wants_no_more_or_a_cancellation_ends_the_generation() {
-        let base = Base::load(&Source::BuiltIn).unwrap();
-        let model = Llama::new(&base.config, &base.weights, None).unwrap();
-        let prompt = base.text.encode("The", false).unwrap().ids;
+        let (base, model) = built_in();
         let run = |cancel: &CancellationToken, on_text: &mut dyn FnMut() -> bool| {
-            let sampling = greedy(50);
-            let on_text = |_: &str| on_text();
-            generate(
-                &model, &base.text, &prompt, 1024, &sampling, None, cancel, on_text,
-            )
-            .unwrap()
-            .tokens
+            let on_text = &mut |_: &str| on_text();
+            ask((&base, &model), "The", &greedy(50), cancel, on_text).tokens
         };
         let cancel = CancellationToken::new();
         assert_eq!(run(&cancel, &mut || false), 1);
@@ -338,15 +299,14 @@ mod tests {
 
     #[test]
     fn a_long_prompt_is_read_in_parts_and_no_further_than_its_cancellation() {
-        let base = Base::load(&Source::BuiltIn).unwrap();
-        let model = Llama::new(&base.config, &base.weights, None).unwrap();
+        let (_, model) = built_in();
         let prompt: Vec<u32> = (0..700).map(|index| 30 + index % 50).collect();
         let cancel = CancellationToken::new();
-        let mut parts = KvCache::new(base.config.layers, 1024);
+        let mut parts = KvCache::new(model.layers(), 1024);
         let read = prefill(&model, &prompt, &mut parts, &cancel)
             .unwrap()
             .unwrap();
-        let mut whole = KvCache::new(base.config.layers, 1024);
+        let mut whole = KvCache::new(model.layers(), 1024);
         let at_once = next_logits(&model, &prompt, &mut whole).unwrap();
         for (left, right) in read.iter().zip(&at_once) {
             assert!((left - right).abs() < 1e-3, "{left} {right}");
@@ -354,7 +314,7 @@ mod tests {
         assert_eq!(parts.len(), prompt.len());
 
         cancel.cancel();
-        let mut cache = KvCache::new(base.config.layers, 1024);
+        let mut cache = KvCache::new(model.layers(), 1024);
         let cancelled = prefill(&model, &prompt, &mut cache, &cancel).unwrap();
         assert_eq!((cancelled, cache.len()), (None, 0));
     }

@@ -3,7 +3,6 @@
 mod attention;
 pub mod cache;
 pub mod config;
-mod config_fields;
 mod gradient;
 pub mod layers;
 mod linear;

@@ -6,6 +6,12 @@ use serde_json::Value;
 
 use crate::error::{Result, refused};
 
+/// Numbers of tokens that a model may have.
+pub const VOCAB: RangeInclusive<u64> = 1..=1 << 22;
+
+/// Lengths of context that a model may have, in tokens.
+pub const POSITIONS: RangeInclusive<u64> = 1..=1 << 24;
+
 /// True or false; false when it's absent.
 pub fn flag(json: &Value, name: &str) -> Result<bool> {
     match json.get(name) {
@@ -64,5 +70,49 @@ pub fn size(json: &Value, name: &str, range: RangeInclusive<u64>) -> Result<usiz
     match optional_size(json, name, range)? {
         Some(number) => Ok(number),
         None => refused(format!("model: config.json lacks {name}")),
+    }
+}
+
+/// `eos_token_id`: absent, one id, or a list.
+pub fn token_ids(json: &Value, file: &str, vocab_size: usize) -> Result<Vec<u32>> {
+    let list = match json.get("eos_token_id") {
+        None | Some(Value::Null) => return Ok(Vec::new()),
+        Some(Value::Array(list)) => list.as_slice(),
+        Some(value) => std::slice::from_ref(value),
+    };
+    let id = |value: &Value| {
+        let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
+        id.filter(|id| usize::try_from(*id).is_ok_and(|id| id < vocab_size))
+    };
+    let ids: Option<Vec<u32>> = list.iter().map(id).collect();
+    ids.map_or_else(
+        || {
+            refused(format!(
+                "model: {file} has eos_token_id: {}, token ids are below the vocab_size of {vocab_size}",
+                json["eos_token_id"]
+            ))
+        },
+        Ok,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_tokens_that_end_a_text_are_one_or_several_and_ones_that_the_model_has() {
+        let ids = |value: Value| token_ids(&json!({ "eos_token_id": value }), "config.json", 100);
+        assert_eq!(ids(Value::Null).unwrap(), [0_u32; 0]);
+        assert_eq!(ids(json!(7)).unwrap(), [7]);
+        assert_eq!(ids(json!([7, 99])).unwrap(), [7, 99]);
+        for value in [json!(100), json!(4_000_000_000_u64), json!(-1), json!("7")] {
+            let error = ids(value).unwrap_err();
+            assert!(error.is_refusal() && error.to_string().contains("eos_token_id"));
+        }
     }
 }

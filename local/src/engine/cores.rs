@@ -1,13 +1,7 @@
-//! Training: from a base, encoded rows and a plan to logs, checkpoints and an adapter.
-
-pub mod run;
-pub mod schedule;
-pub mod step;
+//! Thread pools for work that uses all cores.
 
 use std::num::NonZero;
 use std::thread;
-
-pub use run::{Log, Observer, Plan, Trained, run};
 
 /// Stack of a training thread. The backward pass through a deep model is recursive.
 const STACK_BYTES: usize = 64 * 1024 * 1024;

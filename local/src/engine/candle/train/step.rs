@@ -7,26 +7,15 @@ use candle_core::{Tensor, Var};
 use rayon::prelude::*;
 
 use crate::data::Example;
-use crate::error::{Error, Result};
-use crate::model::Llama;
-use crate::model::layers::negative_log_likelihood;
+use crate::stop::Stop;
+use crate::error::Result;
+use crate::engine::candle::model::Llama;
+use crate::engine::candle::model::layers::negative_log_likelihood;
 use crate::number::as_f64;
 
 /// Approximate limit on the tokens in a part of a batch. What the backward pass needs of a part must fit in
 /// memory once per core, and a cancelled run ends only when the parts in progress are done.
 const PART_TOKENS: usize = 512;
-
-/// Asked between parts, so that a cancelled run ends within a fraction of a step.
-pub trait Stop: Sync {
-    /// Whether to stop now.
-    fn stopped(&self) -> bool;
-}
-
-impl<F: Fn() -> bool + Sync> Stop for F {
-    fn stopped(&self) -> bool {
-        self()
-    }
-}
 
 /// Mean loss per trained token, and its gradients.
 pub fn gradients(model: &Llama, rows: &[&Example], stop: &dyn Stop) -> Result<(f64, GradStore)> {
@@ -34,10 +23,10 @@ pub fn gradients(model: &Llama, rows: &[&Example], stop: &dyn Stop) -> Result<(f
     let parts: Vec<Result<(f64, GradStore)>> = parts(rows, rayon::current_num_threads())
         .into_par_iter()
         .map(|part| {
-            check(stop)?;
+            stop.check()?;
             let loss = (summed_loss(model, part)? / as_f64(total))?;
             let value = f64::from(loss.to_scalar::<f32>()?);
-            check(stop)?;
+            stop.check()?;
             Ok((value, loss.backward()?))
         })
         .collect();
@@ -59,7 +48,7 @@ pub fn loss(model: &Llama, rows: &[&Example], stop: &dyn Stop) -> Result<f64> {
     let sums: Vec<Result<f64>> = parts(rows, rayon::current_num_threads())
         .into_par_iter()
         .map(|part| {
-            check(stop)?;
+            stop.check()?;
             Ok(f64::from(summed_loss(model, part)?.to_scalar::<f32>()?))
         })
         .collect();
@@ -121,15 +110,6 @@ pub fn non_finite(vars: &[Var]) -> Result<f64> {
         sum += f64::from(var.affine(0.0, 0.0)?.sum_all()?.to_scalar::<f32>()?);
     }
     Ok(sum)
-}
-
-/// `Error::Stopped` when `stop` says so.
-pub fn check(stop: &dyn Stop) -> Result<()> {
-    if stop.stopped() {
-        Err(Error::Stopped)
-    } else {
-        Ok(())
-    }
 }
 
 /// The summed negative log likelihood of the trained tokens of some rows. Logits are computed only

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Replaces a file as a whole: a reader, and a restart after a crash, sees the old content or the
-/// new one.
+/// Replaces a file as a whole: a reader, and a restart after a crash or a power cut, sees the old content or
+/// the new one.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let unfinished = path.with_extension("tmp");
     let written = File::create(&unfinished).and_then(|mut file| {
@@ -16,5 +16,12 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     });
     written
         .and_then(|()| fs::rename(&unfinished, path))
-        .map_err(|source| Error::io("can't write", path, source))
+        .map_err(|source| Error::io("can't write", path, source))?;
+    path.parent().into_iter().for_each(sync_folder);
+    Ok(())
+}
+
+/// Waits until the names in a folder are on disk. Best effort: not every system can do that.
+pub fn sync_folder(dir: &Path) {
+    let _ = File::open(dir).and_then(|dir| dir.sync_all());
 }

@@ -8,61 +8,36 @@ use std::fs;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
-use serde::Serialize;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result, refused};
+use crate::adapter_folder::{CONFIG, WEIGHTS};
 use crate::folder;
-use crate::model::Target;
-use crate::model::lora::{Lora, LoraPair};
-use crate::model::shard::Shard;
+use crate::engine::candle::model::Target;
+use crate::engine::candle::model::lora::{Lora, LoraPair};
+use crate::engine::candle::model::shard::Shard;
 use config::AdapterConfig;
 
-const CONFIG: &str = "adapter_config.json";
-const WEIGHTS: &str = "adapter_model.safetensors";
+
 
 /// What PEFT puts before a module's name.
 const PREFIX: &str = "base_model.model.";
 
-/// A file of an adapter, as events name it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Artifact {
-    /// The file's name.
-    pub name: String,
-    /// Its absolute path.
-    pub path: String,
-    /// Its size in bytes.
-    pub size: u64,
-    /// The SHA-256 of its content, in hexadecimal.
-    pub sha256: String,
-}
-
-/// Writes an adapter into the directory `dir`, which appears complete or not at all.
-pub fn save(dir: &Path, lora: &Lora, base: &str) -> Result<Vec<Artifact>> {
-    let unfinished = dir.with_extension("tmp");
-    let saved = save_into(&unfinished, lora, base).and_then(|()| {
-        fs::rename(&unfinished, dir).map_err(|source| Error::io("can't write", dir, source))
-    });
-    if saved.is_err() {
-        // Best effort: what is left is never read, it only takes room on a disk that may be full.
-        let _ = fs::remove_dir_all(&unfinished);
+/// Writes an adapter into a folder, which is made anew.
+pub fn write(folder: &Path, lora: &Lora, base: &str) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(|source| Error::io("can't remove", folder, source))?;
     }
-    saved?;
-    [CONFIG, WEIGHTS]
-        .iter()
-        .map(|name| artifact(dir, name))
-        .collect()
-}
-
-fn save_into(dir: &Path, lora: &Lora, base: &str) -> Result<()> {
-    if dir.exists() {
-        fs::remove_dir_all(dir).map_err(|source| Error::io("can't remove", dir, source))?;
-    }
-    fs::create_dir_all(dir).map_err(|source| Error::io("can't create", dir, source))?;
+    fs::create_dir_all(folder).map_err(|source| Error::io("can't create", folder, source))?;
     let config = serde_json::to_string_pretty(&config_json(lora, base))?;
-    write(&dir.join(CONFIG), format!("{config}\n").as_bytes())?;
-    write(&dir.join(WEIGHTS), &serialize(lora)?)
+    for (name, bytes) in [
+        (CONFIG, format!("{config}\n").into_bytes()),
+        (WEIGHTS, serialize(lora)?),
+    ] {
+        let path = folder.join(name);
+        fs::write(&path, bytes).map_err(|source| Error::io("can't write", &path, source))?;
+    }
+    Ok(())
 }
 
 /// An adapter that was read, and the base that it names.
@@ -72,12 +47,6 @@ pub struct Loaded {
     pub lora: Lora,
     /// `base_model_name_or_path`.
     pub base: String,
-}
-
-/// Whether a directory holds an adapter in PEFT's format.
-#[must_use]
-pub fn is_adapter(dir: &Path) -> bool {
-    dir.join(CONFIG).is_file()
 }
 
 /// Reads the adapter in `dir`, whether this crate or PEFT wrote it. Refuses anything that would behave
@@ -186,27 +155,6 @@ fn serialize(lora: &Lora) -> Result<Vec<u8>> {
     Ok(safetensors::serialize(views, Some(metadata))?)
 }
 
-/// Writes a file and waits until it is on disk: a checkpoint that was announced must be there.
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let written = fs::File::create(path).and_then(|mut file| {
-        std::io::Write::write_all(&mut file, bytes)?;
-        file.sync_all()
-    });
-    written.map_err(|source| Error::io("can't write", path, source))
-}
-
-fn artifact(dir: &Path, name: &str) -> Result<Artifact> {
-    let path = dir.join(name);
-    let bytes = fs::read(&path).map_err(|source| Error::io("can't read", &path, source))?;
-    let sha256 = hex::encode(Sha256::digest(&bytes));
-    Ok(Artifact {
-        name: name.to_owned(),
-        path: path.display().to_string(),
-        size: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-        sha256,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
@@ -214,28 +162,16 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::base::{Base, Source};
+    use crate::base::built_in;
+    use crate::engine::candle::CandleModel;
 
     #[test]
     fn an_adapter_has_pefts_names_and_comes_back_the_same() {
-        let base = Base::load(&Source::BuiltIn).unwrap();
+        let base = CandleModel::built_in().unwrap();
         let (lora, _) = Lora::fresh(&base.config, 4, 8.0, 1).unwrap();
         let store = tempfile::tempdir().unwrap();
         let dir = store.path().join("checkpoint-1");
-        let artifacts = save(&dir, &lora, &base.name).unwrap();
-        assert_eq!(
-            artifacts
-                .iter()
-                .map(|file| file.name.as_str())
-                .collect::<Vec<_>>(),
-            [CONFIG, WEIGHTS]
-        );
-        assert_eq!(
-            artifacts[1].size,
-            fs::metadata(dir.join(WEIGHTS)).unwrap().len()
-        );
-        assert_eq!(artifacts[1].sha256.len(), 64);
-
+        write(&dir, &lora, built_in::NAME).unwrap();
         let tensors = candle_core::safetensors::load(dir.join(WEIGHTS), &Device::Cpu).unwrap();
         assert_eq!(tensors.len(), base.config.layers * Target::ALL.len() * 2);
         let a = &tensors["base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"];
@@ -254,11 +190,11 @@ mod tests {
     #[test]
     fn a_setting_of_peft_that_changes_the_adapter_is_honoured_or_refused_by_its_name_and_never_unseen()
      {
-        let base = Base::load(&Source::BuiltIn).unwrap();
+        let base = CandleModel::built_in().unwrap();
         let (lora, _) = Lora::fresh(&base.config, 4, 8.0, 1).unwrap();
         let store = tempfile::tempdir().unwrap();
         let dir = store.path().join("adapter");
-        save(&dir, &lora, &base.name).unwrap();
+        write(&dir, &lora, built_in::NAME).unwrap();
         let text = fs::read_to_string(dir.join(CONFIG)).unwrap();
         let with = |name: &str, value: Value| {
             let mut config: Value = serde_json::from_str(&text).unwrap();

@@ -12,6 +12,7 @@ use super::config::LlamaConfig;
 use super::layers::Rope;
 use super::shard::Shard;
 use super::target;
+use crate::stop::Stop;
 use crate::error::{Result, refused};
 use crate::folder;
 
@@ -48,11 +49,20 @@ impl Weights {
         checked(dir, config).map(drop)
     }
 
-    /// From a Hugging Face directory.
-    pub fn from_dir(dir: &Path, config: &LlamaConfig) -> Result<Self> {
+    /// From a Hugging Face directory. `progress` gets how many tensors are loaded, and how many there are.
+    pub fn from_dir(
+        dir: &Path,
+        config: &LlamaConfig,
+        stop: &dyn Stop,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Self> {
         let shards = checked(dir, config)?;
         let mut tensors = HashMap::new();
-        for (name, _) in target::tensors(config) {
+        let names = target::tensors(config);
+        let total = names.len() as u64;
+        for (done, (name, _)) in names.into_iter().enumerate() {
+            stop.check()?;
+            progress(done as u64, total);
             if let Some(shard) = shards
                 .iter()
                 .find(|shard| shard.tensors.contains_key(&name))

@@ -109,7 +109,7 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::train::with_cores;
+    use crate::engine::cores::with_cores;
 
     #[test]
     fn a_product_is_the_same_however_many_cores_share_it() {

@@ -1,11 +1,11 @@
 //! The learning rate over a run, with the formulas of Hugging Face's schedulers.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::number::as_f64;
 
 /// The schedules that a job can name in `lrSchedulerType`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// Down to zero in a straight line.

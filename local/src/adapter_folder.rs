@@ -1,0 +1,100 @@
+//! Folders with adapters and checkpoints, whichever engine wrote them: complete or not there at all.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result, refused};
+use crate::folder;
+use crate::atomic::sync_folder;
+
+/// PEFT's name for an adapter's settings.
+pub const CONFIG: &str = "adapter_config.json";
+
+/// PEFT's name for an adapter's weights.
+pub const WEIGHTS: &str = "adapter_model.safetensors";
+
+/// A file of an adapter, as events name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Artifact {
+    /// The file's name.
+    pub name: String,
+    /// Its absolute path.
+    pub path: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The SHA-256 of its content, in hexadecimal.
+    pub sha256: String,
+}
+
+/// Whether a directory holds an adapter in PEFT's format.
+#[must_use]
+pub fn is_adapter(dir: &Path) -> bool {
+    dir.join(CONFIG).is_file()
+}
+
+/// What an adapter names as its base.
+pub fn base_name(dir: &Path) -> Result<String> {
+    let config = folder::read_json(dir, CONFIG)?;
+    match config["base_model_name_or_path"].as_str() {
+        Some(name) if !name.is_empty() => Ok(name.to_owned()),
+        _ => refused(
+            "adapter: its adapter_config.json has no base_model_name_or_path. Name the base there.",
+        ),
+    }
+}
+
+/// Puts a folder that an engine has written in its place, and waits until it's on disk: a checkpoint that
+/// was announced must be there. Errors when it isn't an adapter.
+pub fn publish(unfinished: &Path, dir: &Path) -> Result<Vec<Artifact>> {
+    for name in [CONFIG, WEIGHTS] {
+        let path = unfinished.join(name);
+        let there = fs::metadata(&path);
+        if !there.is_ok_and(|file| file.is_file() && file.len() > 0) {
+            let source = io::Error::from(io::ErrorKind::NotFound);
+            return Err(Error::io("the engine didn't write", &path, source));
+        }
+    }
+    for path in files(unfinished)? {
+        File::open(&path)
+            .and_then(|file| file.sync_all())
+            .map_err(|source| Error::io("can't write", &path, source))?;
+    }
+    sync_folder(unfinished);
+    // One from an attempt that was ended before it could be announced.
+    let _ = fs::remove_dir_all(dir);
+    fs::rename(unfinished, dir).map_err(|source| Error::io("can't write", dir, source))?;
+    dir.parent().into_iter().for_each(sync_folder);
+    artifacts(dir)
+}
+
+/// The files of an adapter that are for others, with their hashes. What an engine needs to resume isn't.
+pub fn artifacts(dir: &Path) -> Result<Vec<Artifact>> {
+    [CONFIG, WEIGHTS]
+        .iter()
+        .map(|name| artifact(dir, name))
+        .collect()
+}
+
+fn files(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
+    let entries = fs::read_dir(dir).map_err(|source| Error::io("can't read", dir, source))?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    Ok(paths.filter(|path| path.is_file()).collect())
+}
+
+fn artifact(dir: &Path, name: &str) -> Result<Artifact> {
+    let path = dir.join(name);
+    let failed = |source| Error::io("can't read", &path, source);
+    let mut file = File::open(&path).map_err(failed)?;
+    let mut digest = Sha256::new();
+    let size = io::copy(&mut file, &mut digest).map_err(failed)?;
+    Ok(Artifact {
+        name: name.to_owned(),
+        path: path.display().to_string(),
+        size,
+        sha256: hex::encode(digest.finalize()),
+    })
+}

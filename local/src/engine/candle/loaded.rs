@@ -1,0 +1,139 @@
+//! The models and adapters that are in memory.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::adapter;
+use super::model::lora::Lora;
+use super::model::{LlamaConfig, Weights};
+use crate::base::{Source, built_in};
+use crate::stop::Stop;
+use crate::error::Result;
+use crate::folder::{self, FileStamp};
+
+/// At most this many models stay in memory, besides the built-in one.
+const KEPT_MODELS: usize = 1;
+
+/// At most this many adapters stay in memory.
+const KEPT_ADAPTERS: usize = 8;
+
+/// A model's shape and weights. Never changed once loaded.
+#[derive(Debug)]
+pub struct CandleModel {
+    /// Its shape.
+    pub config: LlamaConfig,
+    /// Its weights.
+    pub weights: Weights,
+}
+
+impl CandleModel {
+    /// Loads a model. `progress` gets how many of its tensors are loaded, and how many there are.
+    pub fn load(
+        source: &Source,
+        stop: &dyn Stop,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Self> {
+        match source {
+            Source::BuiltIn => Ok(Self {
+                config: LlamaConfig::from_json(&serde_json::from_str(built_in::CONFIG)?)?,
+                weights: Weights::from_bytes(built_in::WEIGHTS)?,
+            }),
+            Source::Dir(dir) => {
+                let config = config_of(dir)?;
+                let weights = Weights::from_dir(dir, &config, stop, progress)?;
+                Ok(Self { config, weights })
+            }
+        }
+    }
+
+    /// The built-in model.
+    pub fn built_in() -> Result<Self> {
+        Self::load(&Source::BuiltIn, &|| false, &mut |_, _| {})
+    }
+
+    /// Refuses a model that can't be loaded. Reads the config and the headers of the weight files.
+    pub fn check(source: &Source) -> Result<()> {
+        match source {
+            Source::BuiltIn => Ok(()),
+            Source::Dir(dir) => Weights::check(dir, &config_of(dir)?),
+        }
+    }
+}
+
+fn config_of(dir: &Path) -> Result<LlamaConfig> {
+    LlamaConfig::from_json(&folder::read_json(dir, "config.json")?)
+}
+
+/// Something that was loaded from a folder, and how the folder was then.
+#[derive(Debug)]
+struct Kept<T> {
+    dir: PathBuf,
+    stamps: Vec<FileStamp>,
+    value: Arc<T>,
+}
+
+/// What is in memory. The lists are in the order of use, the latest last.
+#[derive(Debug, Default)]
+pub struct LoadedModels {
+    built_in: Mutex<Option<Arc<CandleModel>>>,
+    models: Mutex<Vec<Kept<CandleModel>>>,
+    adapters: Mutex<Vec<Kept<Lora>>>,
+}
+
+impl LoadedModels {
+    /// A model from memory. Loads it if it isn't there, or its files have changed.
+    pub fn model(
+        &self,
+        source: &Source,
+        stop: &dyn Stop,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Arc<CandleModel>> {
+        let Source::Dir(dir) = source else {
+            let mut built_in = self.built_in.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(model) = &*built_in {
+                return Ok(Arc::clone(model));
+            }
+            let model = Arc::new(CandleModel::load(source, stop, progress)?);
+            return Ok(Arc::clone(built_in.insert(model)));
+        };
+        kept(&self.models, KEPT_MODELS, dir, || {
+            CandleModel::load(source, stop, progress)
+        })
+    }
+
+    /// An adapter from memory, or from its folder.
+    pub fn adapter(&self, dir: &Path) -> Result<Arc<Lora>> {
+        kept(&self.adapters, KEPT_ADAPTERS, dir, || {
+            Ok(adapter::load(dir)?.lora)
+        })
+    }
+}
+
+/// What was loaded from a folder, which is loaded now if it wasn't, or if the folder has changed. Drops
+/// what was used longest ago before it loads, so that there is room.
+fn kept<T>(
+    list: &Mutex<Vec<Kept<T>>>,
+    most: usize,
+    dir: &Path,
+    load: impl FnOnce() -> Result<T>,
+) -> Result<Arc<T>> {
+    let stamps = folder::stamps(dir);
+    let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = list.iter().position(|kept| kept.dir == dir);
+    let known = known.map(|index| list.remove(index));
+    if let Some(known) = known.filter(|known| known.stamps == stamps) {
+        let value = Arc::clone(&known.value);
+        list.push(known);
+        return Ok(value);
+    }
+    while list.len() >= most {
+        list.remove(0);
+    }
+    let value = Arc::new(load()?);
+    list.push(Kept {
+        dir: dir.to_owned(),
+        stamps,
+        value: Arc::clone(&value),
+    });
+    Ok(value)
+}

@@ -1,0 +1,131 @@
+//! The engine that needs nothing: training and generation on the CPU, in this process, with candle.
+
+pub mod adapter;
+pub mod generate;
+mod loaded;
+pub mod model;
+pub mod train;
+
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ChatTask, Engine, Generated, Log, Phase, Progress, RunEvents, Started, TrainEnd,
+    TrainTask, Unit, cores,
+};
+use crate::base::Source;
+use crate::data::tokens;
+use crate::error::{Result, refused};
+use crate::run_config::RunConfig;
+use crate::stop::Stop;
+pub use loaded::CandleModel;
+use loaded::LoadedModels;
+use model::Llama;
+use model::lora::Lora;
+use train::run::Checkpoint;
+
+/// Trains and generates in this process.
+#[derive(Debug, Default)]
+pub struct CandleEngine {
+    loaded: LoadedModels,
+}
+
+impl Engine for CandleEngine {
+    fn name(&self) -> &'static str {
+        "candle"
+    }
+
+    fn check_model(&self, source: &Source) -> Result<()> {
+        CandleModel::check(source)
+    }
+
+    fn check_config(&self, config: &RunConfig) -> Result<()> {
+        if config.load_in_4bit {
+            return refused(
+                "loadIn4bit: true is not supported by the CPU engine. Remove it or set it to false.",
+            );
+        }
+        Ok(())
+    }
+
+    fn train(&self, task: &TrainTask, run: &mut dyn RunEvents, stop: &dyn Stop) -> Result<TrainEnd> {
+        let mut failed = Ok(());
+        let model = self.loaded.model(task.source, stop, &mut |done, total| {
+            let progress = Progress {
+                phase: Phase::Loading,
+                name: Some(task.base_name.to_owned()),
+                done,
+                total,
+                unit: Unit::Tensors,
+            };
+            if failed.is_ok() {
+                failed = run.progress(&progress);
+            }
+        })?;
+        failed?;
+        let rows = tokens::read(task.tokens, stop)?;
+        run.started(&Started {
+            device: "cpu".to_owned(),
+            base_parameters: model.weights.parameters(),
+            trainable_parameters: Lora::parameters_for(&model.config, task.plan.lora_r),
+        })?;
+        let mut observer = Observer { task, run };
+        let resume = task.resume.map(|(_, folder)| folder);
+        let trained = train::run(&model, &rows, task.plan, resume, stop, &mut observer)?;
+        adapter::write(&task.adapter_folder(), &trained.lora, task.base_name)?;
+        Ok(TrainEnd {
+            loss: trained.loss,
+            eval_loss: trained.eval_loss,
+        })
+    }
+
+    fn load(&self, source: &Source, adapter: Option<&Path>, stop: &dyn Stop) -> Result<()> {
+        self.model(source, adapter, stop).map(drop)
+    }
+
+    fn chat(
+        &self,
+        task: ChatTask,
+        cancel: &CancellationToken,
+        on_text: &mut (dyn FnMut(&str) -> bool + Send),
+    ) -> Result<Generated> {
+        let gone = || cancel.is_cancelled();
+        let model = self.model(&task.base.source, task.adapter, &gone)?;
+        // In a pool of its own: else every operation would be handed to the one shared thread.
+        cores::with_all_cores(|| generate::generate(&model, task, cancel, on_text))
+    }
+}
+
+impl CandleEngine {
+    /// A decoder, of what is in memory or is loaded now.
+    fn model(&self, source: &Source, adapter: Option<&Path>, stop: &dyn Stop) -> Result<Llama> {
+        let model = self.loaded.model(source, stop, &mut |_, _| {})?;
+        let lora = adapter.map(|dir| self.loaded.adapter(dir)).transpose()?;
+        Llama::new(&model.config, &model.weights, lora.as_deref())
+    }
+}
+
+/// Writes checkpoints, and passes everything on.
+struct Observer<'a, 'b> {
+    task: &'a TrainTask<'a>,
+    run: &'b mut dyn RunEvents,
+}
+
+impl train::Observer for Observer<'_, '_> {
+    fn log(&mut self, log: &Log) -> Result<()> {
+        self.run.log(log)
+    }
+
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let step = checkpoint.state.step;
+        let folder = self.task.checkpoint_folder(step);
+        write_checkpoint(&folder, checkpoint, self.task.base_name)?;
+        self.run.checkpoint(step)
+    }
+}
+
+fn write_checkpoint(folder: &Path, checkpoint: &Checkpoint, base_name: &str) -> Result<()> {
+    adapter::write(folder, checkpoint.lora, base_name)?;
+    train::resume::save(folder, checkpoint.optimizer, &checkpoint.state)
+}

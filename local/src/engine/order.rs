@@ -1,0 +1,48 @@
+//! The order in which rows are trained. It's the same for every engine, and it can be computed from the
+//! beginning up to any step, so that a checkpoint doesn't have to hold it.
+
+use crate::number::as_f64;
+
+/// The rows in an order that the seed decides, another one in each epoch. The last batch of an epoch may
+/// be smaller.
+#[derive(Debug)]
+pub struct RowOrder {
+    indices: Vec<usize>,
+    next: usize,
+    epochs: usize,
+    rng: fastrand::Rng,
+}
+
+impl RowOrder {
+    /// The order for so many rows.
+    #[must_use]
+    pub fn new(rows: usize, seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed.wrapping_add(1));
+        let mut indices: Vec<usize> = (0..rows).collect();
+        rng.shuffle(&mut indices);
+        Self {
+            indices,
+            next: 0,
+            epochs: 0,
+            rng,
+        }
+    }
+
+    /// The next batch.
+    pub fn next_batch(&mut self, count: usize) -> &[usize] {
+        if self.next == self.indices.len() {
+            self.next = 0;
+            self.epochs += 1;
+            self.rng.shuffle(&mut self.indices);
+        }
+        let start = self.next;
+        self.next = (start + count).min(self.indices.len());
+        &self.indices[start..self.next]
+    }
+
+    /// Passes over the rows so far.
+    #[must_use]
+    pub fn epoch(&self) -> f64 {
+        as_f64(self.epochs) + as_f64(self.next) / as_f64(self.indices.len().max(1))
+    }
+}

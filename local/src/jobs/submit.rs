@@ -1,0 +1,232 @@
+//! How a job comes to be: its config and its rows are checked, and everything that it needs is in its folder
+//! before it's queued.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::handle::JobHandle;
+use super::prepare::{DATASET, Rows, prepare};
+use super::{Jobs, STAGED};
+use crate::base::{Resolved, resolve};
+use crate::data::fetch::fetch;
+use crate::engine::cores::with_all_cores;
+use crate::error::{Error, Result, refused};
+use crate::run_config::RunConfig;
+use crate::store::{Attempts, Job, PreparedRun, ResumedFrom, RunRecord, Status};
+use crate::time;
+
+/// How long reading and encoding the rows may take. The SDK gives a submission up after 60 s, and should get
+/// the reason.
+const PREPARING_LIMIT: Duration = Duration::from_secs(55);
+
+const STOPPING: &str = "the local backend is stopping: start it again";
+
+impl Jobs {
+    /// Checks a config and its rows, and queues the job. Refuses what can't be done.
+    pub async fn submit(&self, project: &str, name: &str, config: &Value) -> Result<Job> {
+        let parsed = RunConfig::from_json(config)?;
+        self.runner.engine.check_config(&parsed)?;
+        let base = resolve::resolve(&parsed.model, self.base_model.as_deref())?;
+        self.runner.engine.check_model(&base.source)?;
+        let staged = Staged::new(&self.store.jobs_dir())?;
+        let prepared = self.prepare(&parsed, &base, &staged).await?;
+        let run = RunRecord {
+            base,
+            prepared: Some(prepared),
+            resumed_from: None,
+            attempts: Attempts::default(),
+        };
+        self.queue(project, name, without_token(config), run, staged)
+    }
+
+    /// Queues a job that goes on from the last checkpoint of one that failed or was cancelled.
+    pub fn resume(&self, handle: &JobHandle) -> Result<Job> {
+        let job = handle.job();
+        let (Some(run), Some(step)) = (&job.run, handle.checkpoints().last().copied()) else {
+            return refused(format!(
+                "the job {} has no checkpoint to go on from. Start it again.",
+                job.id
+            ));
+        };
+        let staged = Staged::new(&self.store.jobs_dir())?;
+        link_folder(&handle.checkpoint_dir(step), &staged.path.join("resume"))?;
+        if run.prepared.is_some() {
+            link(&handle.dir().join(DATASET), &staged.path.join(DATASET))?;
+        }
+        let run = RunRecord {
+            resumed_from: Some(ResumedFrom {
+                job_id: job.id.clone(),
+                step,
+            }),
+            attempts: Attempts::default(),
+            ..run.clone()
+        };
+        self.queue(&job.project_id, &job.name, job.config.clone(), run, staged)
+    }
+
+    fn queue(
+        &self,
+        project: &str,
+        name: &str,
+        config: Value,
+        run: RunRecord,
+        staged: Staged,
+    ) -> Result<Job> {
+        if self.runner.stopping.load(Ordering::Relaxed) {
+            return refused(STOPPING);
+        }
+        let job = Job {
+            id: new_id()?,
+            org_id: "local".to_owned(),
+            project_id: project.to_owned(),
+            name: name.to_owned(),
+            status: Status::Queued,
+            config,
+            run: Some(run),
+            error: None,
+            created_at: time::now(),
+            started_at: None,
+            completed_at: None,
+        };
+        let handle = JobHandle::create(&self.store.jobs_dir(), &staged.path, job)?;
+        let job = handle.job();
+        crate::log(format_args!("job {} is queued", job.id));
+        self.add(Arc::new(handle));
+        Ok(job)
+    }
+
+    /// Reads and encodes the rows of a job. Ends early when its caller is gone, or the server stops.
+    async fn prepare(
+        &self,
+        config: &RunConfig,
+        base: &Resolved,
+        staged: &Staged,
+    ) -> Result<PreparedRun> {
+        let turn = Arc::clone(&self.preparing)
+            .acquire_owned()
+            .await
+            .map_err(|_| Error::Stopped)?;
+        let work = async {
+            let files = fetch(&config.dataset()?).await?;
+            // Dropped with this future, which is how `stop` sees that the caller is gone.
+            let caller = Arc::new(());
+            let watched = Arc::downgrade(&caller);
+            let stopping = Arc::clone(&self.runner.stopping);
+            let bases = Arc::clone(&self.runner.bases);
+            let (config, source) = (config.clone(), base.source.clone());
+            let folder = staged.path.clone();
+            let work = move || {
+                let _turn = turn;
+                let stop = || watched.strong_count() == 0 || stopping.load(Ordering::Relaxed);
+                let base = bases.get(&source)?;
+                let rows = Rows::Files(files);
+                let progress = &mut |_| Ok(());
+                with_all_cores(|| prepare(&config, &base, rows, &folder, &stop, progress))
+            };
+            match tokio::task::spawn_blocking(work).await {
+                Ok(Err(Error::Stopped)) => refused(STOPPING),
+                Ok(prepared) => prepared,
+                Err(_) => Err(Error::Io {
+                    what: "the local backend has a bug".to_owned(),
+                    source: io::Error::other("reading the rows panicked, see its log"),
+                }),
+            }
+        };
+        match tokio::time::timeout(PREPARING_LIMIT, work).await {
+            Ok(prepared) => prepared,
+            Err(_) => refused(format!(
+                "datasetSource: reading and encoding the rows takes more than {PREPARING_LIMIT:?}. Use fewer rows."
+            )),
+        }
+    }
+}
+
+/// A folder that becomes a job's, or is removed.
+struct Staged {
+    path: PathBuf,
+}
+
+impl Staged {
+    fn new(jobs: &Path) -> Result<Self> {
+        let path = jobs.join(format!("{STAGED}{}", crate::random_hex()?));
+        fs::create_dir_all(&path).map_err(|source| Error::io("can't create", &path, source))?;
+        Ok(Self { path })
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // It's gone already when it became a job's.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Files in a job's folder never change, so that jobs can share them on disk.
+fn link(from: &Path, to: &Path) -> Result<()> {
+    fs::hard_link(from, to)
+        .or_else(|_| fs::copy(from, to).map(drop))
+        .map_err(|source| Error::io("can't copy", from, source))
+}
+
+fn link_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).map_err(|source| Error::io("can't create", to, source))?;
+    let entries = fs::read_dir(from).map_err(|source| Error::io("can't read", from, source))?;
+    for entry in entries.flatten().filter(|entry| entry.path().is_file()) {
+        link(&entry.path(), &to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+/// `job_`, the time in milliseconds, and random letters.
+fn new_id() -> Result<String> {
+    Ok(format!(
+        "job_{:012x}{}",
+        time::unix_millis(),
+        &crate::random_hex()?[..8]
+    ))
+}
+
+/// What is secret about a dataset is used once and never stored: its token, and a web address's user
+/// and query, which may be a password and a signature.
+fn without_token(config: &Value) -> Value {
+    let mut config = config.clone();
+    if let Some(source) = config
+        .get_mut("datasetSource")
+        .and_then(Value::as_object_mut)
+    {
+        source.remove("token");
+        if let Some(url) = source.get_mut("url")
+            && let Some(mut parsed) = url.as_str().and_then(|text| reqwest::Url::parse(text).ok())
+            && parsed.scheme().starts_with("http")
+        {
+            // Both fail only for addresses that can't have a user.
+            let _ = parsed.set_username("");
+            let _ = parsed.set_password(None);
+            parsed.set_query(None);
+            *url = parsed.as_str().into();
+        }
+    }
+    config
+}
+
+#[cfg(test)]
+mod secret_tests {
+    use serde_json::json;
+
+    #[test]
+    fn nothing_secret_of_a_dataset_is_stored() {
+        let url = "http://user:hunter2@127.0.0.1:9/a.jsonl?sig=SECRET";
+        let source = json!({ "type": "blob", "url": url, "token": "t" });
+        let stored = super::without_token(&json!({ "model": "m", "datasetSource": source }));
+        let expected = json!({ "type": "blob", "url": "http://127.0.0.1:9/a.jsonl" });
+        assert_eq!(stored, json!({ "model": "m", "datasetSource": expected }));
+        let file = json!({ "datasetSource": { "type": "blob", "url": "file:///a b.jsonl?x" } });
+        assert_eq!(super::without_token(&file), file);
+    }
+}
