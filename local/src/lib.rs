@@ -24,6 +24,7 @@ pub mod data;
 pub mod error;
 pub mod folder;
 pub mod generate;
+pub mod hub;
 pub mod jobs;
 pub mod json;
 pub mod model;

@@ -1,7 +1,6 @@
 //! Which model a job gets, and whether it's the one that was asked for. A stand-in is never silent,
 //! and a model's name can't lead out of the cache folder.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Result, refused};
 use crate::folder;
+use crate::hub::{RepoKind, cache_folder, snapshot};
 use crate::model::LlamaConfig;
 use crate::model::Weights;
 
@@ -98,20 +98,29 @@ pub fn is_path(model: &str) -> bool {
     Path::new(model).exists() || !is_name(model)
 }
 
-/// Whether a text can be the name of a model on Hugging Face: `owner/name`, or `name` alone.
+/// Whether a text can be the name of a model on Hugging Face, and isn't that of a file.
 fn is_name(text: &str) -> bool {
+    let file = [".gguf", ".bin", ".safetensors", ".pt", ".pth"]
+        .iter()
+        .any(|ending| text.to_ascii_lowercase().ends_with(ending));
+    !file && is_repo_name(text)
+}
+
+/// Whether a text can be the name of a repository on Hugging Face: `owner/name`, or `name` alone. `--` and
+/// `..` aren't allowed there: in the cache folder, `--` stands for the slash.
+#[must_use]
+pub fn is_repo_name(text: &str) -> bool {
     let part = |part: &str| {
         !part.is_empty()
             && !part.starts_with(['.', '-'])
             && !part.ends_with(['.', '-'])
+            && !part.contains("..")
+            && !part.contains("--")
             && part
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
     };
-    let file = [".gguf", ".bin", ".safetensors", ".pt", ".pth"]
-        .iter()
-        .any(|ending| text.to_ascii_lowercase().ends_with(ending));
-    !file && text.split('/').count() <= 2 && text.split('/').all(part)
+    text.split('/').count() <= 2 && text.split('/').all(part)
 }
 
 /// The directory at a path, or in words why it can't be a model.
@@ -146,27 +155,11 @@ pub fn check(dir: &Path) -> Result<()> {
     Weights::check(dir, &config)
 }
 
-/// Hugging Face's cache folder, as its libraries find it.
-#[must_use]
-pub fn cache_folder() -> Option<PathBuf> {
-    let set = |name: &str| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    set("HF_HUB_CACHE")
-        .or_else(|| set("HF_HOME").map(|home| home.join("hub")))
-        .or_else(|| {
-            let home = set("HOME").or_else(|| set("USERPROFILE"))?;
-            Some(home.join(".cache").join("huggingface").join("hub"))
-        })
-}
-
 /// The snapshot of the model `owner/name` that `main` points to. `None` if it has no weights, because only
 /// the config or the tokenizer was ever downloaded. Weights in an unsupported format count as present;
 /// [`check`] refuses them later.
 fn cached(cache: &Path, model: &str) -> Option<PathBuf> {
-    let dir = snapshot(cache, "models", model)?;
+    let dir = snapshot(cache, RepoKind::Model, model)?;
     let weights = |entry: fs::DirEntry| {
         let name = entry.file_name();
         let kind = Path::new(&name).extension().and_then(|kind| kind.to_str());
@@ -175,27 +168,6 @@ fn cached(cache: &Path, model: &str) -> Option<PathBuf> {
     };
     let there = fs::read_dir(&dir).ok()?.flatten().any(weights);
     there.then_some(dir)
-}
-
-/// The snapshot of `owner/name` that `main` points to. `kind` is `models` or `datasets`. The name can't
-/// lead out of the cache.
-#[must_use]
-pub fn snapshot(cache: &Path, kind: &str, name: &str) -> Option<PathBuf> {
-    let plain = |part: &str| {
-        !part.is_empty()
-            && !part.contains("..")
-            && part
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-    };
-    let parts: Vec<&str> = name.split('/').collect();
-    if parts.len() > 2 || !parts.iter().all(|part| plain(part)) {
-        return None;
-    }
-    let folder = cache.join(format!("{kind}--{}", parts.join("--")));
-    let revision = fs::read_to_string(folder.join("refs").join("main")).ok()?;
-    let revision = revision.trim();
-    plain(revision).then(|| folder.join("snapshots").join(revision))
 }
 
 /// The config in a model's folder, plus the EOS tokens from `generation_config.json`.

@@ -128,7 +128,7 @@ async fn download(url: &Url, token: Option<&str>) -> Result<File> {
         source,
     };
     let mut client = reqwest::Client::builder();
-    if matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
+    if is_loopback(url) {
         client = client.no_proxy();
     }
     let mut request = client.build().map_err(failed)?.get(url.clone());
@@ -158,8 +158,13 @@ async fn download(url: &Url, token: Option<&str>) -> Result<File> {
     Ok(file.into_std().await)
 }
 
+/// Whether an address is on this machine, where no proxy leads.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
+}
+
 /// An error and what caused it: reqwest's own text stops before the reason.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     match error.source() {
         None => error.to_string(),
         Some(source) => format!("{error}: {}", chain(source)),

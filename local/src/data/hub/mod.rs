@@ -7,8 +7,8 @@ mod readme;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::base::resolve::{cache_folder, snapshot};
 use crate::error::{Error, Result, refused};
+use crate::hub::{RepoKind, cache_folder, snapshot};
 use layout::Splits;
 
 /// Folders of a snapshot are searched this deep.
@@ -59,7 +59,7 @@ impl HubDataset {
 
     fn files_in(&self, cache: &Path) -> Result<Vec<PathBuf>> {
         let name = &self.name;
-        let Some(dir) = snapshot(cache, "datasets", name) else {
+        let Some(dir) = snapshot(cache, RepoKind::Dataset, name) else {
             return refused(format!(
                 "datasetSource.name: {name} is not in the Hugging Face cache ({}). Download it first, for \
                  example with `hf download --repo-type dataset {name}`.",
