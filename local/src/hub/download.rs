@@ -107,7 +107,7 @@ impl Download<'_> {
             let again = tries.after(fault, &self.http).await;
             again.map_err(|fault| self.http.gave_up(fault))?;
         }
-        if !partial.is_right().await.map_err(broken)? {
+        if !partial.finish().await.map_err(broken)? {
             return self.damaged(file, &path);
         }
         fs::rename(&path, blob).map_err(broken)

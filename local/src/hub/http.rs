@@ -10,7 +10,7 @@ use super::{Hub, Repo, RepoKind, Timing, refusals};
 use crate::data::fetch::{chain, is_loopback};
 use crate::error::{Error, Result};
 
-/// However long a server wants to be left alone, and however often it has failed.
+/// However long a server wants to be left alone.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Why a request brought nothing, or not everything.
@@ -190,14 +190,14 @@ impl<'a> Http<'a> {
 fn is_tls(error: &reqwest::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        // An I/O error hides what it was made of from `source`.
-        let inner = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+        if error.is::<rustls::Error>() {
             return true;
         }
-        cause = error.source();
+        // `source` of an I/O error leaves out the error that it was made of.
+        cause = match error.downcast_ref::<std::io::Error>() {
+            Some(error) => error.get_ref().map(|inner| inner as _),
+            None => error.source(),
+        };
     }
     false
 }
@@ -240,8 +240,10 @@ impl Tries {
 }
 
 fn pause(backoff: Duration, failed: u32, wait: Option<Duration>) -> Duration {
-    let own = backoff.saturating_mul(2_u32.saturating_pow(failed));
-    wait.unwrap_or(own).min(LONGEST_PAUSE)
+    match wait {
+        Some(wait) => wait.min(LONGEST_PAUSE),
+        None => backoff.saturating_mul(2_u32.saturating_pow(failed.min(5))),
+    }
 }
 
 #[cfg(test)]
@@ -251,8 +253,8 @@ mod tests {
     #[test]
     fn pauses_grow_and_what_the_server_asks_for_counts_within_bounds() {
         let second = Duration::from_secs(1);
-        let own = [0, 1, 2, 9, 99].map(|failed| pause(second, failed, None).as_secs());
-        assert_eq!(own, [1, 2, 4, 60, 60]);
+        let own = [0, 1, 2, 5, 99].map(|failed| pause(second, failed, None).as_secs());
+        assert_eq!(own, [1, 2, 4, 32, 32]);
         assert_eq!(pause(second, 3, Some(Duration::ZERO)), Duration::ZERO);
         assert_eq!(pause(second, 0, Some(17 * second)), 17 * second);
         assert_eq!(pause(second, 0, Some(86_400 * second)), LONGEST_PAUSE);

@@ -70,7 +70,7 @@ pub struct Timing {
     pub silence: Duration,
     /// Before the second try; twice as long before each further one.
     pub backoff: Duration,
-    /// How many more tries there are after one that brought nothing new.
+    /// How many further tries there are, in a row, that bring nothing new.
     pub retries: u32,
 }
 

@@ -31,9 +31,12 @@ pub fn model_files(repo: &Repo, listing: &Listing) -> Result<Vec<RemoteFile>> {
     }
     let sharded = !has(WHOLE);
     // As transformers does, and this program: a whole file counts before an index.
-    let is_weights = |path: &str| match sharded {
-        true => path == INDEX || is_shard(path),
-        false => path == WHOLE,
+    let is_weights = |path: &str| {
+        if sharded {
+            path == INDEX || is_shard(path)
+        } else {
+            path == WHOLE
+        }
     };
     if sharded && !(has(INDEX) && listing.files.iter().any(|file| is_shard(&file.path))) {
         return refused(format!(

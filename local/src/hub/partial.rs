@@ -109,8 +109,8 @@ impl<'a> Partial<'a> {
         self.file.flush().await
     }
 
-    /// Closes it, and tells whether it's the file that was expected.
-    pub(super) async fn is_right(self) -> io::Result<bool> {
+    /// Closes it. Whether it's the file that was expected.
+    pub(super) async fn finish(self) -> io::Result<bool> {
         self.file.sync_all().await?;
         Ok(self.length == self.expected.size && self.hash.hex() == self.expected.etag)
     }
