@@ -50,6 +50,8 @@ impl Hub {
                     file: &file.path,
                 });
             };
+            // Before a lock is waited for.
+            report(0);
             download.file(file, &report).await?;
             report(file.size);
             before += file.size;

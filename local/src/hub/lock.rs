@@ -51,3 +51,20 @@ fn is_linked(file: &File) -> bool {
 fn is_linked(_file: &File) -> bool {
     true
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lock_on_a_file_that_was_deleted_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("locks/a.lock");
+        let held = lock(&path, &CancellationToken::new()).await.unwrap();
+        assert!(is_linked(&held));
+        std::fs::remove_file(&path).unwrap();
+        assert!(!is_linked(&held));
+    }
+}

@@ -69,9 +69,10 @@ async fn datasets_have_folders_and_addresses_of_their_own() {
     let download = world
         .hub
         .download(&repo, &listing, files, &|_| {}, &world.cancel);
-    // The mock's paths are escaped; that it wasn't found is what the escaping shows.
-    let error = download.await.unwrap_err().to_string();
-    assert!(error.starts_with("datasetSource.name: "), "{error}");
+    let dir = download.await.unwrap();
+    assert_eq!(fs::read_to_string(dir.join(rows[0].0)).unwrap(), "{}");
+    let folder = world.hub.cache.join("datasets--acme--rows");
+    assert_eq!(dir, folder.join("snapshots").join(&commit));
     let escaped = "/data/t%C3%A4glich%201%23.jsonl";
     let path = format!("/datasets/acme/rows/resolve/{commit}{escaped}");
     assert_eq!(world.server.asked_for(escaped)[0].path, path);

@@ -211,9 +211,7 @@ async fn a_pause_is_cancelled() {
     let cancel = world.cancel.clone();
     let server = &world.server;
     let (listed, ()) = tokio::join!(world.list(), async {
-        while server.asked().is_empty() {
-            tokio::task::yield_now().await;
-        }
+        server.until_asked(1).await;
         cancel.cancel();
     });
     assert!(matches!(listed, Err(Error::Stopped)));

@@ -49,8 +49,9 @@ async fn the_second_waits_and_then_finds_the_file() {
     let (progress, first) = begin();
     let half = weights().len() as u64 / 2;
     assert!(progress.iter().any(|bytes| bytes == half));
-    // Whether it comes to the lock before or after the file is whole, it asks for nothing.
-    let (_progress, second) = begin();
+    // Whether it then comes to the lock before or after the file is whole, it asks for nothing.
+    let (progress, second) = begin();
+    assert_eq!(progress.recv(), Ok(0));
     gate.notify_one();
     for thread in [first, second] {
         assert!(has_weights(&thread.join().unwrap().unwrap()));
@@ -69,15 +70,20 @@ async fn who_waits_for_a_lock_can_be_cancelled_and_goes_on_when_it_is_free() {
     held.lock().unwrap();
     let cancel = CancellationToken::new();
     let (hub, repo) = (world.hub.clone(), world.repo.clone());
-    let (progress, waiting) = start(hub, repo, listing, cancel.clone());
+    let (progress, waiting) = start(hub, repo, listing.clone(), cancel.clone());
     cancel.cancel();
     assert!(matches!(waiting.join().unwrap(), Err(Error::Stopped)));
-    assert_eq!(progress.iter().count(), 0, "nothing was downloaded");
-    let download = world.download(&[WEIGHTS]);
+    assert!(progress.iter().all(|bytes| bytes == 0), "nothing has come");
+    // On one thread, the lock has been tried when the other future hears of the first progress.
+    let begun = Notify::new();
+    let files = pick(&listing, &[WEIGHTS]);
+    let notify = |_: arkor_local::hub::Progress<'_>| begun.notify_one();
+    let download = world
+        .hub
+        .download(&world.repo, &listing, &files, &notify, &world.cancel);
     let (downloaded, ()) = tokio::join!(download, async {
-        while world.server.asked().len() < 2 {
-            tokio::task::yield_now().await;
-        }
+        begun.notified().await;
+        assert!(world.server.asked_for(WEIGHTS).is_empty());
         drop(held);
     });
     assert!(has_weights(&downloaded.unwrap()));

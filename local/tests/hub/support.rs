@@ -120,6 +120,10 @@ pub fn pick(listing: &Listing, names: &[&str]) -> Vec<arkor_local::hub::RemoteFi
 }
 
 /// The text of a refusal, which names its field and no secret.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "it's called on `unwrap_err()`"
+)]
 pub fn refusal(error: Error) -> String {
     assert!(error.is_refusal(), "{error:?}");
     let text = error.to_string();

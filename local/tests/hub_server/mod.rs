@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 /// What happens to the next body of a file. Each happens once.
 #[derive(Clone)]
@@ -54,7 +54,7 @@ pub struct Conduct {
     pub info: Option<Vec<u8>>,
 }
 
-/// What was asked.
+/// What was asked. The path is as it was sent, with its escapes.
 #[derive(Debug, Clone)]
 pub struct Asked {
     /// Whether it was the second port.
@@ -81,6 +81,7 @@ struct Inner {
     repos: HashMap<String, (String, Vec<File>)>,
     conduct: Conduct,
     asked: Vec<Asked>,
+    count: watch::Sender<usize>,
     cdn_url: String,
 }
 
@@ -183,6 +184,12 @@ impl HubServer {
         asked
     }
 
+    /// Waits until there were so many requests.
+    pub async fn until_asked(&self, times: usize) {
+        let mut count = self.lock().count.subscribe();
+        count.wait_for(|count| *count >= times).await.unwrap();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap()
     }
@@ -210,6 +217,9 @@ fn answer(shared: &Shared, cdn: bool, request: &Request) -> Response<Body> {
         path: path.clone(),
         headers: request.headers().clone(),
     });
+    let count = inner.asked.len();
+    inner.count.send_replace(count);
+    let path = decoded(&path);
     if cdn {
         if let Some(status) = inner.conduct.cdn_status {
             return plain(status);
@@ -239,12 +249,33 @@ fn answer(shared: &Shared, cdn: bool, request: &Request) -> Response<Body> {
         return coded(if sent.is_some() { 403 } else { 401 }, "GatedRepo");
     }
     if inner.conduct.cdn {
-        let to = format!("{}{path}?Signature=SECRET", inner.cdn_url);
+        let to = format!("{}{}?Signature=SECRET", inner.cdn_url, request.uri().path());
         let mut answer = plain(302);
         answer.headers_mut().insert("location", to.parse().unwrap());
         return answer;
     }
     file(&mut inner, &path, request.headers())
+}
+
+/// A path without its escapes, except for slashes: those are part of a revision's name.
+fn decoded(path: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = path.as_bytes();
+    while let Some((first, more)) = rest.split_first() {
+        let escaped = more
+            .get(..2)
+            .filter(|digits| *first == b'%' && *digits != b"2F");
+        let (byte, after) = match escaped {
+            Some(digits) => {
+                let digits = std::str::from_utf8(digits).unwrap();
+                (u8::from_str_radix(digits, 16).unwrap(), &more[2..])
+            }
+            None => (*first, more),
+        };
+        bytes.push(byte);
+        rest = after;
+    }
+    String::from_utf8(bytes).unwrap()
 }
 
 fn info(inner: &Inner, name: &str, query: Option<&str>) -> Response<Body> {
