@@ -94,6 +94,7 @@ impl Folder {
         }
         create_parent(&path)?;
         let mut builder = tempfile::Builder::new();
+        builder.prefix("ref-");
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

@@ -27,11 +27,10 @@ async fn a_download_has_the_layout_of_huggingface_hub() {
         let shown = snapshot_dir.join(path);
         assert!(folder.join("blobs").join(&name).is_file(), "{path}");
         assert!(shown.is_file(), "{path}");
-        #[cfg(unix)]
-        assert_eq!(
-            fs::read_link(&shown).unwrap(),
-            Path::new(up).join("../blobs").join(&name)
-        );
+        if cfg!(unix) {
+            let target = Path::new(up).join("../blobs").join(&name);
+            assert_eq!(fs::read_link(&shown).unwrap(), target);
+        }
         let lock = format!(".locks/models--acme--small/{name}.lock");
         assert!(world.hub.cache.join(lock).is_file(), "{path}");
     }

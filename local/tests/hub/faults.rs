@@ -115,7 +115,8 @@ async fn a_server_that_falls_silent_is_asked_again() {
         .hub
         .download(&world.repo, &listing, &files, &|_| {}, &world.cancel);
     assert!(has_weights(&download.await.unwrap()));
-    assert_eq!(ranges(&world).len(), 2);
+    // On a busy machine, the next answer may be late as well.
+    assert!(ranges(&world).len() > 1);
 }
 
 #[tokio::test]

@@ -279,20 +279,22 @@ fn decoded(path: &str) -> String {
 }
 
 fn info(inner: &Inner, name: &str, query: Option<&str>) -> Response<Body> {
-    let (name, revision) = name.split_once("/revision/").unwrap();
+    let (name, revision) = name.split_once("/revision/").unwrap_or((name, "main"));
     let Some((commit, files)) = inner.repos.get(name) else {
         return coded(404, "RepoNotFound");
     };
     if revision != "main" && revision != commit {
         return coded(404, "RevisionNotFound");
     }
-    assert_eq!(query, Some("blobs=true"));
     if let Some(info) = &inner.conduct.info {
         return Response::new(Body::from(info.clone()));
     }
     let siblings: Vec<Value> = files
         .iter()
         .map(|file| {
+            if query != Some("blobs=true") {
+                return json!({ "rfilename": file.path });
+            }
             let size = file.content.len();
             // In git, an LFS file is a pointer, and that's what its blobId belongs to.
             let mut json =
