@@ -36,6 +36,13 @@ fn start(
     (progress, thread)
 }
 
+/// Downloads other files: whoever should wait, and doesn't, has asked for the weights by then.
+async fn meanwhile(world: &World) {
+    for name in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
+        world.download(&[name]).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn the_second_waits_and_then_finds_the_file() {
     let world = World::new();
@@ -49,9 +56,10 @@ async fn the_second_waits_and_then_finds_the_file() {
     let (progress, first) = begin();
     let half = weights().len() as u64 / 2;
     assert!(progress.iter().any(|bytes| bytes == half));
-    // Whether it then comes to the lock before or after the file is whole, it asks for nothing.
     let (progress, second) = begin();
     assert_eq!(progress.recv(), Ok(0));
+    meanwhile(&world).await;
+    assert_eq!(world.server.asked_for(WEIGHTS).len(), 1);
     gate.notify_one();
     for thread in [first, second] {
         assert!(has_weights(&thread.join().unwrap().unwrap()));
@@ -71,10 +79,11 @@ async fn who_waits_for_a_lock_can_be_cancelled_and_goes_on_when_it_is_free() {
     let cancel = CancellationToken::new();
     let (hub, repo) = (world.hub.clone(), world.repo.clone());
     let (progress, waiting) = start(hub, repo, listing.clone(), cancel.clone());
+    assert_eq!(progress.recv(), Ok(0));
+    meanwhile(&world).await;
     cancel.cancel();
     assert!(matches!(waiting.join().unwrap(), Err(Error::Stopped)));
     assert!(progress.iter().all(|bytes| bytes == 0), "nothing has come");
-    // On one thread, the lock has been tried when the other future hears of the first progress.
     let begun = Notify::new();
     let files = pick(&listing, &[WEIGHTS]);
     let notify = |_: arkor_local::hub::Progress<'_>| begun.notify_one();
@@ -83,6 +92,7 @@ async fn who_waits_for_a_lock_can_be_cancelled_and_goes_on_when_it_is_free() {
         .download(&world.repo, &listing, &files, &notify, &world.cancel);
     let (downloaded, ()) = tokio::join!(download, async {
         begun.notified().await;
+        meanwhile(&world).await;
         assert!(world.server.asked_for(WEIGHTS).is_empty());
         drop(held);
     });
