@@ -7,9 +7,9 @@ use std::path::Path;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::atomic::sync_folder;
 use crate::error::{Error, Result, refused};
 use crate::folder;
-use crate::atomic::sync_folder;
 
 /// PEFT's name for an adapter's settings.
 pub const CONFIG: &str = "adapter_config.json";

@@ -1,4 +1,4 @@
-//! What can go wrong, in one enum. The server turns exactly one variant (`Refused`) into a 400.
+//! What can go wrong, in one enum. The server turns `Refused` and `Unreachable` into a 400.
 
 use std::io;
 use std::path::Path;
@@ -12,6 +12,9 @@ pub enum Error {
     /// What the client asked for can't be done: HTTP 400. The text names the field.
     #[error("{0}")]
     Refused(String),
+    /// A server that is needed for what the client asked for can't be reached: HTTP 400 too.
+    #[error("{0}")]
+    Unreachable(String),
     /// A file or a directory could not be used.
     #[error("{what}: {source}")]
     Io {
@@ -65,7 +68,7 @@ impl Error {
     /// Whether the client is at fault (400), not the server (500).
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused(_))
+        matches!(self, Self::Refused(_) | Self::Unreachable(_))
     }
 }
 

@@ -25,6 +25,7 @@ pub mod data;
 pub mod engine;
 pub mod error;
 pub mod folder;
+pub mod hub;
 pub mod jobs;
 pub mod json;
 mod number;

@@ -112,7 +112,10 @@ fn checked_base_model(dir: &Path, engine: &dyn Engine) -> Result<PathBuf> {
     let dir = std::fs::canonicalize(dir)
         .map_err(|source| Error::io("--base-model: can't open", dir, source))?;
     let source = Source::Dir(dir.clone());
-    match engine.check_model(&source).and_then(|()| Base::load(&source)) {
+    match engine
+        .check_model(&source)
+        .and_then(|()| Base::load(&source))
+    {
         Ok(_) => Ok(dir),
         Err(error) => refused(format!("--base-model: {error}")),
     }

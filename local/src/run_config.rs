@@ -7,9 +7,9 @@ use serde_json::Value;
 use crate::data::DatasetSource;
 use crate::data::shapes::Format;
 use crate::data::source::SourceFields;
+use crate::engine::schedule::Schedule;
 use crate::error::{Result, refused};
 use crate::request_fields::{self, not_negative, positive, seed, some_whole, whole};
-use crate::engine::schedule::Schedule;
 
 /// Rows of a dry run.
 pub const DRY_RUN_ROWS: usize = 32;

@@ -1,7 +1,6 @@
 //! Which model a job gets, and whether it's the one that was asked for. A stand-in is never silent,
 //! and a model's name can't lead out of the cache folder.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::built_in::NAME as BUILT_IN;
 use crate::error::{Result, refused};
+use crate::hub::{RepoKind, cache_folder, snapshot};
 
 /// Where a base's files are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,16 +31,40 @@ pub struct Resolved {
     pub source: Source,
     /// Why another model stands in, when one does.
     pub stand_in: Option<String>,
+    /// The model on the Hub that it is, if it's one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hub: Option<HubModel>,
+}
+
+/// A model on the Hugging Face Hub.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HubModel {
+    /// `owner/name`.
+    pub name: String,
+    /// The commit whose weights aren't in the cache yet: only config and tokenizer are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_weights: Option<String>,
 }
 
 impl Resolved {
     /// What adapters name as their base.
     #[must_use]
     pub fn used(&self) -> String {
+        if let Some(model) = &self.hub {
+            return model.name.clone();
+        }
         match &self.source {
             Source::BuiltIn => BUILT_IN.to_owned(),
             Source::Dir(dir) => dir.display().to_string(),
         }
+    }
+
+    /// Whether its weights have to be downloaded before it can be loaded.
+    #[must_use]
+    pub fn lacks_weights(&self) -> bool {
+        let hub = self.hub.as_ref();
+        hub.is_some_and(|model| model.missing_weights.is_some())
     }
 
     /// For `training.started`.
@@ -63,6 +87,7 @@ pub fn resolve(model: &str, base_model: Option<&Path>) -> Result<Resolved> {
         requested: model.to_owned(),
         source,
         stand_in,
+        hub: None,
     };
     if model == BUILT_IN {
         return Ok(found(Source::BuiltIn, None));
@@ -78,7 +103,14 @@ pub fn resolve(model: &str, base_model: Option<&Path>) -> Result<Resolved> {
         return Ok(found(Source::Dir(dir), None));
     }
     if let Some(dir) = cache_folder().and_then(|cache| cached(&cache, model)) {
-        return Ok(found(Source::Dir(dir), None));
+        let hub = HubModel {
+            name: model.to_owned(),
+            missing_weights: None,
+        };
+        return Ok(Resolved {
+            hub: Some(hub),
+            ..found(Source::Dir(dir), None)
+        });
     }
     let reason = format!(
         "{model} is not on this machine (no such directory, not in the Hugging Face cache)"
@@ -93,20 +125,29 @@ pub fn is_path(model: &str) -> bool {
     Path::new(model).exists() || !is_name(model)
 }
 
-/// Whether a text can be the name of a model on Hugging Face: `owner/name`, or `name` alone.
+/// Whether a text can be the name of a model on Hugging Face, and isn't that of a file.
 fn is_name(text: &str) -> bool {
+    let file = [".gguf", ".bin", ".safetensors", ".pt", ".pth"]
+        .iter()
+        .any(|ending| text.to_ascii_lowercase().ends_with(ending));
+    !file && is_repo_name(text)
+}
+
+/// Whether a text can be the name of a repository on Hugging Face: `owner/name`, or `name` alone. `--` and
+/// `..` aren't allowed there: in the cache folder, `--` stands for the slash.
+#[must_use]
+pub fn is_repo_name(text: &str) -> bool {
     let part = |part: &str| {
         !part.is_empty()
             && !part.starts_with(['.', '-'])
             && !part.ends_with(['.', '-'])
+            && !part.contains("..")
+            && !part.contains("--")
             && part
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
     };
-    let file = [".gguf", ".bin", ".safetensors", ".pt", ".pth"]
-        .iter()
-        .any(|ending| text.to_ascii_lowercase().ends_with(ending));
-    !file && text.split('/').count() <= 2 && text.split('/').all(part)
+    text.split('/').count() <= 2 && text.split('/').all(part)
 }
 
 /// The directory at a path, or in words why it can't be a model.
@@ -129,27 +170,11 @@ fn directory(model: &str) -> Result<&Path> {
     refused(format!("model: there is no directory {model}. {instead}"))
 }
 
-/// Hugging Face's cache folder, as its libraries find it.
-#[must_use]
-pub fn cache_folder() -> Option<PathBuf> {
-    let set = |name: &str| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    set("HF_HUB_CACHE")
-        .or_else(|| set("HF_HOME").map(|home| home.join("hub")))
-        .or_else(|| {
-            let home = set("HOME").or_else(|| set("USERPROFILE"))?;
-            Some(home.join(".cache").join("huggingface").join("hub"))
-        })
-}
-
 /// The snapshot of the model `owner/name` that `main` points to. `None` if it has no weights, because only
 /// the config or the tokenizer was ever downloaded. Weights in an unsupported format count as present;
-/// [`check`] refuses them later.
+/// the engine refuses them later.
 fn cached(cache: &Path, model: &str) -> Option<PathBuf> {
-    let dir = snapshot(cache, "models", model)?;
+    let dir = snapshot(cache, RepoKind::Model, model)?;
     let weights = |entry: fs::DirEntry| {
         let name = entry.file_name();
         let kind = Path::new(&name).extension().and_then(|kind| kind.to_str());
@@ -158,27 +183,6 @@ fn cached(cache: &Path, model: &str) -> Option<PathBuf> {
     };
     let there = fs::read_dir(&dir).ok()?.flatten().any(weights);
     there.then_some(dir)
-}
-
-/// The snapshot of `owner/name` that `main` points to. `kind` is `models` or `datasets`. The name can't
-/// lead out of the cache.
-#[must_use]
-pub fn snapshot(cache: &Path, kind: &str, name: &str) -> Option<PathBuf> {
-    let plain = |part: &str| {
-        !part.is_empty()
-            && !part.contains("..")
-            && part
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-    };
-    let parts: Vec<&str> = name.split('/').collect();
-    if parts.len() > 2 || !parts.iter().all(|part| plain(part)) {
-        return None;
-    }
-    let folder = cache.join(format!("{kind}--{}", parts.join("--")));
-    let revision = fs::read_to_string(folder.join("refs").join("main")).ok()?;
-    let revision = revision.trim();
-    plain(revision).then(|| folder.join("snapshots").join(revision))
 }
 
 #[cfg(test)]

@@ -103,7 +103,8 @@ mod tests {
 
     #[test]
     fn rows_of_every_shape_come_back_the_same() {
-        let call = json!({ "type": "function", "function": { "name": "f", "arguments": "{\"a\":1}" } });
+        let call =
+            json!({ "type": "function", "function": { "name": "f", "arguments": "{\"a\":1}" } });
         let tools = json!([{ "type": "function", "function": { "name": "f" } }]);
         let sources = [
             json!({ "text": "plain" }),

@@ -9,7 +9,7 @@ use futures::StreamExt;
 use reqwest::Url;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
-use super::source::DatasetSource;
+use super::source::Blob;
 use crate::error::{Error, Result, refused};
 
 /// The files of a dataset may have this many bytes.
@@ -51,12 +51,11 @@ impl DataFile {
     }
 }
 
-/// Finds the files of a dataset. Every failure is a refusal: the run can't start.
-pub async fn fetch(source: &DatasetSource) -> Result<Vec<DataFile>> {
+/// Finds or downloads a dataset of one file. Every failure is a refusal: the run can't start.
+pub async fn fetch(source: &Blob) -> Result<Vec<DataFile>> {
     match source {
-        DatasetSource::File(path) => measured(vec![path.clone()]),
-        DatasetSource::Hub(dataset) => measured(dataset.files()?),
-        DatasetSource::Http(url, token) => {
+        Blob::File(path) => measured(vec![path.clone()]),
+        Blob::Http(url, token) => {
             let download = download(url, token.as_deref());
             let Ok(file) = tokio::time::timeout(DOWNLOAD_LIMIT, download).await else {
                 return refused(format!(
@@ -71,7 +70,8 @@ pub async fn fetch(source: &DatasetSource) -> Result<Vec<DataFile>> {
     }
 }
 
-fn measured(paths: Vec<PathBuf>) -> Result<Vec<DataFile>> {
+/// Files that are on this machine. Refuses more than may be read.
+pub fn measured(paths: Vec<PathBuf>) -> Result<Vec<DataFile>> {
     let several = paths.len() > 1;
     let mut files = Vec::with_capacity(paths.len());
     let mut total = 0;
@@ -128,7 +128,7 @@ async fn download(url: &Url, token: Option<&str>) -> Result<File> {
         source,
     };
     let mut client = reqwest::Client::builder();
-    if matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
+    if is_loopback(url) {
         client = client.no_proxy();
     }
     let mut request = client.build().map_err(failed)?.get(url.clone());
@@ -158,8 +158,13 @@ async fn download(url: &Url, token: Option<&str>) -> Result<File> {
     Ok(file.into_std().await)
 }
 
+/// Whether an address is on this machine, where no proxy leads.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
+}
+
 /// An error and what caused it: reqwest's own text stops before the reason.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     match error.source() {
         None => error.to_string(),
         Some(source) => format!("{error}: {}", chain(source)),
@@ -178,9 +183,9 @@ mod tests {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let download = Url::parse("http://user:hunter2@127.0.0.1:1/a?sig=SECRET").unwrap();
         let sources = [
-            (DatasetSource::Http(download, None), "from 127.0.0.1: "),
-            (DatasetSource::File("/dev/zero".into()), "no regular file"),
-            (DatasetSource::File("/no/such/file".into()), "can't read"),
+            (Blob::Http(download, None), "from 127.0.0.1: "),
+            (Blob::File("/dev/zero".into()), "no regular file"),
+            (Blob::File("/no/such/file".into()), "can't read"),
         ];
         for (source, expected) in sources {
             let error = fetch(&source).await.err().unwrap();
@@ -198,7 +203,7 @@ mod tests {
     async fn a_file_over_the_limit_is_refused_before_it_is_read() {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(MAX_BYTES + 1).unwrap();
-        let source = DatasetSource::File(file.path().to_owned());
+        let source = Blob::File(file.path().to_owned());
         let error = fetch(&source).await.err().unwrap().to_string();
         assert!(error.contains("larger than 256 MiB"), "{error}");
     }

@@ -15,7 +15,7 @@ pub mod tokens;
 
 pub use rows::Row;
 pub use shapes::Format;
-pub use source::DatasetSource;
+pub use source::{Blob, DatasetSource};
 
 /// A file's text may have this many bytes when decompressed.
 pub const MAX_TEXT_BYTES: u64 = 512 * 1024 * 1024;

@@ -12,12 +12,19 @@ use crate::error::{Result, refused};
 /// A dataset that can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatasetSource {
-    /// A file on this machine.
-    File(PathBuf),
-    /// A file on a server, with the token that it asks for.
-    Http(Url, Option<String>),
-    /// In Hugging Face's cache folder.
+    /// One file.
+    Blob(Blob),
+    /// On the Hugging Face Hub.
     Hub(HubDataset),
+}
+
+/// A dataset of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Blob {
+    /// On this machine.
+    File(PathBuf),
+    /// On a server, with the token that it asks for.
+    Http(Url, Option<String>),
 }
 
 /// A config's `datasetSource`.
@@ -60,12 +67,12 @@ impl SourceFields {
             ));
         }
         match r#type {
-            Kind::Blob => self.blob(split),
+            Kind::Blob => self.blob(split).map(DatasetSource::Blob),
             Kind::HuggingFace => self.hub(split).map(DatasetSource::Hub),
         }
     }
 
-    fn blob(&self, split: Option<&str>) -> Result<DatasetSource> {
+    fn blob(&self, split: Option<&str>) -> Result<Blob> {
         if let Some(name) = split.filter(|name| *name != "train") {
             return refused(format!(
                 "datasetSplit: {name:?} is not supported by the local backend: a file is one split. \
@@ -90,12 +97,12 @@ impl SourceFields {
         };
         match url.scheme() {
             "file" => match url.to_file_path() {
-                Ok(path) => Ok(DatasetSource::File(path)),
+                Ok(path) => Ok(Blob::File(path)),
                 Err(()) => refused(
                     "datasetSource.url is no file of this machine. Use file:/// and an absolute path.",
                 ),
             },
-            "http" | "https" => Ok(DatasetSource::Http(url, self.token.clone())),
+            "http" | "https" => Ok(Blob::Http(url, self.token.clone())),
             other => refused(format!(
                 "datasetSource.url: {other}:// is not supported. Use file:// or http(s)://."
             )),
@@ -163,14 +170,16 @@ mod tests {
         if cfg!(unix) {
             assert_eq!(
                 source.unwrap(),
-                DatasetSource::File(PathBuf::from("/a/b c.jsonl"))
+                DatasetSource::Blob(Blob::File(PathBuf::from("/a/b c.jsonl")))
             );
         }
         let source = read(
             &json!({ "type": "blob", "url": "https://x.example/a", "token": "t" }),
             Some("train"),
         );
-        assert!(matches!(source.unwrap(), DatasetSource::Http(_, Some(token)) if token == "t"));
+        assert!(
+            matches!(source.unwrap(), DatasetSource::Blob(Blob::Http(_, Some(token))) if token == "t")
+        );
     }
 
     #[test]

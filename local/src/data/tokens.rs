@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Example, Split, held_out_rows};
-use crate::stop::Stop;
 use crate::error::{Error, Result, refused};
+use crate::stop::Stop;
 
 /// The encoded rows of a run may have this many bytes: they're in memory while it trains.
 pub const MAX_BYTES: u64 = 512 * 1024 * 1024;

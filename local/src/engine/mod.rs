@@ -29,12 +29,16 @@ pub trait Engine: Debug + Send + Sync {
     /// Refuses a model that it can't load. Reads configs and headers only: cheap enough for a request.
     fn check_model(&self, source: &Source) -> Result<()>;
 
+    /// Refuses a model of an architecture that it doesn't know. Reads `config.json` only.
+    fn check_architecture(&self, dir: &Path) -> Result<()>;
+
     /// Refuses, by the field's name, what it can't do of a config.
     fn check_config(&self, config: &RunConfig) -> Result<()>;
 
     /// Trains an adapter, on as many threads as it likes, and returns when it's done. Ends early with
     /// `Error::Stopped` when `stop` says so, which it asks at least twice a second.
-    fn train(&self, task: &TrainTask, run: &mut dyn RunEvents, stop: &dyn Stop) -> Result<TrainEnd>;
+    fn train(&self, task: &TrainTask, run: &mut dyn RunEvents, stop: &dyn Stop)
+    -> Result<TrainEnd>;
 
     /// Loads what a chat needs. What's wrong with it shows here, before the answer begins.
     fn load(&self, source: &Source, adapter: Option<&Path>, stop: &dyn Stop) -> Result<()>;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::prepare::TOKENS;
 use crate::atomic::sync_folder;
+use crate::base::Resolved;
 use crate::error::{Error, Result};
 use crate::store::{Attempts, EventLog, Job, PreparedRun, RunRecord, Status};
 use crate::time;
@@ -160,6 +161,11 @@ impl JobHandle {
     /// The rows are on disk.
     pub fn set_prepared(&self, prepared: &PreparedRun) -> Result<()> {
         self.update_run(|run| run.prepared = Some(prepared.clone()))
+    }
+
+    /// The base is on this machine.
+    pub fn set_base(&self, base: &Resolved) -> Result<()> {
+        self.update_run(|run| run.base = base.clone())
     }
 
     /// A run begins after a step. Returns how often it has begun there, this time included.

@@ -1,5 +1,6 @@
 //! All jobs of a store: in which order they run, and what a stop does to each of them.
 
+mod downloads;
 pub mod handle;
 mod plan;
 pub mod prepare;

@@ -11,14 +11,17 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use tokio_util::sync::CancellationToken;
+
+use super::downloads::{DatasetFiles, fetch_weights, find_dataset};
 use super::handle::JobHandle;
 use super::prepare::{Rows, TOKENS, prepare};
 use crate::adapter_folder::{artifacts, publish};
-use crate::base::Bases;
-use crate::data::fetch::fetch;
-use crate::engine::{
-    Engine, Log, Phase, Progress, RunEvents, Started, TrainTask, Unit,
-};
+use crate::base::resolve::HubModel;
+use crate::base::{Bases, Source};
+use crate::data::DatasetSource;
+use crate::data::fetch::measured;
+use crate::engine::{Engine, Log, Phase, Progress, RunEvents, Started, TrainTask, Unit};
 use crate::error::{Error, Result, refused};
 use crate::run_config::RunConfig;
 use crate::stop::Stop;
@@ -105,10 +108,13 @@ impl Run<'_> {
         let stop = || runner.stopping.load(Ordering::Relaxed) || handle.is_over();
         stop.check()?;
         let job = handle.job();
-        let Some(record) = job.run else {
-            return refused("job.json has no `run`: the job is from another version. Start it again.");
+        let Some(mut record) = job.run else {
+            return refused(
+                "job.json has no `run`: the job is from another version. Start it again.",
+            );
         };
         let config = RunConfig::from_json(&job.config)?;
+        self.weights(&mut record, &stop)?;
         let prepared = self.prepared(&record, &config, &stop)?;
         let resume = self.resume(&record)?;
         let base_name = record.base.used();
@@ -125,7 +131,11 @@ impl Run<'_> {
             metadata: metadata(&record, &config, &prepared, runner.engine.name()),
             keep: config.save_total_limit,
             resumed_at: resume.as_ref().map(|(step, _)| *step),
-            stand_in: record.base.stand_in.as_ref().map(|reason| format!("{base_name} stands in: {reason}")),
+            stand_in: record
+                .base
+                .stand_in
+                .as_ref()
+                .map(|reason| format!("{base_name} stands in: {reason}")),
             run: self,
         };
         let end = runner.engine.train(&task, &mut events, &stop)?;
@@ -160,8 +170,8 @@ impl Run<'_> {
                 (Rows::Checked(info), total)
             }
             None => {
-                let files = self.runner.runtime.block_on(fetch(&config.dataset()?))?;
-                (Rows::Files(files), 0)
+                let paths = self.dataset(config, stop)?;
+                (Rows::Files(measured(paths)?), 0)
             }
         };
         let prepared = prepare(config, &base, rows, handle.dir(), stop, &mut |done| {
@@ -177,12 +187,56 @@ impl Run<'_> {
         Ok(prepared)
     }
 
+    /// The files of a dataset on the Hub, which are downloaded if need be.
+    fn dataset(&mut self, config: &RunConfig, stop: &dyn Stop) -> Result<Vec<PathBuf>> {
+        let DatasetSource::Hub(dataset) = config.dataset()? else {
+            return refused(
+                "datasetSource: the rows are gone from the job's folder. Start it again.",
+            );
+        };
+        let runtime = self.runner.runtime.clone();
+        runtime.block_on(async {
+            match find_dataset(&dataset, &CancellationToken::new()).await? {
+                DatasetFiles::Here(paths) => Ok(paths),
+                DatasetFiles::Remote(remote) => {
+                    remote
+                        .fetch(stop, &mut |progress| self.progress(progress))
+                        .await
+                }
+            }
+        })
+    }
+
+    /// Downloads the weights of a model, if they aren't there yet.
+    fn weights(&mut self, record: &mut RunRecord, stop: &dyn Stop) -> Result<()> {
+        let Some(HubModel {
+            name,
+            missing_weights: Some(commit),
+        }) = &record.base.hub
+        else {
+            return Ok(());
+        };
+        let runtime = self.runner.runtime.clone();
+        let report = &mut |progress: &Progress| self.progress(progress);
+        let dir = runtime.block_on(fetch_weights(name, commit, stop, report))?;
+        let source = Source::Dir(dir);
+        self.runner.engine.check_model(&source)?;
+        record.base.source = source;
+        if let Some(hub) = &mut record.base.hub {
+            hub.missing_weights = None;
+        }
+        self.handle.set_base(&record.base)
+    }
+
     /// The checkpoint to go on from, if there is one. Tells of one that was saved but not announced.
     fn resume(&self, record: &RunRecord) -> Result<Option<(usize, PathBuf)>> {
         let handle = self.handle;
         let resume = match handle.checkpoints().last() {
             Some(step) => Some((*step, handle.checkpoint_dir(*step))),
-            None => record.resumed_from.as_ref().map(|from| (from.step, handle.resume_dir())),
+            None => record
+                .resumed_from
+                .as_ref()
+                .map(|from| (from.step, handle.resume_dir())),
         };
         let resume = resume.filter(|(_, dir)| dir.is_dir());
         let step = resume.as_ref().map_or(0, |(step, _)| *step);
@@ -297,7 +351,9 @@ fn remove_others(handle: &JobHandle, keep: usize) -> Result<()> {
     let best = steps
         .iter()
         .filter(|step| loss(step).is_some_and(f64::is_finite))
-        .min_by(|left, right| f64::total_cmp(&loss(left).unwrap_or(0.0), &loss(right).unwrap_or(0.0)));
+        .min_by(|left, right| {
+            f64::total_cmp(&loss(left).unwrap_or(0.0), &loss(right).unwrap_or(0.0))
+        });
     let mut excess = steps.len().saturating_sub(keep);
     for step in &steps {
         let is_kept = Some(step) == best || Some(step) == steps.last();
@@ -311,12 +367,7 @@ fn remove_others(handle: &JobHandle, keep: usize) -> Result<()> {
     Ok(())
 }
 
-fn metadata(
-    record: &RunRecord,
-    config: &RunConfig,
-    prepared: &PreparedRun,
-    engine: &str,
-) -> Value {
+fn metadata(record: &RunRecord, config: &RunConfig, prepared: &PreparedRun, engine: &str) -> Value {
     let (plan, tokens) = (&prepared.plan, &prepared.tokens);
     json!({
         "backend": "arkor-local",

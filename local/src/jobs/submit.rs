@@ -9,12 +9,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
+use super::downloads::{DatasetFiles, find_dataset, find_model};
 use super::handle::JobHandle;
 use super::prepare::{DATASET, Rows, prepare};
 use super::{Jobs, STAGED};
 use crate::base::{Resolved, resolve};
-use crate::data::fetch::fetch;
+use crate::data::DatasetSource;
+use crate::data::fetch::{DataFile, fetch, measured};
 use crate::engine::cores::with_all_cores;
 use crate::error::{Error, Result, refused};
 use crate::run_config::RunConfig;
@@ -33,12 +36,18 @@ impl Jobs {
         let parsed = RunConfig::from_json(config)?;
         self.runner.engine.check_config(&parsed)?;
         let base = resolve::resolve(&parsed.model, self.base_model.as_deref())?;
-        self.runner.engine.check_model(&base.source)?;
+        let base = find_model(base, self.runner.engine.as_ref()).await?;
+        if !base.lacks_weights() {
+            self.runner.engine.check_model(&base.source)?;
+        }
         let staged = Staged::new(&self.store.jobs_dir())?;
-        let prepared = self.prepare(&parsed, &base, &staged).await?;
+        let prepared = match self.files(&parsed).await? {
+            Some(files) => Some(self.prepare(&parsed, &base, files, &staged).await?),
+            None => None,
+        };
         let run = RunRecord {
             base,
-            prepared: Some(prepared),
+            prepared,
             resumed_from: None,
             attempts: Attempts::default(),
         };
@@ -101,11 +110,26 @@ impl Jobs {
         Ok(job)
     }
 
+    /// The files of the dataset. `None` if they're on the Hub only: the run downloads them.
+    async fn files(&self, config: &RunConfig) -> Result<Option<Vec<DataFile>>> {
+        let dataset = match config.dataset()? {
+            DatasetSource::Blob(blob) => return fetch(&blob).await.map(Some),
+            DatasetSource::Hub(dataset) => dataset,
+        };
+        let cancel = CancellationToken::new();
+        let _client = cancel.clone().drop_guard();
+        match find_dataset(&dataset, &cancel).await? {
+            DatasetFiles::Here(paths) => measured(paths).map(Some),
+            DatasetFiles::Remote(_) => Ok(None),
+        }
+    }
+
     /// Reads and encodes the rows of a job. Ends early when its caller is gone, or the server stops.
     async fn prepare(
         &self,
         config: &RunConfig,
         base: &Resolved,
+        files: Vec<DataFile>,
         staged: &Staged,
     ) -> Result<PreparedRun> {
         let turn = Arc::clone(&self.preparing)
@@ -113,7 +137,6 @@ impl Jobs {
             .await
             .map_err(|_| Error::Stopped)?;
         let work = async {
-            let files = fetch(&config.dataset()?).await?;
             // Dropped with this future, which is how `stop` sees that the caller is gone.
             let caller = Arc::new(());
             let watched = Arc::downgrade(&caller);

@@ -23,8 +23,8 @@ use super::guard::JsonBody;
 use super::output_spec::{calls_of, complete_calls};
 use crate::adapter_folder;
 use crate::base::{Base, resolve};
-use crate::error::{Result, refused};
 use crate::engine::{ChatTask, CompiledConstraint, Engine, Finish, Sampling};
+use crate::error::{Result, refused};
 use crate::time;
 
 /// Pieces that may wait for a slow client before generation waits too.

@@ -12,8 +12,8 @@ use super::output_spec::OutputSpec;
 use crate::adapter_folder;
 use crate::base::resolve::{self, Source};
 use crate::conversation::Conversation;
-use crate::error::{Result, refused};
 use crate::engine::Sampling;
+use crate::error::{Result, refused};
 use crate::request_fields;
 
 /// What answers.

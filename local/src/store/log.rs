@@ -269,7 +269,9 @@ impl Live {
 
     fn keep(&mut self, event: &Value) {
         self.frames.push(frame(self.frames.len() + 1, event));
-        let step = event["step"].as_u64().and_then(|step| usize::try_from(step).ok());
+        let step = event["step"]
+            .as_u64()
+            .and_then(|step| usize::try_from(step).ok());
         if let (Some(kind), Some(step)) = (event["type"].as_str(), step) {
             let last = self.last_steps.entry(kind.to_owned()).or_default();
             *last = step.max(*last);

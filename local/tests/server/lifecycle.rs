@@ -1,7 +1,6 @@
 //! How the program starts, ends, and comes back.
 
 use std::fs;
-use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 
@@ -21,7 +20,7 @@ fn refused(command: &mut Command) -> String {
 }
 
 #[cfg(unix)]
-fn terminate(server: &Server) {
+pub fn terminate(server: &Server) {
     let pid = server.child.id().to_string();
     assert!(
         Command::new("kill")

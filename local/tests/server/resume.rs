@@ -22,7 +22,9 @@ fn losses(events: &[Event]) -> BTreeMap<u64, (u64, Option<u64>)> {
 
 fn steps(events: &[Event], kind: &str) -> Vec<u64> {
     let events = events.iter().filter(|event| event.kind == kind);
-    events.map(|event| event.data["step"].as_u64().unwrap()).collect()
+    events
+        .map(|event| event.data["step"].as_u64().unwrap())
+        .collect()
 }
 
 fn adapter(project: &Project, id: &str) -> Vec<u8> {
@@ -31,7 +33,12 @@ fn adapter(project: &Project, id: &str) -> Vec<u8> {
 }
 
 /// Reads a job's events until the server is gone.
-async fn read_on(server: &Server, id: &str, seen: &mut Vec<Event>, mut until: impl FnMut(&Event) -> bool) {
+async fn read_on(
+    server: &Server,
+    id: &str,
+    seen: &mut Vec<Event>,
+    mut until: impl FnMut(&Event) -> bool,
+) {
     let last = seen.iter().rev().find_map(|event| event.id.clone());
     let mut events = server.events(id, last.as_deref()).await;
     while let Some(event) = events.next().await {
@@ -99,17 +106,31 @@ async fn with_its_parent_killed_the_run_is_stored_and_goes_on_and_so_does_one_th
     let mut server = Server::from_command(command(&project.store()).arg("--with-parent"));
     let id = server.submit(&project.endless()).await;
     let waiting = server.submit(&project.config(&json!({}))).await;
-    server.events(&id, None).await.until("checkpoint.saved").await;
+    server
+        .events(&id, None)
+        .await
+        .until("checkpoint.saved")
+        .await;
     drop(server.child.stderr.take());
     drop(server.child.stdin.take());
     assert!(server.child.wait().unwrap().success());
 
     let server = Server::start(&project.store());
-    server.events(&id, None).await.until("training.resumed").await;
+    server
+        .events(&id, None)
+        .await
+        .until("training.resumed")
+        .await;
     let (_, body) = server.get(&format!("/v1/jobs/{waiting}")).await;
     assert_eq!(body["job"]["status"], "queued");
-    server.post(&format!("/v1/jobs/{id}/cancel"), &json!({})).await;
-    server.events(&waiting, None).await.until("training.completed").await;
+    server
+        .post(&format!("/v1/jobs/{id}/cancel"), &json!({}))
+        .await;
+    server
+        .events(&waiting, None)
+        .await
+        .until("training.completed")
+        .await;
 }
 
 #[cfg(unix)]
@@ -125,18 +146,25 @@ async fn a_signal_leaves_the_run_to_the_next_server_and_its_readers_are_not_told
     crate::lifecycle::terminate(&server);
     let rest = events.rest().await;
     assert!(
-        rest.iter().all(|event| event.kind != "end" && event.kind != "training.failed"),
+        rest.iter()
+            .all(|event| event.kind != "end" && event.kind != "training.failed"),
         "a reader comes back"
     );
     let mut stderr = String::new();
     let mut pipe = server.child.stderr.take().unwrap();
     pipe.read_to_string(&mut stderr).unwrap();
     assert!(server.child.wait().unwrap().success());
-    assert!(stderr.contains(&format!("job {id} goes on when the local backend is started again")));
+    assert!(stderr.contains(&format!(
+        "job {id} goes on when the local backend is started again"
+    )));
     assert!(!stderr.contains(&server.token), "the token is never logged");
 
     let again = Server::start(&project.store());
-    again.events(&id, None).await.until("training.resumed").await;
+    again
+        .events(&id, None)
+        .await
+        .until("training.resumed")
+        .await;
     let (_, body) = again.get(&format!("/v1/jobs/{id}")).await;
     assert_eq!(body["job"]["status"], "running");
 }
@@ -149,7 +177,8 @@ async fn a_run_that_ends_every_server_is_given_up() {
     let id = server.submit(&config).await;
     let mut seen = Vec::new();
     for _ in 0..8 {
-        let is_begun = |event: &Event| event.kind == "training.started" || event.kind == "training.resumed";
+        let is_begun =
+            |event: &Event| event.kind == "training.started" || event.kind == "training.resumed";
         read_on(&server, &id, &mut seen, is_begun).await;
         server.child.kill().unwrap();
         server.child.wait().unwrap();
@@ -159,7 +188,10 @@ async fn a_run_that_ends_every_server_is_given_up() {
     let failed = &seen[seen.len() - 2];
     assert_eq!(failed.kind, "training.failed");
     let error = failed.data["error"].as_str().unwrap();
-    assert!(error.contains("ended 8 times") && error.contains("Memory"), "{error}");
+    assert!(
+        error.contains("ended 8 times") && error.contains("Memory"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -170,7 +202,9 @@ async fn a_cancelled_run_is_resumed_by_hand_as_a_new_job() {
     let id = server.submit(&config).await;
     let mut events = server.events(&id, None).await;
     let first = events.until("checkpoint.saved").await;
-    server.post(&format!("/v1/jobs/{id}/cancel"), &json!({})).await;
+    server
+        .post(&format!("/v1/jobs/{id}/cancel"), &json!({}))
+        .await;
     events.rest().await;
     let path = format!("/v1/jobs/{id}/resume");
     let (status, body) = server.post(&path, &json!({})).await;
@@ -186,14 +220,25 @@ async fn a_cancelled_run_is_resumed_by_hand_as_a_new_job() {
     let events = server.events(&resumed, None).await.rest().await;
     assert_eq!(events[0].kind, "training.started");
     assert_eq!(events[0].data["metadata"]["resumedFrom"]["step"], step);
-    assert_eq!(steps(&events, "training.log"), (step + 1..=400).collect::<Vec<_>>());
-    assert_eq!(kinds(&events)[events.len() - 2..], ["training.completed", "end"]);
+    assert_eq!(
+        steps(&events, "training.log"),
+        (step + 1..=400).collect::<Vec<_>>()
+    );
+    assert_eq!(
+        kinds(&events)[events.len() - 2..],
+        ["training.completed", "end"]
+    );
 
     let (_, whole) = server.complete(&config).await;
     let (whole, rest) = (losses(&whole), losses(&events));
-    assert!(rest.iter().all(|(step, losses)| whole[step] == *losses), "to the bit");
+    assert!(
+        rest.iter().all(|(step, losses)| whole[step] == *losses),
+        "to the bit"
+    );
 
-    let (status, body) = server.post(&format!("/v1/jobs/{resumed}/resume"), &json!({})).await;
+    let (status, body) = server
+        .post(&format!("/v1/jobs/{resumed}/resume"), &json!({}))
+        .await;
     assert_eq!(status, 409, "{body}");
     assert!(body["error"].as_str().unwrap().contains("is completed"));
 }
@@ -204,11 +249,24 @@ async fn a_run_without_a_checkpoint_can_not_be_resumed() {
     let server = Server::start(&project.store());
     let config = project.config(&json!({ "maxSteps": 1_000_000, "saveSteps": 1_000_000 }));
     let id = server.submit(&config).await;
-    server.events(&id, None).await.until("training.started").await;
-    server.post(&format!("/v1/jobs/{id}/cancel"), &json!({})).await;
-    let (status, body) = server.post(&format!("/v1/jobs/{id}/resume"), &json!({})).await;
+    server
+        .events(&id, None)
+        .await
+        .until("training.started")
+        .await;
+    server
+        .post(&format!("/v1/jobs/{id}/cancel"), &json!({}))
+        .await;
+    let (status, body) = server
+        .post(&format!("/v1/jobs/{id}/resume"), &json!({}))
+        .await;
     assert_eq!(status, 400);
-    assert!(body["error"].as_str().unwrap().contains("no checkpoint to go on from"));
+    assert!(
+        body["error"]
+            .as_str()
+            .unwrap()
+            .contains("no checkpoint to go on from")
+    );
     assert_eq!(server.post("/v1/jobs/none/resume", &json!({})).await.0, 404);
 }
 
@@ -222,7 +280,9 @@ async fn old_checkpoints_are_removed_but_never_the_last_and_the_best() {
         "learningRate": 0.3,
     }));
     let (id, events) = server.complete(&config).await;
-    let evals = events.iter().filter(|event| event.data["evalLoss"].is_f64());
+    let evals = events
+        .iter()
+        .filter(|event| event.data["evalLoss"].is_f64());
     let best = evals
         .filter(|event| event.data["step"].as_u64().unwrap().is_multiple_of(2))
         .min_by(|left, right| {

@@ -29,7 +29,9 @@ pub fn command(store: &Path) -> Command {
     command
         .arg("--store")
         .arg(store)
-        .env_remove("ARKOR_LOCAL_TOKEN");
+        .env_remove("ARKOR_LOCAL_TOKEN")
+        // A model that isn't here must not be looked for on the real Hub.
+        .env("HF_HUB_OFFLINE", "1");
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -1,4 +1,4 @@
-//! Datasets in Hugging Face's cache folder. Nothing is downloaded. Which files are a split is decided as
+//! Datasets of the Hugging Face Hub. Which files are a split is decided as
 //! Hugging Face's `datasets` does: by the README's `configs`, else by names of files and folders.
 
 mod layout;
@@ -7,8 +7,8 @@ mod readme;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::base::resolve::{cache_folder, snapshot};
 use crate::error::{Error, Result, refused};
+use crate::hub::{RepoKind, snapshot};
 use layout::Splits;
 
 /// Folders of a snapshot are searched this deep.
@@ -16,6 +16,9 @@ const DEPTH: usize = 16;
 
 /// A snapshot may have this many files.
 const MAX_FILES: usize = 100_000;
+
+/// The file whose head says which files are which split.
+pub const README: &str = "README.md";
 
 /// The config of a dataset that has only one.
 const DEFAULT: &str = "default";
@@ -46,53 +49,47 @@ enum Data {
 }
 
 impl HubDataset {
-    /// Its files in the cache folder. Refuses a dataset, a subset or a split that is not there, and says
-    /// what is.
-    pub fn files(&self) -> Result<Vec<PathBuf>> {
-        let Some(cache) = cache_folder() else {
-            return refused(
-                "datasetSource.name: there is no home directory with a Hugging Face cache",
-            );
-        };
-        self.files_in(&cache)
-    }
-
-    fn files_in(&self, cache: &Path) -> Result<Vec<PathBuf>> {
-        let name = &self.name;
-        let Some(dir) = snapshot(cache, "datasets", name) else {
-            return refused(format!(
-                "datasetSource.name: {name} is not in the Hugging Face cache ({}). Download it first, for \
-                 example with `hf download --repo-type dataset {name}`.",
-                cache.display()
-            ));
+    /// Its files in the cache folder. `None` if the dataset isn't there, or not all of the files are; refuses a
+    /// subset or a split that isn't there, and says what is.
+    pub fn cached(&self, cache: &Path) -> Result<Option<Vec<PathBuf>>> {
+        let Some(dir) = snapshot(cache, RepoKind::Dataset, &self.name) else {
+            return Ok(None);
         };
         let mut all = Vec::new();
         collect(&dir, "", DEPTH, &mut all)
             .map_err(|source| Error::io("datasetSource.name: can't read", &dir, source))?;
+        let readme = fs::read_to_string(dir.join(README)).ok();
+        let files = self.files_of(readme.as_deref(), all)?;
+        Ok(Some(files.iter().map(|file| dir.join(file)).collect()))
+    }
+
+    /// Which of `all` files of the dataset are the ones that are asked for. Refuses a subset or a split that
+    /// isn't there, and says what is.
+    pub fn files_of(&self, readme: Option<&str>, mut all: Vec<String>) -> Result<Vec<String>> {
+        let name = &self.name;
         if all.len() > MAX_FILES {
             return refused(format!(
                 "datasetSource.name: {name} has more than {MAX_FILES} files"
             ));
         }
         all.sort();
-        let config = self.config(&dir, &all)?;
+        let config = self.config(readme, &all)?;
         let splits = match config.data {
             Data::Listed(splits) => layout::listed(&splits, &all),
             Data::Found(folder) => layout::found(&folder, &all),
         }
         .map_err(|reason| Error::Refused(format!("datasetSource.name: {name} {reason}")))?;
-        let files = self.split_of(&splits)?;
-        Ok(files.iter().map(|file| dir.join(file)).collect())
+        self.split_of(&splits).map(<[String]>::to_vec)
     }
 
     /// The config that `subset` names, or the only one, or the default one.
-    fn config(&self, dir: &Path, all: &[String]) -> Result<Config> {
+    fn config(&self, readme: Option<&str>, all: &[String]) -> Result<Config> {
         let name = &self.name;
-        let mut configs = match fs::read_to_string(dir.join("README.md")) {
-            Ok(text) => readme::configs(&text).map_err(|reason| {
+        let mut configs = match readme {
+            Some(text) => readme::configs(text).map_err(|reason| {
                 Error::Refused(format!("datasetSource.name: the README of {name} {reason}"))
             })?,
-            Err(_) => Vec::new(),
+            None => Vec::new(),
         };
         if configs.is_empty() {
             return self.folder(all);

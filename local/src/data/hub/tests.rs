@@ -35,8 +35,8 @@ fn with_readme(
     };
     let root = cache.path().join("datasets--acme--rows/snapshots/abc");
     let relative = |path: PathBuf| path.strip_prefix(&root).unwrap().display().to_string();
-    match dataset.files_in(cache.path()) {
-        Ok(files) => Ok(files.into_iter().map(relative).collect()),
+    match dataset.cached(cache.path()) {
+        Ok(files) => Ok(files.unwrap().into_iter().map(relative).collect()),
         Err(error) => {
             assert!(error.is_refusal());
             Err(error.to_string())
@@ -270,7 +270,7 @@ fn a_name_can_not_leave_the_cache() {
             subset: None,
             split: "train".to_owned(),
         };
-        assert!(dataset.files_in(cache.path()).is_err(), "{name}");
+        assert_eq!(dataset.cached(cache.path()).unwrap(), None, "{name}");
     }
 }
 

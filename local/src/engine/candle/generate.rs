@@ -4,9 +4,9 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::constrain::TokenMask;
-use crate::error::{Error, Result, refused};
 use crate::engine::candle::model::{KvCache, Llama};
 use crate::engine::{ChatTask, Finish, Generated, Sampling};
+use crate::error::{Error, Result, refused};
 
 /// Tokens of a prompt that are read at once. Their attention scores take memory for each token before them.
 const PREFILL_TOKENS: usize = 256;
@@ -217,12 +217,8 @@ mod tests {
         next_logits(&model, &ids[5..9], &mut cache).unwrap();
         for end in 10..=ids.len() {
             let step = next_logits(&model, &ids[end - 1..end], &mut cache).unwrap();
-            let whole = next_logits(
-                &model,
-                &ids[..end],
-                &mut KvCache::new(model.layers(), 64),
-            )
-            .unwrap();
+            let whole =
+                next_logits(&model, &ids[..end], &mut KvCache::new(model.layers(), 64)).unwrap();
             for (left, right) in step.iter().zip(&whole) {
                 assert!((left - right).abs() < 1e-3, "{left} {right} at {end}");
             }

@@ -7,9 +7,9 @@ use super::adapter;
 use super::model::lora::Lora;
 use super::model::{LlamaConfig, Weights};
 use crate::base::{Source, built_in};
-use crate::stop::Stop;
 use crate::error::Result;
 use crate::folder::{self, FileStamp};
+use crate::stop::Stop;
 
 /// At most this many models stay in memory, besides the built-in one.
 const KEPT_MODELS: usize = 1;
@@ -60,7 +60,8 @@ impl CandleModel {
     }
 }
 
-fn config_of(dir: &Path) -> Result<LlamaConfig> {
+/// The config in a model's directory.
+pub fn config_of(dir: &Path) -> Result<LlamaConfig> {
     LlamaConfig::from_json(&folder::read_json(dir, "config.json")?)
 }
 

@@ -11,8 +11,8 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ChatTask, Engine, Generated, Log, Phase, Progress, RunEvents, Started, TrainEnd,
-    TrainTask, Unit, cores,
+    ChatTask, Engine, Generated, Log, Phase, Progress, RunEvents, Started, TrainEnd, TrainTask,
+    Unit, cores,
 };
 use crate::base::Source;
 use crate::data::tokens;
@@ -40,6 +40,10 @@ impl Engine for CandleEngine {
         CandleModel::check(source)
     }
 
+    fn check_architecture(&self, dir: &Path) -> Result<()> {
+        loaded::config_of(dir).map(drop)
+    }
+
     fn check_config(&self, config: &RunConfig) -> Result<()> {
         if config.load_in_4bit {
             return refused(
@@ -49,7 +53,12 @@ impl Engine for CandleEngine {
         Ok(())
     }
 
-    fn train(&self, task: &TrainTask, run: &mut dyn RunEvents, stop: &dyn Stop) -> Result<TrainEnd> {
+    fn train(
+        &self,
+        task: &TrainTask,
+        run: &mut dyn RunEvents,
+        stop: &dyn Stop,
+    ) -> Result<TrainEnd> {
         let mut failed = Ok(());
         let model = self.loaded.model(task.source, stop, &mut |done, total| {
             let progress = Progress {

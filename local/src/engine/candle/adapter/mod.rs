@@ -10,15 +10,13 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
-use crate::error::{Error, Result, refused};
 use crate::adapter_folder::{CONFIG, WEIGHTS};
-use crate::folder;
 use crate::engine::candle::model::Target;
 use crate::engine::candle::model::lora::{Lora, LoraPair};
 use crate::engine::candle::model::shard::Shard;
+use crate::error::{Error, Result, refused};
+use crate::folder;
 use config::AdapterConfig;
-
-
 
 /// What PEFT puts before a module's name.
 const PREFIX: &str = "base_model.model.";

@@ -12,9 +12,9 @@ use super::config::LlamaConfig;
 use super::layers::Rope;
 use super::shard::Shard;
 use super::target;
-use crate::stop::Stop;
 use crate::error::{Result, refused};
 use crate::folder;
+use crate::stop::Stop;
 
 /// The tensors of a model by their Hugging Face names.
 #[derive(Debug, Clone)]

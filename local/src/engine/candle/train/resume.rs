@@ -45,14 +45,17 @@ pub fn save(folder: &Path, optimizer: &AdamW, state: &TrainerState) -> Result<()
 }
 
 /// Brings the adapter and the optimizer back to where the checkpoint was saved.
-pub fn restore(folder: &Path, lora: &Lora, vars: &[(String, Var)], optimizer: &mut AdamW) -> Result<TrainerState> {
-    let broken = |error: Error| {
-        Error::Refused(format!("can't resume from {}: {error}", folder.display()))
-    };
+pub fn restore(
+    folder: &Path,
+    lora: &Lora,
+    vars: &[(String, Var)],
+    optimizer: &mut AdamW,
+) -> Result<TrainerState> {
+    let broken =
+        |error: Error| Error::Refused(format!("can't resume from {}: {error}", folder.display()));
     let mut read = || -> Result<TrainerState> {
-        let state: TrainerState = serde_json::from_value(
-            wire::value(&folder::read(folder, STATE)?).unwrap_or_default(),
-        )?;
+        let state: TrainerState =
+            serde_json::from_value(wire::value(&folder::read(folder, STATE)?).unwrap_or_default())?;
         if state.engine != engine() {
             return refused(format!(
                 "it was saved by {}, and this is {}",

@@ -14,9 +14,9 @@ use crate::engine::candle::CandleModel;
 use crate::engine::candle::model::Llama;
 use crate::engine::candle::model::lora::Lora;
 use crate::engine::{Log, Plan, RowOrder};
-use crate::stop::Stop;
 use crate::error::{Error, Result};
 use crate::number::as_f64;
+use crate::stop::Stop;
 
 /// Gradients are scaled down to this norm, as Hugging Face's trainer does by default.
 const MAX_GRADIENT_NORM: f64 = 1.0;

@@ -109,13 +109,21 @@ fn a_run_resumes_as_if_it_had_never_ended() {
         let end = train_from(Some(&dir.path().join("c")), &plan, &|| false, &mut rest).unwrap();
         let after = expected.logs.iter().filter(|log| log.step > step);
         let after: Vec<(u64, u64)> = after.map(bits).collect();
-        assert_eq!(rest.logs.iter().map(bits).collect::<Vec<_>>(), after, "{step}");
+        assert_eq!(
+            rest.logs.iter().map(bits).collect::<Vec<_>>(),
+            after,
+            "{step}"
+        );
         let whole = whole.as_ref().unwrap();
         let ends = [whole.loss, whole.eval_loss].map(f64::to_bits);
         assert_eq!([end.loss, end.eval_loss].map(f64::to_bits), ends);
         for (module, pair) in &whole.lora.pairs {
             let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            assert_eq!(values(&end.lora.pairs[module].b), values(&pair.b), "{module}");
+            assert_eq!(
+                values(&end.lora.pairs[module].b),
+                values(&pair.b),
+                "{module}"
+            );
         }
     }
 }
@@ -125,7 +133,10 @@ fn unnamed(vars: Vec<(String, Var)>) -> Vec<Var> {
 }
 
 fn bits(log: &Log) -> (u64, u64) {
-    (log.loss.to_bits(), log.eval_loss.unwrap_or_default().to_bits())
+    (
+        log.loss.to_bits(),
+        log.eval_loss.unwrap_or_default().to_bits(),
+    )
 }
 
 #[test]

@@ -7,11 +7,11 @@ use candle_core::{Tensor, Var};
 use rayon::prelude::*;
 
 use crate::data::Example;
-use crate::stop::Stop;
-use crate::error::Result;
 use crate::engine::candle::model::Llama;
 use crate::engine::candle::model::layers::negative_log_likelihood;
+use crate::error::Result;
 use crate::number::as_f64;
+use crate::stop::Stop;
 
 /// Approximate limit on the tokens in a part of a batch. What the backward pass needs of a part must fit in
 /// memory once per core, and a cancelled run ends only when the parts in progress are done.

@@ -1,0 +1,262 @@
+//! Requests to the Hub: what they send, which answers are worth another try, and how long to wait for it.
+
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, RANGE, RETRY_AFTER};
+use reqwest::{Client, Response, StatusCode, Url};
+use tokio_util::sync::CancellationToken;
+
+use super::{Hub, Repo, RepoKind, Timing, refusals};
+use crate::data::fetch::{chain, is_loopback};
+use crate::error::{Error, Result};
+
+/// However long a server wants to be left alone.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Why a request brought nothing, or not everything.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The next try may do better.
+    Passing {
+        /// A sentence with the host in it.
+        what: String,
+        /// How long the server wants to be left alone.
+        wait: Option<Duration>,
+    },
+    /// It won't.
+    Lasting(Error),
+}
+
+impl Fault {
+    pub(super) fn passing(what: String) -> Self {
+        Self::Passing { what, wait: None }
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Lasting(error)
+    }
+}
+
+/// Requests about one repository.
+pub(super) struct Http<'a> {
+    pub(super) hub: &'a Hub,
+    pub(super) repo: &'a Repo,
+    pub(super) cancel: &'a CancellationToken,
+    endpoint: Url,
+    client: Client,
+}
+
+impl<'a> Http<'a> {
+    pub(super) fn new(hub: &'a Hub, repo: &'a Repo, cancel: &'a CancellationToken) -> Result<Self> {
+        let endpoint = Url::parse(&hub.endpoint)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https"))
+            .ok_or_else(|| refusals::endpoint(hub, repo))?;
+        let mut client = Client::builder()
+            .user_agent(concat!("arkor-local/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(hub.timing.connect)
+            .read_timeout(hub.timing.silence)
+            // No redirect may lead from TLS to plain HTTP.
+            .https_only(endpoint.scheme() == "https");
+        if is_loopback(&endpoint) {
+            client = client.no_proxy();
+        }
+        let client = client
+            .build()
+            .map_err(|error| refusals::client(repo, &chain(&error)))?;
+        Ok(Self {
+            hub,
+            repo,
+            cancel,
+            endpoint,
+            client,
+        })
+    }
+
+    /// The Hub's name in messages.
+    pub(super) fn host(&self) -> &str {
+        self.endpoint.host_str().unwrap_or_default()
+    }
+
+    /// The repository's page, where access is asked for.
+    pub(super) fn page(&self) -> Url {
+        self.url(&self.prefix())
+    }
+
+    /// What's known about the revision, and about all its files.
+    pub(super) fn info_url(&self) -> Url {
+        let kind = match self.repo.kind {
+            RepoKind::Model => "models",
+            RepoKind::Dataset => "datasets",
+        };
+        let mut segments = vec!["api", kind];
+        segments.extend(self.repo.name.split('/'));
+        segments.extend(["revision", &self.repo.revision]);
+        let mut url = self.url(&segments);
+        url.set_query(Some("blobs=true"));
+        url
+    }
+
+    pub(super) fn file_url(&self, commit: &str, path: &str) -> Url {
+        let mut segments = self.prefix();
+        segments.extend(["resolve", commit]);
+        segments.extend(path.split('/'));
+        self.url(&segments)
+    }
+
+    fn prefix(&self) -> Vec<&str> {
+        let kind = match self.repo.kind {
+            RepoKind::Model => None,
+            RepoKind::Dataset => Some("datasets"),
+        };
+        kind.into_iter().chain(self.repo.name.split('/')).collect()
+    }
+
+    /// Each segment is escaped, also a slash in it.
+    fn url(&self, segments: &[&str]) -> Url {
+        let mut url = self.endpoint.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
+    }
+
+    /// Asks once. The answer has begun: it's a success, or says that there's nothing from byte `from` on.
+    pub(super) async fn get(&self, url: Url, from: u64) -> Result<Response, Fault> {
+        if self.hub.offline {
+            return Err(refusals::offline(self.hub, self.repo).into());
+        }
+        // A part of something compressed isn't a part of the file.
+        let mut request = self.client.get(url).header(ACCEPT_ENCODING, "identity");
+        if from > 0 {
+            request = request.header(RANGE, format!("bytes={from}-"));
+        }
+        if let Some(token) = &self.hub.token {
+            // reqwest takes it off when a redirect leads to another host, port or scheme.
+            request = request.bearer_auth(token);
+        }
+        let answer = self
+            .cancel
+            .run_until_cancelled(request.send())
+            .await
+            .ok_or(Error::Stopped)?
+            .map_err(|error| self.unsent(error))?;
+        let status = answer.status();
+        if status.is_success() || (from > 0 && status == StatusCode::RANGE_NOT_SATISFIABLE) {
+            return Ok(answer);
+        }
+        let passing = status.is_server_error()
+            || matches!(
+                status,
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
+            );
+        if passing {
+            let host = answer.url().host_str().unwrap_or_default();
+            return Err(Fault::Passing {
+                what: format!("{host} answered {status}"),
+                wait: retry_after(answer.headers()),
+            });
+        }
+        let elsewhere = answer.url().origin() != self.endpoint.origin();
+        Err(refusals::status(self, &answer, elsewhere).into())
+    }
+
+    fn unsent(&self, error: reqwest::Error) -> Fault {
+        // Without the URL: after a redirect, its query is a signature.
+        let host = match error.url().and_then(Url::host_str) {
+            Some(host) => host.to_owned(),
+            None => self.host().to_owned(),
+        };
+        let error = error.without_url();
+        let what = format!("{host} can't be reached ({})", chain(&error));
+        if error.is_builder() || error.is_redirect() || is_tls(&error) {
+            return refusals::unreachable(self, &what).into();
+        }
+        Fault::passing(what)
+    }
+
+    /// What to tell when no further try is made.
+    pub(super) fn gave_up(&self, fault: Fault) -> Error {
+        match fault {
+            Fault::Passing { what, .. } => refusals::unreachable(self, &what),
+            Fault::Lasting(error) => error,
+        }
+    }
+}
+
+/// Whether the server was reached, but isn't who it should be: a certificate doesn't get better.
+fn is_tls(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<rustls::Error>() {
+            return true;
+        }
+        // `source` of an I/O error leaves out the error that it was made of.
+        cause = match error.downcast_ref::<std::io::Error>() {
+            Some(error) => error.get_ref().map(|inner| inner as _),
+            None => error.source(),
+        };
+    }
+    false
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    seconds.parse().ok().map(Duration::from_secs)
+}
+
+/// Counts the tries in a row that brought nothing.
+pub(super) struct Tries {
+    pub(super) failed: u32,
+    retries: u32,
+    timing: Timing,
+}
+
+impl Tries {
+    pub(super) fn new(http: &Http<'_>, retries: u32) -> Self {
+        Self {
+            failed: 0,
+            retries,
+            timing: http.hub.timing,
+        }
+    }
+
+    /// Waits until the next try is due. Gives the fault back if there's none.
+    pub(super) async fn after(&mut self, fault: Fault, http: &Http<'_>) -> Result<(), Fault> {
+        let Fault::Passing { wait, .. } = &fault else {
+            return Err(fault);
+        };
+        if self.failed >= self.retries {
+            return Err(fault);
+        }
+        let pause = pause(self.timing.backoff, self.failed, *wait);
+        self.failed += 1;
+        let sleep = tokio::time::sleep(pause);
+        let waited = http.cancel.run_until_cancelled(sleep).await;
+        waited.ok_or(Fault::Lasting(Error::Stopped))
+    }
+}
+
+fn pause(backoff: Duration, failed: u32, wait: Option<Duration>) -> Duration {
+    match wait {
+        Some(wait) => wait.min(LONGEST_PAUSE),
+        None => backoff.saturating_mul(2_u32.saturating_pow(failed.min(5))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_what_the_server_asks_for_counts_within_bounds() {
+        let second = Duration::from_secs(1);
+        let own = [0, 1, 2, 5, 99].map(|failed| pause(second, failed, None).as_secs());
+        assert_eq!(own, [1, 2, 4, 32, 32]);
+        assert_eq!(pause(second, 3, Some(Duration::ZERO)), Duration::ZERO);
+        assert_eq!(pause(second, 0, Some(17 * second)), 17 * second);
+        assert_eq!(pause(second, 0, Some(86_400 * second)), LONGEST_PAUSE);
+    }
+}
