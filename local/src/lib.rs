@@ -21,6 +21,7 @@ pub mod cli;
 pub mod constrain;
 pub mod conversation;
 pub mod data;
+pub mod endpoints;
 pub mod error;
 pub mod folder;
 pub mod generate;

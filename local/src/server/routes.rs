@@ -16,7 +16,7 @@ use super::guard::JsonBody;
 #[derive(Debug, Deserialize)]
 pub struct Scope {
     #[serde(rename = "projectSlug")]
-    project: Option<String>,
+    pub(super) project: Option<String>,
 }
 
 /// `GET /v1/jobs`

@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod attacks;
+mod calls;
 mod chat;
 mod damaged_models;
 mod data;
+mod endpoints;
 mod http;
 mod lifecycle;
 mod model_folder;
