@@ -363,6 +363,8 @@ async fn endpoints_survive_a_restart_and_no_file_or_log_has_a_key() {
         server.get(&format!("{path}/keys")).await,
     );
     assert_eq!(before, after);
+    let (_, list) = server.get("/v1/projects").await;
+    assert_eq!(list["projects"][0]["slug"], "demo");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod http;
 mod lifecycle;
 mod model_folder;
 mod models;
+mod outside;
 mod run;
 mod support;
 mod templates;
