@@ -223,14 +223,18 @@ fn what_keeps_it_from_listening_is_one_line_that_names_the_flag() {
     ];
     for (cert, key, expected) in cases {
         let mut command = command(&project.store());
+        // One that starts after all ends at once.
         command
-            .args(["--listen", "127.0.0.1:0", "--tls-cert"])
+            .args(["--with-parent", "--listen", "127.0.0.1:0", "--tls-cert"])
             .arg(cert);
         let said = refused(command.arg("--tls-key").arg(key));
         assert!(said.contains(expected) && said.contains("--tls-"), "{said}");
         assert!(!said.contains(secret), "{said}");
     }
-    let refusal = |args: &[&str]| refused(command(&project.store()).args(args));
+    let refusal = |args: &[&str]| {
+        let mut command = command(&project.store());
+        refused(command.arg("--with-parent").args(args))
+    };
     let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let said = refusal(&["--listen", address]);
