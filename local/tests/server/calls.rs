@@ -1,4 +1,4 @@
-//! Calling endpoints from this machine: who may, and what OpenAI's clients get.
+//! Calling endpoints from this machine: who may, and what they get.
 
 use std::fs;
 
@@ -42,7 +42,7 @@ fn ask(server: &Server, slug: &str, more: &Value) -> RequestBuilder {
     call(server, Method::POST, &path).body(question(more))
 }
 
-/// Checks that an answer is an error as OpenAI's clients read it. Answers its message.
+/// Checks that an answer is an error in the shape of this API. Answers its message.
 fn message((status, body): &(u16, Value), expected: u16, code: Option<&str>) -> String {
     assert_eq!(*status, expected, "{body}");
     assert_eq!(body["error"]["code"].as_str(), code, "{body}");
@@ -335,8 +335,8 @@ async fn an_endpoint_whose_model_is_gone_says_so_and_nothing_of_the_servers_file
                 Some("model_not_found"),
             );
         }
-        let (_, list) = server.get(BASE).await;
-        assert_eq!(list["deployments"].as_array().unwrap().len(), 2);
+        let (_, body) = server.get(BASE).await;
+        assert_eq!(body["deployments"].as_array().unwrap().len(), 2);
     }
 }
 

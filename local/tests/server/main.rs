@@ -8,6 +8,7 @@ mod calls;
 mod chat;
 mod damaged_models;
 mod data;
+mod endpoint_targets;
 mod endpoints;
 mod http;
 mod lifecycle;

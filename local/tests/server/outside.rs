@@ -62,8 +62,12 @@ impl Tls {
 /// The next line on a server's stderr.
 fn line(server: &mut Server) -> String {
     let stderr = server.child.stderr.as_mut().unwrap();
-    let bytes = stderr.bytes().map(Result::unwrap);
-    String::from_utf8(bytes.take_while(|byte| *byte != b'\n').collect()).unwrap()
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    // Byte by byte: what comes after it is for `Server::wait`.
+    while stderr.read(&mut byte).unwrap() == 1 && byte != *b"\n" {
+        line.extend(byte);
+    }
+    String::from_utf8(line).unwrap()
 }
 
 /// Starts a server and answers it, with the port that its first line names.
