@@ -53,7 +53,7 @@ function wordsOf(help, command) {
 function expected(choices, text) {
   if (choices) return choices;
   if (text.includes("dir")) return "directory";
-  return text.includes("entry") ? "file" : "other";
+  return /entry|<file>/.test(text) ? "file" : "other";
 }
 
 /** @param {Words} words */

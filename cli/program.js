@@ -169,6 +169,12 @@ function addRunCommands(command) {
     )
     .option("--port <number>", "its port (default: a free one)", parsePort)
     .option("--base-model <dir>", "a Hugging Face model directory to train on", parsePath)
+    .option(
+      "--listen <address:port>",
+      "where other machines can call endpoints with keys, over TLS",
+    )
+    .option("--tls-cert <file>", "with --listen: the certificate, in PEM", parsePath)
+    .option("--tls-key <file>", "with --listen: the certificate's private key, in PEM", parsePath)
     .action((options) => require("./local/serve.js").serveLocally(options));
 }
 

@@ -31,6 +31,8 @@ describe("bash completes", () => {
     ["arkor start ", ["option: -o default"]],
     ["arkor start --base-model m", ["option: -o dirnames", "models"]],
     ["arkor start --port ", []],
+    ["arkor local --tls-cert ", ["option: -o default"]],
+    ["arkor local --listen ", []],
     ["arkor jobs ", []],
   ])("%s", async (line, words) => {
     expect(await offered(line)).toEqual(words);

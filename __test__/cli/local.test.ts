@@ -261,6 +261,27 @@ describe("arkor local", () => {
     expect(stderr).toContain(`--port: can't listen on 127.0.0.1:${port}`);
   });
 
+  it("hands on where other machines reach it, and the files of its TLS", async () => {
+    const args = ["--listen", "0.0.0.0:8443", "--tls-cert", "c.pem", "--tls-key", "k.pem"];
+    const project = new Project();
+    const running = serve(project, { args });
+    const [, given] = await running.until("stderr", /fake: (\{.*\})\n/);
+    expect(JSON.parse(given)).toMatchObject({
+      listen: "0.0.0.0:8443",
+      "tls-cert": project.path("c.pem"),
+      "tls-key": project.path("k.pem"),
+    });
+  });
+
+  it("says why other machines can't reach it without TLS, in one line", async () => {
+    const args = ["--listen", "0.0.0.0:0"];
+    const { code, stderr } = await serve(new Project(), { args, bin: binaryPath() }).exit;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /^error: .*--listen 0\.0\.0\.0:0 .* needs --tls-cert and --tls-key.*\n$/,
+    );
+  });
+
   it("does not wait for a backend that will not end after a second Ctrl-C", async () => {
     const running = serve(new Project(), { mode: "stubborn" });
     const [, pid] = await running.until("stderr", IS_READY);

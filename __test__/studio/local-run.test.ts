@@ -79,16 +79,27 @@ it("a signal ends the local backend too, which keeps what the run has", async ()
   expect(studio.running.stderr).toContain(`Job ${jobId} ended with the local backend.`);
 });
 
-it("this machine is shown, and endpoints are said to be in the cloud", async () => {
+it("this machine is shown, and its endpoints with their addresses", async () => {
   const studio = await startStudio(triage(), LOCAL);
   const { page, complaints } = await open();
   await page.goto(studio.link);
   await page.getByRole("heading", { name: "This machine" }).waitFor();
   await page.getByText(/\d+ cores/).waitFor();
   await page.goto(`${studio.origin}/#/endpoints`);
-  await page.getByText("Endpoints are in the cloud only, so far.").waitFor();
-  // The browser itself notes that the backend has none.
-  expect(complaints.filter((text) => !text.includes("501"))).toEqual([]);
+  await page.getByText("No endpoints yet.").waitFor();
+  const target = { kind: "base_model", baseModel: "arkor-tiny" };
+  const body = JSON.stringify({ slug: "tickets", target, authMode: "fixed_api_key" });
+  const made = await studio.api("/api/deployments", { method: "POST", body });
+  expect(made.status).toBe(201);
+  await page.reload();
+  await page.getByRole("heading", { name: "tickets" }).waitFor();
+  await page
+    .getByText(/curl http:\/\/127\.0\.0\.1:\d+\/e\/tickets\/v1\/chat\/completions/)
+    .waitFor();
+  await page.getByLabel("Label of a new key for tickets").fill("web");
+  await page.getByRole("button", { name: "Create key" }).click();
+  await page.getByText(/ark_[0-9a-f]{64}/).waitFor();
+  expect(complaints).toEqual([]);
 });
 
 it("--base-model is relative to where the command runs, not to the project", async () => {

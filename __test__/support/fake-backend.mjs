@@ -11,6 +11,9 @@ const { values } = parseArgs({
     store: { type: "string" },
     "with-parent": { type: "boolean", default: false },
     "base-model": { type: "string" },
+    listen: { type: "string" },
+    "tls-cert": { type: "string" },
+    "tls-key": { type: "string" },
   },
 });
 const mode = process.env.FAKE_BACKEND;

@@ -18,6 +18,7 @@ const STOP_GRACE_MS = 10_000;
  * @property {(line: string) => void} say tells the user
  * @property {number} [port] 0, the default, lets the system choose
  * @property {string} [baseModel] a model directory
+ * @property {string[]} [outside] the flags of its second listener
  * @property {NodeJS.ProcessEnv} [env]
  * @property {number} [startTimeoutMs]
  */
@@ -68,10 +69,11 @@ class LocalBackend {
   }
 
   async #launch() {
-    const { command, cwd, baseModel, env = process.env } = this.#options;
+    const { command, cwd, baseModel, outside = [], env = process.env } = this.#options;
     const { ARKOR_LOCAL_TOKEN: _, ...rest } = env;
     const args = ["--port", String(this.#port), "--store", path.join(cwd, STORE), "--with-parent"];
     if (baseModel !== undefined) args.push("--base-model", path.resolve(cwd, baseModel));
+    args.push(...outside);
     const child = new BackendChild({
       command: [...command, ...args],
       cwd,

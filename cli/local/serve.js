@@ -6,15 +6,27 @@ const { LocalBackend } = require("./backend.js");
 const { findLocalBackend } = require("./find.js");
 
 /**
- * @param {{ port?: number, baseModel?: string }} options
+ * @typedef {object} ServeOptions
+ * @property {number} [port]
+ * @property {string} [baseModel]
+ * @property {string} [listen]
+ * @property {string} [tlsCert]
+ * @property {string} [tlsKey]
+ */
+
+/**
+ * @param {ServeOptions} options
  * @returns {Promise<void>} when it has ended
  */
-async function serveLocally({ port, baseModel }) {
+async function serveLocally({ port, baseModel, listen, tlsCert, tlsKey }) {
   const cwd = process.cwd();
   const backend = new LocalBackend({
     command: findLocalBackend(cwd, process.env),
     cwd,
     say,
+    outside: Object.entries({ "--listen": listen, "--tls-cert": tlsCert, "--tls-key": tlsKey })
+      .filter(([, value]) => value !== undefined)
+      .map(([flag, value]) => `${flag}=${value}`),
     ...(port !== undefined && { port }),
     ...(baseModel !== undefined && { baseModel }),
   });

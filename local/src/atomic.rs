@@ -1,7 +1,7 @@
 //! Files that are replaced as a whole.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -9,8 +9,21 @@ use crate::error::{Error, Result};
 /// Replaces a file as a whole: a reader, and a restart after a crash or a power cut, sees the old content or
 /// the new one.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, bytes, |unfinished: &Path| File::create(unfinished))
+}
+
+/// The same for a file that only its owner may read.
+pub fn write_privately(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, bytes, |unfinished| {
+        // One that a crash left behind may be readable by others.
+        let _ = fs::remove_file(unfinished);
+        private_file(unfinished)
+    })
+}
+
+fn replace(path: &Path, bytes: &[u8], create: impl Fn(&Path) -> io::Result<File>) -> Result<()> {
     let unfinished = path.with_extension("tmp");
-    let written = File::create(&unfinished).and_then(|mut file| {
+    let written = create(&unfinished).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()
     });
@@ -24,4 +37,16 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Waits until the names in a folder are on disk. Best effort: not every system can do that.
 pub fn sync_folder(dir: &Path) {
     let _ = File::open(dir).and_then(|dir| dir.sync_all());
+}
+
+/// A new file that only its owner can read, where the system knows owners.
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path)
 }

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::server::outside::OutsideArgs;
+
 /// Trains LoRA adapters on this machine and speaks the arkor cloud's HTTP API.
 ///
 /// When it is ready it prints one line of JSON on stdout, { "url", "token" }; logs go to stderr. It
-/// listens on 127.0.0.1 only, and ends on SIGINT or SIGTERM.
+/// listens on 127.0.0.1 only, except for what --listen opens, and ends on SIGINT or SIGTERM.
 #[derive(Debug, Parser)]
 #[command(
     name = "arkor-local",
@@ -28,6 +30,9 @@ pub struct Args {
     /// Hugging Face directory of a Llama model to train, whatever model a job names.
     #[arg(long)]
     pub base_model: Option<PathBuf>,
+    /// The second listener.
+    #[command(flatten)]
+    pub outside: OutsideArgs,
     /// End when stdin is closed: for a program that starts this one and may die.
     #[arg(long)]
     pub with_parent: bool,

@@ -22,6 +22,7 @@ pub mod cli;
 pub mod constrain;
 pub mod conversation;
 pub mod data;
+pub mod endpoints;
 pub mod engine;
 pub mod error;
 pub mod folder;

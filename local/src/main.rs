@@ -13,6 +13,7 @@ use arkor_local::engine::Engine;
 use arkor_local::engine::candle::CandleEngine;
 use arkor_local::error::{Error, Result, refused};
 use arkor_local::jobs::Jobs;
+use arkor_local::server::outside::Outside;
 use arkor_local::server::{self, App};
 use arkor_local::store::Store;
 use clap::Parser;
@@ -81,17 +82,18 @@ async fn start(args: Args) -> Result<()> {
         what: "no local address".to_owned(),
         source,
     })?;
+    let outside = Outside::open(&args.outside).await?;
     let url = format!("http://{address}");
     store.announce(&url, &token)?;
     let jobs = Jobs::open(store, base_model, engine, tokio::runtime::Handle::current())?;
-    let app = App::new(jobs, token.clone(), address.port());
+    let app = App::new(jobs, token.clone(), address.port())?;
     let shutdown = async move {
         end.asked().await;
         exit_within(SHUTDOWN_LIMIT);
     };
-    let server = tokio::spawn(server::serve(Arc::clone(&app), listener, shutdown));
+    let server = tokio::spawn(server::serve(Arc::clone(&app), listener, outside, shutdown));
     announce(&json!({ "url": url, "token": token }).to_string())?;
-    server.await.unwrap_or(Err(Error::Stopped))
+    server.await.map_err(|_| Error::Stopped)
 }
 
 /// Ends the process whatever it is doing then: a step of a large model, or an answer, can't be

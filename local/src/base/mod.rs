@@ -10,7 +10,7 @@ mod text_files;
 mod tokenizer;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
@@ -120,8 +120,11 @@ impl Base {
 #[derive(Debug, Default)]
 pub struct Bases {
     built_in: Mutex<Option<Arc<Base>>>,
-    loaded: Mutex<HashMap<std::path::PathBuf, (Vec<FileStamp>, Arc<Base>)>>,
+    loaded: Mutex<HashMap<PathBuf, Loaded>>,
 }
+
+/// How a folder was when its base was loaded, and the base.
+type Loaded = (Vec<FileStamp>, Arc<Base>);
 
 impl Bases {
     /// Returns a base from memory, or loads it if it isn't there or its files have changed.

@@ -152,7 +152,7 @@ fn counts(ends: &[u64], held_out: &[u8]) -> TokenCounts {
         tokens[usize::from(*held)] += end - start;
         start = *end;
     }
-    let eval_rows = held_out.iter().filter(|held| **held == 1).count();
+    let eval_rows = held_out.iter().map(|held| usize::from(*held)).sum();
     let is_held_out = eval_rows > 0;
     TokenCounts {
         train_rows: ends.len() - eval_rows,

@@ -25,11 +25,10 @@ const STOP_EVERY: Duration = Duration::from_millis(100);
 /// The files of a dataset may have this many bytes.
 const MAX_DATASET_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Files that are needed to check a job.
-fn is_small(file: &&RemoteFile) -> bool {
-    !Path::new(&file.path)
-        .extension()
-        .is_some_and(|kind| kind == "safetensors")
+/// Whether a file is needed to check a job.
+fn is_small(file: &RemoteFile) -> bool {
+    let kind = Path::new(&file.path).extension();
+    kind.is_none_or(|kind| kind != "safetensors")
 }
 
 /// The Hub, for somebody who waits for an answer.
@@ -63,15 +62,8 @@ pub async fn find_model(resolved: Resolved, engine: &dyn Engine) -> Result<Resol
         }
         Err(error) => return Err(error),
     };
-    let config = |file: &&RemoteFile| file.path == "config.json";
-    let dir = download(
-        &hub,
-        &repo,
-        &listing,
-        listing.files.iter().filter(config),
-        &cancel,
-    )
-    .await?;
+    let config = |file: &RemoteFile| file.path == "config.json";
+    let dir = download(&hub, &repo, &listing, &listing.files, config, &cancel).await?;
     if let Err(error) = engine.check_architecture(&dir) {
         let reason = error.to_string();
         return Ok(stood_in(
@@ -80,14 +72,7 @@ pub async fn find_model(resolved: Resolved, engine: &dyn Engine) -> Result<Resol
         ));
     }
     let files = model_files(&repo, &listing)?;
-    let dir = download(
-        &hub,
-        &repo,
-        &listing,
-        files.iter().filter(is_small),
-        &cancel,
-    )
-    .await?;
+    let dir = download(&hub, &repo, &listing, &files, is_small, &cancel).await?;
     Ok(Resolved {
         source: Source::Dir(dir),
         stand_in: None,
@@ -106,14 +91,16 @@ fn stood_in(resolved: Resolved, reason: String) -> Resolved {
     }
 }
 
+/// Downloads some of `files`.
 async fn download(
     hub: &Hub,
     repo: &Repo,
     listing: &Listing,
-    files: impl Iterator<Item = &RemoteFile>,
+    files: &[RemoteFile],
+    wanted: impl Fn(&RemoteFile) -> bool,
     cancel: &CancellationToken,
 ) -> Result<PathBuf> {
-    let files: Vec<RemoteFile> = files.cloned().collect();
+    let files: Vec<RemoteFile> = files.iter().filter(|file| wanted(file)).cloned().collect();
     hub.download(repo, listing, &files, &|_| {}, cancel).await
 }
 
@@ -122,7 +109,7 @@ pub enum DatasetFiles {
     /// On this machine.
     Here(Vec<PathBuf>),
     /// On the Hub.
-    Remote(RemoteDataset),
+    Remote(Box<RemoteDataset>),
 }
 
 /// The files of a dataset on the Hub.
@@ -150,18 +137,10 @@ pub async fn find_dataset(
     let listing = match (hub.list(&repo, cancel).await, cached) {
         (Ok(listing), _) => listing,
         // The cache has it, but not what's asked for, and can't be compared with the Hub.
-        (Err(_), Err(error)) => return Err(error),
-        (Err(error), Ok(_)) => return Err(error),
+        (Err(_), Err(error)) | (Err(error), Ok(_)) => return Err(error),
     };
-    let readme = |file: &&RemoteFile| file.path == README;
-    let dir = download(
-        &hub,
-        &repo,
-        &listing,
-        listing.files.iter().filter(readme),
-        cancel,
-    )
-    .await?;
+    let readme = |file: &RemoteFile| file.path == README;
+    let dir = download(&hub, &repo, &listing, &listing.files, readme, cancel).await?;
     let readme = std::fs::read_to_string(dir.join(README)).ok();
     let paths = listing.files.iter().map(|file| file.path.clone());
     let wanted = dataset.files_of(readme.as_deref(), paths.collect())?;
@@ -175,12 +154,12 @@ pub async fn find_dataset(
             MAX_DATASET_BYTES >> 20
         ));
     }
-    Ok(DatasetFiles::Remote(RemoteDataset {
+    Ok(DatasetFiles::Remote(Box::new(RemoteDataset {
         hub,
         repo,
         listing,
         files,
-    }))
+    })))
 }
 
 /// Gets how far a download is. An error from it ends the download.

@@ -4,6 +4,7 @@ mod downloads;
 pub mod handle;
 mod plan;
 pub mod prepare;
+mod recorder;
 mod run;
 mod submit;
 

@@ -1,13 +1,10 @@
 //! The run of one job: where an engine, which knows nothing of jobs, meets events and files. However the
 //! job ends, its record and its events say so; when the server stops, the job is left to the next one.
 
-use std::collections::BTreeMap;
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -16,20 +13,18 @@ use tokio_util::sync::CancellationToken;
 use super::downloads::{DatasetFiles, fetch_weights, find_dataset};
 use super::handle::JobHandle;
 use super::prepare::{Rows, TOKENS, prepare};
+use super::recorder::{ProgressReport, Recorder};
 use crate::adapter_folder::{artifacts, publish};
 use crate::base::resolve::HubModel;
 use crate::base::{Bases, Source};
 use crate::data::DatasetSource;
 use crate::data::fetch::measured;
-use crate::engine::{Engine, Log, Phase, Progress, RunEvents, Started, TrainTask, Unit};
+use crate::engine::{Engine, Phase, Progress, TrainTask, Unit};
 use crate::error::{Error, Result, refused};
 use crate::run_config::RunConfig;
 use crate::stop::Stop;
 use crate::store::{PreparedRun, RunRecord};
 use crate::wire;
-
-/// Progress is reported once work takes so long, and then as often.
-const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 /// So often may servers die during a run without a new checkpoint. A run that takes all of the memory would
 /// end every server that is started for it.
@@ -55,7 +50,7 @@ impl Runner {
             runner: self,
             handle,
             step: None,
-            phase: None,
+            progress: ProgressReport::default(),
         };
         let result = catch_unwind(AssertUnwindSafe(|| run.train()));
         let step = run.step;
@@ -98,8 +93,7 @@ struct Run<'a> {
     handle: &'a Arc<JobHandle>,
     /// The last step that was logged.
     step: Option<usize>,
-    /// The phase before the first step, when it began, and when it was last reported.
-    phase: Option<(Phase, Instant)>,
+    progress: ProgressReport,
 }
 
 impl Run<'_> {
@@ -130,13 +124,15 @@ impl Run<'_> {
         let mut events = Recorder {
             metadata: metadata(&record, &config, &prepared, runner.engine.name()),
             keep: config.save_total_limit,
-            resumed_at: resume.as_ref().map(|(step, _)| *step),
+            resumed_at: resume.as_ref().map_or(0, |(step, _)| *step),
             stand_in: record
                 .base
                 .stand_in
                 .as_ref()
                 .map(|reason| format!("{base_name} stands in: {reason}")),
-            run: self,
+            step: &mut self.step,
+            progress: &mut self.progress,
+            handle,
         };
         let end = runner.engine.train(&task, &mut events, &stop)?;
         stop.check()?;
@@ -163,25 +159,25 @@ impl Run<'_> {
             return Ok(prepared.clone());
         }
         let base = self.runner.bases.get(&record.base.source)?;
-        let (rows, total) = match &record.prepared {
-            Some(prepared) => {
-                let info = prepared.dataset.clone();
-                let total = info.rows as u64;
-                (Rows::Checked(info), total)
-            }
-            None => {
-                let paths = self.dataset(config, stop)?;
-                (Rows::Files(measured(paths)?), 0)
-            }
+        let (rows, total) = if let Some(prepared) = &record.prepared {
+            let info = prepared.dataset.clone();
+            let total = info.rows as u64;
+            (Rows::Checked(info), total)
+        } else {
+            let paths = self.dataset(config, stop)?;
+            (Rows::Files(measured(paths)?), 0)
         };
         let prepared = prepare(config, &base, rows, handle.dir(), stop, &mut |done| {
-            self.progress(&Progress {
-                phase: Phase::Encoding,
-                name: None,
-                done,
-                total,
-                unit: Unit::Rows,
-            })
+            self.progress.report(
+                handle,
+                &Progress {
+                    phase: Phase::Encoding,
+                    name: None,
+                    done,
+                    total,
+                    unit: Unit::Rows,
+                },
+            )
         })?;
         handle.set_prepared(&prepared)?;
         Ok(prepared)
@@ -200,7 +196,9 @@ impl Run<'_> {
                 DatasetFiles::Here(paths) => Ok(paths),
                 DatasetFiles::Remote(remote) => {
                     remote
-                        .fetch(stop, &mut |progress| self.progress(progress))
+                        .fetch(stop, &mut |progress| {
+                            self.progress.report(self.handle, progress)
+                        })
                         .await
                 }
             }
@@ -217,7 +215,7 @@ impl Run<'_> {
             return Ok(());
         };
         let runtime = self.runner.runtime.clone();
-        let report = &mut |progress: &Progress| self.progress(progress);
+        let report = &mut |progress: &Progress| self.progress.report(self.handle, progress);
         let dir = runtime.block_on(fetch_weights(name, commit, stop, report))?;
         let source = Source::Dir(dir);
         self.runner.engine.check_model(&source)?;
@@ -256,115 +254,6 @@ impl Run<'_> {
         }
         Ok(resume)
     }
-
-    /// Reports work that takes a while.
-    fn progress(&mut self, progress: &Progress) -> Result<()> {
-        match &mut self.phase {
-            Some((phase, at)) if *phase == progress.phase => {
-                if at.elapsed() < PROGRESS_EVERY {
-                    return Ok(());
-                }
-                *at = Instant::now();
-            }
-            other => {
-                *other = Some((progress.phase, Instant::now()));
-                // What is done within a second isn't worth a word.
-                return Ok(());
-            }
-        }
-        let fields = serde_json::to_value(progress)?;
-        self.handle.emit("training.progress", &fields)
-    }
-}
-
-/// Turns what an engine reports into events and files. Steps that an earlier server has reported already
-/// are left out.
-struct Recorder<'a, 'b> {
-    run: &'a mut Run<'b>,
-    metadata: Value,
-    keep: Option<usize>,
-    resumed_at: Option<usize>,
-    stand_in: Option<String>,
-}
-
-impl Recorder<'_, '_> {
-    fn is_known(&self, kind: &str, step: usize) -> bool {
-        let last = self.run.handle.log.last_step(kind);
-        last.is_some_and(|last| step <= last)
-    }
-}
-
-impl RunEvents for Recorder<'_, '_> {
-    fn progress(&mut self, progress: &Progress) -> Result<()> {
-        self.run.progress(progress)
-    }
-
-    fn started(&mut self, started: &Started) -> Result<()> {
-        if let Value::Object(more) = serde_json::to_value(started)?
-            && let Some(metadata) = self.metadata.as_object_mut()
-        {
-            metadata.extend(more);
-        }
-        if let Some(reason) = &self.stand_in {
-            crate::log(format_args!("job {}: {reason}", self.run.handle.id()));
-        }
-        let resumed = self.resumed_at.unwrap_or_default();
-        if self.run.handle.start(&self.metadata, resumed)? {
-            Ok(())
-        } else {
-            Err(Error::Stopped)
-        }
-    }
-
-    fn log(&mut self, log: &Log) -> Result<()> {
-        self.run.step = Some(log.step);
-        if self.is_known("training.log", log.step) {
-            return Ok(());
-        }
-        let fields = serde_json::to_value(log)?;
-        self.run.handle.emit("training.log", &fields)
-    }
-
-    fn checkpoint(&mut self, step: usize) -> Result<()> {
-        let handle = self.run.handle;
-        if handle.is_over() {
-            return Err(Error::Stopped);
-        }
-        // The logs up to this step must be there when a run resumes from it.
-        handle.log.sync()?;
-        let dir = handle.checkpoint_dir(step);
-        let artifacts = publish(&dir.with_extension("tmp"), &dir)?;
-        if !self.is_known("checkpoint.saved", step) {
-            let fields = json!({ "step": step, "artifacts": artifacts });
-            handle.emit("checkpoint.saved", &fields)?;
-        }
-        self.keep.map_or(Ok(()), |keep| remove_others(handle, keep))
-    }
-}
-
-/// Removes the oldest checkpoints beyond a number, but never the last one and the best one.
-fn remove_others(handle: &JobHandle, keep: usize) -> Result<()> {
-    let steps = handle.checkpoints();
-    let losses: BTreeMap<usize, f64> = handle.log.eval_losses()?;
-    // The loss of a checkpoint is the last one that was measured up to its step.
-    let loss = |step: &usize| losses.range(..=*step).next_back().map(|(_, loss)| *loss);
-    let best = steps
-        .iter()
-        .filter(|step| loss(step).is_some_and(f64::is_finite))
-        .min_by(|left, right| {
-            f64::total_cmp(&loss(left).unwrap_or(0.0), &loss(right).unwrap_or(0.0))
-        });
-    let mut excess = steps.len().saturating_sub(keep);
-    for step in &steps {
-        let is_kept = Some(step) == best || Some(step) == steps.last();
-        if excess == 0 || is_kept {
-            continue;
-        }
-        excess -= 1;
-        let dir = handle.checkpoint_dir(*step);
-        fs::remove_dir_all(&dir).map_err(|source| Error::io("can't remove", &dir, source))?;
-    }
-    Ok(())
 }
 
 fn metadata(record: &RunRecord, config: &RunConfig, prepared: &PreparedRun, engine: &str) -> Value {

@@ -51,7 +51,7 @@ impl Jobs {
             resumed_from: None,
             attempts: Attempts::default(),
         };
-        self.queue(project, name, without_token(config), run, staged)
+        self.queue(project, name, without_token(config), run, &staged)
     }
 
     /// Queues a job that goes on from the last checkpoint of one that failed or was cancelled.
@@ -76,7 +76,7 @@ impl Jobs {
             attempts: Attempts::default(),
             ..run.clone()
         };
-        self.queue(&job.project_id, &job.name, job.config.clone(), run, staged)
+        self.queue(&job.project_id, &job.name, job.config.clone(), run, &staged)
     }
 
     fn queue(
@@ -85,7 +85,7 @@ impl Jobs {
         name: &str,
         config: Value,
         run: RunRecord,
-        staged: Staged,
+        staged: &Staged,
     ) -> Result<Job> {
         if self.runner.stopping.load(Ordering::Relaxed) {
             return refused(STOPPING);

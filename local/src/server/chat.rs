@@ -46,16 +46,22 @@ pub async fn chat(
     State(app): State<Arc<App>>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, ApiError> {
-    answer(&app, &body, Usage::InLast).await
+    answer(&app, &body, Usage::InLast, None).await
 }
 
-/// The answer to a request in the form of `POST /v1/inference/chat`.
-pub async fn answer(app: &Arc<App>, body: &Value, usage: Usage) -> Result<Response, ApiError> {
+/// The answer to a request in the form of `POST /v1/inference/chat`. `name` is what the answer calls its
+/// model, if it's another name than ours.
+pub async fn answer(
+    app: &Arc<App>,
+    body: &Value,
+    usage: Usage,
+    name: Option<&str>,
+) -> Result<Response, ApiError> {
     let request = ChatRequest::from_json(body, app)?;
     let head = Head {
         id: format!("chatcmpl-{}", crate::random_hex()?),
         created: time::unix_seconds(),
-        model: request.model.clone(),
+        model: name.unwrap_or(&request.model).to_owned(),
     };
     let stream = request.stream;
     let owned = Arc::clone(app);

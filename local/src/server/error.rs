@@ -54,6 +54,24 @@ impl ApiError {
         Self { message, ..self }
     }
 
+    /// The same error for somebody who may only call an endpoint: what is wrong with the server or its
+    /// models is for its log.
+    pub fn for_callers(self) -> Self {
+        let is_about = |field: &str| {
+            let rest = self.message.strip_prefix(field);
+            rest.is_some_and(|rest| rest.starts_with([':', '.']))
+        };
+        let is_about_model = ["adapter", "baseModel", "model"].into_iter().any(is_about);
+        if is_about_model {
+            crate::log(&self.message);
+        }
+        if is_about_model || self.status.is_server_error() {
+            let words = "this endpoint can't answer: the log of its server says why";
+            return Self::new(StatusCode::INTERNAL_SERVER_ERROR, words);
+        }
+        self
+    }
+
     /// 404 for a job that is not there.
     pub fn no_such_job() -> Self {
         Self::new(
@@ -65,17 +83,33 @@ impl ApiError {
 
 /// Converts the framework's own plain-text errors, such as for a malformed query or path, to JSON.
 pub async fn as_json(response: Response) -> Response {
+    match plain_text(response).await {
+        Ok(error) => error.into_response(),
+        Err(response) => response,
+    }
+}
+
+/// The same in the shape of OpenAI's API.
+pub async fn as_openai(response: Response) -> Response {
+    match plain_text(response).await {
+        Ok(error) => error.into_openai(None),
+        Err(response) => response,
+    }
+}
+
+/// The error of a plain-text response, or else the response as it is.
+async fn plain_text(response: Response) -> Result<ApiError, Response> {
     let status = response.status();
     let is_text = response
         .headers()
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"text/plain"));
     if !is_text || !(status.is_client_error() || status.is_server_error()) {
-        return response;
+        return Err(response);
     }
     let text = to_bytes(response.into_body(), MAX_REFUSAL_BYTES).await;
     let message = String::from_utf8_lossy(&text.unwrap_or_default()).into_owned();
-    ApiError::new(status, message).into_response()
+    Ok(ApiError::new(status, message))
 }
 
 impl From<Error> for ApiError {

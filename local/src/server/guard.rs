@@ -37,25 +37,45 @@ fn is_openai(path: &str) -> bool {
 }
 
 fn verify(headers: &HeaderMap, app: &App) -> Result<(), ApiError> {
-    let text = |name: header::HeaderName| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-    };
-    if !is_own_host(text(header::HOST), app.port) {
-        let message = format!(
-            "the Host header must be 127.0.0.1:{0}, localhost:{0} or [::1]:{0}",
-            app.port
-        );
-        return Err(ApiError::new(StatusCode::FORBIDDEN, message));
-    }
-    let given = bearer(text(header::AUTHORIZATION)).unwrap_or_default();
+    check_host(headers, app.port)?;
+    let given = bearer_token(headers).unwrap_or_default();
     if bool::from(given.as_bytes().ct_eq(app.token.as_bytes())) {
         return Ok(());
     }
     let message = "the bearer token is missing or wrong: use the one that arkor-local printed";
     Err(ApiError::new(StatusCode::UNAUTHORIZED, message))
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+/// Refuses a request whose `Host` isn't this server.
+pub fn check_host(headers: &HeaderMap, port: u16) -> Result<(), ApiError> {
+    if is_own_host(text(headers, header::HOST), port) {
+        return Ok(());
+    }
+    let message =
+        format!("the Host header must be 127.0.0.1:{port}, localhost:{port} or [::1]:{port}");
+    Err(ApiError::new(StatusCode::FORBIDDEN, message))
+}
+
+/// Refuses a request that a browser sends for a page of another server.
+pub fn check_origin(headers: &HeaderMap, port: u16) -> Result<(), ApiError> {
+    let host = text(headers, header::ORIGIN).strip_prefix("http://");
+    if !headers.contains_key(header::ORIGIN) || host.is_some_and(|host| is_own_host(host, port)) {
+        return Ok(());
+    }
+    let message = "pages of other servers can't call an endpoint without a key: give it authMode \"fixed_api_key\", and call it from a server";
+    Err(ApiError::new(StatusCode::FORBIDDEN, message))
+}
+
+/// The token of a request's `Authorization`.
+pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    bearer(text(headers, header::AUTHORIZATION))
 }
 
 fn is_own_host(host: &str, port: u16) -> bool {

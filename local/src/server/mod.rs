@@ -1,13 +1,18 @@
 //! The HTTP server: the cloud's API, on this machine.
 
+mod calls;
 mod chat;
 mod chat_fields;
 mod chat_request;
 mod connections;
+mod endpoint_fields;
+mod endpoint_target;
+mod endpoints;
 mod error;
 mod guard;
 mod openai;
 mod output_spec;
+pub mod outside;
 mod projects;
 mod routes;
 mod schema;
@@ -17,14 +22,18 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::StatusCode;
-use axum::routing::{any, get, post};
+use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::error::{Error, Result};
+use crate::endpoints::Endpoints;
+use crate::error::Result;
 use crate::jobs::Jobs;
+use calls::Door;
+use connections::Limits;
 use error::ApiError;
+use outside::Outside;
 
 /// Stand-ins are logged for this many models, and not at all after that.
 const STAND_INS_SAID: usize = 100;
@@ -34,11 +43,13 @@ const STAND_INS_SAID: usize = 100;
 pub struct App {
     /// The jobs.
     pub jobs: Jobs,
+    /// The endpoints.
+    pub endpoints: Endpoints,
     /// The bearer token.
     pub token: String,
     /// The port that is listened on.
     pub port: u16,
-    /// Slugs of the projects that were made since the start, or have jobs.
+    /// Slugs of the projects that were made since the start, or have jobs or endpoints.
     projects: Mutex<BTreeSet<String>>,
     /// Models that were asked for and are not here.
     stood_in: Mutex<BTreeSet<String>>,
@@ -47,23 +58,26 @@ pub struct App {
 }
 
 impl App {
-    /// An app around the jobs of a store.
-    #[must_use]
-    pub fn new(jobs: Jobs, token: String, port: u16) -> Arc<Self> {
+    /// An app around the jobs of a store, and its endpoints.
+    pub fn new(jobs: Jobs, token: String, port: u16) -> Result<Arc<Self>> {
+        let endpoints = Endpoints::open(jobs.store().endpoints_file())?;
+        let with_endpoints = endpoints.all();
         let projects = jobs
             .list(None)
             .into_iter()
             .map(|job| job.project_id)
+            .chain(with_endpoints.iter().map(|one| one.project_id.clone()))
             .collect();
         let (projects, ending) = (Mutex::new(projects), watch::Sender::new(false));
-        Arc::new(Self {
+        Ok(Arc::new(Self {
             jobs,
+            endpoints,
             token,
             port,
             projects,
             stood_in: Mutex::default(),
             ending,
-        })
+        }))
     }
 
     /// Whether another model stands in for `model` for the first time.
@@ -82,9 +96,19 @@ impl App {
 pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
+    outside: Option<Outside>,
     shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<()> {
+) {
     let router = router(&app);
+    let limits = Limits::shared_by(1 + usize::from(outside.is_some()));
+    let outside = outside.map(|Outside { listener, tls }| {
+        let mut ending = app.ending.subscribe();
+        let ended = async move {
+            // An error would mean that the app is gone.
+            let _ = ending.wait_for(|ending| *ending).await;
+        };
+        connections::serve(outside_router(&app), listener, tls, limits, ended)
+    });
     let graceful = async move {
         shutdown.await;
         crate::log(format_args!("stopping"));
@@ -93,12 +117,19 @@ pub async fn serve(
         let _ = tokio::task::spawn_blocking(move || jobs.jobs.stop()).await;
         app.ending.send_replace(true);
     };
-    connections::serve(router, listener, graceful)
-        .await
-        .map_err(|source| Error::Io {
-            what: "the server ended".to_owned(),
-            source,
-        })
+    let inside = connections::serve(router, listener, None, limits, graceful);
+    tokio::join!(inside, async {
+        if let Some(outside) = outside {
+            outside.await;
+        }
+    });
+}
+
+/// What other machines reach: calls of endpoints with keys.
+fn outside_router(app: &Arc<App>) -> Router {
+    Router::new()
+        .nest_service("/e", calls::router(app, Door::Outside))
+        .fallback(calls::not_found)
 }
 
 fn router(app: &Arc<App>) -> Router {
@@ -114,8 +145,24 @@ fn router(app: &Arc<App>) -> Router {
         .route("/v1/chat/completions", post(openai::chat))
         .route("/v1/models", get(openai::models))
         .route("/v1/models/{*model}", get(openai::model))
-        .route("/v1/endpoints", any(no_deployments))
-        .route("/v1/endpoints/{*rest}", any(no_deployments))
+        .route(
+            "/v1/endpoints",
+            get(endpoints::list).post(endpoints::create),
+        )
+        .route(
+            "/v1/endpoints/{id}",
+            get(endpoints::show)
+                .patch(endpoints::update)
+                .delete(endpoints::remove),
+        )
+        .route(
+            "/v1/endpoints/{id}/keys",
+            get(endpoints::keys).post(endpoints::create_key),
+        )
+        .route(
+            "/v1/endpoints/{id}/keys/{key}",
+            delete(endpoints::revoke_key),
+        )
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::map_response(error::as_json))
@@ -123,14 +170,9 @@ fn router(app: &Arc<App>) -> Router {
             Arc::clone(app),
             guard::check,
         ))
+        // With checks of its own: those above are for the owner's token.
+        .nest_service("/e", calls::router(app, Door::Inside))
         .with_state(Arc::clone(app))
-}
-
-async fn no_deployments() -> ApiError {
-    ApiError::new(
-        StatusCode::NOT_IMPLEMENTED,
-        "deployments are not supported by the local backend: talk to an adapter with POST /v1/inference/chat",
-    )
 }
 
 async fn not_found() -> ApiError {

@@ -76,13 +76,23 @@ pub async fn chat(
     let Some(weights) = weights(&app, model) else {
         return Err(no_such_model(model));
     };
-    let (request, usage) =
-        translated(&body, weights).map_err(|error| ApiError::from(error).into_openai(None))?;
-    answer(&app, &request, usage).await.map_err(|error| {
-        error
-            .with_names(|name| theirs(name, &body))
-            .into_openai(None)
-    })
+    complete(&app, &body, weights, None)
+        .await
+        .map_err(|error| error.into_openai(None))
+}
+
+/// The answer to a request in the form of this API. `weights` is what answers, and `name` its name in the
+/// answer if it's another one than ours.
+pub async fn complete(
+    app: &Arc<App>,
+    body: &Value,
+    weights: (&str, Value),
+    name: Option<&str>,
+) -> Result<Response, ApiError> {
+    let (request, usage) = translated(body, weights)?;
+    answer(app, &request, usage, name)
+        .await
+        .map_err(|error| error.with_names(|name| theirs(name, body)))
 }
 
 /// `GET /v1/models`: the built-in base, `--base-model`, and every adapter of every job.
@@ -110,7 +120,8 @@ pub async fn model(
     }
 }
 
-fn model_of(name: &str, created: u64) -> Value {
+/// A model as this API lists it.
+pub fn model_of(name: &str, created: u64) -> Value {
     json!({ "id": name, "object": "model", "created": created, "owned_by": "local" })
 }
 

@@ -17,7 +17,7 @@ use crate::store::Status;
 #[derive(Debug, Deserialize)]
 pub struct Scope {
     #[serde(rename = "projectSlug")]
-    project: Option<String>,
+    pub(super) project: Option<String>,
 }
 
 /// What of a list is asked for.

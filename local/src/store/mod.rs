@@ -3,6 +3,7 @@
 //! ```text
 //! <store>/lock                      held as long as a server runs: the system frees it when it dies
 //! <store>/server.json               who holds it
+//! <store>/endpoints.json            the endpoints and the hashes of their keys, replaced as a whole
 //! <store>/jobs/<id>/job.json        replaced as a whole
 //! <store>/jobs/<id>/events.jsonl    appended to, one event per line
 //! <store>/jobs/<id>/dataset.jsonl         the checked rows
@@ -15,11 +16,11 @@ pub mod job;
 pub mod log;
 
 use std::fs::{self, File, TryLockError};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::atomic::write_privately;
 use crate::error::{Error, Result, refused};
 pub use job::{Attempts, Job, PreparedRun, ResumedFrom, RunRecord, Status};
 pub use log::EventLog;
@@ -51,7 +52,9 @@ impl Store {
         match lock.try_lock() {
             Ok(()) => {
                 // What a kill left half-written.
-                let _ = fs::remove_file(dir.join("server.tmp"));
+                for name in ["server.tmp", "endpoints.tmp"] {
+                    let _ = fs::remove_file(dir.join(name));
+                }
                 Ok(Self { dir, _lock: lock })
             }
             Err(TryLockError::Error(source)) => {
@@ -69,14 +72,7 @@ impl Store {
     /// for a command that joins this one. Only the store's owner may read the token.
     pub fn announce(&self, url: &str, token: &str) -> Result<()> {
         let holder = json!({ "pid": std::process::id(), "url": url, "token": token });
-        let path = self.dir.join("server.json");
-        let unfinished = path.with_extension("tmp");
-        // One that a crash left behind may be readable by others.
-        let _ = fs::remove_file(&unfinished);
-        private_file(&unfinished)
-            .and_then(|mut file| file.write_all(holder.to_string().as_bytes()))
-            .and_then(|()| fs::rename(&unfinished, &path))
-            .map_err(|source| Error::io("can't write", &path, source))
+        write_privately(&self.dir.join("server.json"), holder.to_string().as_bytes())
     }
 
     /// Where the jobs are.
@@ -84,18 +80,12 @@ impl Store {
     pub fn jobs_dir(&self) -> PathBuf {
         self.dir.join("jobs")
     }
-}
 
-/// A new file that only its owner can read, where the system knows owners.
-fn private_file(path: &Path) -> std::io::Result<File> {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
+    /// Where the endpoints are.
+    #[must_use]
+    pub fn endpoints_file(&self) -> PathBuf {
+        self.dir.join("endpoints.json")
     }
-    options.open(path)
 }
 
 fn holder(dir: &Path) -> String {

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::{Project, Server, command, kinds};
 
 /// Starts a server that can't start. Returns what it said.
-fn refused(command: &mut Command) -> String {
+pub fn refused(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(output.stdout.is_empty());

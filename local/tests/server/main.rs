@@ -4,13 +4,17 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod attacks;
+mod calls;
 mod chat;
 mod damaged_models;
 mod data;
+mod endpoint_targets;
+mod endpoints;
 mod http;
 mod lifecycle;
 mod model_folder;
 mod models;
+mod outside;
 mod resume;
 mod run;
 mod support;

@@ -33,7 +33,6 @@ const refresh = () => queryClient.invalidateQueries({ queryKey: ["deployments"],
 
 export function Endpoints() {
   const deployments = useDeployments();
-  const isLocal = useIdentity().data?.where === "local";
   const [isCreating, setCreating] = useState(false);
   const { error } = deployments;
   const isUnsupported = error instanceof ApiError && (error.status === 501 || error.status === 404);
@@ -54,11 +53,7 @@ export function Endpoints() {
     >
       {deployments.isPending && <Loading rows={4} label="Loading the endpoints" />}
       {error && !isUnsupported && <Failure error={error} what="The endpoints" />}
-      {isUnsupported && (
-        <Empty title={isLocal ? "Endpoints are in the cloud only, so far." : "No endpoints here."}>
-          {error.message}
-        </Empty>
-      )}
+      {isUnsupported && <Empty title="No endpoints here.">{error.message}</Empty>}
       {deployments.data && list.length === 0 && (
         <Empty title="No endpoints yet.">An endpoint serves an adapter to other programs.</Empty>
       )}
@@ -82,9 +77,8 @@ function EndpointCard({ deployment }: { deployment: Deployment }) {
     onSettled: refresh,
   });
   const nameOf = (jobId: string) => jobs.find(({ id }) => id === jobId)?.name;
-  // The backend's API does not say where an endpoint without a domain of its own answers.
-  const { customDomain } = deployment;
-  const snippet = customDomain && endpointSnippet(`https://${customDomain}/v1`, deployment);
+  const url = useEndpointUrl(deployment);
+  const snippet = url && endpointSnippet(url, deployment);
   const error = update.error ?? remove.error;
   return (
     <Section
@@ -140,6 +134,13 @@ function EndpointCard({ deployment }: { deployment: Deployment }) {
       )}
     </Section>
   );
+}
+
+/** Where it's called, if that is known: the cloud doesn't say it of an endpoint without a domain of its own. */
+function useEndpointUrl({ slug, customDomain }: Deployment): string | undefined {
+  const identity = useIdentity().data;
+  if (customDomain) return `https://${customDomain}/v1`;
+  return identity?.where === "local" ? `${identity.baseUrl}/e/${slug}/v1` : undefined;
 }
 
 function AuthSelect(props: {

@@ -83,6 +83,7 @@ pub fn restore(
 }
 
 /// The engine, and the version whose checkpoints it can resume.
+#[must_use]
 pub fn engine() -> String {
     format!("candle {}", env!("CARGO_PKG_VERSION"))
 }

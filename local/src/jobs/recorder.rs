@@ -1,0 +1,139 @@
+//! What happens in a run, as events and files.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::handle::JobHandle;
+use crate::adapter_folder::publish;
+use crate::engine::{Log, Phase, Progress, RunEvents, Started};
+use crate::error::{Error, Result};
+
+/// Progress is reported once work takes so long, and then as often.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
+/// Reports work that takes a while.
+#[derive(Debug, Default)]
+pub struct ProgressReport {
+    /// What goes on, and since when, or when it was last reported.
+    phase: Option<(Phase, Instant)>,
+}
+
+impl ProgressReport {
+    /// Emits an event if one is due: what's done within a second isn't worth one.
+    pub fn report(&mut self, handle: &JobHandle, progress: &Progress) -> Result<()> {
+        let now = Instant::now();
+        let due = match self.phase {
+            Some((phase, at)) if phase == progress.phase => now - at >= PROGRESS_EVERY,
+            _ => false,
+        };
+        if due || self.phase.is_none_or(|(phase, _)| phase != progress.phase) {
+            self.phase = Some((progress.phase, now));
+        }
+        if !due {
+            return Ok(());
+        }
+        handle.emit("training.progress", &serde_json::to_value(progress)?)
+    }
+}
+
+/// Turns what an engine reports into events and files. Steps that an earlier server has reported already
+/// are left out.
+#[derive(Debug)]
+pub struct Recorder<'a> {
+    /// The job.
+    pub handle: &'a JobHandle,
+    /// For `training.started`, together with what the engine knows.
+    pub metadata: Value,
+    /// `saveTotalLimit`.
+    pub keep: Option<usize>,
+    /// The step of the checkpoint that the run goes on from.
+    pub resumed_at: usize,
+    /// Which model stands in for the one that was named, and why.
+    pub stand_in: Option<String>,
+    /// The last step that was logged.
+    pub step: &'a mut Option<usize>,
+    /// Reports what's before the first step.
+    pub progress: &'a mut ProgressReport,
+}
+
+impl Recorder<'_> {
+    fn is_known(&self, kind: &str, step: usize) -> bool {
+        let last = self.handle.log.last_step(kind);
+        last.is_some_and(|last| step <= last)
+    }
+}
+
+impl RunEvents for Recorder<'_> {
+    fn progress(&mut self, progress: &Progress) -> Result<()> {
+        self.progress.report(self.handle, progress)
+    }
+
+    fn started(&mut self, started: &Started) -> Result<()> {
+        if let Value::Object(more) = serde_json::to_value(started)?
+            && let Some(metadata) = self.metadata.as_object_mut()
+        {
+            metadata.extend(more);
+        }
+        if let Some(reason) = &self.stand_in {
+            crate::log(format_args!("job {}: {reason}", self.handle.id()));
+        }
+        if self.handle.start(&self.metadata, self.resumed_at)? {
+            Ok(())
+        } else {
+            Err(Error::Stopped)
+        }
+    }
+
+    fn log(&mut self, log: &Log) -> Result<()> {
+        *self.step = Some(log.step);
+        if self.is_known("training.log", log.step) {
+            return Ok(());
+        }
+        let fields = serde_json::to_value(log)?;
+        self.handle.emit("training.log", &fields)
+    }
+
+    fn checkpoint(&mut self, step: usize) -> Result<()> {
+        let handle = self.handle;
+        if handle.is_over() {
+            return Err(Error::Stopped);
+        }
+        // The logs up to this step must be there when a run resumes from it.
+        handle.log.sync()?;
+        let dir = handle.checkpoint_dir(step);
+        let artifacts = publish(&dir.with_extension("tmp"), &dir)?;
+        if !self.is_known("checkpoint.saved", step) {
+            let fields = json!({ "step": step, "artifacts": artifacts });
+            handle.emit("checkpoint.saved", &fields)?;
+        }
+        self.keep.map_or(Ok(()), |keep| remove_others(handle, keep))
+    }
+}
+
+/// Removes the oldest checkpoints beyond a number, but never the last one and the best one.
+fn remove_others(handle: &JobHandle, keep: usize) -> Result<()> {
+    let steps = handle.checkpoints();
+    let losses: BTreeMap<usize, f64> = handle.log.eval_losses()?;
+    // The loss of a checkpoint is the last one that was measured up to its step.
+    let loss = |step: &usize| losses.range(..=*step).next_back().map(|(_, loss)| *loss);
+    let best = steps
+        .iter()
+        .filter(|step| loss(step).is_some_and(f64::is_finite))
+        .min_by(|left, right| {
+            f64::total_cmp(&loss(left).unwrap_or(0.0), &loss(right).unwrap_or(0.0))
+        });
+    let mut excess = steps.len().saturating_sub(keep);
+    for step in &steps {
+        let is_kept = Some(step) == best || Some(step) == steps.last();
+        if excess == 0 || is_kept {
+            continue;
+        }
+        excess -= 1;
+        let dir = handle.checkpoint_dir(*step);
+        fs::remove_dir_all(&dir).map_err(|source| Error::io("can't remove", &dir, source))?;
+    }
+    Ok(())
+}
