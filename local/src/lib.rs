@@ -41,6 +41,9 @@ pub mod wire;
 use std::fmt::Display;
 use std::io::{self, Write};
 
+/// The version, which is also that of the `arkor` package that belongs to it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// 128 random bits in hexadecimal, from the system: good enough for a secret.
 pub fn random_hex() -> error::Result<String> {
     let mut bytes = [0; 16];

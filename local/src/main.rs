@@ -92,7 +92,8 @@ async fn start(args: Args) -> Result<()> {
         exit_within(SHUTDOWN_LIMIT);
     };
     let server = tokio::spawn(server::serve(Arc::clone(&app), listener, outside, shutdown));
-    announce(&json!({ "url": url, "token": token }).to_string())?;
+    let ready = json!({ "url": url, "token": token, "version": arkor_local::VERSION });
+    announce(&ready.to_string())?;
     server.await.map_err(|_| Error::Stopped)
 }
 

@@ -25,6 +25,9 @@ use crate::error::{Error, Result, refused};
 pub use job::{Attempts, Job, PreparedRun, ResumedFrom, RunRecord, Status};
 pub use log::EventLog;
 
+/// Who holds a store, and how to reach it.
+const HOLDER: &str = "server.json";
+
 /// A store that this process owns.
 #[derive(Debug)]
 pub struct Store {
@@ -71,8 +74,13 @@ impl Store {
     /// Notes who holds the store and how to reach it: for the message that another server prints, and
     /// for a command that joins this one. Only the store's owner may read the token.
     pub fn announce(&self, url: &str, token: &str) -> Result<()> {
-        let holder = json!({ "pid": std::process::id(), "url": url, "token": token });
-        write_privately(&self.dir.join("server.json"), holder.to_string().as_bytes())
+        let holder = json!({
+            "pid": std::process::id(),
+            "url": url,
+            "token": token,
+            "version": crate::VERSION,
+        });
+        write_privately(&self.dir.join(HOLDER), holder.to_string().as_bytes())
     }
 
     /// Where the jobs are.
@@ -88,8 +96,15 @@ impl Store {
     }
 }
 
+impl Drop for Store {
+    fn drop(&mut self) {
+        // A killed server leaves it; nobody answers there then.
+        let _ = fs::remove_file(self.dir.join(HOLDER));
+    }
+}
+
 fn holder(dir: &Path) -> String {
-    let text = fs::read_to_string(dir.join("server.json")).unwrap_or_default();
+    let text = fs::read_to_string(dir.join(HOLDER)).unwrap_or_default();
     match serde_json::from_str::<Value>(&text) {
         Ok(json) => format!(
             "another local backend (process {}, {})",
@@ -122,6 +137,7 @@ mod tests {
             assert_eq!(file.permissions().mode() & 0o777, 0o600);
         }
         drop(store);
+        assert!(!dir.path().join(HOLDER).exists());
         Store::open(dir.path()).unwrap();
     }
 }

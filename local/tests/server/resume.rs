@@ -13,9 +13,9 @@ fn losses(events: &[Event]) -> BTreeMap<u64, (u64, Option<u64>)> {
     let logs = events.iter().filter(|event| event.kind == "training.log");
     let bits = |value: &Value| value.as_f64().map(f64::to_bits);
     logs.map(|event| {
-        let loss = bits(&event.data["loss"]).unwrap();
         let step = event.data["step"].as_u64().unwrap();
-        (step, (loss, bits(&event.data["evalLoss"])))
+        let trained = bits(&event.data["loss"]).unwrap();
+        (step, (trained, bits(&event.data["evalLoss"])))
     })
     .collect()
 }
