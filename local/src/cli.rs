@@ -33,6 +33,18 @@ pub struct Args {
     /// The second listener.
     #[command(flatten)]
     pub outside: OutsideArgs,
+    /// Train and answer with this program instead of in this process. It speaks the protocol of
+    /// docs/engine-protocol.md.
+    #[arg(long, value_name = "PROGRAM")]
+    pub worker: Option<PathBuf>,
+    /// An argument for that program; may be given several times.
+    #[arg(
+        long,
+        value_name = "ARG",
+        requires = "worker",
+        allow_hyphen_values = true
+    )]
+    pub worker_arg: Vec<String>,
     /// End when stdin is closed: for a program that starts this one and may die.
     #[arg(long)]
     pub with_parent: bool,

@@ -12,6 +12,7 @@ use llguidance::api::{GrammarWithLexer, TopLevelGrammar};
 pub use llguidance::toktrie::SimpleVob as TokenMask;
 use llguidance::toktrie::{ApproximateTokEnv, TokRxInfo, TokTrie};
 use llguidance::{Matcher, ParserFactory, token_bytes_from_tokenizer_json};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokenizers::Tokenizer;
 
@@ -43,7 +44,8 @@ const STATEFUL: [&str; 7] = [
 ];
 
 /// What an answer must look like.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Constraint {
     /// A JSON text that a schema allows.
     Json(Value),

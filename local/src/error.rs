@@ -50,6 +50,9 @@ pub enum Error {
         /// Its value: not a number, or infinite.
         value: f64,
     },
+    /// An engine in another process failed.
+    #[error("{0}")]
+    Engine(String),
     /// The run was cancelled, or the server is stopping. Not a failure of the run.
     #[error("the run was stopped")]
     Stopped,

@@ -7,10 +7,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arkor_local::base::{Base, Source};
+use arkor_local::base::{Base, Source, built_in};
 use arkor_local::cli::Args;
 use arkor_local::engine::Engine;
 use arkor_local::engine::candle::CandleEngine;
+use arkor_local::engine::process::{ProcessEngine, Timing, WorkerCommand};
 use arkor_local::error::{Error, Result, refused};
 use arkor_local::jobs::Jobs;
 use arkor_local::server::outside::Outside;
@@ -60,7 +61,19 @@ async fn start(args: Args) -> Result<()> {
         Some(token) => token,
         None => arkor_local::random_hex()?,
     };
-    let engine: Arc<dyn Engine> = Arc::new(CandleEngine::default());
+    let engine: Arc<dyn Engine> = match args.worker {
+        None => Arc::new(CandleEngine::default()),
+        Some(program) => {
+            let command = WorkerCommand {
+                program,
+                args: args.worker_arg,
+            };
+            let store = std::path::absolute(&args.store)
+                .map_err(|source| Error::io("--store: can't use", &args.store, source))?;
+            let exported = store.join("models").join(built_in::NAME);
+            Arc::new(ProcessEngine::start(command, Timing::default(), exported)?)
+        }
+    };
     let base_model = args
         .base_model
         .as_deref()

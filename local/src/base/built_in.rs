@@ -1,5 +1,11 @@
 //! The files of the built-in base.
 
+use std::fs;
+use std::path::Path;
+
+use crate::atomic::write_atomically;
+use crate::error::{Error, Result};
+
 /// Its name.
 pub const NAME: &str = "arkor-tiny";
 
@@ -14,3 +20,21 @@ pub const TOKENIZER_CONFIG: &str = include_str!("../../assets/arkor-tiny/tokeniz
 
 /// Its `model.safetensors`.
 pub const WEIGHTS: &[u8] = include_bytes!("../../assets/arkor-tiny/model.safetensors");
+
+/// Writes it as a Hugging Face directory, if it isn't there yet.
+pub fn export(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).map_err(|source| Error::io("can't create", dir, source))?;
+    for (name, content) in [
+        ("config.json", CONFIG.as_bytes()),
+        ("tokenizer.json", TOKENIZER),
+        ("tokenizer_config.json", TOKENIZER_CONFIG.as_bytes()),
+        ("model.safetensors", WEIGHTS),
+    ] {
+        let path = dir.join(name);
+        let length = fs::metadata(&path).map(|file| file.len());
+        if length.ok() != Some(content.len() as u64) {
+            write_atomically(&path, content)?;
+        }
+    }
+    Ok(())
+}

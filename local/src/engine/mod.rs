@@ -4,7 +4,7 @@
 pub mod candle;
 pub mod cores;
 mod order;
-//PROCESS
+pub mod process;
 pub mod schedule;
 
 use std::fmt::Debug;
@@ -50,6 +50,9 @@ pub trait Engine: Debug + Send + Sync {
         cancel: &CancellationToken,
         on_text: &mut (dyn FnMut(&str) -> bool + Send),
     ) -> Result<Generated>;
+
+    /// The server ends: whatever the engine has started ends too.
+    fn shut_down(&self) {}
 }
 
 /// The numbers of a run, all decided. Stored with the job, so that a run can be repeated.
@@ -121,6 +124,8 @@ pub struct TrainTask<'a> {
     pub plan: &'a Plan,
     /// The rows, encoded: see [`crate::data::tokens`].
     pub tokens: &'a Path,
+    /// How many of them are trained.
+    pub rows: usize,
     /// The job's folder. The engine writes folders into it; the core puts them in place.
     pub folder: &'a Path,
     /// The checkpoint to go on from, and its step.
@@ -143,7 +148,7 @@ impl TrainTask<'_> {
 }
 
 /// Receives what happens in a run, in order. An error from it ends the run.
-pub trait RunEvents {
+pub trait RunEvents: Send {
     /// Work before the first step goes on.
     fn progress(&mut self, progress: &Progress) -> Result<()>;
     /// The model is loaded, and the first step comes next.

@@ -19,7 +19,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::Semaphore;
 
 use crate::base::Bases;
-use crate::engine::{Engine, cores};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::store::{Job, Store};
 pub use handle::JobHandle;
@@ -186,6 +186,7 @@ impl Jobs {
             // A panic in it has been reported by itself.
             let _ = worker.join();
         }
+        self.runner.engine.shut_down();
     }
 }
 
@@ -214,19 +215,17 @@ fn read_jobs(store: &Store) -> Result<BTreeMap<String, Arc<JobHandle>>> {
     Ok(jobs)
 }
 
-/// One thread for all runs: one at a time, on all cores.
+/// One thread for all runs: one at a time.
 fn spawn_worker(queue: Receiver<Arc<JobHandle>>, runner: Arc<Runner>) -> Result<JoinHandle<()>> {
     let work = move || {
-        cores::with_all_cores(|| {
-            for handle in queue {
-                if runner.stopping.load(Ordering::Relaxed) {
-                    break;
-                }
-                if !handle.is_over() {
-                    runner.run(&handle);
-                }
+        for handle in queue {
+            if runner.stopping.load(Ordering::Relaxed) {
+                break;
             }
-        });
+            if !handle.is_over() {
+                runner.run(&handle);
+            }
+        }
     };
     thread::Builder::new()
         .name("training".to_owned())

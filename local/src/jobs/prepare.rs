@@ -14,6 +14,7 @@ use crate::data::reader::{self, RowPlace};
 use crate::data::rows::{Row, RowRules, row};
 use crate::data::tokens::TokenWriter;
 use crate::data::{Example, encode};
+use crate::engine::cores::with_all_cores;
 use crate::error::{Result, refused};
 use crate::json;
 use crate::run_config::{DRY_RUN_ROWS, RunConfig};
@@ -46,7 +47,21 @@ pub fn prepare(
     rows: Rows,
     folder: &Path,
     stop: &dyn Stop,
-    progress: &mut dyn FnMut(u64) -> Result<()>,
+    progress: ReportRows,
+) -> Result<PreparedRun> {
+    with_all_cores(|| prepare_here(config, base, rows, folder, stop, progress))
+}
+
+/// Gets how many rows are done. An error from it ends the work.
+type ReportRows<'a> = &'a mut (dyn FnMut(u64) -> Result<()> + Send);
+
+fn prepare_here(
+    config: &RunConfig,
+    base: &Base,
+    rows: Rows,
+    folder: &Path,
+    stop: &dyn Stop,
+    progress: ReportRows,
 ) -> Result<PreparedRun> {
     let max_length = config.max_length.min(base.context);
     let mut encoder = Encoder {
@@ -115,7 +130,7 @@ struct Encoder<'a> {
     base: &'a Base,
     max_length: usize,
     stop: &'a dyn Stop,
-    progress: &'a mut dyn FnMut(u64) -> Result<()>,
+    progress: ReportRows<'a>,
     count: usize,
     batch: Vec<(RowPlace, Row)>,
     batch_bytes: usize,

@@ -118,6 +118,7 @@ impl Run<'_> {
             base_name: &base_name,
             plan: &prepared.plan,
             tokens: &tokens,
+            rows: prepared.tokens.train_rows,
             folder: handle.dir(),
             resume: resume.as_ref().map(|(step, dir)| (*step, dir.as_path())),
         };

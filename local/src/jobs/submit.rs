@@ -18,7 +18,6 @@ use super::{Jobs, STAGED};
 use crate::base::{Resolved, resolve};
 use crate::data::DatasetSource;
 use crate::data::fetch::{DataFile, fetch, measured};
-use crate::engine::cores::with_all_cores;
 use crate::error::{Error, Result, refused};
 use crate::run_config::RunConfig;
 use crate::store::{Attempts, Job, PreparedRun, ResumedFrom, RunRecord, Status};
@@ -150,7 +149,7 @@ impl Jobs {
                 let base = bases.get(&source)?;
                 let rows = Rows::Files(files);
                 let progress = &mut |_| Ok(());
-                with_all_cores(|| prepare(&config, &base, rows, &folder, &stop, progress))
+                prepare(&config, &base, rows, &folder, &stop, progress)
             };
             match tokio::task::spawn_blocking(work).await {
                 Ok(Err(Error::Stopped)) => refused(STOPPING),

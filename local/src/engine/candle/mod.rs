@@ -59,6 +59,33 @@ impl Engine for CandleEngine {
         run: &mut dyn RunEvents,
         stop: &dyn Stop,
     ) -> Result<TrainEnd> {
+        cores::with_all_cores(|| self.train_here(task, run, stop))
+    }
+
+    fn load(&self, source: &Source, adapter: Option<&Path>, stop: &dyn Stop) -> Result<()> {
+        self.model(source, adapter, stop).map(drop)
+    }
+
+    fn chat(
+        &self,
+        task: ChatTask,
+        cancel: &CancellationToken,
+        on_text: &mut (dyn FnMut(&str) -> bool + Send),
+    ) -> Result<Generated> {
+        let gone = || cancel.is_cancelled();
+        let model = self.model(&task.base.source, task.adapter, &gone)?;
+        // In a pool of its own: else every operation would be handed to the one shared thread.
+        cores::with_all_cores(|| generate::generate(&model, task, cancel, on_text))
+    }
+}
+
+impl CandleEngine {
+    fn train_here(
+        &self,
+        task: &TrainTask,
+        run: &mut dyn RunEvents,
+        stop: &dyn Stop,
+    ) -> Result<TrainEnd> {
         let mut failed = Ok(());
         let model = self.loaded.model(task.source, stop, &mut |done, total| {
             let progress = Progress {
@@ -89,24 +116,6 @@ impl Engine for CandleEngine {
         })
     }
 
-    fn load(&self, source: &Source, adapter: Option<&Path>, stop: &dyn Stop) -> Result<()> {
-        self.model(source, adapter, stop).map(drop)
-    }
-
-    fn chat(
-        &self,
-        task: ChatTask,
-        cancel: &CancellationToken,
-        on_text: &mut (dyn FnMut(&str) -> bool + Send),
-    ) -> Result<Generated> {
-        let gone = || cancel.is_cancelled();
-        let model = self.model(&task.base.source, task.adapter, &gone)?;
-        // In a pool of its own: else every operation would be handed to the one shared thread.
-        cores::with_all_cores(|| generate::generate(&model, task, cancel, on_text))
-    }
-}
-
-impl CandleEngine {
     /// A decoder, of what is in memory or is loaded now.
     fn model(&self, source: &Source, adapter: Option<&Path>, stop: &dyn Stop) -> Result<Llama> {
         let model = self.loaded.model(source, stop, &mut |_, _| {})?;

@@ -1,0 +1,304 @@
+//! A worker of `docs/engine-protocol.md` around the CPU engine, for the tests: `arkor-local --worker` runs it
+//! as it runs any other. `--fault NAME` makes it misbehave.
+
+mod faults;
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::io::{self, BufRead, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use arkor_local::base::{Base, Source};
+use arkor_local::constrain::Constraint;
+use arkor_local::engine::candle::CandleEngine;
+use arkor_local::engine::{
+    ChatTask, CompiledConstraint, Engine, Log, Plan, Progress, RowOrder, RunEvents, Sampling,
+    Started, TrainTask,
+};
+use arkor_local::error::{Error as LocalError, Result as LocalResult};
+use arkor_local::wire;
+use faults::Fault;
+use safetensors::SafeTensors;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+#[derive(Deserialize)]
+#[serde(
+    tag = "type",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
+enum Request {
+    Train(Box<Train>),
+    Load {
+        id: u64,
+        base: PathBuf,
+        adapter: Option<PathBuf>,
+    },
+    Chat {
+        id: u64,
+        base: PathBuf,
+        adapter: Option<PathBuf>,
+        prompt: Vec<u32>,
+        sampling: Sampling,
+        constraint: Option<Constraint>,
+    },
+    Cancel {
+        id: u64,
+    },
+    Shutdown,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Train {
+    id: u64,
+    base: PathBuf,
+    base_name: String,
+    plan: Plan,
+    tokens: PathBuf,
+    order: PathBuf,
+    checkpoint: String,
+    adapter: PathBuf,
+    resume: Option<PathBuf>,
+}
+
+/// What the threads share.
+#[derive(Default)]
+struct Worker {
+    engine: CandleEngine,
+    fault: Option<Fault>,
+    running: Mutex<HashMap<u64, CancellationToken>>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // As arkor-local does: rows are trained in parallel, not operations.
+    for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
+        // SAFETY: there is no other thread yet.
+        unsafe { std::env::set_var(name, "1") };
+    }
+    let fault = Fault::from_args()?;
+    faults::before_hello(fault);
+    send(&json!({
+        "type": "hello",
+        "protocol": u32::from(fault != Some(Fault::OldProtocol)),
+        "name": "candle-worker",
+        "version": env!("CARGO_PKG_VERSION"),
+        "constraints": fault != Some(Fault::NoConstraints),
+    }));
+    let worker = Arc::new(Worker {
+        fault,
+        ..Worker::default()
+    });
+    thread::spawn(move || {
+        while fault != Some(Fault::Silent) {
+            thread::sleep(Duration::from_secs(1));
+            send(&json!({ "type": "alive" }));
+        }
+    });
+    for line in io::stdin().lock().lines() {
+        let request: Request = serde_json::from_str(&line?)?;
+        match request {
+            Request::Shutdown => break,
+            Request::Cancel { id } => {
+                if let Some(token) = worker
+                    .running
+                    .lock()
+                    .ok()
+                    .and_then(|map| map.get(&id).cloned())
+                    && fault != Some(Fault::IgnoreCancel)
+                {
+                    token.cancel();
+                }
+            }
+            other => worker.begin(other),
+        }
+    }
+    // Whoever started this is gone: so are the threads.
+    std::process::exit(0);
+}
+
+/// One line on stdout.
+pub(crate) fn send(message: &Value) {
+    let mut stdout = io::stdout().lock();
+    // Without a reader there's nobody to tell.
+    let _ = writeln!(stdout, "{}", wire::text(message));
+    let _ = stdout.flush();
+}
+
+fn with_id(kind: &str, id: u64, fields: &impl serde::Serialize) -> Value {
+    let mut message = serde_json::to_value(fields).unwrap_or_default();
+    message["type"] = kind.into();
+    message["id"] = id.into();
+    message
+}
+
+impl Worker {
+    fn begin(self: &Arc<Self>, request: Request) {
+        let id = match &request {
+            Request::Train(train) => train.id,
+            Request::Load { id, .. } | Request::Chat { id, .. } | Request::Cancel { id } => *id,
+            Request::Shutdown => 0,
+        };
+        let cancel = CancellationToken::new();
+        if let Ok(mut running) = self.running.lock() {
+            running.insert(id, cancel.clone());
+        }
+        let worker = Arc::clone(self);
+        thread::spawn(move || {
+            let last = match worker.work(&request, &cancel) {
+                Ok(message) => with_id(message["type"].as_str().unwrap_or_default(), id, &message),
+                Err(LocalError::Stopped) => json!({ "type": "cancelled", "id": id }),
+                Err(error) => {
+                    let kind = match &error {
+                        LocalError::Diverged { .. } => "diverged",
+                        error if error.is_refusal() => "refused",
+                        _ => "error",
+                    };
+                    json!({ "type": "failed", "id": id, "kind": kind, "message": error.to_string() })
+                }
+            };
+            send(&last);
+        });
+    }
+
+    /// Works on a request. Returns its last message.
+    fn work(&self, request: &Request, cancel: &CancellationToken) -> LocalResult<Value> {
+        let stop = || cancel.is_cancelled();
+        match request {
+            Request::Train(train) => {
+                check_order(train)?;
+                let mut events = Events {
+                    train,
+                    fault: self.fault,
+                };
+                let saved_at = |dir: &Path| {
+                    let state = std::fs::read(dir.join("trainer_state.json")).unwrap_or_default();
+                    let state: Value = serde_json::from_slice(&state).unwrap_or_default();
+                    usize::try_from(state["step"].as_u64().unwrap_or_default()).unwrap_or_default()
+                };
+                let resume = train.resume.as_deref().map(|dir| (saved_at(dir), dir));
+                let folder = train.adapter.parent().unwrap_or(&train.adapter);
+                let task = TrainTask {
+                    source: &Source::Dir(train.base.clone()),
+                    base_name: &train.base_name,
+                    plan: &train.plan,
+                    tokens: &train.tokens,
+                    rows: 0,
+                    folder,
+                    resume,
+                };
+                let end = self.engine.train(&task, &mut events, &stop)?;
+                Ok(json!({
+                    "type": "completed",
+                    "loss": wire::number(end.loss),
+                    "evalLoss": wire::number(end.eval_loss),
+                }))
+            }
+            Request::Load { base, adapter, .. } => {
+                let source = Source::Dir(base.clone());
+                self.engine.load(&source, adapter.as_deref(), &stop)?;
+                Ok(json!({ "type": "loaded" }))
+            }
+            Request::Chat {
+                id,
+                base,
+                adapter,
+                prompt,
+                sampling,
+                constraint,
+            } => {
+                let base = Base::load(&Source::Dir(base.clone()))?;
+                let constraint = constraint.clone().map(|source| -> LocalResult<_> {
+                    let guide = base.text.guide(&source, "constraint")?;
+                    Ok(CompiledConstraint { source, guide })
+                });
+                let task = ChatTask {
+                    base: &base,
+                    adapter: adapter.as_deref(),
+                    prompt,
+                    sampling,
+                    constraint: constraint.transpose()?,
+                };
+                let end = self.engine.chat(task, cancel, &mut |text| {
+                    send(&json!({ "type": "text", "id": id, "text": text }));
+                    true
+                })?;
+                Ok(json!({ "type": "done", "finish": end.finish, "tokens": end.tokens }))
+            }
+            Request::Cancel { .. } | Request::Shutdown => Ok(Value::Null),
+        }
+    }
+}
+
+/// The order that was handed over must be the one that the CPU engine trains in.
+fn check_order(train: &Train) -> LocalResult<()> {
+    let bytes = std::fs::read(&train.order)
+        .map_err(|source| LocalError::io("can't read", &train.order, source))?;
+    let file = SafeTensors::deserialize(&bytes)?;
+    let (rows, ends) = (file.tensor("rows")?, file.tensor("ends")?);
+    let rows: Vec<usize> = rows
+        .data()
+        .as_chunks()
+        .0
+        .iter()
+        .map(|row| u32::from_le_bytes(*row) as usize)
+        .collect();
+    let trained = arkor_local::data::tokens::read(&train.tokens, &|| false)?
+        .train
+        .len();
+    let mut order = RowOrder::new(trained, train.plan.seed);
+    let mut start = 0;
+    for end in ends.data().as_chunks().0 {
+        let end = usize::try_from(u64::from_le_bytes(*end)).unwrap_or(usize::MAX);
+        if rows.get(start..end) != Some(order.next_batch(train.plan.batch_size)) {
+            return Err(LocalError::Engine(
+                "the order isn't the engine's".to_owned(),
+            ));
+        }
+        start = end;
+    }
+    Ok(())
+}
+
+/// Passes what happens on.
+struct Events<'a> {
+    train: &'a Train,
+    fault: Option<Fault>,
+}
+
+impl RunEvents for Events<'_> {
+    fn progress(&mut self, progress: &Progress) -> LocalResult<()> {
+        send(&with_id("progress", self.train.id, progress));
+        Ok(())
+    }
+
+    fn started(&mut self, started: &Started) -> LocalResult<()> {
+        send(&with_id("started", self.train.id, started));
+        Ok(())
+    }
+
+    fn log(&mut self, log: &Log) -> LocalResult<()> {
+        faults::at_step(self.fault, log.step, self.train.id);
+        send(&with_id("log", self.train.id, log));
+        Ok(())
+    }
+
+    fn checkpoint(&mut self, step: usize) -> LocalResult<()> {
+        // The engine has written it to the folder that the core named.
+        let named = self.train.checkpoint.replace("{step}", &step.to_string());
+        if self.fault == Some(Fault::NoCheckpoint) {
+            let _ = std::fs::remove_dir_all(&named);
+        }
+        send(&with_id(
+            "checkpoint",
+            self.train.id,
+            &json!({ "step": step }),
+        ));
+        Ok(())
+    }
+}

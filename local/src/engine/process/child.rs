@@ -1,0 +1,185 @@
+//! A worker's process: in a group of its own, heard line by line, and ended with everything that it has
+//! started.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ExitStatus};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::mailbox::Mailbox;
+use super::protocol::{Hello, Message};
+use crate::wire;
+
+/// A line of a worker may have this many bytes.
+const MAX_LINE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// A line of its stderr is cut off here.
+const MAX_LOG_CHARS: usize = 2000;
+
+/// How long a process may take to end once its pipes are closed.
+pub const EXIT_LIMIT: Duration = Duration::from_secs(2);
+
+/// What the worker's threads share with it.
+#[derive(Debug)]
+pub struct Process {
+    child: Mutex<Child>,
+    /// Where the messages about each request go.
+    pub requests: Mutex<HashMap<u64, Arc<Mailbox<Message>>>>,
+    /// When a line was last read.
+    pub heard: Mutex<Instant>,
+    /// Why the worker is no more.
+    pub ended: Mutex<Option<String>>,
+    last_words: Mutex<String>,
+}
+
+impl Process {
+    /// Around a process that was just started.
+    pub fn new(child: Child) -> Self {
+        Self {
+            child: Mutex::new(child),
+            requests: Mutex::default(),
+            heard: Mutex::new(Instant::now()),
+            ended: Mutex::default(),
+            last_words: Mutex::default(),
+        }
+    }
+
+    /// Reads messages until there are no more. Returns why that is.
+    pub fn listen(&self, stdout: impl Read, hello: &Mailbox<Hello>) -> String {
+        let mut stdout = BufReader::new(stdout);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match stdout
+                .by_ref()
+                .take(MAX_LINE_BYTES + 1)
+                .read_until(b'\n', &mut line)
+            {
+                Ok(0) | Err(_) => return self.exit(),
+                Ok(_) => {}
+            }
+            if line.len() as u64 > MAX_LINE_BYTES {
+                self.kill();
+                return format!("it wrote a line of more than {} MiB", MAX_LINE_BYTES >> 20);
+            }
+            *lock(&self.heard) = Instant::now();
+            let message = wire::value(&line).and_then(|json| serde_json::from_value(json).ok());
+            match message {
+                Some(Message::Hello(said)) => hello.put(said),
+                Some(message) => {
+                    let mailbox = message
+                        .id()
+                        .and_then(|id| lock(&self.requests).get(&id).cloned());
+                    if let Some(mailbox) = mailbox {
+                        mailbox.put(message);
+                    }
+                }
+                None => {
+                    self.kill();
+                    let text = String::from_utf8_lossy(&line);
+                    return format!("it wrote a line that is no message: {}", shown(&text));
+                }
+            }
+        }
+    }
+
+    /// How it ended, once its output has.
+    fn exit(&self) -> String {
+        let limit = Instant::now() + EXIT_LIMIT;
+        let status = loop {
+            match lock(&self.child).try_wait() {
+                Ok(Some(status)) => break Some(status),
+                Ok(None) if Instant::now() < limit => thread::sleep(Duration::from_millis(5)),
+                _ => break None,
+            }
+        };
+        let words = lock(&self.last_words).clone();
+        let words = if words.is_empty() {
+            String::new()
+        } else {
+            format!(". Its last words: {words}")
+        };
+        match status {
+            None => format!("it closed its stdout{words}"),
+            Some(status) => match killed_by(status) {
+                Some(9) => format!(
+                    "it was killed (signal 9), probably because memory ran out. Use a smaller batchSize, \
+                     maxLength or model{words}"
+                ),
+                Some(signal) => format!("it was ended by signal {signal}{words}"),
+                None => format!(
+                    "it ended with code {}{words}",
+                    status.code().unwrap_or_default()
+                ),
+            },
+        }
+    }
+
+    /// Notes the end. Whoever waits for a message hears of it. The first reason counts.
+    pub fn end(&self, why: &str) {
+        lock(&self.ended).get_or_insert_with(|| why.to_owned());
+        for mailbox in lock(&self.requests).values() {
+            mailbox.close();
+        }
+    }
+
+    /// Ends the process and all that it has started.
+    pub fn kill(&self) {
+        let mut child = lock(&self.child);
+        #[cfg(unix)]
+        if let Some(group) = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap_or(0))
+        {
+            // It may be gone already, and its children not.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+
+    /// Passes the worker's stderr on, line by line.
+    pub fn pass_on(&self, stderr: impl Read) {
+        let mut stderr = BufReader::new(stderr);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match stderr
+                .by_ref()
+                .take(MAX_LINE_BYTES)
+                .read_until(b'\n', &mut line)
+            {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+            let text = String::from_utf8_lossy(&line);
+            let text = shown(text.trim_end());
+            if !text.is_empty() {
+                crate::log(format_args!("worker: {text}"));
+                *lock(&self.last_words) = text;
+            }
+        }
+    }
+}
+
+fn shown(text: &str) -> String {
+    text.chars()
+        .filter(|char| !char.is_control())
+        .take(MAX_LOG_CHARS)
+        .collect()
+}
+
+#[cfg(unix)]
+fn killed_by(status: ExitStatus) -> Option<i32> {
+    std::os::unix::process::ExitStatusExt::signal(&status)
+}
+
+#[cfg(not(unix))]
+fn killed_by(_: ExitStatus) -> Option<i32> {
+    None
+}
+
+/// What's behind a mutex.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

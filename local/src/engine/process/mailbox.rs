@@ -1,0 +1,70 @@
+//! Messages on their way from the thread that reads a worker's output to the one that waits for them.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// A queue with room for so many messages. A worker that writes faster than they are taken has to wait.
+#[derive(Debug)]
+pub struct Mailbox<T> {
+    room: usize,
+    state: Mutex<State<T>>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    waiting: VecDeque<T>,
+    closed: bool,
+}
+
+impl<T> Mailbox<T> {
+    /// An empty queue.
+    pub fn new(room: usize) -> Self {
+        Self {
+            room,
+            state: Mutex::new(State {
+                waiting: VecDeque::new(),
+                closed: false,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Adds a message once there's room. Drops it when nobody takes messages any more.
+    pub fn put(&self, message: T) {
+        let full = |state: &mut State<T>| state.waiting.len() >= self.room && !state.closed;
+        let mut state = self
+            .changed
+            .wait_while(self.lock(), full)
+            .unwrap_or_else(PoisonError::into_inner);
+        if !state.closed {
+            state.waiting.push_back(message);
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Takes a message, and waits for one as long as `limit`.
+    pub fn take(&self, limit: Duration) -> Option<T> {
+        let empty = |state: &mut State<T>| state.waiting.is_empty() && !state.closed;
+        let (mut state, _) = self
+            .changed
+            .wait_timeout_while(self.lock(), limit, empty)
+            .unwrap_or_else(PoisonError::into_inner);
+        let message = state.waiting.pop_front();
+        drop(state);
+        self.changed.notify_all();
+        message
+    }
+
+    /// Nobody takes messages any more, or none come: what waits can still be taken.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,272 @@
+//! An engine in a process of its own, over JSON lines. Two workers are started when they're needed, one that
+//! trains and one that answers: a run that takes all memory mustn't end a chat, nor the other way around.
+
+mod child;
+mod mailbox;
+pub mod protocol;
+mod worker;
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use safetensors::tensor::{Dtype, TensorView};
+use tokio_util::sync::CancellationToken;
+
+use super::{ChatTask, Engine, Generated, Plan, RowOrder, RunEvents, TrainEnd, TrainTask};
+use crate::base::{Source, built_in};
+use crate::error::{Error, Result, refused};
+use crate::folder;
+use crate::run_config::RunConfig;
+use crate::stop::Stop;
+use protocol::{Hello, Message, Request};
+use worker::Worker;
+pub use worker::{Timing, WorkerCommand};
+
+/// The order of so many rows is handed over at most.
+const MAX_ORDER: usize = 1 << 26;
+
+/// So many messages about a run may wait: each is written to disk.
+const TRAIN_ROOM: usize = 256;
+
+/// Messages about chats don't wait for each other: one client may be slow. There are at most as many as
+/// tokens.
+const CHAT_ROOM: usize = usize::MAX;
+
+/// Trains and generates in worker processes.
+#[derive(Debug)]
+pub struct ProcessEngine {
+    command: WorkerCommand,
+    timing: Timing,
+    /// Where the built-in base is written, for workers to read.
+    exported: PathBuf,
+    hello: Hello,
+    trainer: Slot,
+    talker: Slot,
+}
+
+/// A worker that's started when it's needed, and again when it's gone.
+type Slot = Mutex<Option<Arc<Worker>>>;
+
+impl ProcessEngine {
+    /// Starts a worker, which says what it can do. `exported` is a folder of the store.
+    pub fn start(command: WorkerCommand, timing: Timing, exported: PathBuf) -> Result<Self> {
+        let worker = Worker::start(&command, timing)?;
+        Ok(Self {
+            hello: worker.hello.clone(),
+            command,
+            timing,
+            exported,
+            trainer: Mutex::new(Some(Arc::new(worker))),
+            talker: Mutex::default(),
+        })
+    }
+
+    fn worker(&self, slot: &Slot) -> Result<Arc<Worker>> {
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(worker) = slot.as_ref().filter(|worker| worker.is_alive()) {
+            return Ok(Arc::clone(worker));
+        }
+        let worker = Arc::new(Worker::start(&self.command, self.timing)?);
+        Ok(Arc::clone(slot.insert(worker)))
+    }
+
+    /// A directory with the model's files. The built-in base is written to one.
+    fn directory<'a>(&'a self, source: &'a Source) -> Result<&'a Path> {
+        match source {
+            Source::Dir(dir) => Ok(dir),
+            Source::BuiltIn => {
+                built_in::export(&self.exported)?;
+                Ok(&self.exported)
+            }
+        }
+    }
+
+    fn unexpected(&self, message: &Message) -> Error {
+        let name = &self.hello.name;
+        Error::Engine(format!("the {name} engine sent an unexpected {message:?}"))
+    }
+}
+
+impl Engine for ProcessEngine {
+    fn name(&self) -> &str {
+        &self.hello.name
+    }
+
+    fn check_model(&self, source: &Source) -> Result<()> {
+        match source {
+            Source::BuiltIn => Ok(()),
+            Source::Dir(dir) => self.check_architecture(dir),
+        }
+    }
+
+    fn check_architecture(&self, dir: &Path) -> Result<()> {
+        let Some(known) = &self.hello.architectures else {
+            return Ok(());
+        };
+        let config = folder::read_json(dir, "config.json")?;
+        let architecture = config["architectures"][0].as_str().unwrap_or("none");
+        if known.iter().any(|known| known == architecture) {
+            return Ok(());
+        }
+        refused(format!(
+            "model: the architecture {architecture} is not supported by the {} engine, only {}",
+            self.hello.name,
+            known.join(", ")
+        ))
+    }
+
+    fn check_config(&self, config: &RunConfig) -> Result<()> {
+        if config.load_in_4bit && !self.hello.load_in_4bit {
+            return refused(format!(
+                "loadIn4bit: true is not supported by the {} engine. Remove it or set it to false.",
+                self.hello.name
+            ));
+        }
+        Ok(())
+    }
+
+    fn train(
+        &self,
+        task: &TrainTask,
+        run: &mut dyn RunEvents,
+        stop: &dyn Stop,
+    ) -> Result<TrainEnd> {
+        let worker = self.worker(&self.trainer)?;
+        let base = self.directory(task.source)?;
+        let order = task.folder.join("order.safetensors");
+        write_order(&order, task.rows, task.plan)?;
+        fs::create_dir_all(task.folder.join("checkpoints"))
+            .map_err(|source| Error::io("can't create", task.folder, source))?;
+        let checkpoint = task
+            .folder
+            .join("checkpoints")
+            .join("checkpoint-{step}.tmp");
+        let checkpoint = checkpoint.to_string_lossy();
+        let adapter = task.adapter_folder();
+        let mut call = worker.call(TRAIN_ROOM, |id| Request::Train {
+            id,
+            base,
+            base_name: task.base_name,
+            plan: task.plan,
+            tokens: task.tokens,
+            order: &order,
+            checkpoint: &checkpoint,
+            adapter: &adapter,
+            resume: task.resume.map(|(_, folder)| folder),
+        })?;
+        let end = loop {
+            match call.next(&|| !stop.stopped())? {
+                None => return Err(Error::Stopped),
+                Some(Message::Progress { progress, .. }) => run.progress(&progress)?,
+                Some(Message::Started { started, .. }) => run.started(&started)?,
+                Some(Message::Log { log, .. }) => run.log(&log)?,
+                Some(Message::Checkpoint { step, .. }) => run.checkpoint(step)?,
+                Some(Message::Completed {
+                    loss, eval_loss, ..
+                }) => break TrainEnd { loss, eval_loss },
+                Some(other) => return Err(self.unexpected(&other)),
+            }
+        };
+        // Best effort: it's never read again.
+        let _ = fs::remove_file(order);
+        Ok(end)
+    }
+
+    fn load(&self, source: &Source, adapter: Option<&Path>, stop: &dyn Stop) -> Result<()> {
+        let worker = self.worker(&self.talker)?;
+        let base = self.directory(source)?;
+        let mut call = worker.call(CHAT_ROOM, |id| Request::Load { id, base, adapter })?;
+        match call.next(&|| !stop.stopped())? {
+            None => Err(Error::Stopped),
+            Some(Message::Loaded { .. }) => Ok(()),
+            Some(other) => Err(self.unexpected(&other)),
+        }
+    }
+
+    fn chat(
+        &self,
+        task: ChatTask,
+        cancel: &CancellationToken,
+        on_text: &mut (dyn FnMut(&str) -> bool + Send),
+    ) -> Result<Generated> {
+        let worker = self.worker(&self.talker)?;
+        let constraint = task.constraint.map(|constraint| constraint.source);
+        if constraint.is_some() && !self.hello.constraints {
+            return refused(format!(
+                "structuredOutputs: the {} engine can't hold an answer to a form. Remove it, and \
+                 responseFormat and toolChoice too.",
+                self.hello.name
+            ));
+        }
+        let base = self.directory(&task.base.source)?;
+        let mut call = worker.call(CHAT_ROOM, |id| Request::Chat {
+            id,
+            base,
+            adapter: task.adapter,
+            prompt: task.prompt,
+            sampling: task.sampling,
+            constraint: constraint.as_ref(),
+        })?;
+        let mut wanted = true;
+        let mut tokens = 0;
+        loop {
+            match call.next(&|| wanted && !cancel.is_cancelled())? {
+                Some(Message::Text { text, .. }) => {
+                    tokens += 1;
+                    wanted = wanted && on_text(&text);
+                }
+                Some(Message::Done { finish, tokens, .. }) => {
+                    return Ok(Generated { finish, tokens });
+                }
+                None => {
+                    return Ok(Generated {
+                        finish: super::Finish::Length,
+                        tokens,
+                    });
+                }
+                Some(other) => return Err(self.unexpected(&other)),
+            }
+        }
+    }
+
+    fn shut_down(&self) {
+        for slot in [&self.trainer, &self.talker] {
+            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(worker) = slot.take() {
+                worker.end();
+            }
+        }
+    }
+}
+
+/// Writes which rows are trained in which step.
+fn write_order(path: &Path, rows: usize, plan: &Plan) -> Result<()> {
+    if plan.total_steps.saturating_mul(plan.batch_size) > MAX_ORDER {
+        return refused(format!(
+            "maxSteps: {} steps of {} rows are more than the {MAX_ORDER} rows that can be handed to an engine",
+            plan.total_steps, plan.batch_size
+        ));
+    }
+    let mut order = RowOrder::new(rows, plan.seed);
+    let (mut ids, mut ends) = (Vec::new(), Vec::new());
+    for _ in 0..plan.total_steps {
+        for row in order.next_batch(plan.batch_size) {
+            ids.extend(u32::try_from(*row).unwrap_or(u32::MAX).to_le_bytes());
+        }
+        ends.extend((ids.len() as u64 / 4).to_le_bytes());
+    }
+    let tensors = HashMap::from([
+        (
+            "rows",
+            TensorView::new(Dtype::U32, vec![ids.len() / 4], &ids)?,
+        ),
+        (
+            "ends",
+            TensorView::new(Dtype::U64, vec![ends.len() / 8], &ends)?,
+        ),
+    ]);
+    safetensors::serialize_to_file(tensors, None, path)?;
+    Ok(())
+}

@@ -1,0 +1,287 @@
+//! A worker, and the requests that it works on.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::child::{EXIT_LIMIT, Process, lock};
+use super::mailbox::Mailbox;
+use super::protocol::{Hello, Message, PROTOCOL, Request};
+use crate::error::{Error, Result};
+
+/// What starts a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerCommand {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+}
+
+/// How long a worker may take for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// Until its `hello`: Python's libraries take a while to load.
+    pub hello: Duration,
+    /// Without a line while it works on something.
+    pub silence: Duration,
+    /// Until a request ends that was cancelled.
+    pub cancel: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            hello: Duration::from_secs(120),
+            silence: Duration::from_secs(60),
+            cancel: Duration::from_millis(1500),
+        }
+    }
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub struct Worker {
+    /// What it said of itself.
+    pub hello: Hello,
+    timing: Timing,
+    process: Arc<Process>,
+    stdin: Mutex<ChildStdin>,
+    next_id: AtomicU64,
+}
+
+impl Worker {
+    /// Starts a worker and waits for its `hello`.
+    pub fn start(command: &WorkerCommand, timing: Timing) -> Result<Self> {
+        let program = command.program.display().to_string();
+        let mut process = Command::new(&command.program);
+        process
+            .args(&command.args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut process, 0);
+        let mut child = process.spawn().map_err(|source| Error::Io {
+            what: format!("--worker: can't start {program}"),
+            source,
+        })?;
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
+            return Err(Error::Engine(format!("{program} has no pipes")));
+        };
+        let process = Arc::new(Process::new(child));
+        let hello = Arc::new(Mailbox::new(1));
+        spawn("worker stderr", {
+            let process = Arc::clone(&process);
+            move || process.pass_on(stderr)
+        })?;
+        spawn("worker stdout", {
+            let (process, hello) = (Arc::clone(&process), Arc::clone(&hello));
+            move || {
+                let why = process.listen(stdout, &hello);
+                process.end(&why);
+                hello.close();
+            }
+        })?;
+        let said = hello.take(timing.hello);
+        let hello = match said {
+            Some(hello) if hello.protocol == PROTOCOL => hello,
+            other => {
+                let ended = lock(&process.ended).clone();
+                let why = match (other, ended) {
+                    (Some(hello), _) => format!(
+                        "it speaks version {} of the protocol, and this arkor-local speaks {PROTOCOL}. Install \
+                         the version that belongs to arkor-local {}.",
+                        hello.protocol,
+                        crate::VERSION
+                    ),
+                    (None, Some(why)) => why,
+                    (None, None) => format!("it isn't ready after {:?}", timing.hello),
+                };
+                process.kill();
+                return Err(Error::Engine(format!("the worker {program}: {why}")));
+            }
+        };
+        Ok(Self {
+            hello,
+            timing,
+            process,
+            stdin: Mutex::new(stdin),
+            next_id: AtomicU64::new(1),
+        })
+    }
+
+    /// Whether it can take requests.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        lock(&self.process.ended).is_none()
+    }
+
+    /// Makes a request. `room` messages about it may wait to be taken: the worker has to wait then. `request`
+    /// gets its id.
+    pub fn call<'a>(
+        &self,
+        room: usize,
+        request: impl FnOnce(u64) -> Request<'a>,
+    ) -> Result<Call<'_>> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let mailbox = Arc::new(Mailbox::new(room));
+        lock(&self.process.requests).insert(id, Arc::clone(&mailbox));
+        *lock(&self.process.heard) = Instant::now();
+        let call = Call {
+            worker: self,
+            id,
+            mailbox,
+            cancelled: None,
+            is_over: false,
+        };
+        self.send(&request(id))?;
+        Ok(call)
+    }
+
+    /// Ends the process, and everything that it has started.
+    pub fn end(&self) {
+        self.process.end("it was shut down");
+        // Best effort: it's killed anyway.
+        let _ = self.send(&Request::Shutdown);
+        self.process.kill();
+    }
+
+    fn send(&self, request: &Request<'_>) -> Result<()> {
+        let line = format!("{}\n", serde_json::to_string(request)?);
+        let mut stdin = lock(&self.stdin);
+        let sent = stdin
+            .write_all(line.as_bytes())
+            .and_then(|()| stdin.flush());
+        sent.map_err(|_| self.ended())
+    }
+
+    /// Why it's gone. Waits a moment for the reader to find out.
+    fn ended(&self) -> Error {
+        let limit = Instant::now() + EXIT_LIMIT;
+        let why = loop {
+            match lock(&self.process.ended).clone() {
+                Some(why) => break why,
+                None if Instant::now() > limit => break "it doesn't read its stdin".to_owned(),
+                None => thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        Error::Engine(format!("the {} engine: {why}", self.hello.name))
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A request that a worker works on.
+#[derive(Debug)]
+pub struct Call<'a> {
+    worker: &'a Worker,
+    id: u64,
+    mailbox: Arc<Mailbox<Message>>,
+    /// When it was cancelled.
+    cancelled: Option<Instant>,
+    /// Whether the worker is done with it.
+    is_over: bool,
+}
+
+/// How long a message is waited for before anything else is looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+impl Call<'_> {
+    /// The next message. `wanted` is asked ten times a second whether the request is still wanted; if it
+    /// isn't, the worker is told, and killed if it doesn't end the request soon. `None` once it has ended
+    /// for that reason.
+    pub fn next(&mut self, wanted: &dyn Fn() -> bool) -> Result<Option<Message>> {
+        let message = self.wait(wanted);
+        self.is_over = match &message {
+            Ok(Some(message)) => message.is_last(),
+            Ok(None) | Err(_) => true,
+        };
+        message
+    }
+
+    fn wait(&mut self, wanted: &dyn Fn() -> bool) -> Result<Option<Message>> {
+        let (worker, process) = (self.worker, &self.worker.process);
+        loop {
+            if self.cancelled.is_none() && !wanted() {
+                self.cancelled = Some(Instant::now());
+                worker.send(&Request::Cancel { id: self.id })?;
+            }
+            match self.mailbox.take(TICK) {
+                Some(Message::Cancelled { .. }) if self.cancelled.is_some() => return Ok(None),
+                Some(Message::Failed { message, kind, .. }) => {
+                    return Err(failure(&worker.hello.name, kind, message));
+                }
+                // What was on its way.
+                Some(message) if self.cancelled.is_some() && !message.is_last() => {}
+                Some(message) => return Ok(Some(message)),
+                None => {}
+            }
+            if !worker.is_alive() {
+                // What came before its end counts.
+                return match self.mailbox.take(Duration::ZERO) {
+                    Some(message) => Ok(Some(message)),
+                    None if self.cancelled.is_some() => Ok(None),
+                    None => Err(worker.ended()),
+                };
+            }
+            let late = |since: Instant, limit: Duration| since.elapsed() > limit;
+            if self
+                .cancelled
+                .is_some_and(|at| late(at, worker.timing.cancel))
+            {
+                process.end("it didn't end a request that was cancelled");
+                process.kill();
+                return Ok(None);
+            }
+            let heard = *lock(&process.heard);
+            if late(heard, worker.timing.silence) {
+                process.end(&format!(
+                    "nothing was heard of it for {:?}",
+                    worker.timing.silence
+                ));
+                process.kill();
+            }
+        }
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        // Given up in the middle: the worker mustn't go on with it.
+        while !self.is_over {
+            let _ = self.next(&|| false);
+        }
+        self.mailbox.close();
+        lock(&self.worker.process.requests).remove(&self.id);
+    }
+}
+
+fn failure(engine: &str, kind: super::protocol::Failure, message: String) -> Error {
+    use super::protocol::Failure;
+    match kind {
+        Failure::Refused => Error::Refused(message),
+        Failure::Diverged => Error::Engine(message),
+        Failure::OutOfMemory => Error::Engine(format!(
+            "memory wasn't enough: {message} Use a smaller batchSize, maxLength or model."
+        )),
+        Failure::Error => Error::Engine(format!("the {engine} engine: {message}")),
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(work);
+    spawned.map(drop).map_err(|source| Error::Io {
+        what: "can't start a thread for the worker".to_owned(),
+        source,
+    })
+}

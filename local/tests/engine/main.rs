@@ -1,0 +1,7 @@
+//! The engine in another process, and every way in which a worker can misbehave. The worker is
+//! `examples/worker`.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod faults;
+mod support;
