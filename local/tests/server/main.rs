@@ -6,6 +6,7 @@
 mod attacks;
 mod calls;
 mod chat;
+mod conformance;
 mod damaged_models;
 mod data;
 mod endpoint_targets;

@@ -1,0 +1,257 @@
+//! What every engine has to do, through HTTP. `cargo test -p arkor-local --test server conformance` runs it
+//! against the CPU engine and against a worker (`examples/worker`); a new engine is one more line in `engines`.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{Event, Project, Server, command, kinds};
+
+/// An engine under test.
+#[derive(Clone, Copy)]
+struct Engine {
+    name: &'static str,
+    args: fn() -> Vec<String>,
+}
+
+const CANDLE: Engine = Engine {
+    name: "candle",
+    args: Vec::new,
+};
+
+const WORKER: Engine = Engine {
+    name: "candle-worker",
+    args: || vec!["--worker".to_owned(), worker().display().to_string()],
+};
+
+/// Cargo builds examples beside the program.
+fn worker() -> PathBuf {
+    let program = Path::new(env!("CARGO_BIN_EXE_arkor-local"));
+    let name = format!("worker{}", std::env::consts::EXE_SUFFIX);
+    let worker = program.parent().unwrap().join("examples").join(name);
+    assert!(
+        worker.is_file(),
+        "cargo test builds it when no target is named; else: cargo build --example worker"
+    );
+    worker
+}
+
+macro_rules! engines {
+    ($($test:ident),* $(,)?) => {
+        mod candle {
+            $(#[tokio::test] async fn $test() { super::$test(super::CANDLE).await; })*
+        }
+        mod worker {
+            $(#[tokio::test] async fn $test() { super::$test(super::WORKER).await; })*
+        }
+    };
+}
+
+engines!(
+    a_run_has_the_same_events_numbers_and_adapter,
+    what_can_not_be_done_is_refused_by_field_before_anything_starts,
+    the_same_prompt_gets_the_same_answer,
+    a_cancelled_run_ends_within_two_seconds_and_the_next_one_starts,
+    a_killed_server_resumes_the_run_to_the_bit,
+);
+
+impl Engine {
+    fn start(self, project: &Project) -> Server {
+        Server::from_command(command(&project.store()).args((self.args)()))
+    }
+}
+
+/// What must be the same with every engine: everything but times and the machine.
+fn comparable(events: &[Event]) -> Vec<Value> {
+    let mut list: Vec<Value> = events.iter().map(|event| event.data.clone()).collect();
+    for event in &mut list {
+        for field in ["timestamp", "jobId", "samplesPerSecond", "artifacts"] {
+            event.as_object_mut().unwrap().remove(field);
+        }
+        if let Some(metadata) = event.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("engine");
+        }
+    }
+    list
+}
+
+fn files(job: &Path) -> Vec<u8> {
+    std::fs::read(job.join("adapter/adapter_model.safetensors")).unwrap()
+}
+
+fn config(project: &Project) -> Value {
+    project.config(&json!({
+        "maxSteps": 12, "saveSteps": 4, "evalSteps": 4, "loggingSteps": 2, "warmupSteps": 3,
+        "lrSchedulerType": "cosine", "weightDecay": 0.01, "trainOnResponsesOnly": true,
+    }))
+}
+
+async fn a_run_has_the_same_events_numbers_and_adapter(engine: Engine) {
+    let (project, reference) = (Project::new(), Project::new());
+    let server = engine.start(&project);
+    let (id, events) = server.complete(&config(&project)).await;
+    let other = CANDLE.start(&reference);
+    let (other_id, expected) = other.complete(&config(&reference)).await;
+    assert_eq!(kinds(&events), kinds(&expected));
+    assert_eq!(events[0].data["metadata"]["engine"], engine.name);
+    let (events, expected) = (comparable(&events), comparable(&expected));
+    for (event, expected) in events.iter().zip(&expected) {
+        for loss in ["loss", "evalLoss"] {
+            let (Some(left), Some(right)) = (event[loss].as_f64(), expected[loss].as_f64()) else {
+                continue;
+            };
+            assert!((left - right).abs() < 1e-3, "{event} {expected}");
+        }
+        assert_eq!(event["learningRate"], expected["learningRate"]);
+    }
+    let without_losses = |events: &[Value]| -> Vec<Value> {
+        let mut events = events.to_vec();
+        for event in &mut events {
+            for loss in ["loss", "evalLoss"] {
+                event.as_object_mut().unwrap().remove(loss);
+            }
+            event.as_object_mut().unwrap().remove("metrics");
+        }
+        events
+    };
+    assert_eq!(without_losses(&events), without_losses(&expected));
+
+    // The adapter answers in the CPU engine.
+    let jobs = reference.store().join("jobs");
+    drop(server);
+    let adapter = project.store().join("jobs").join(&id).join("adapter");
+    let ask = |model: String| {
+        json!({
+            "baseModel": model, "stream": false, "temperature": 0, "maxTokens": 8,
+            "messages": [{ "role": "user", "content": "Question 4?" }],
+        })
+    };
+    let (status, body) = other
+        .post("/v1/inference/chat", &ask(adapter.display().to_string()))
+        .await;
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(
+        files(&jobs.join(&other_id)).len(),
+        files(adapter.parent().unwrap()).len()
+    );
+}
+
+async fn what_can_not_be_done_is_refused_by_field_before_anything_starts(engine: Engine) {
+    let project = Project::new();
+    let server = engine.start(&project);
+    for (field, value) in [
+        ("loadIn4bit", json!(true)),
+        ("optim", json!("adafactor")),
+        ("maxSteps", json!("many")),
+        ("datasetFormat", json!("alpaca")),
+        ("model", json!("./no/such/dir")),
+    ] {
+        let config = project.config(&json!({ field: value }));
+        let (status, body) = server
+            .post("/v1/jobs", &json!({ "name": "t", "config": config }))
+            .await;
+        assert_eq!(status, 400, "{field}: {body}");
+        assert!(body["error"].as_str().unwrap().contains(field), "{body}");
+    }
+    assert_eq!(server.get("/v1/jobs").await.1["jobs"], json!([]));
+    let left = std::fs::read_dir(project.store().join("jobs")).unwrap();
+    assert_eq!(left.count(), 0, "nothing is left of a refused job");
+}
+
+async fn the_same_prompt_gets_the_same_answer(engine: Engine) {
+    let (project, reference) = (Project::new(), Project::new());
+    let (server, other) = (engine.start(&project), CANDLE.start(&reference));
+    let ask = |more: Value| {
+        let mut body = json!({
+            "baseModel": "arkor-tiny", "stream": false, "temperature": 0, "maxTokens": 24,
+            "messages": [{ "role": "user", "content": "Translate to German: street" }],
+        });
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        body
+    };
+    let schema = json!({ "type": "object", "properties": { "a": { "type": "integer" } }, "required": ["a"] });
+    for more in [
+        json!({}),
+        json!({ "temperature": 0.8, "topP": 0.9, "seed": 7 }),
+        json!({ "structuredOutputs": { "choice": ["one", "two"] } }),
+        json!({ "structuredOutputs": { "json": schema } }),
+    ] {
+        let (status, body) = server.post("/v1/inference/chat", &ask(more.clone())).await;
+        assert_eq!(status, 200, "{body}");
+        let (_, expected) = other.post("/v1/inference/chat", &ask(more)).await;
+        assert_eq!(body["choices"], expected["choices"]);
+        assert_eq!(body["usage"], expected["usage"]);
+    }
+    let mut stream = ask(json!({}));
+    stream["stream"] = json!(true);
+    let (status, text) = server.post("/v1/inference/chat", &stream).await;
+    let text = text.as_str().unwrap();
+    assert!(
+        status == 200 && text.ends_with("data: [DONE]\n\n"),
+        "{text}"
+    );
+}
+
+async fn a_cancelled_run_ends_within_two_seconds_and_the_next_one_starts(engine: Engine) {
+    let project = Project::new();
+    let server = engine.start(&project);
+    let id = server.submit(&project.endless()).await;
+    let next = server.submit(&config(&project)).await;
+    server.events(&id, None).await.until("training.log").await;
+    let before = Instant::now();
+    let (_, body) = server
+        .post(&format!("/v1/jobs/{id}/cancel"), &json!({}))
+        .await;
+    assert_eq!(body["job"]["status"], "cancelled");
+    server
+        .events(&next, None)
+        .await
+        .until("training.started")
+        .await;
+    assert!(
+        before.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        before.elapsed()
+    );
+    let rest = server.events(&next, None).await.rest().await;
+    assert_eq!(rest[rest.len() - 2].kind, "training.completed");
+    let checkpoints = project.store().join("jobs").join(&id).join("checkpoints");
+    let unfinished = std::fs::read_dir(checkpoints)
+        .into_iter()
+        .flatten()
+        .flatten();
+    let unfinished =
+        unfinished.filter(|entry| entry.path().extension().is_some_and(|end| end == "tmp"));
+    assert_eq!(unfinished.count(), 0);
+}
+
+async fn a_killed_server_resumes_the_run_to_the_bit(engine: Engine) {
+    let project = Project::new();
+    let mut server = engine.start(&project);
+    let (whole_id, whole) = server.complete(&config(&project)).await;
+    let id = server.submit(&config(&project)).await;
+    let mut events = server.events(&id, None).await;
+    let mut seen = Vec::new();
+    while let Some(event) = events.next().await {
+        let is_due = event.kind == "training.log" && event.data["step"] == 6;
+        seen.push(event);
+        if is_due {
+            break;
+        }
+    }
+    server.child.kill().unwrap();
+    server.child.wait().unwrap();
+    seen.extend(events.rest().await);
+    server = engine.start(&project);
+    let last = seen.iter().rev().find_map(|event| event.id.clone());
+    seen.extend(server.events(&id, last.as_deref()).await.rest().await);
+    let resumed = seen.iter().filter(|event| event.kind == "training.resumed");
+    assert_eq!(resumed.count(), 1);
+    seen.retain(|event| event.kind != "training.resumed");
+    assert_eq!(comparable(&seen), comparable(&whole));
+    let jobs = project.store().join("jobs");
+    assert_eq!(files(&jobs.join(&id)), files(&jobs.join(&whole_id)));
+}
