@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::App;
@@ -64,12 +64,13 @@ pub async fn answer(
         model: name.unwrap_or(&request.model).to_owned(),
     };
     let stream = request.stream;
+    let turn = app.turns.take().await?;
     let owned = Arc::clone(app);
     let cancel = CancellationToken::new();
     // Dropped with this future when the client goes.
     let client = cancel.clone().drop_guard();
     // Before the answer begins: what is wrong with the request is still a 400.
-    let prepared = blocking(move || PreparedChat::new(request, &owned, cancel)).await?;
+    let prepared = blocking(move || PreparedChat::new(request, &owned, cancel, turn)).await?;
     if stream {
         Ok(streamed(prepared, head, usage, client))
     } else {
@@ -102,6 +103,7 @@ struct PreparedChat {
     most_calls: Option<usize>,
     /// Cancelled when the client is gone.
     cancel: CancellationToken,
+    _turn: OwnedSemaphorePermit,
 }
 
 /// What came out.
@@ -112,7 +114,12 @@ struct Answer {
 }
 
 impl PreparedChat {
-    fn new(mut request: ChatRequest, app: &App, cancel: CancellationToken) -> Result<Self> {
+    fn new(
+        mut request: ChatRequest,
+        app: &App,
+        cancel: CancellationToken,
+        turn: OwnedSemaphorePermit,
+    ) -> Result<Self> {
         let (engine, bases) = (Arc::clone(app.jobs.engine()), app.jobs.bases().0);
         let (source, adapter) = match request.source {
             ModelSource::Base(source) => (source, None),
@@ -156,6 +163,7 @@ impl PreparedChat {
             constraint,
             most_calls,
             cancel,
+            _turn: turn,
         })
     }
 

@@ -19,6 +19,8 @@ const MAX_MESSAGE_CHARS: usize = 1000;
 pub struct ApiError {
     status: StatusCode,
     message: String,
+    /// In seconds.
+    retry_after: Option<u32>,
 }
 
 impl ApiError {
@@ -29,18 +31,41 @@ impl ApiError {
         if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE_CHARS) {
             message.replace_range(end.., "…");
         }
-        Self { status, message }
+        Self {
+            status,
+            message,
+            retry_after: None,
+        }
+    }
+
+    /// The same error, with the time after which another try makes sense.
+    pub fn retry_after(self, seconds: u32) -> Self {
+        Self {
+            retry_after: Some(seconds),
+            ..self
+        }
+    }
+
+    fn with_body(&self, body: serde_json::Value) -> Response {
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(seconds) = self.retry_after {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 
     /// The same in the shape of OpenAI's API. `code` is a word for programs.
     pub fn into_openai(self, code: Option<&str>) -> Response {
         let kind = if self.status.is_server_error() {
             "server_error"
+        } else if self.status == StatusCode::TOO_MANY_REQUESTS {
+            "rate_limit_error"
         } else {
             "invalid_request_error"
         };
         let error = json!({ "message": self.message, "type": kind, "param": null, "code": code });
-        (self.status, Json(json!({ "error": error }))).into_response()
+        self.with_body(json!({ "error": error }))
     }
 
     /// The same error, with the field name that starts the message replaced by the client's name for it.
@@ -126,6 +151,6 @@ impl From<Error> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (self.status, Json(json!({ "error": self.message }))).into_response()
+        self.with_body(json!({ "error": self.message }))
     }
 }

@@ -17,6 +17,7 @@ mod projects;
 mod routes;
 mod schema;
 mod stream;
+mod turns;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,6 +35,7 @@ use calls::Door;
 use connections::Limits;
 use error::ApiError;
 use outside::Outside;
+use turns::Turns;
 
 /// Stand-ins are logged for this many models, and not at all after that.
 const STAND_INS_SAID: usize = 100;
@@ -45,6 +47,8 @@ pub struct App {
     pub jobs: Jobs,
     /// The endpoints.
     pub endpoints: Endpoints,
+    /// Turns at the model.
+    turns: Turns,
     /// The bearer token.
     pub token: String,
     /// The port that is listened on.
@@ -72,6 +76,7 @@ impl App {
         Ok(Arc::new(Self {
             jobs,
             endpoints,
+            turns: Turns::default(),
             token,
             port,
             projects,

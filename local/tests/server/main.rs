@@ -20,3 +20,4 @@ mod resume;
 mod run;
 mod support;
 mod templates;
+mod turns;

@@ -1,0 +1,72 @@
+//! Turns at the model. A few chats are answered at once, a few more wait, and the rest are told to come back:
+//! every chat takes memory for its text.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::http::StatusCode;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::error::ApiError;
+
+/// Chats that are answered at once.
+pub const AT_ONCE: usize = 4;
+
+/// Chats that may wait for their turn.
+pub const WAITING: usize = 16;
+
+/// When to come back, in seconds.
+const RETRY_AFTER: u32 = 5;
+
+/// Hands out turns.
+#[derive(Debug)]
+pub struct Turns {
+    free: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(AT_ONCE)),
+            waiting: Arc::default(),
+        }
+    }
+}
+
+impl Turns {
+    /// Waits for a turn, which lasts as long as what it returns. 429 when too many wait already.
+    pub async fn take(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        let place = Place::new(&self.waiting);
+        if place.before >= WAITING && self.free.available_permits() == 0 {
+            let message = format!(
+                "{AT_ONCE} chats are being answered and {WAITING} wait: try again in {RETRY_AFTER} s"
+            );
+            let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, message);
+            return Err(error.retry_after(RETRY_AFTER));
+        }
+        let turn = Arc::clone(&self.free).acquire_owned().await;
+        turn.map_err(|_| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"))
+    }
+}
+
+/// A place among those that wait; given up when its client goes.
+struct Place {
+    waiting: Arc<AtomicUsize>,
+    before: usize,
+}
+
+impl Place {
+    fn new(waiting: &Arc<AtomicUsize>) -> Self {
+        Self {
+            before: waiting.fetch_add(1, Ordering::Relaxed),
+            waiting: Arc::clone(waiting),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
