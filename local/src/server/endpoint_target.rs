@@ -73,11 +73,14 @@ fn check_base(app: &App, name: &str) -> Result<()> {
         return Ok(());
     }
     let base_model = app.jobs.bases().1.map(PathBuf::as_path);
-    let found = resolve::resolve(name, base_model).map_err(|error| {
+    let renamed = |error: Error| {
         let words = error.to_string();
         let reason = words.strip_prefix("model: ").unwrap_or(&words);
         Error::Refused(format!("target.baseModel: {reason}"))
-    })?;
+    };
+    let found = resolve::resolve(name, base_model).map_err(renamed)?;
+    let engine = app.jobs.engine();
+    engine.check_model(&found.source).map_err(renamed)?;
     match found.stand_in {
         Some(reason) => refused(format!(
             "target.baseModel: {name} can't be served: {reason}"

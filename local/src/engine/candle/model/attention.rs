@@ -87,16 +87,26 @@ impl Attention {
 
     /// The same for one row that continues what is in the cache.
     pub fn forward_cached(&self, qkv: [&Tensor; 3], cache: &mut KvCache) -> Result<Tensor> {
-        let past = cache.current_seq_len();
-        let length = qkv[0].dim(0)?;
-        let query = self.group(&self.query(qkv[0], past)?)?;
-        let key = self.rope.forward(&self.split(qkv[1])?, past)?;
-        let (key, value) = cache.append(&key, &self.split(qkv[2])?)?;
-        let mut scores = query.matmul(&key.t()?)?;
-        if length > 1 {
-            scores = scores.broadcast_add(&self.mask(length, past, query.device())?)?;
+        let [query, key, value] = qkv;
+        let (length, past) = (query.dim(0)?, cache.current_seq_len());
+        let query = self.query(query, past)?;
+        let key = self.rope.forward(&self.split(key)?, past)?;
+        let (key, value) = cache.append(&key, &self.split(value)?)?;
+        // A block at a time: the scores of a long prompt would take more memory than its keys.
+        let mut outputs = Vec::with_capacity(length.div_ceil(BLOCK));
+        for start in (0..length).step_by(BLOCK) {
+            let size = BLOCK.min(length - start);
+            let seen = |all: &Tensor| all.narrow(2, 0, past + start + size);
+            let query = self.group(&query.narrow(2, start, size)?.contiguous()?)?;
+            let mut scores = query.matmul(&seen(&key)?.t()?)?;
+            if size > 1 {
+                let mask = self.mask(size, past + start, query.device())?;
+                scores = scores.broadcast_add(&mask)?;
+            }
+            let output = softmax_last_dim(&scores)?.matmul(&seen(&value)?)?;
+            outputs.push(self.merge(&output, size)?);
         }
-        self.merge(&softmax_last_dim(&scores)?.matmul(&value)?, length)
+        Tensor::cat(&outputs, 0)
     }
 
     fn row(&self, qkv: [&Tensor; 3], start: usize, length: usize) -> Result<Row> {

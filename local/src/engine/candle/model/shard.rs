@@ -139,7 +139,7 @@ impl Shard {
     pub fn read(&self, name: &str) -> Result<Tensor> {
         let (info, dtype) = self.layout(name)?;
         let (begin, end) = info.data_offsets;
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(usize::try_from(end - begin).unwrap_or_default());
         let mut file = &self.file;
         let read = file
             .seek(SeekFrom::Start(self.start + begin))
