@@ -11,11 +11,18 @@ mod data;
 mod endpoint_targets;
 mod endpoints;
 mod http;
+mod hub_datasets;
+mod hub_downloads;
+mod hub_jobs;
+#[path = "../hub_server/mod.rs"]
+mod hub_server;
+mod hub_world;
 mod lifecycle;
 mod model_folder;
 mod models;
 mod outside;
 mod resume;
 mod run;
+mod scale;
 mod support;
 mod templates;
