@@ -13,7 +13,7 @@ use crate::support::{Server, kinds};
 
 const README: &str = "---\nconfigs:\n- config_name: main\n  default: true\n  data_files:\n  - split: train\n    \
     path: data/train-*\n  - split: test\n    path: held_out.jsonl\n- config_name: flat\n  data_files: \
-    flat.parquet\n---\n# Rows\n";
+    flat.parquet\n- config_name: wide\n  data_files: data/*\n---\n# Rows\n";
 
 /// Rows that say where they are from.
 fn rows(of: &str, count: usize) -> String {
@@ -178,7 +178,9 @@ async fn a_split_that_is_there_in_part_is_never_trained_in_part() {
     let drip = || [Fate::Drip(Arc::default())];
     world.hub.fate(file, drip());
     let mut server = world.start();
-    let id = server.submit(&config(&world, &json!({}))).await;
+    // Nothing in the cache says that this is more than one file.
+    let part = json!({ "subset": "wide" });
+    let id = server.submit(&config(&world, &part)).await;
     let mut events = server.events(&id, None).await;
     let progress = events.until("training.progress").await.data;
     assert_eq!(
@@ -192,7 +194,7 @@ async fn a_split_that_is_there_in_part_is_never_trained_in_part() {
     let server = world.start();
     let mut events = server.events(&id, Some("1")).await;
     events.until("training.progress").await;
-    let other = server.submit(&config(&world, &json!({}))).await;
+    let other = server.submit(&config(&world, &part)).await;
     let cancel = format!("/v1/jobs/{id}/cancel");
     server.post(&cancel, &json!({})).await;
     expect_completed(&server.events(&other, None).await.rest().await);
