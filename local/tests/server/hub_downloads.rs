@@ -12,6 +12,7 @@ use crate::hub_server::{Fate, HubServer};
 use crate::hub_world::{
     MODEL, WEIGHTS, World, expect_completed, failure, files_of, metadata, weights,
 };
+use crate::lifecycle::terminate;
 use crate::support::{Project, Server, directory, kinds};
 
 #[tokio::test]
@@ -77,6 +78,32 @@ async fn a_server_killed_in_a_download_goes_on_with_the_part_that_is_there() {
     expect_completed(&events);
     assert_eq!(kinds(&events)[0], "training.progress");
     assert_eq!(metadata(&events)["baseModel"]["used"], MODEL);
+    assert_eq!(world.starts(WEIGHTS), [0, there]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_server_that_is_stopped_in_a_download_ends_at_once_and_goes_on_later() {
+    let world = World::new();
+    world.hub.fate(WEIGHTS, [Fate::Drip(Arc::default())]);
+    let server = world.start();
+    let id = server.submit(&world.config(&json!({}))).await;
+    let mut events = server.events(&id, None).await;
+    events.until("training.progress").await;
+    let asked = Instant::now();
+    terminate(&server);
+    let (status, log) = server.wait();
+    assert!(status.success() && log.contains("goes on when"), "{log}");
+    assert!(
+        asked.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        asked.elapsed()
+    );
+    let there = world.incomplete();
+
+    let server = world.start();
+    let events = server.events(&id, None).await.rest().await;
+    expect_completed(&events);
     assert_eq!(world.starts(WEIGHTS), [0, there]);
 }
 

@@ -32,7 +32,7 @@ pub fn files_of(dir: &Path) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-/// The built-in base, and a README that no job needs.
+/// The folder of the built-in base, with a README that no job needs.
 fn built_in() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/arkor-tiny")
 }
@@ -72,10 +72,13 @@ impl World {
     /// The program with another project's store.
     pub fn command_for(&self, project: &Project) -> Command {
         let mut command = command(&project.store());
-        for name in ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_TOKEN"] {
-            command.env_remove(name);
-        }
-        for name in ["HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH"] {
+        for name in [
+            "HF_HUB_OFFLINE",
+            "TRANSFORMERS_OFFLINE",
+            "HF_TOKEN",
+            "HUGGING_FACE_HUB_TOKEN",
+            "HF_TOKEN_PATH",
+        ] {
             command.env_remove(name);
         }
         command
