@@ -21,7 +21,7 @@ const DOWNLOAD_LIMIT: Duration = Duration::from_secs(50);
 /// A file of a dataset.
 #[derive(Debug)]
 pub struct DataFile {
-    /// Its name, when there are several.
+    /// Its name, when the client didn't name it.
     pub name: Option<String>,
     content: Content,
 }
@@ -54,7 +54,13 @@ impl DataFile {
 /// Finds or downloads a dataset of one file. Every failure is a refusal: the run can't start.
 pub async fn fetch(source: &Blob) -> Result<Vec<DataFile>> {
     match source {
-        Blob::File(path) => measured(vec![path.clone()]),
+        Blob::File(path) => {
+            let mut files = measured(vec![path.clone()])?;
+            for file in &mut files {
+                file.name = None;
+            }
+            Ok(files)
+        }
         Blob::Http(url, token) => {
             let download = download(url, token.as_deref());
             let Ok(file) = tokio::time::timeout(DOWNLOAD_LIMIT, download).await else {
@@ -72,7 +78,6 @@ pub async fn fetch(source: &Blob) -> Result<Vec<DataFile>> {
 
 /// Files that are on this machine. Refuses more than may be read.
 pub fn measured(paths: Vec<PathBuf>) -> Result<Vec<DataFile>> {
-    let several = paths.len() > 1;
     let mut files = Vec::with_capacity(paths.len());
     let mut total = 0;
     for path in paths {
@@ -93,7 +98,7 @@ pub fn measured(paths: Vec<PathBuf>) -> Result<Vec<DataFile>> {
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         files.push(DataFile {
-            name: several.then(|| name.into_owned()),
+            name: Some(name.into_owned()),
             content: Content::Path(path),
         });
     }

@@ -32,7 +32,7 @@ const OTHER_COMPRESSIONS: [(&[u8], &str); 4] = [
 /// Where a row is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowPlace {
-    /// The file's name, when there are several.
+    /// The file's name, when the client didn't name it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// `line` or `row`.
@@ -64,7 +64,7 @@ impl RowPlace {
 /// Takes rows as they are read. An error ends the reading.
 pub type Each<'a> = &'a mut dyn FnMut(RowPlace, Value) -> Result<()>;
 
-/// Reads all rows of a file. `name` is the file's, when there are several.
+/// Reads all rows of a file. `name` is the file's, when its rows are to be told by it.
 pub fn read(mut file: File, name: Option<&str>, each: Each) -> Result<()> {
     let place = |unit: &'static str, number: usize| RowPlace {
         file: name.map(str::to_owned),

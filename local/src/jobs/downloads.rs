@@ -13,7 +13,7 @@ use crate::base::{Resolved, Source};
 use crate::data::hub::{HubDataset, README};
 use crate::engine::{Engine, Phase, Progress, Unit};
 use crate::error::{Error, Result, refused};
-use crate::hub::{Hub, Listing, RemoteFile, Repo, RepoKind, model_files};
+use crate::hub::{Found, Hub, Listing, RemoteFile, Repo, RepoKind, is_complete, model_files};
 use crate::stop::Stop;
 
 /// A client waits for the answer: one more try, and no more.
@@ -21,6 +21,8 @@ const RETRIES_WHILE_SOMEONE_WAITS: u32 = 1;
 
 /// How often a download is asked whether to stop.
 const STOP_EVERY: Duration = Duration::from_millis(100);
+
+const NO_CACHE: &str = "datasetSource.name: there is no home directory with a Hugging Face cache";
 
 /// The files of a dataset may have this many bytes.
 const MAX_DATASET_BYTES: u64 = 256 * 1024 * 1024;
@@ -38,17 +40,24 @@ fn patient_enough() -> Option<Hub> {
     Some(hub)
 }
 
+/// Whether the Hub may have what's missing: the whole model, or the rest of one that's in the cache in part.
+fn is_incomplete(resolved: &Resolved) -> bool {
+    match &resolved.source {
+        Source::BuiltIn => resolved.stand_in.is_some(),
+        Source::Dir(dir) => resolved.hub.is_some() && !is_complete(dir),
+    }
+}
+
 /// Looks on the Hub for a model that isn't on this machine. If it's there, its config and tokenizer are
 /// downloaded, and its weights are left to the run. The stand-in stays if the Hub can't be reached, or if
 /// the engine doesn't know the architecture; its reason says so. A model that the Hub doesn't have is
 /// refused: its name is wrong.
 pub async fn find_model(resolved: Resolved, engine: &dyn Engine) -> Result<Resolved> {
-    let (Some(reason), Some(hub)) = (&resolved.stand_in, patient_enough()) else {
+    let Some(hub) = patient_enough().filter(|_| is_incomplete(&resolved)) else {
         return Ok(resolved);
     };
     if hub.offline {
-        let reason = format!("{reason}, and HF_HUB_OFFLINE is set");
-        return Ok(stood_in(resolved, reason));
+        return Ok(without_hub(resolved, "and HF_HUB_OFFLINE is set"));
     }
     let repo = Repo::new(RepoKind::Model, &resolved.requested)?;
     let cancel = CancellationToken::new();
@@ -58,7 +67,10 @@ pub async fn find_model(resolved: Resolved, engine: &dyn Engine) -> Result<Resol
         Ok(listing) => listing,
         Err(Error::Unreachable(why)) => {
             let why = why.trim_start_matches("model: ");
-            return Ok(stood_in(resolved, format!("it {why}")));
+            return Ok(without_hub(
+                resolved,
+                &format!("and the local backend {why}"),
+            ));
         }
         Err(error) => return Err(error),
     };
@@ -66,10 +78,13 @@ pub async fn find_model(resolved: Resolved, engine: &dyn Engine) -> Result<Resol
     let dir = download(&hub, &repo, &listing, &listing.files, config, &cancel).await?;
     if let Err(error) = engine.check_architecture(&dir) {
         let reason = error.to_string();
-        return Ok(stood_in(
-            resolved,
-            reason.trim_start_matches("model: ").to_owned(),
-        ));
+        let reason = reason.trim_start_matches("model: ").to_owned();
+        return Ok(Resolved {
+            source: Source::BuiltIn,
+            stand_in: Some(reason),
+            hub: None,
+            ..resolved
+        });
     }
     let files = model_files(&repo, &listing)?;
     let dir = download(&hub, &repo, &listing, &files, is_small, &cancel).await?;
@@ -84,9 +99,11 @@ pub async fn find_model(resolved: Resolved, engine: &dyn Engine) -> Result<Resol
     })
 }
 
-fn stood_in(resolved: Resolved, reason: String) -> Resolved {
+/// What there is without the Hub. Says in the reason for a stand-in why that's all.
+fn without_hub(resolved: Resolved, why: &str) -> Resolved {
+    let stand_in = resolved.stand_in.map(|reason| format!("{reason}, {why}"));
     Resolved {
-        stand_in: Some(reason),
+        stand_in,
         ..resolved
     }
 }
@@ -104,43 +121,46 @@ async fn download(
     hub.download(repo, listing, &files, &|_| {}, cancel).await
 }
 
-/// Where the files of a dataset are.
-pub enum DatasetFiles {
-    /// On this machine.
-    Here(Vec<PathBuf>),
-    /// On the Hub.
-    Remote(Box<RemoteDataset>),
-}
-
-/// The files of a dataset on the Hub.
-pub struct RemoteDataset {
-    hub: Hub,
-    repo: Repo,
-    listing: Listing,
-    files: Vec<RemoteFile>,
-}
-
-/// Finds the files of a dataset, in the cache or on the Hub. Refuses a dataset, a subset or a split that
-/// isn't there.
+/// Finds the files of a dataset that are in the cache, all of them: `None` if some are on the Hub only.
+/// Refuses a dataset, a subset or a split that isn't there. If the Hub can't be asked, the cache's word counts.
 pub async fn find_dataset(
     dataset: &HubDataset,
     cancel: &CancellationToken,
-) -> Result<DatasetFiles> {
+) -> Result<Option<Vec<PathBuf>>> {
     let Some(hub) = patient_enough() else {
-        return refused("datasetSource.name: there is no home directory with a Hugging Face cache");
+        return refused(NO_CACHE);
     };
     let cached = dataset.cached(&hub.cache);
-    if let Ok(Some(files)) = cached {
-        return Ok(DatasetFiles::Here(files));
-    }
     let repo = Repo::new(RepoKind::Dataset, &dataset.name)?;
-    let listing = match (hub.list(&repo, cancel).await, cached) {
-        (Ok(listing), _) => listing,
-        // The cache has it, but not what's asked for, and can't be compared with the Hub.
-        (Err(_), Err(error)) | (Err(error), Ok(_)) => return Err(error),
+    let complete = |_: &Path| matches!(cached, Ok(Some(_)));
+    let found = hub.find(&repo, &complete, cancel).await;
+    let listing = match (found, cached) {
+        // A split of several files may be there in part: only the Hub knows.
+        (Ok(Found::Listed(listing)), _) => listing,
+        (Ok(Found::Cached { .. }), cached) => return cached,
+        // The cache has it, but not what's asked for.
+        (Err(error), Err(in_cache)) if error.is_refusal() => {
+            return refused(format!("{error} In the cache: {in_cache}"));
+        }
+        (Err(error), _) => return Err(error),
     };
+    let files = dataset_files(&hub, &repo, &listing, dataset, cancel).await?;
+    let repo = Repo::at(RepoKind::Dataset, &dataset.name, &listing.commit)?;
+    let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    let dir = hub.cached(&repo, &paths);
+    Ok(dir.map(|dir| paths.iter().map(|path| dir.join(path)).collect()))
+}
+
+/// Which files of a listing are the dataset's. Downloads the README, which may say so.
+async fn dataset_files(
+    hub: &Hub,
+    repo: &Repo,
+    listing: &Listing,
+    dataset: &HubDataset,
+    cancel: &CancellationToken,
+) -> Result<Vec<RemoteFile>> {
     let readme = |file: &RemoteFile| file.path == README;
-    let dir = download(&hub, &repo, &listing, &listing.files, readme, cancel).await?;
+    let dir = download(hub, repo, listing, &listing.files, readme, cancel).await?;
     let readme = std::fs::read_to_string(dir.join(README)).ok();
     let paths = listing.files.iter().map(|file| file.path.clone());
     let wanted = dataset.files_of(readme.as_deref(), paths.collect())?;
@@ -154,25 +174,31 @@ pub async fn find_dataset(
             MAX_DATASET_BYTES >> 20
         ));
     }
-    Ok(DatasetFiles::Remote(Box::new(RemoteDataset {
-        hub,
-        repo,
-        listing,
-        files,
-    })))
+    Ok(files)
 }
 
 /// Gets how far a download is. An error from it ends the download.
 type Report<'a> = &'a mut (dyn FnMut(&Progress) -> Result<()> + Send);
 
-impl RemoteDataset {
-    /// Downloads the files.
-    pub async fn fetch(mut self, stop: &dyn Stop, report: Report<'_>) -> Result<Vec<PathBuf>> {
-        self.hub.timing = crate::hub::Timing::default();
-        let (hub, repo, files) = (&self.hub, &self.repo, &self.files);
-        let dir = watched(hub, repo, &self.listing, files, stop, report).await?;
-        Ok(files.iter().map(|file| dir.join(&file.path)).collect())
-    }
+/// Downloads the files of a dataset, if they aren't there yet.
+pub async fn fetch_dataset(
+    dataset: &HubDataset,
+    stop: &dyn Stop,
+    report: Report<'_>,
+) -> Result<Vec<PathBuf>> {
+    let Some(hub) = Hub::from_env() else {
+        return refused(NO_CACHE);
+    };
+    let repo = Repo::new(RepoKind::Dataset, &dataset.name)?;
+    let cancel = CancellationToken::new();
+    let find = async {
+        let listing = hub.list(&repo, &cancel).await?;
+        let files = dataset_files(&hub, &repo, &listing, dataset, &cancel).await?;
+        Ok((listing, files))
+    };
+    let (listing, files) = until_stopped(stop, &cancel, find).await?;
+    let dir = watched(&hub, &repo, &listing, &files, stop, report).await?;
+    Ok(files.iter().map(|file| dir.join(&file.path)).collect())
 }
 
 /// Downloads the weights of a model.
@@ -188,7 +214,12 @@ pub async fn fetch_weights(
     let main = Repo::new(RepoKind::Model, model)?;
     let repo = Repo::at(RepoKind::Model, model, commit)?;
     let cancel = CancellationToken::new();
-    let listing = until_stopped(stop, &cancel, hub.list(&repo, &cancel)).await?;
+    let found = hub.find(&repo, &is_complete, &cancel);
+    let listing = match until_stopped(stop, &cancel, found).await? {
+        Found::Listed(listing) => listing,
+        // Someone else downloaded them.
+        Found::Cached { dir, .. } => return Ok(dir),
+    };
     let files = model_files(&repo, &listing)?;
     watched(&hub, &main, &listing, &files, stop, report).await
 }

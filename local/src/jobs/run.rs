@@ -8,9 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
-use tokio_util::sync::CancellationToken;
-
-use super::downloads::{DatasetFiles, fetch_weights, find_dataset};
+use super::downloads::{fetch_dataset, fetch_weights};
 use super::handle::JobHandle;
 use super::prepare::{Rows, TOKENS, prepare};
 use super::recorder::{ProgressReport, Recorder};
@@ -191,19 +189,9 @@ impl Run<'_> {
                 "datasetSource: the rows are gone from the job's folder. Start it again.",
             );
         };
-        let runtime = self.runner.runtime.clone();
-        runtime.block_on(async {
-            match find_dataset(&dataset, &CancellationToken::new()).await? {
-                DatasetFiles::Here(paths) => Ok(paths),
-                DatasetFiles::Remote(remote) => {
-                    remote
-                        .fetch(stop, &mut |progress| {
-                            self.progress.report(self.handle, progress)
-                        })
-                        .await
-                }
-            }
-        })
+        let report = &mut |progress: &Progress| self.progress.report(self.handle, progress);
+        let files = fetch_dataset(&dataset, stop, report);
+        self.runner.runtime.block_on(files)
     }
 
     /// Downloads the weights of a model, if they aren't there yet.
@@ -215,9 +203,9 @@ impl Run<'_> {
         else {
             return Ok(());
         };
-        let runtime = self.runner.runtime.clone();
         let report = &mut |progress: &Progress| self.progress.report(self.handle, progress);
-        let dir = runtime.block_on(fetch_weights(name, commit, stop, report))?;
+        let weights = fetch_weights(name, commit, stop, report);
+        let dir = self.runner.runtime.block_on(weights)?;
         let source = Source::Dir(dir);
         self.runner.engine.check_model(&source)?;
         record.base.source = source;

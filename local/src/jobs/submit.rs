@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::downloads::{DatasetFiles, find_dataset, find_model};
+use super::downloads::{find_dataset, find_model};
 use super::handle::JobHandle;
 use super::prepare::{DATASET, Rows, prepare};
 use super::{Jobs, STAGED};
@@ -117,10 +117,8 @@ impl Jobs {
         };
         let cancel = CancellationToken::new();
         let _client = cancel.clone().drop_guard();
-        match find_dataset(&dataset, &cancel).await? {
-            DatasetFiles::Here(paths) => measured(paths).map(Some),
-            DatasetFiles::Remote(_) => Ok(None),
-        }
+        let paths = find_dataset(&dataset, &cancel).await?;
+        paths.map(measured).transpose()
     }
 
     /// Reads and encodes the rows of a job. Ends early when its caller is gone, or the server stops.

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -18,6 +19,9 @@ use sha2::Sha256;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot, watch};
 
+/// So slow is [`Fate::Drip`].
+const BETWEEN_DROPS: Duration = Duration::from_millis(10);
+
 /// What happens to the next body of a file. Each happens once.
 #[derive(Clone)]
 pub enum Fate {
@@ -27,6 +31,8 @@ pub enum Fate {
     Hang,
     /// The other half comes when the test says so.
     Hold(Arc<Notify>),
+    /// The other half comes byte by byte, and the rest when the test says so.
+    Drip(Arc<Notify>),
     /// A byte of it is another one.
     Corrupt,
     /// It has one byte more.
@@ -362,7 +368,7 @@ fn file(inner: &mut Inner, path: &str, headers: &HeaderMap) -> Response<Body> {
 
 /// A body, in two halves if something happens between them.
 fn body(content: Vec<u8>, fate: Option<Fate>) -> Body {
-    let Some(fate @ (Fate::Cut | Fate::Hang | Fate::Hold(_))) = fate else {
+    let Some(fate @ (Fate::Cut | Fate::Hang | Fate::Hold(_) | Fate::Drip(_))) = fate else {
         return Body::from(content);
     };
     let half = content.len() / 2;
@@ -374,6 +380,11 @@ fn body(content: Vec<u8>, fate: Option<Fate>) -> Body {
             match (step, fate) {
                 (0, _) => return Some((Ok(first), 1)),
                 (1, Fate::Hold(gate)) => gate.notified().await,
+                (1.., Fate::Drip(gate)) if step <= second.len() => {
+                    let pause = tokio::time::timeout(BETWEEN_DROPS, gate.notified());
+                    let end = pause.await.map_or(step, |()| second.len());
+                    return Some((Ok(second.slice(step - 1..end)), end + 1));
+                }
                 (1, Fate::Hang) => std::future::pending().await,
                 // hyper sends the first half while this waits, and then closes the connection.
                 (1, _) => {

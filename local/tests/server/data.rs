@@ -222,8 +222,7 @@ fn unfolding(start: &str, part: &str, count: usize, end: &str) -> Vec<u8> {
 }
 
 /// A Parquet file of the same text, over and over.
-#[cfg(target_os = "linux")]
-fn parquet_of(text: &str, count: usize) -> Vec<u8> {
+pub fn parquet_of(text: &str, count: usize) -> Vec<u8> {
     use parquet::data_type::{ByteArray, ByteArrayType};
     use parquet::file::properties::WriterProperties;
     use parquet::file::writer::SerializedFileWriter;
