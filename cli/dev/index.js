@@ -4,12 +4,12 @@ const { randomBytes } = require("node:crypto");
 const os = require("node:os");
 const { CliError } = require("../errors.js");
 const { LocalBackend } = require("../local/backend.js");
+const { backendFor, pointAt } = require("../local/join.js");
 const { print, say } = require("../output.js");
 const { listener } = require("./adapter.js");
 const { createApp } = require("./app.js");
 const { Backend } = require("./backend.js");
 const { listen } = require("./listen.js");
-const { joinLocal } = require("./local.js");
 const { Manifests } = require("./manifest.js");
 const { readPage } = require("./page.js");
 const { Runs } = require("./runs.js");
@@ -44,13 +44,13 @@ async function dev(options) {
   const ending = [];
   let isOurs = false;
   try {
-    const local = options.local ? await joinLocal(cwd, options, say) : undefined;
+    const { baseModel } = options;
+    const local = options.local ? await backendFor(cwd, { baseModel }, say) : undefined;
     if (local) {
       isOurs = local.isOurs;
       ending.push(() => stopInTime(local));
       // For this process and the runs that it starts.
-      process.env.ARKOR_CLOUD_API_URL = local.url;
-      process.env.ARKOR_LOCAL_TOKEN = local.token;
+      pointAt(await local.start());
     }
     const port = await serve({ cwd, token, page, runs, wanted: options.port, ending });
     const link = `http://localhost:${port}/#token=${token}`;
@@ -99,7 +99,7 @@ async function serve({ cwd, token, page, runs, wanted, ending }) {
  */
 async function end(runs, endsRuns, ending) {
   const left = await runs.end();
-  for (const jobId of left) say(endsRuns ? ended(jobId) : goesOn(jobId));
+  for (const jobId of left) say(endsRuns ? stopped(jobId) : goesOn(jobId));
   for (const step of ending.reverse()) await step();
 }
 
@@ -112,12 +112,12 @@ function goesOn(jobId) {
 }
 
 /** @param {string} jobId */
-function ended(jobId) {
+function stopped(jobId) {
   const kept = LocalBackend.jobPath(jobId);
-  return `Job ${jobId} ended with the local backend. What it has saved is in ${kept}`;
+  return `Job ${jobId} stopped with the local backend and goes on with the next one. What it has saved is in ${kept}`;
 }
 
-/** @param {import("./local.js").Joined} local */
+/** @param {Awaited<ReturnType<typeof backendFor>>} local */
 async function stopInTime(local) {
   const timer = setTimeout(() => void local.stop({ atOnce: true }), SAVE_MS);
   await local.stop();
