@@ -172,8 +172,32 @@ describe("the end of the command", () => {
     expect(code).toBe(130);
     expect(stdout).toContain("cancel was called\n");
     expect(stdout).toContain("Job job-1 finished with status=cancelled\n");
-    expect(stderr).toContain("Its checkpoints are in .arkor/local/jobs/job-1/checkpoints\n");
+    expect(stderr).toContain(
+      "Its checkpoints are in .arkor/local/jobs/job-1/checkpoints. " +
+        "To go on from the last one: arkor start --local --resume job-1\n",
+    );
     expect(isAlive(Number(pid))).toBe(false);
+  });
+
+  it("Ctrl-C says that the run that it cancels hadn't saved a checkpoint", async () => {
+    const running = startLocal(new Project({ "src/arkor/index.ts": ENDLESS }));
+    await running.until("stdout", /waiting at/);
+    running.kill("SIGINT");
+    expect((await running.exit).stderr).toContain("It hadn't saved a checkpoint yet.\n");
+  });
+
+  it.each(["failed", "cancelled"])("says how to go on with a run that %s", async (status) => {
+    const wait = `return { job: { id: "job-1", status: "${status}", error: "e" }, artifacts: [] };`;
+    const project = new Project({ "src/arkor/index.ts": handMadeTrainer({ wait }) });
+    const without = await startLocal(project).exit;
+    expect(without.stderr).not.toContain("--resume");
+    project.write(".arkor/local/jobs/job-1/checkpoints/checkpoint-2/adapter_config.json", "{}");
+    const { code, stderr } = await startLocal(project).exit;
+    expect(code).toBe(1);
+    expect(stderr).toContain(
+      "Its checkpoints are in .arkor/local/jobs/job-1/checkpoints. " +
+        "To go on from the last one: arkor start --local --resume job-1\n",
+    );
   });
 
   it("a second Ctrl-C waits for nothing", async () => {
@@ -186,7 +210,7 @@ describe("the end of the command", () => {
     running.kill("SIGINT");
     const { code, stderr } = await running.exit;
     expect(code).toBe(130);
-    expect(stderr).toContain("It hadn't saved a checkpoint yet.\n");
+    expect(stderr).toContain("Job job-1 may go on. To cancel it: arkor cancel job-1 --local\n");
     expect(isAlive(Number(pid))).toBe(false);
   });
 

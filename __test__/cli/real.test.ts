@@ -1,7 +1,7 @@
 // The whole path with nothing stood in for: `arkor start --local` trains the example's data with the
 // real backend. What is asserted was computed.
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -81,8 +81,8 @@ describe("arkor start --local", () => {
     expect(code).toBe(0);
   });
 
-  it("tells a run whose backend was killed as failed, and keeps its checkpoints", async () => {
-    const project = new Project({ "src/arkor/index.ts": entry({ maxSteps: 5000, saveSteps: 2 }) });
+  it("goes on with a run whose backend was killed, after its last checkpoint", async () => {
+    const project = new Project({ "src/arkor/index.ts": entry({ maxSteps: 40, saveSteps: 2 }) });
     const running = arkor(["start", "--local"], project);
     await running.until("stdout", /checkpoint=2 /);
     process.kill(backendOf(running), "SIGKILL");
@@ -90,10 +90,11 @@ describe("arkor start --local", () => {
     expect(stderr).toMatch(
       /arkor-local was ended by SIGKILL; starting it again on port \d+ \(1 of 3\)/,
     );
-    expect(stdout).toMatch(/^failed=\S/m);
-    expect(stdout).toContain("finished with status=failed\n");
-    expect(existsSync(project.path(`.arkor/local/jobs/${jobOf(stdout)}/checkpoints`))).toBe(true);
-    expect(code).toBe(1);
+    expect(Number(stderr.match(/^resumed after step (\d+)$/m)?.[1])).toBeGreaterThanOrEqual(2);
+    const steps = [...stdout.matchAll(/^step=(\d+) /gm)].map(([, step]) => Number(step));
+    expect(steps).toEqual(Array.from({ length: 40 }, (_, index) => index + 1));
+    expect(stdout).toContain("finished with status=completed\n");
+    expect(code).toBe(0);
   });
 
   it("Ctrl-C cancels the run, keeps its checkpoints, and ends the backend", async () => {
@@ -103,11 +104,24 @@ describe("arkor start --local", () => {
     const backend = backendOf(running);
     running.kill("SIGINT");
     const { code, stdout, stderr } = await running.exit;
-    const kept = stderr.match(/Its checkpoints are in (\S+)\n/)?.[1] ?? "nowhere";
-    expect(readdirSync(project.path(kept)).length).toBeGreaterThan(0);
+    const [, kept = "nowhere", job = "none"] =
+      stderr.match(
+        /Its checkpoints are in (\S+)\. To go on .*: arkor start --local --resume (\S+)$/m,
+      ) ?? [];
+    const [last = 0] = readdirSync(project.path(kept))
+      .map((name) => Number(name.match(/^checkpoint-(\d+)$/)?.[1]))
+      .sort((a, b) => b - a);
     expect(stdout).toContain("finished with status=cancelled\n");
     expect(isAlive(backend)).toBe(false);
     expect(code).toBe(130);
+    // On a copy of the data with a smaller goal it would be another run: this one is cancelled again.
+    const resumed = arkor(["start", "--local", "--resume", job], project);
+    await resumed.until("stdout", new RegExp(`^step=${last + 1} loss=`, "m"));
+    expect(resumed.stdout).not.toContain(`step=${last} loss=`);
+    resumed.kill("SIGINT");
+    await resumed.exit;
+    expect(jobOf(resumed.stdout)).not.toBe(job);
+    expect(resumed.stderr).toContain(`resumed after step ${last} of job ${job}\n`);
   });
 });
 
