@@ -1,5 +1,6 @@
 // `arkor start --local`: how the backend's process is found, started, watched and ended. A script
 // stands in for the backend where its failure is what is tested.
+import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import path from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -116,6 +117,53 @@ describe("starting", () => {
     );
     await backend.stop();
     expect(isAlive(backend.pid ?? -1)).toBe(false);
+  });
+});
+
+describe("a backend of another version", () => {
+  const start = (version: string, env: Record<string, string | undefined> = {}) => {
+    const project = new Project({
+      "src/arkor/index.ts": handMadeTrainer(),
+      "node_modules/@arkor/local/index.js": `exports.binaryPath = () => ${JSON.stringify(FAKE)};`,
+    });
+    const given = {
+      FAKE_VERSION: version,
+      ARKOR_LOCAL_BIN: undefined,
+      npm_config_user_agent: undefined,
+    };
+    const all = { ...given, ...env };
+    return arkor(["start", "--local"], { ...project, env: all }).exit;
+  };
+  const OURS = JSON.parse(readFileSync(path.join(ROOT, "package.json"), "utf8")).version;
+  const must = `and arkor is ${OURS}; they must be the same version.`;
+
+  it.each([
+    ["newer", "0.2.0", "is 0.2.0"],
+    ["only almost ours", `${OURS}-rc.1`, `is ${OURS}-rc.1`],
+    ["unknown", "", "doesn't say its version,"],
+  ])("is refused when it's %s, with the command that mends it", async (_, version, is) => {
+    const { code, stdout, stderr } = await start(version);
+    const [, message] = stderr.split("error: ");
+    expect({ code, stdout, message }).toEqual({
+      code: 1,
+      stdout: "",
+      message: `@arkor/local ${is} ${must} Run: npm install @arkor/local@${OURS}\n`,
+    });
+    expect(isAlive(Number(stderr.match(IS_READY)?.[1]))).toBe(false);
+  });
+
+  it("is refused with the command of the user's package manager", async () => {
+    const { stderr } = await start("0.2.0", { npm_config_user_agent: "yarn/4.1.0 npm/? node/v20" });
+    expect(stderr).toContain(`Run: yarn add @arkor/local@${OURS}\n`);
+  });
+
+  it("is refused when ARKOR_LOCAL_BIN names it, and that is said", async () => {
+    const { code, stderr } = await start("0.2.0", { ARKOR_LOCAL_BIN: FAKE });
+    expect(code).toBe(1);
+    expect(stderr.split("error: ")[1]).toBe(
+      `the backend in ARKOR_LOCAL_BIN is 0.2.0 ${must} ` +
+        `Unset ARKOR_LOCAL_BIN, and run: npm install @arkor/local@${OURS}\n`,
+    );
   });
 });
 

@@ -2,45 +2,10 @@
 // real backend. What is asserted was computed.
 import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
-import path from "node:path";
-import { pathToFileURL } from "node:url";
 import { describe, expect, it } from "vitest";
-import { arkor, isAlive, ROOT, type Running } from "../support/command.ts";
+import { arkor, isAlive, type Running } from "../support/command.ts";
 import { Project } from "../support/project.ts";
-
-const DATA = pathToFileURL(path.join(ROOT, "examples/triage/data/triage.jsonl")).href;
-
-function entry(options: { maxSteps: number; saveSteps: number }) {
-  return `
-    import { createTrainer } from "arkor";
-    export const trainer = createTrainer({
-      name: "real",
-      model: "unsloth/gemma-4-E4B-it",
-      dataset: { type: "blob", url: ${JSON.stringify(DATA)} },
-      lora: { r: 4, alpha: 8, maxLength: 256 },
-      batchSize: 2,
-      learningRate: 1e-3,
-      loggingSteps: 1,
-      ...${JSON.stringify(options)},
-      callbacks: {
-        onLog: ({ step, loss }) => console.log("step=" + step + " loss=" + loss),
-        onCheckpoint: async ({ step, infer }) => {
-          const response = await infer({
-            messages: [{ role: "user", content: "Where is my parcel 4471?" }],
-            maxTokens: 8,
-            temperature: 0,
-            stream: false,
-          });
-          const { choices } = await response.json();
-          console.log("checkpoint=" + step + " answer=" + typeof choices[0].message.content);
-        },
-        onFailed: ({ error }) => console.log("failed=" + error),
-      },
-    });
-  `;
-}
-
-const jobOf = (stdout: string) => stdout.match(/^Started job (\S+)$/m)?.[1] ?? "none";
+import { entry, jobOf } from "../support/real-run.ts";
 
 /** The process of the backend: the only child of the command. */
 function backendOf(running: Running): number {
@@ -104,24 +69,11 @@ describe("arkor start --local", () => {
     const backend = backendOf(running);
     running.kill("SIGINT");
     const { code, stdout, stderr } = await running.exit;
-    const [, kept = "nowhere", job = "none"] =
-      stderr.match(
-        /Its checkpoints are in (\S+)\. To go on .*: arkor start --local --resume (\S+)$/m,
-      ) ?? [];
-    const [last = 0] = readdirSync(project.path(kept))
-      .map((name) => Number(name.match(/^checkpoint-(\d+)$/)?.[1]))
-      .sort((a, b) => b - a);
+    const [, kept = "nowhere"] = stderr.match(/Its checkpoints are in (\S+)\. To go on /) ?? [];
+    expect(readdirSync(project.path(kept)).length).toBeGreaterThan(0);
     expect(stdout).toContain("finished with status=cancelled\n");
     expect(isAlive(backend)).toBe(false);
     expect(code).toBe(130);
-    // On a copy of the data with a smaller goal it would be another run: this one is cancelled again.
-    const resumed = arkor(["start", "--local", "--resume", job], project);
-    await resumed.until("stdout", new RegExp(`^step=${last + 1} loss=`, "m"));
-    expect(resumed.stdout).not.toContain(`step=${last} loss=`);
-    resumed.kill("SIGINT");
-    await resumed.exit;
-    expect(jobOf(resumed.stdout)).not.toBe(job);
-    expect(resumed.stderr).toContain(`resumed after step ${last} of job ${job}\n`);
   });
 });
 

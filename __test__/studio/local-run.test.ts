@@ -74,9 +74,11 @@ it("a signal ends the local backend too, which keeps what the run has", async ()
   expect(isAlive(pid)).toBe(false);
   const [jobId = ""] = readdirSync(project.path(".arkor/local/jobs"));
   expect(JSON.parse(project.read(`.arkor/local/jobs/${jobId}/job.json`))).toMatchObject({
-    status: "failed",
+    status: "running",
   });
-  expect(studio.running.stderr).toContain(`Job ${jobId} ended with the local backend.`);
+  expect(studio.running.stderr).toContain(
+    `Job ${jobId} stopped with the local backend and goes on with the next one.`,
+  );
 });
 
 it("this machine is shown, and its endpoints with their addresses", async () => {

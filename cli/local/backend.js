@@ -87,15 +87,18 @@ class LocalBackend {
       log: this.#options.say,
     });
     this.#child = child;
-    try {
-      const ready = await child.ready;
-      await checkVersion(ready.version, { cwd, ...(env.ARKOR_LOCAL_BIN && NAMED) });
-      child.ended.then((ending) => this.#onEnded(howItEnded(ending)));
-      return ready;
-    } catch (error) {
+    const ready = await child.ready.catch((error) => {
       child.kill();
       throw error;
+    });
+    try {
+      await checkVersion(ready.version, { cwd, ...(env.ARKOR_LOCAL_BIN && NAMED) });
+    } catch (error) {
+      await child.stop(STOP_GRACE_MS);
+      throw error;
     }
+    child.ended.then((ending) => this.#onEnded(howItEnded(ending)));
+    return ready;
   }
 
   /** @param {string} how */
