@@ -1,6 +1,9 @@
 // `arkor start --local --resume`: a run that was cancelled goes on, with the real local backend.
+import { readFileSync } from "node:fs";
+import path from "node:path";
 import { describe, expect, it } from "vitest";
-import { arkor } from "../support/command.ts";
+import { Backend, gate, JOB, json } from "../support/backend.ts";
+import { arkor, ROOT } from "../support/command.ts";
 import { handMadeTrainer, Project } from "../support/project.ts";
 import { entry, jobOf } from "../support/real-run.ts";
 
@@ -66,4 +69,28 @@ it("needs a trainer of createTrainer's", async () => {
   const { code, stderr } = await resume(project, "j");
   expect(code).toBe(1);
   expect(stderr).toMatch(/^error: --resume needs a trainer made by createTrainer\.$/m);
+});
+
+it("Ctrl-C before the backend has answered cancels the new job", async () => {
+  const backend = await Backend.start();
+  const asked = "POST /v1/jobs/job-0/resume";
+  const answer = gate();
+  backend.on("GET /v1/me", (_, response) => json(response, 200, {}));
+  backend.on(asked, async (_, response) => {
+    await answer.promise;
+    json(response, 201, { job: JOB });
+  });
+  const { version } = JSON.parse(readFileSync(path.join(ROOT, "package.json"), "utf8"));
+  const project = new Project({
+    "src/arkor/index.ts": entry({ maxSteps: 2, saveSteps: 2 }),
+    ".arkor/local/server.json": JSON.stringify({ url: backend.url, token: "t", version }),
+  });
+  const running = arkor(["start", "--local", "--resume", "job-0"], project.at(undefined));
+  await backend.until(() => backend.to(asked).length === 1);
+  running.kill("SIGINT");
+  await running.until("stderr", /Cancelling the run\./);
+  answer.open();
+  expect((await running.exit).code).toBe(130);
+  expect(backend.to(asked)[0]?.query.orgSlug).toBe("local");
+  expect(backend.to(`POST /v1/jobs/${JOB.id}/cancel`)).toHaveLength(1);
 });
