@@ -140,7 +140,10 @@ describe("jobs, cancel and attach", () => {
     expect(await named()).toBe("cloud");
     expect(await named("--local")).toBe("local");
     expect(local.to("GET /v1/jobs")[0]?.headers.authorization).toBe("Bearer t");
-    project.write(SERVER, JSON.stringify({ url: "https://elsewhere.test", token: "t", version }));
+    project.write(
+      SERVER,
+      JSON.stringify({ url: local.url.replace("127.0.0.1", "localhost"), token: "t", version }),
+    );
     const elsewhere = await arkor(["jobs", "--local"], project.at(undefined)).exit;
     expect(elsewhere.stderr).toContain("No local backend serves this project.");
   });

@@ -149,7 +149,18 @@ describe("a backend of another version", () => {
       stdout: "",
       message: `@arkor/local ${is} ${must} Run: npm install @arkor/local@${OURS}\n`,
     });
-    expect(isAlive(Number(stderr.match(IS_READY)?.[1]))).toBe(false);
+  });
+
+  it("is ended when it's refused", async () => {
+    const { LocalBackend } = await import("../../cli/local/backend.js");
+    const backend = new LocalBackend({
+      command: [process.execPath, FAKE],
+      cwd: new Project().cwd,
+      env: { ...process.env, FAKE_VERSION: "0.2.0" },
+      say: () => {},
+    });
+    await expect(backend.start()).rejects.toThrow("must be the same version");
+    expect(isAlive(backend.pid ?? -1)).toBe(false);
   });
 
   it("is refused with the command of the user's package manager", async () => {
@@ -237,6 +248,7 @@ describe("the end of the command", () => {
   it.each(["failed", "cancelled"])("says how to go on with a run that %s", async (status) => {
     const wait = `return { job: { id: "job-1", status: "${status}", error: "e" }, artifacts: [] };`;
     const project = new Project({ "src/arkor/index.ts": handMadeTrainer({ wait }) });
+    project.write(".arkor/local/jobs/job-1/checkpoints/.unfinished/adapter_config.json", "{}");
     const without = await startLocal(project).exit;
     expect(without.stderr).not.toContain("--resume");
     project.write(".arkor/local/jobs/job-1/checkpoints/checkpoint-2/adapter_config.json", "{}");

@@ -75,6 +75,11 @@ describe("what a run prepares", () => {
       "downloading b  0.2 of 3.4 GB  5 %  100 MB/s  32s left",
     ],
     [
+      "at the pace since it has begun anew",
+      [downloading(2e9), downloading(1e9), downloading(1.1e9)],
+      "downloading acme/small  1.1 of 3.4 GB  32 %  100 MB/s  23s left",
+    ],
+    [
       "with a name that is made safe and cut off",
       [downloading(0, { name: `a\u001b[31m\n${"x".repeat(80)}` })],
       `downloading a\ufffd[31m ${"x".repeat(52)}…  0.0 of 3.4 GB  0 %`,

@@ -105,7 +105,12 @@ it("T15: the place of an error is right among events of unknown type", async () 
 it("T29: after an abort no event of unknown type is shown, and the next wait() goes on behind the last", async () => {
   const aborter = new AbortController();
   const backend = await Backend.start(
-    (stream) => void news(news(stream, 1).log(2), 3).completed(4),
+    (stream) => {
+      // In one piece, so that they are one batch.
+      stream.response.cork();
+      news(news(stream, 1).log(2), 3).completed(4);
+      stream.response.uncork();
+    },
     (stream) => void news(stream, 3).completed(4),
   );
   const input: TrainerInput = {
