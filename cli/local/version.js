@@ -5,7 +5,7 @@ const { CliError } = require("../errors.js");
 const { addCommand, packageManagerOf } = require("../init/packages.js");
 
 /**
- * @param {unknown} found what the backend says; one before 0.1.0 says nothing
+ * @param {unknown} found what the backend says, if anything
  * @param {object} options
  * @param {string} options.cwd the project
  * @param {string} [options.name] the backend, as the user knows it
