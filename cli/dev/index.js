@@ -42,12 +42,12 @@ async function dev(options) {
   const runs = new Runs(cwd);
   /** @type {(() => Promise<void> | void)[]} */
   const ending = [];
-  let isOurs = false;
+  let left = goesOn;
   try {
     const { baseModel } = options;
     const local = options.local ? await backendFor(cwd, { baseModel }, say) : undefined;
     if (local) {
-      isOurs = local.isOurs;
+      left = local.isOurs ? stopped : goesOnHere;
       ending.push(() => stopInTime(local));
       // For this process and the runs that it starts.
       pointAt(await local.start());
@@ -59,7 +59,7 @@ async function dev(options) {
     const signal = await Promise.race([signalled, ...(local ? [local.lost] : [])]);
     return 128 + os.constants.signals[signal];
   } finally {
-    await end(runs, isOurs, ending);
+    await end(runs, left, ending);
   }
 }
 
@@ -94,12 +94,11 @@ async function serve({ cwd, token, page, runs, wanted, ending }) {
 
 /**
  * @param {Runs} runs
- * @param {boolean} endsRuns whether the backend that trains ends with us
+ * @param {(jobId: string) => string} left what to say of a run that isn't watched any more
  * @param {(() => Promise<void> | void)[]} ending
  */
-async function end(runs, endsRuns, ending) {
-  const left = await runs.end();
-  for (const jobId of left) say(endsRuns ? stopped(jobId) : goesOn(jobId));
+async function end(runs, left, ending) {
+  for (const jobId of await runs.end()) say(left(jobId));
   for (const step of ending.reverse()) await step();
 }
 
@@ -108,6 +107,14 @@ function goesOn(jobId) {
   return (
     `Job ${jobId} goes on in the cloud. To watch it again: arkor attach ${jobId}. ` +
     `To cancel it: arkor cancel ${jobId}.`
+  );
+}
+
+/** @param {string} jobId */
+function goesOnHere(jobId) {
+  return (
+    `Job ${jobId} goes on with the local backend. To watch it again: arkor attach ${jobId} --local. ` +
+    `To cancel it: arkor cancel ${jobId} --local.`
   );
 }
 
