@@ -19,6 +19,8 @@ const INTERNALS = Symbol.for("arkor.internals");
  * @typedef {object} RunObserver
  * @property {(name: CallbackName, context: any, meta?: Record<string, unknown>) => void} [onEvent]
  *   called just before the user's callback, with the same context
+ * @property {(event: any) => void} [onUnknown] called with an event whose type runs no callback, if the
+ *   observer was there before `wait()`
  * @property {(info: ReconnectInfo) => void} [onReconnect]
  */
 

@@ -1,10 +1,9 @@
 // Ctrl-C while a run is watched. A cloud run goes on without us; a local run lives in a child of this
 // process and ends with it.
 
-const fs = require("node:fs");
 const { setTimeout: delay } = require("node:timers/promises");
 const { describe } = require("./errors.js");
-const { LocalBackend } = require("./local/backend.js");
+const { howToGoOn } = require("./local/checkpoints.js");
 
 /** How long a second Ctrl-C still cancels a cloud run. */
 const SECOND_PRESS_MS = 3000;
@@ -12,9 +11,10 @@ const SECOND_PRESS_MS = 3000;
 /**
  * What is known of the run so far.
  * @typedef {object} WatchedRun
- * @property {import("..").Trainer} [trainer]
+ * @property {Pick<import("..").Trainer, "cancel">} [trainer]
  * @property {string | undefined} [jobId] once the backend has answered
  * @property {Promise<unknown>} [waiting] what `wait()` gave
+ * @property {string | undefined} [hint] what a command needs besides the job's id, to find the job
  */
 
 /** Counts presses of Ctrl-C. While it listens, they don't end the process. */
@@ -67,7 +67,7 @@ class Interrupts {
  * @returns {Promise<void>} when the process may end
  */
 async function leaveCloudRun(run, interrupts, say, secondPressMs = SECOND_PRESS_MS) {
-  const { trainer, jobId } = run;
+  const { trainer, jobId, hint = "" } = run;
   if (!trainer) return;
   if (jobId === undefined) {
     // The backend hasn't told us an id yet: leaving now would leave a run that nobody can name.
@@ -77,8 +77,8 @@ async function leaveCloudRun(run, interrupts, say, secondPressMs = SECOND_PRESS_
   }
   const seconds = secondPressMs / 1000;
   say(
-    `Stopped watching; job ${jobId} continues. To watch it again: arkor attach ${jobId}. ` +
-      `To cancel it: Ctrl-C again within ${seconds} s, or arkor cancel ${jobId}.`,
+    `Stopped watching; job ${jobId} continues. To watch it again: arkor attach ${jobId}${hint}. ` +
+      `To cancel it: Ctrl-C again within ${seconds} s, or arkor cancel ${jobId}${hint}.`,
   );
   const again = await Promise.race([
     interrupts.pressed(2).then(() => true),
@@ -104,20 +104,21 @@ async function cancelLocalRun(run, interrupts, say) {
   const sayInTime = (/** @type {string} */ line) => {
     if (interrupts.count < 2) say(line);
   };
-  const cancelled = cancel(trainer, sayInTime).then(() => run.waiting?.catch(() => {}));
+  let isCancelled = false;
+  const cancelled = cancel(trainer, sayInTime).then((success) => {
+    isCancelled = success;
+    return run.waiting?.catch(() => {});
+  });
   await Promise.race([cancelled, interrupts.pressed(2)]);
-  if (run.jobId === undefined) return;
-  const checkpoints = LocalBackend.jobPath(run.jobId, "checkpoints");
-  say(
-    fs.existsSync(checkpoints)
-      ? `Its checkpoints are in ${checkpoints}`
-      : "It hadn't saved a checkpoint yet.",
-  );
+  const { jobId } = run;
+  if (jobId === undefined) return;
+  if (isCancelled) say(howToGoOn(jobId) ?? "It hadn't saved a checkpoint yet.");
+  else say(`Job ${jobId} may go on. To cancel it: arkor cancel ${jobId} --local`);
 }
 
 /**
  * Stops a local backend, which first saves what it has; a second Ctrl-C kills it.
- * @param {LocalBackend} backend
+ * @param {{ stop: (options: { atOnce: boolean }) => Promise<void> }} backend
  * @param {Interrupts} interrupts
  * @returns {Promise<void>}
  */
@@ -128,16 +129,19 @@ async function endBackend(backend, interrupts) {
 }
 
 /**
- * @param {import("..").Trainer} trainer
+ * @param {Pick<import("..").Trainer, "cancel">} trainer
  * @param {(line: string) => void} say
  * @param {string} [success]
+ * @returns {Promise<boolean>} whether it has
  */
 async function cancel(trainer, say, success) {
   try {
     await trainer.cancel();
     if (success) say(success);
+    return true;
   } catch (error) {
     say(`error: the run couldn't be cancelled: ${describe(error)}`);
+    return false;
   }
 }
 

@@ -5,13 +5,14 @@ const path = require("node:path");
 const { cancelJob, listJobs } = require("../lib/account.js");
 const { printableJson } = require("../lib/printable.js");
 const { CliError } = require("./errors.js");
+const { joinRunning } = require("./local/join.js");
 const { print } = require("./output.js");
-const { formatDuration } = require("./progress.js");
+const { formatDuration } = require("./format.js");
 const { painter } = require("./reporter.js");
 const { table } = require("./table.js");
 
 /** @typedef {import("..").TrainingJob} Job */
-/** @typedef {import("./progress.js").Style} Style */
+/** @typedef {import("./cells.js").Style} Style */
 
 /** @type {Record<string, Style>} */
 const STYLES = {
@@ -23,10 +24,11 @@ const STYLES = {
 };
 
 /**
- * @param {{ json?: boolean }} options
+ * @param {{ json?: boolean, local?: boolean }} options
  * @returns {Promise<void>}
  */
-async function showJobs({ json }) {
+async function showJobs({ json, local }) {
+  await joinRunning(process.cwd(), { local });
   const jobs = await listJobs(process.cwd()).catch((error) => {
     throw withLocalRuns(error, process.cwd());
   });
@@ -51,7 +53,7 @@ function withLocalRuns(error, cwd) {
   const isUnsigned = error instanceof Error && error.message.startsWith("Not signed in.");
   if (!isUnsigned || !fs.existsSync(path.join(cwd, ".arkor/local/jobs"))) return error;
   return new CliError(
-    `${error.message} To list this directory's local runs, start \`arkor local\` and set the two variables that it prints.`,
+    `${error.message} To list this directory's local runs, start \`arkor local\` in another terminal.`,
     { cause: error },
   );
 }
@@ -61,7 +63,7 @@ function withLocalRuns(error, cwd) {
  * @param {object} options
  * @param {number} options.now ms since the epoch
  * @param {number | undefined} options.width
- * @param {import("./progress.js").Paint} options.paint
+ * @param {import("./cells.js").Paint} options.paint
  * @returns {string[]}
  */
 function jobsTable(jobs, { now, width, paint }) {
@@ -112,8 +114,12 @@ function tookOf({ status, startedAt, completedAt }, now) {
   return formatDuration(to - from);
 }
 
-/** @param {string} jobId */
-async function cancel(jobId) {
+/**
+ * @param {string} jobId
+ * @param {{ local?: boolean }} options
+ */
+async function cancel(jobId, { local }) {
+  await joinRunning(process.cwd(), { local });
   await cancelJob(process.cwd(), jobId);
   print(outcomeOf(jobId, await statusOf(jobId)));
 }

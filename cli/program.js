@@ -31,6 +31,7 @@ function example(text) {
 }
 
 const ENTRY = "the training entry (default: src/arkor/index.ts)";
+const LOCAL = "ask the local backend that serves this project (default: if nobody is signed in)";
 const JOB = "the job's id, as arkor jobs lists it";
 /** They have nothing to do with a project that is there already. */
 const OUTSIDE = new Set(["init", "completion"]);
@@ -119,6 +120,10 @@ function addRunCommands(command) {
     .option("--local", "train on this machine instead of in the cloud")
     .option("--dry-run", "have the backend do a short trial run")
     .option(
+      "--resume <job>",
+      "with --local: go on from the last checkpoint of a job that failed or was cancelled",
+    )
+    .option(
       "--base-model <dir>",
       "with --local: a Hugging Face model directory to train on",
       parsePath,
@@ -151,17 +156,20 @@ function addRunCommands(command) {
     )
     .argument("<jobId>", JOB)
     .argument("[entry]", ENTRY, parsePath)
-    .action(async (jobId, entry) => {
-      process.exitCode = await require("./attach.js").attach(jobId, entry);
+    .option("--local", LOCAL)
+    .action(async (jobId, entry, options) => {
+      process.exitCode = await require("./attach.js").attach(jobId, entry, options);
     });
 
   command("jobs", "list this project's jobs", "jobs --json")
     .option("--json", "print what the backend says, as JSON")
+    .option("--local", LOCAL)
     .action((options) => require("./jobs.js").showJobs(options));
 
   command("cancel", "cancel a job", "cancel job_0a1b2c")
     .argument("<jobId>", JOB)
-    .action((jobId) => require("./jobs.js").cancel(jobId));
+    .option("--local", LOCAL)
+    .action((jobId, options) => require("./jobs.js").cancel(jobId, options));
 
   command("local", "run the local backend alone, until Ctrl-C", "local --port 4820")
     .description(

@@ -1,13 +1,19 @@
 // How far a run has come, as text: a block for a terminal or a line for a log. Pure: the time is an
 // argument, and nothing is written here.
 
+const { flow, flowWithBar } = require("./cells.js");
+const {
+  formatDuration,
+  formatLearningRate,
+  formatMetric,
+  formatSpeed,
+  isNumber,
+} = require("./format.js");
+const { goOn, partsOf } = require("./preparation.js");
+
 /** Losses kept for the sparkline; beyond that, neighbours are averaged in pairs. */
 const MAX_LOSSES = 256;
 const SPARK_WIDTH = 16;
-const BAR_WIDTH = 20;
-/** A shorter bar shows nothing. */
-const MIN_BAR_WIDTH = 6;
-const GAP = "  ";
 const SPARKS = "▁▂▃▄▅▆▇█";
 /** Beyond this, the time left says nothing but "long". */
 const MAX_ETA_MS = 1000 * 24 * 3600 * 1000;
@@ -15,52 +21,6 @@ const MAX_ETA_MS = 1000 * 24 * 3600 * 1000;
 const LIVE_PAUSE_MS = 150;
 /** A run that logs faster than that is taken for live after this time. */
 const MAX_REPLAY_MS = 5000;
-
-/** @typedef {Parameters<typeof import("node:util").styleText>[0]} Style */
-/** @typedef {(style: Style, text: string) => string} Paint */
-
-/**
- * @param {unknown} value
- * @returns {value is number}
- */
-function isNumber(value) {
-  return typeof value === "number" && Number.isFinite(value);
-}
-
-/**
- * @param {number} ms
- * @returns {string} `12s`, `3m05s`, `1h02m`, `4d03h`; `-` for what is no duration
- */
-function formatDuration(ms) {
-  if (!Number.isFinite(ms)) return "-";
-  const seconds = Math.max(0, Math.round(ms / 1000));
-  const [minutes, hours, days] = [60, 3600, 86_400].map((unit) => Math.floor(seconds / unit));
-  const two = (/** @type {number} */ value) => String(value).padStart(2, "0");
-  if (minutes < 1) return `${seconds}s`;
-  if (hours < 1) return `${minutes}m${two(seconds % 60)}s`;
-  return hours < 100 ? `${hours}h${two(minutes % 60)}m` : `${days}d${two(hours % 24)}h`;
-}
-
-/**
- * @param {number} value a loss, or another number of any size
- * @returns {string} three decimals, or an exponent where those would hide the value or be too long
- */
-function formatMetric(value) {
-  const size = Math.abs(value);
-  if (!Number.isFinite(value) || value === 0) return String(value + 0);
-  return size < 1e-3 || size >= 1e6 ? value.toExponential(2) : value.toFixed(3);
-}
-
-/** @param {number} value */
-function formatLearningRate(value) {
-  return Number.isFinite(value) && value !== 0 ? value.toExponential(1) : String(value + 0);
-}
-
-/** @param {number} value not negative */
-function formatSpeed(value) {
-  if (value >= 1e6 || (value > 0 && value < 0.01)) return value.toExponential(1);
-  return value.toFixed(value < 0.1 ? 2 : value < 10 ? 1 : 0);
-}
 
 /**
  * The values as bars one character high, averaged down to `width`.
@@ -100,12 +60,16 @@ class Progress {
    */
   #from;
   #last = 0;
-  /** When the first replayed event came. @type {number | undefined} */ #replayedFrom;
-  #isReplaying;
+  /** When the first and the last replayed event came. @type {{ first: number, last: number } | undefined} */
+  #replayed;
+  /** Past events come, all at once. */
+  isReplaying;
+  #hasStarted = false;
+  /** @type {import("./preparation.js").Preparation | undefined} */ #preparation;
 
   /** @param {{ replayed?: boolean }} [options] `replayed`: past events come first, all at once */
   constructor({ replayed = false } = {}) {
-    this.#isReplaying = replayed;
+    this.isReplaying = replayed;
   }
 
   /**
@@ -113,8 +77,36 @@ class Progress {
    * @param {Record<string, unknown> | undefined} meta
    */
   started(context, meta) {
-    const total = meta?.totalSteps ?? context?.job?.config?.maxSteps;
+    this.#begin(meta?.totalSteps ?? context?.job?.config?.maxSteps);
+  }
+
+  /** @param {any} event `training.resumed` */
+  resumed({ step, metadata }) {
+    this.#begin(metadata?.totalSteps);
+    if (isNumber(step)) this.step = step;
+    // What it took to go on says nothing about the pace.
+    this.#from = undefined;
+  }
+
+  /** @param {unknown} total */
+  #begin(total) {
     if (isNumber(total) && total > 0) this.total = total;
+    this.#hasStarted = true;
+    this.prepared();
+  }
+
+  /**
+   * @param {any} event `training.progress`; one of the past isn't shown
+   * @param {number} now ms
+   */
+  prepares(event, now) {
+    this.#hear(now);
+    this.#preparation = this.isReplaying ? undefined : goOn(this.#preparation, event, now);
+  }
+
+  /** What the run does now is no preparation. */
+  prepared() {
+    this.#preparation = undefined;
   }
 
   /**
@@ -130,6 +122,7 @@ class Progress {
     if (typeof context.learningRate === "number") this.learningRate = context.learningRate;
     const speed = context.samplesPerSecond;
     if (isNumber(speed) && speed >= 0) this.samplesPerSecond = speed;
+    this.#hasStarted = true;
     this.#measureFrom(this.step ?? 0, now);
     this.#last = now;
   }
@@ -141,16 +134,19 @@ class Progress {
    * @param {number} now ms
    */
   #measureFrom(step, now) {
-    if (this.#isReplaying) {
-      this.#replayedFrom ??= now;
-      const isLive =
-        (this.#from !== undefined && now - this.#last >= LIVE_PAUSE_MS) ||
-        now - this.#replayedFrom >= MAX_REPLAY_MS;
-      this.#isReplaying = !isLive;
-      this.#from = { step, at: now };
-    } else if (!this.#from || step < this.#from.step) {
-      this.#from = { step, at: now };
-    }
+    const wasReplaying = this.isReplaying;
+    this.#hear(now);
+    if (wasReplaying || !this.#from || step < this.#from.step) this.#from = { step, at: now };
+  }
+
+  /**
+   * Tells past events from live ones.
+   * @param {number} now ms
+   */
+  #hear(now) {
+    const { first, last } = this.#replayed ?? { first: now, last: now };
+    this.isReplaying &&= now - last < LIVE_PAUSE_MS && now - first < MAX_REPLAY_MS;
+    this.#replayed = { first, last: now };
   }
 
   /** @param {number} loss */
@@ -169,7 +165,7 @@ class Progress {
     if (this.total === undefined || this.step === undefined || !this.#from) return undefined;
     const done = this.step - this.#from.step;
     const spent = this.#last - this.#from.at;
-    if (this.#isReplaying || done <= 0 || spent <= 0) return undefined;
+    if (this.isReplaying || done <= 0 || spent <= 0) return undefined;
     const remaining = (spent / done) * Math.max(0, this.total - this.step);
     return remaining <= MAX_ETA_MS ? remaining : undefined;
   }
@@ -188,6 +184,11 @@ class Progress {
     };
   }
 
+  /** @returns {string | undefined} a line for a log; undefined when nothing is being prepared */
+  preparation() {
+    return this.#preparation && Object.values(partsOf(this.#preparation)).join("  ");
+  }
+
   /** @returns {string} a line for a log */
   plain() {
     const { step, ...rest } = this.#parts();
@@ -197,20 +198,48 @@ class Progress {
   /**
    * The lines for a terminal, none wider than `columns - 1`.
    * @param {number} columns
-   * @param {Paint} paint
+   * @param {import("./cells.js").Paint} paint
    * @returns {import("./live-block.js").Line[]}
    */
   block(columns, paint) {
-    const { step, loss, eval: evalLoss, lr, speed, eta } = this.#parts();
     const width = columns - 1;
+    const lines = this.#preparationLines(width, paint);
+    return this.#hasStarted ? [...lines, ...this.#steps(width, paint)] : lines;
+  }
+
+  /**
+   * @param {number} width
+   * @param {import("./cells.js").Paint} paint
+   */
+  #preparationLines(width, paint) {
+    if (!this.#preparation) return [];
+    const { what, amount, percent, speed, left } = partsOf(this.#preparation);
+    const { done, total } = this.#preparation;
+    /** @type {import("./cells.js").Cell[]} */
+    const cells = [
+      [what, "bold"],
+      [amount, undefined],
+      [percent, undefined],
+      [speed, "dim"],
+      [left, "dim"],
+    ];
+    return flowWithBar(percent === undefined ? undefined : done / total, cells, width, paint);
+  }
+
+  /**
+   * @param {number} width
+   * @param {import("./cells.js").Paint} paint
+   */
+  #steps(width, paint) {
+    const { step, loss, eval: evalLoss, lr, speed, eta } = this.#parts();
     const spark = sparkline(this.#losses, SPARK_WIDTH);
     const again = this.reconnects === 1 ? "1 reconnect" : `${this.reconnects} reconnects`;
-    /** @type {[string | undefined, Style | undefined][]} */
+    /** @type {import("./cells.js").Cell[]} */
     const head = [
       [step, "bold"],
       [eta, "dim"],
     ];
-    /** @type {[string | undefined, Style | undefined][]} */
+    /** @type {import("./cells.js").Cell[]} */
     const numbers = [
       [loss, undefined],
       [spark, "green"],
@@ -219,46 +248,9 @@ class Progress {
       [speed, "dim"],
       [this.reconnects > 0 ? again : undefined, "yellow"],
     ];
-    const taken = head.reduce((sum, [text]) => sum + (text ? text.length + GAP.length : 0), 0);
-    const bar = this.#bar(Math.min(BAR_WIDTH, width - taken));
-    return [...flow([[bar, "cyan"], ...head], width, paint), ...flow(numbers, width, paint)];
-  }
-
-  /**
-   * @param {number} width
-   * @returns {string | undefined}
-   */
-  #bar(width) {
-    if (this.total === undefined || width < MIN_BAR_WIDTH) return undefined;
-    const done = Math.min(1, Math.max(0, (this.step ?? 0) / this.total));
-    const full = Math.round(done * width);
-    return "█".repeat(full) + "░".repeat(width - full);
+    const share = this.total === undefined ? undefined : (this.step ?? 0) / this.total;
+    return [...flowWithBar(share, head, width, paint), ...flow(numbers, width, paint)];
   }
 }
 
-/**
- * Puts cells side by side, and on the next line where they don't fit.
- * @param {[text: string | undefined, style: Style | undefined][]} cells
- * @param {number} width
- * @param {Paint} paint
- * @returns {import("./live-block.js").Line[]}
- */
-function flow(cells, width, paint) {
-  /** @type {import("./live-block.js").Line[]} */
-  const lines = [];
-  for (const [whole, style] of cells) {
-    const text = whole?.slice(0, Math.max(0, width));
-    if (!text) continue;
-    const painted = style === undefined ? text : paint(style, text);
-    const line = lines.at(-1);
-    if (line && line.width + GAP.length + text.length <= width) {
-      line.text += GAP + painted;
-      line.width += GAP.length + text.length;
-    } else {
-      lines.push({ text: painted, width: text.length });
-    }
-  }
-  return lines;
-}
-
-module.exports = { Progress, formatDuration, sparkline };
+module.exports = { Progress, sparkline };

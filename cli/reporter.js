@@ -12,7 +12,7 @@ const PLAIN_MS = 1000;
 
 /**
  * @param {NodeJS.WriteStream} stream
- * @returns {import("./progress.js").Paint} honours NO_COLOR, FORCE_COLOR and TERM=dumb
+ * @returns {import("./cells.js").Paint} honours NO_COLOR, FORCE_COLOR and TERM=dumb
  */
 function painter(stream) {
   const colours = stream.isTTY && stream.hasColors();
@@ -33,7 +33,6 @@ class Reporter {
   #now;
   #progress = new Progress();
   /** @type {LiveBlock | undefined} */ #live;
-  #hasStarted = false;
   #saidAt = Number.NEGATIVE_INFINITY;
   #said = "";
 
@@ -58,7 +57,7 @@ class Reporter {
     this.#live = new LiveBlock({
       terminal: stderr,
       streams: stdout.isTTY ? [stdout, stderr] : [stderr],
-      render: (columns) => (this.#hasStarted ? this.#progress.block(columns, paint) : []),
+      render: (columns) => this.#progress.block(columns, paint),
       wraps: rewraps(env),
       now,
     });
@@ -73,6 +72,7 @@ class Reporter {
     this.#progress = new Progress({ replayed });
     return {
       onEvent: (name, context, meta) => this.#onEvent(name, context, meta),
+      onUnknown: (event) => this.#onUnknown(event),
       onReconnect: ({ attempt, delayMs, error }) => {
         if (error !== undefined) this.#progress.reconnects += 1;
         const seconds = (delayMs / 1000).toFixed(1);
@@ -89,11 +89,36 @@ class Reporter {
   /** @type {NonNullable<import("./internals.js").RunObserver["onEvent"]>} */
   #onEvent(name, context, meta) {
     const now = this.#now();
+    this.#progress.prepared();
     if (name === "onStarted") this.#progress.started(context, meta);
     if (name === "onLog") this.#progress.logged(context, now);
-    this.#hasStarted ||= name === "onStarted" || name === "onLog";
+    const { step, jobId } = /** @type {any} */ (meta?.resumedFrom ?? {});
+    if (name === "onStarted") this.#sayResumed(step, ` of job ${jobId}`);
     if (this.#live) this.#live.update();
     else this.#plain(name, context, now);
+  }
+
+  /** @param {any} event of a type that has no callback; only the local backend sends these two */
+  #onUnknown(event) {
+    const now = this.#now();
+    if (event.type === "training.progress") {
+      this.#progress.prepares(event, now);
+      const line = this.#live ? undefined : this.#progress.preparation();
+      if (line !== undefined && now - this.#saidAt >= PLAIN_MS) this.#sayProgress(line, now);
+    } else if (event.type === "training.resumed") {
+      this.#progress.resumed(event);
+      this.#sayResumed(event.step);
+    }
+    this.#live?.update();
+  }
+
+  /**
+   * @param {unknown} step
+   * @param {string} [whose]
+   */
+  #sayResumed(step, whose = "") {
+    if (typeof step !== "number" || this.#progress.isReplaying) return;
+    this.say(step > 0 ? `resumed after step ${step}${whose}` : "resumed from the first step on");
   }
 
   /**

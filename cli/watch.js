@@ -1,5 +1,5 @@
 // What `arkor start` and `arkor attach` share: one trainer, watched to its end. With --local its backend
-// is a child of this process, else it is the cloud.
+// is a child of this process, or one that serves the project already; else it is the cloud.
 
 const { buildForRun } = require("./build.js");
 const { endNow, endSoon } = require("./ending.js");
@@ -7,7 +7,8 @@ const { CliError, deprecationText } = require("./errors.js");
 const { internalsOf } = require("./internals.js");
 const { Interrupts, cancelLocalRun, endBackend, leaveCloudRun } = require("./interrupts.js");
 const { LocalBackend } = require("./local/backend.js");
-const { findLocalBackend } = require("./local/find.js");
+const { howToGoOn } = require("./local/checkpoints.js");
+const { backendFor, pointAt } = require("./local/join.js");
 const { Reporter } = require("./reporter.js");
 
 const COMPLETED = 0;
@@ -24,6 +25,8 @@ const ENDED = new Set(["completed", "failed", "cancelled"]);
  * @property {string} [baseModel]
  * @property {number} [port]
  * @property {string} [jobId] a job that was submitted before; else one is submitted
+ * @property {string} [resume] a job that a new one goes on from, instead of one that is submitted
+ * @property {string} [hint] what a command needs besides the job's id, to find the job
  */
 
 /**
@@ -48,7 +51,7 @@ class Session {
   #options;
   #reporter = new Reporter();
   #interrupts = new Interrupts();
-  /** @type {LocalBackend | undefined} */ #backend;
+  /** @type {Awaited<ReturnType<typeof backendFor>> | undefined} */ #backend;
   /** Ends the watching of a cloud run: no callback starts after it. */
   #stop = new AbortController();
   /** @type {import("./interrupts.js").WatchedRun} */ #watched = {};
@@ -150,18 +153,11 @@ class Session {
   }
 
   async #startBackend() {
-    const cwd = process.cwd();
-    this.#backend = new LocalBackend({
-      command: findLocalBackend(cwd, process.env),
-      cwd,
-      say: (line) => this.say(line),
-      ...(this.#options.port !== undefined && { port: this.#options.port }),
-      ...(this.#options.baseModel !== undefined && { baseModel: this.#options.baseModel }),
-    });
-    const { url, token } = await this.#backend.start();
-    // Before the project's code is loaded: its trainer reads them when it starts.
-    process.env.ARKOR_CLOUD_API_URL = url;
-    process.env.ARKOR_LOCAL_TOKEN = token;
+    const backend = await backendFor(process.cwd(), this.#options, (line) => this.say(line));
+    if (this.#interrupts.count > 0) return;
+    this.#backend = backend;
+    // Before the project's code is loaded: its trainer reads the address when it starts.
+    pointAt(await backend.start());
   }
 
   /**
@@ -170,9 +166,9 @@ class Session {
    * @returns {Promise<number>}
    */
   async #follow(trainer, internals) {
-    const { dryRun, jobId } = this.#options;
-    if (!internals && (dryRun || jobId !== undefined)) {
-      const what = dryRun ? "--dry-run" : "arkor attach";
+    const { dryRun, jobId, resume, hint } = this.#options;
+    if (!internals && (dryRun || jobId !== undefined || resume !== undefined)) {
+      const what = dryRun ? "--dry-run" : resume === undefined ? "arkor attach" : "--resume";
       throw new CliError(`${what} needs a trainer made by createTrainer.`);
     }
     if (dryRun) internals?.setDryRun(true);
@@ -183,7 +179,7 @@ class Session {
     }
     this.#takeDeprecation = internals?.takeDeprecation;
     if (this.#interrupts.count > 0) return INTERRUPTED;
-    this.#watched = { trainer, jobId };
+    this.#watched = { trainer, jobId, hint };
     this.isFollowing = true;
     try {
       await this.#begin(trainer, internals);
@@ -198,15 +194,31 @@ class Session {
    * @param {import("./internals.js").TrainerInternals | undefined} internals
    */
   async #begin(trainer, internals) {
-    const { jobId } = this.#options;
+    const { jobId, resume } = this.#options;
     if (internals && jobId !== undefined) {
       await internals.attach(jobId);
       this.#reporter.print(`Watching job ${jobId}`);
       return;
     }
-    const started = await trainer.start();
+    const started = await (internals && resume !== undefined
+      ? this.#resume(trainer, internals, resume)
+      : trainer.start());
     this.#watched.jobId = started.jobId;
     this.#reporter.print(`Started job ${started.jobId}`);
+  }
+
+  /**
+   * @param {import("..").Trainer} trainer
+   * @param {import("./internals.js").TrainerInternals} internals
+   * @param {string} from the job that it goes on from
+   */
+  #resume(trainer, internals, from) {
+    const { resumeJob } = require("../lib/account.js");
+    const started = resumeJob(process.cwd(), from).then((id) => internals.attach(id));
+    // Ctrl-C before the answer is for the new job too.
+    const cancel = () => started.catch(() => {}).then(() => trainer.cancel());
+    this.#watched.trainer = { cancel };
+    return started;
   }
 
   /**
@@ -225,7 +237,11 @@ class Session {
       this.say(`error: the run failed: ${job.error}`);
     }
     this.#reporter.print(`Job ${jobId} finished with status=${job.status}`);
-    if (job.status !== "completed") return FAILED;
+    if (job.status !== "completed") {
+      const how = this.#backend && this.#interrupts.count === 0 ? howToGoOn(jobId) : undefined;
+      if (how !== undefined) this.say(how);
+      return FAILED;
+    }
     if (this.#backend) this.#reporter.print(`Adapter: ${LocalBackend.jobPath(jobId, "adapter")}`);
     return COMPLETED;
   }

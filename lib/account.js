@@ -43,6 +43,17 @@ async function cancelJob(directory, jobId) {
 }
 
 /**
+ * Has a job go on from its last checkpoint, as a new one.
+ * @param {string} directory of the project
+ * @param {string} jobId
+ * @returns {Promise<string>} the id of the new job
+ */
+async function resumeJob(directory, jobId) {
+  const at = path.resolve(directory);
+  return native(async () => binding.resumeJob(environment(), at, jobId));
+}
+
+/**
  * A login in progress: builds the login page's URL for a redirect URI, and exchanges the code that the
  * browser returns with for credentials.
  */
@@ -129,4 +140,4 @@ function environment() {
   return JSON.stringify(readEnvironment());
 }
 
-module.exports = { Login, cancelJob, checkLogin, listJobs, signIn, signOut, whoami };
+module.exports = { Login, cancelJob, checkLogin, listJobs, resumeJob, signIn, signOut, whoami };

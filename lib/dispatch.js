@@ -8,7 +8,7 @@
 const { setImmediate } = require("node:timers");
 const { binding } = require("./addon.js");
 const { tell, toError, wordsOf } = require("./errors.js");
-const { parse } = require("./json.js");
+const { parse, read } = require("./json.js");
 
 // How a batch is laid out. Rust says so when the first trainer is made, because that loads the addon. As
 // variables of their own: they are read many times for each event.
@@ -36,6 +36,7 @@ function readLayout() {
 /**
  * @typedef {object} Observer
  * @property {(name: CallbackName, context: any, metadata: unknown) => void} [onEvent]
+ * @property {(event: any) => void} [onUnknown] gets events whose type runs no callback
  * @property {(notice: import("..").ReconnectNotice) => void} [onReconnect]
  */
 
@@ -115,6 +116,10 @@ class Dispatcher {
       const name = names[flags & kindBits];
       // Nothing may start after an abort (T29): not the look-up, which may run an accessor that aborts.
       if (signal?.aborted) return native.aborted(index);
+      if (name === undefined) {
+        this.#showUnknown(texts[text++]);
+        continue;
+      }
       const { callbacks, callback, failed } = lookUp(input, name);
       if (signal?.aborted && !failed) return native.aborted(index);
       try {
@@ -155,6 +160,11 @@ class Dispatcher {
     for (const { onEvent } of this.observers) {
       tell(() => onEvent?.(name, context, metadata), undefined);
     }
+  }
+
+  /** @param {string} data as the backend sent it */
+  #showUnknown(data) {
+    for (const { onUnknown } of this.observers) tell(() => onUnknown?.(read(data)), undefined);
   }
 
   /**

@@ -203,7 +203,7 @@ class Trainer {
     const onAbort = () => this.#native.abort();
     try {
       const waiting = native(
-        async () => this.#native.wait(dispatcher.receive),
+        async () => this.#native.wait(dispatcher.receive, this.#observers.size > 0),
         () => dispatcher.thrown,
       );
       if (signal) listen(signal, onAbort);

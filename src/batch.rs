@@ -42,13 +42,15 @@ const STARTED: u32 = 1;
 const CHECKPOINT: u32 = 2;
 const COMPLETED: u32 = 3;
 const FAILED: u32 = 4;
+/// It has no callback, and is only shown to those who observe the run.
+const UNKNOWN: u32 = 5;
 
 /// The events of a batch, as they cross.
 #[derive(Debug, Default, PartialEq)]
 pub struct Events {
     /// [`COLUMNS`] numbers for each event.
     pub columns: Vec<f64>,
-    /// For each event that is no log, its detail as JSON text.
+    /// For each event that is no log, its detail as JSON text; of an unknown type, its data as it came.
     pub texts: Vec<String>,
 }
 
@@ -72,9 +74,9 @@ struct Item {
 enum Role {
     /// It runs no callback and counts for nothing but its id.
     Passed,
-    /// A data event that runs no callback.
+    /// A data event that stays here.
     Unknown,
-    /// An event for a callback.
+    /// An event that crosses.
     Dispatched,
 }
 
@@ -97,7 +99,7 @@ impl Batch {
                 self.last = Some(Last::End);
                 Role::Passed
             }
-            Meaning::Data(Event::Unknown) => Role::Unknown,
+            Meaning::Data(Event::Unknown(None)) => Role::Unknown,
             Meaning::Data(event) => {
                 if event.is_terminal() {
                     self.last = Some(Last::Terminal);
@@ -197,7 +199,8 @@ impl Batch {
             Event::Checkpoint { step, detail } => self.lay_out_text(id | CHECKPOINT, step, detail),
             Event::Completed(text) => self.lay_out_text(id | COMPLETED, f64::NAN, text),
             Event::Failed(text) => self.lay_out_text(id | FAILED, f64::NAN, text),
-            Event::Unknown => {}
+            Event::Unknown(Some(data)) => self.lay_out_text(id | UNKNOWN, f64::NAN, data),
+            Event::Unknown(None) => {}
         }
     }
 

@@ -45,8 +45,9 @@ pub enum Event {
     Completed(String),
     /// `training.failed`; the text is a [`Detail`].
     Failed(String),
-    /// A type of a newer backend: no callback, but a data event all the same.
-    Unknown,
+    /// A type of a newer backend: no callback, but a data event all the same. With its data where
+    /// somebody observes the run.
+    Unknown(Option<String>),
 }
 
 /// The numbers of a `training.log` event, in the order of the columns.
@@ -175,7 +176,7 @@ fn typed(fields: &Fields<'_>) -> Option<Event> {
                 ..Detail::default()
             }))
         }
-        _ => Event::Unknown,
+        _ => Event::Unknown(None),
     })
 }
 

@@ -24,7 +24,7 @@ describe("bash completes", () => {
   it.each([
     ["arkor log", ["login", "logout"]],
     ["arkor --v", ["--version"]],
-    ["arkor start --", ["--local", "--dry-run", "--base-model", "--port", "--help"]],
+    ["arkor start --", ["--local", "--dry-run", "--resume", "--base-model", "--port", "--help"]],
     ["arkor start --local --d", ["--dry-run"]],
     ["arkor init --template r", ["redaction"]],
     ["arkor completion ", ["bash", "zsh", "fish"]],
@@ -34,6 +34,7 @@ describe("bash completes", () => {
     ["arkor local --tls-cert ", ["option: -o default"]],
     ["arkor local --listen ", []],
     ["arkor jobs ", []],
+    ["arkor start --resume ", []],
   ])("%s", async (line, words) => {
     expect(await offered(line)).toEqual(words);
   });

@@ -111,7 +111,7 @@ it("arkor jobs says how to list local runs when there are some and nobody is sig
     code: 1,
     stderr:
       "error: Not signed in. Run `arkor login` first. To list this directory's local runs, start " +
-      "`arkor local` and set the two variables that it prints.\n",
+      "`arkor local` in another terminal.\n",
   });
 });
 

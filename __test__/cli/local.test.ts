@@ -1,5 +1,6 @@
 // `arkor start --local`: how the backend's process is found, started, watched and ended. A script
 // stands in for the backend where its failure is what is tested.
+import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import path from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -119,6 +120,64 @@ describe("starting", () => {
   });
 });
 
+describe("a backend of another version", () => {
+  const start = (version: string, env: Record<string, string | undefined> = {}) => {
+    const project = new Project({
+      "src/arkor/index.ts": handMadeTrainer(),
+      "node_modules/@arkor/local/index.js": `exports.binaryPath = () => ${JSON.stringify(FAKE)};`,
+    });
+    const given = {
+      FAKE_VERSION: version,
+      ARKOR_LOCAL_BIN: undefined,
+      npm_config_user_agent: undefined,
+    };
+    const all = { ...given, ...env };
+    return arkor(["start", "--local"], { ...project, env: all }).exit;
+  };
+  const OURS = JSON.parse(readFileSync(path.join(ROOT, "package.json"), "utf8")).version;
+  const must = `and arkor is ${OURS}; they must be the same version.`;
+
+  it.each([
+    ["newer", "0.2.0", "is 0.2.0"],
+    ["only almost ours", `${OURS}-rc.1`, `is ${OURS}-rc.1`],
+    ["unknown", "", "doesn't say its version,"],
+  ])("is refused when it's %s, with the command that mends it", async (_, version, is) => {
+    const { code, stdout, stderr } = await start(version);
+    const [, message] = stderr.split("error: ");
+    expect({ code, stdout, message }).toEqual({
+      code: 1,
+      stdout: "",
+      message: `@arkor/local ${is} ${must} Run: npm install @arkor/local@${OURS}\n`,
+    });
+  });
+
+  it("is ended when it's refused", async () => {
+    const { LocalBackend } = await import("../../cli/local/backend.js");
+    const backend = new LocalBackend({
+      command: [process.execPath, FAKE],
+      cwd: new Project().cwd,
+      env: { ...process.env, FAKE_VERSION: "0.2.0" },
+      say: () => {},
+    });
+    await expect(backend.start()).rejects.toThrow("must be the same version");
+    expect(isAlive(backend.pid ?? -1)).toBe(false);
+  });
+
+  it("is refused with the command of the user's package manager", async () => {
+    const { stderr } = await start("0.2.0", { npm_config_user_agent: "yarn/4.1.0 npm/? node/v20" });
+    expect(stderr).toContain(`Run: yarn add @arkor/local@${OURS}\n`);
+  });
+
+  it("is refused when ARKOR_LOCAL_BIN names it, and that is said", async () => {
+    const { code, stderr } = await start("0.2.0", { ARKOR_LOCAL_BIN: FAKE });
+    expect(code).toBe(1);
+    expect(stderr.split("error: ")[1]).toBe(
+      `the backend in ARKOR_LOCAL_BIN is 0.2.0 ${must} ` +
+        `Unset ARKOR_LOCAL_BIN, and run: npm install @arkor/local@${OURS}\n`,
+    );
+  });
+});
+
 describe("a backend that dies", () => {
   it("is started again on the same port, with the same token", async () => {
     const running = startLocal(new Project({ "src/arkor/index.ts": ENDLESS }));
@@ -172,8 +231,33 @@ describe("the end of the command", () => {
     expect(code).toBe(130);
     expect(stdout).toContain("cancel was called\n");
     expect(stdout).toContain("Job job-1 finished with status=cancelled\n");
-    expect(stderr).toContain("Its checkpoints are in .arkor/local/jobs/job-1/checkpoints\n");
+    expect(stderr).toContain(
+      "Its checkpoints are in .arkor/local/jobs/job-1/checkpoints. " +
+        "To go on from the last one: arkor start --local --resume job-1\n",
+    );
     expect(isAlive(Number(pid))).toBe(false);
+  });
+
+  it("Ctrl-C says that the run that it cancels hadn't saved a checkpoint", async () => {
+    const running = startLocal(new Project({ "src/arkor/index.ts": ENDLESS }));
+    await running.until("stdout", /waiting at/);
+    running.kill("SIGINT");
+    expect((await running.exit).stderr).toContain("It hadn't saved a checkpoint yet.\n");
+  });
+
+  it.each(["failed", "cancelled"])("says how to go on with a run that %s", async (status) => {
+    const wait = `return { job: { id: "job-1", status: "${status}", error: "e" }, artifacts: [] };`;
+    const project = new Project({ "src/arkor/index.ts": handMadeTrainer({ wait }) });
+    project.write(".arkor/local/jobs/job-1/checkpoints/.unfinished/adapter_config.json", "{}");
+    const without = await startLocal(project).exit;
+    expect(without.stderr).not.toContain("--resume");
+    project.write(".arkor/local/jobs/job-1/checkpoints/checkpoint-2/adapter_config.json", "{}");
+    const { code, stderr } = await startLocal(project).exit;
+    expect(code).toBe(1);
+    expect(stderr).toContain(
+      "Its checkpoints are in .arkor/local/jobs/job-1/checkpoints. " +
+        "To go on from the last one: arkor start --local --resume job-1\n",
+    );
   });
 
   it("a second Ctrl-C waits for nothing", async () => {
@@ -186,7 +270,7 @@ describe("the end of the command", () => {
     running.kill("SIGINT");
     const { code, stderr } = await running.exit;
     expect(code).toBe(130);
-    expect(stderr).toContain("It hadn't saved a checkpoint yet.\n");
+    expect(stderr).toContain("Job job-1 may go on. To cancel it: arkor cancel job-1 --local\n");
     expect(isAlive(Number(pid))).toBe(false);
   });
 

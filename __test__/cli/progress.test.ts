@@ -1,8 +1,9 @@
 // What is seen of a run while it goes on: the live block of a terminal, the plain lines of a log.
 import { stripVTControlCharacters } from "node:util";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { formatDuration } from "../../cli/format.js";
 import { LiveBlock } from "../../cli/live-block.js";
-import { formatDuration, Progress, sparkline } from "../../cli/progress.js";
+import { Progress, sparkline } from "../../cli/progress.js";
 import { Reporter } from "../../cli/reporter.js";
 import { asStream, Screen } from "../support/screen.ts";
 

@@ -1,46 +1,11 @@
 // The whole path with nothing stood in for: `arkor start --local` trains the example's data with the
 // real backend. What is asserted was computed.
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
-import path from "node:path";
-import { pathToFileURL } from "node:url";
+import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { arkor, isAlive, ROOT, type Running } from "../support/command.ts";
+import { arkor, isAlive, type Running } from "../support/command.ts";
 import { Project } from "../support/project.ts";
-
-const DATA = pathToFileURL(path.join(ROOT, "examples/triage/data/triage.jsonl")).href;
-
-function entry(options: { maxSteps: number; saveSteps: number }) {
-  return `
-    import { createTrainer } from "arkor";
-    export const trainer = createTrainer({
-      name: "real",
-      model: "unsloth/gemma-4-E4B-it",
-      dataset: { type: "blob", url: ${JSON.stringify(DATA)} },
-      lora: { r: 4, alpha: 8, maxLength: 256 },
-      batchSize: 2,
-      learningRate: 1e-3,
-      loggingSteps: 1,
-      ...${JSON.stringify(options)},
-      callbacks: {
-        onLog: ({ step, loss }) => console.log("step=" + step + " loss=" + loss),
-        onCheckpoint: async ({ step, infer }) => {
-          const response = await infer({
-            messages: [{ role: "user", content: "Where is my parcel 4471?" }],
-            maxTokens: 8,
-            temperature: 0,
-            stream: false,
-          });
-          const { choices } = await response.json();
-          console.log("checkpoint=" + step + " answer=" + typeof choices[0].message.content);
-        },
-        onFailed: ({ error }) => console.log("failed=" + error),
-      },
-    });
-  `;
-}
-
-const jobOf = (stdout: string) => stdout.match(/^Started job (\S+)$/m)?.[1] ?? "none";
+import { entry, jobOf } from "../support/real-run.ts";
 
 /** The process of the backend: the only child of the command. */
 function backendOf(running: Running): number {
@@ -81,8 +46,8 @@ describe("arkor start --local", () => {
     expect(code).toBe(0);
   });
 
-  it("tells a run whose backend was killed as failed, and keeps its checkpoints", async () => {
-    const project = new Project({ "src/arkor/index.ts": entry({ maxSteps: 5000, saveSteps: 2 }) });
+  it("goes on with a run whose backend was killed, after its last checkpoint", async () => {
+    const project = new Project({ "src/arkor/index.ts": entry({ maxSteps: 40, saveSteps: 2 }) });
     const running = arkor(["start", "--local"], project);
     await running.until("stdout", /checkpoint=2 /);
     process.kill(backendOf(running), "SIGKILL");
@@ -90,10 +55,11 @@ describe("arkor start --local", () => {
     expect(stderr).toMatch(
       /arkor-local was ended by SIGKILL; starting it again on port \d+ \(1 of 3\)/,
     );
-    expect(stdout).toMatch(/^failed=\S/m);
-    expect(stdout).toContain("finished with status=failed\n");
-    expect(existsSync(project.path(`.arkor/local/jobs/${jobOf(stdout)}/checkpoints`))).toBe(true);
-    expect(code).toBe(1);
+    expect(Number(stderr.match(/^resumed after step (\d+)$/m)?.[1])).toBeGreaterThanOrEqual(2);
+    const steps = [...stdout.matchAll(/^step=(\d+) /gm)].map(([, step]) => Number(step));
+    expect(steps).toEqual(Array.from({ length: 40 }, (_, index) => index + 1));
+    expect(stdout).toContain("finished with status=completed\n");
+    expect(code).toBe(0);
   });
 
   it("Ctrl-C cancels the run, keeps its checkpoints, and ends the backend", async () => {
@@ -103,7 +69,7 @@ describe("arkor start --local", () => {
     const backend = backendOf(running);
     running.kill("SIGINT");
     const { code, stdout, stderr } = await running.exit;
-    const kept = stderr.match(/Its checkpoints are in (\S+)\n/)?.[1] ?? "nowhere";
+    const [, kept = "nowhere"] = stderr.match(/Its checkpoints are in (\S+)\. To go on /) ?? [];
     expect(readdirSync(project.path(kept)).length).toBeGreaterThan(0);
     expect(stdout).toContain("finished with status=cancelled\n");
     expect(isAlive(backend)).toBe(false);

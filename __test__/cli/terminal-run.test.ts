@@ -134,6 +134,94 @@ describe("the live block", () => {
   });
 });
 
+describe("what a run prepares", () => {
+  const preparing = (stream: EventStream, id: number, phase: string, fields: object) =>
+    stream.event("training.progress", { phase, name: "acme/small", ...fields }, id);
+
+  /** A run that downloads, and does what the test says on the second event and at the end. */
+  async function preparingRun() {
+    const streamed = gate<EventStream>();
+    const backend = await Backend.start((stream) => {
+      const bytes = { total: 3.4e9, unit: "bytes" };
+      preparing(stream, 1, "downloading", { done: 1.2e9, ...bytes });
+      streamed.open(stream);
+    });
+    const project = new Project({ "src/arkor/index.ts": entry() }).signIn(backend);
+    return { backend, project, stream: streamed.promise };
+  }
+
+  it("is drawn in the block until the run starts, and no callback is called for it", async () => {
+    const { backend, project, stream } = await preparingRun();
+    const terminal = start(project, backend);
+    await terminal.until(/35 %/);
+    expect(terminal.lines).toEqual([
+      "Started job job-1",
+      "███████░░░░░░░░░░░░░  downloading acme/small  1.2 of 3.4 GB  35 %",
+    ]);
+    preparing(await stream, 2, "loading", { done: 29, total: 290, unit: "tensors" });
+    await terminal.until(/^██░+ {2}loading acme\/small {2}29 of 290 tensors {2}10 %$/m);
+    expect(terminal.screen).not.toContain("downloading");
+    (await stream).event("training.started", { metadata: { totalSteps: 10 } }, 3);
+    await terminal.until(/^░+ {2}0\/10$/m);
+    expect(terminal.screen).not.toContain("loading");
+    (await stream).event("training.resumed", { step: 5, metadata: { totalSteps: 10 } }, 4);
+    await terminal.until(/^█{10}░{10} {2}5\/10$/m);
+    (await stream).completed();
+    expect(await terminal.exit).toBe(0);
+    expect(terminal.lines).toEqual([
+      "Started job job-1",
+      "resumed after step 5",
+      "Job job-1 finished with status=completed",
+    ]);
+  });
+
+  it("is plain lines where there's no block", async () => {
+    const { backend, project, stream } = await preparingRun();
+    const terminal = start(project, backend, { env: { TERM: "dumb" } });
+    await terminal.until(/^downloading acme\/small {2}1\.2 of 3\.4 GB {2}35 %$/m);
+    (await stream).completed();
+    expect(await terminal.exit).toBe(0);
+    expect(terminal.raw).not.toContain("\u001b");
+  });
+
+  it("can't write to the terminal by its name", async () => {
+    const backend = await Backend.start((stream) => {
+      const name = "a\u001b[2J\u009b31m\r\nb";
+      const fields = { phase: "downloading", name, done: 1, total: 0, unit: "bytes" };
+      stream.event("training.progress", fields, 1);
+    });
+    const project = new Project({ "src/arkor/index.ts": entry() }).signIn(backend);
+    const terminal = start(project, backend);
+    await terminal.until(/downloading a\ufffd\[2J\ufffd31m b {2}0\.0 kB/);
+  });
+
+  it("of the past isn't shown to who attaches later", async () => {
+    const streamed = gate<EventStream>();
+    const backend = await Backend.start((stream) => {
+      for (let id = 1; id <= 9; id += 1) {
+        preparing(stream, id, "downloading", { done: id * 1e8, total: 1e9, unit: "bytes" });
+      }
+      stream.event("training.resumed", { step: 5 }, 10).log(11);
+      streamed.open(stream);
+    });
+    const state = { orgSlug: "the org", projectSlug: "p", projectId: "i" };
+    const project = new Project({
+      "src/arkor/index.ts": entry(),
+      ".arkor/state.json": JSON.stringify(state),
+    }).signIn(backend);
+    const terminal = arkorAt(["attach", JOB.id], project.at(backend, { TERM: "dumb" }));
+    await terminal.until(/callback: step 11/);
+    (await streamed.promise).completed();
+    expect(await terminal.exit).toBe(0);
+    expect(terminal.lines).toEqual([
+      "Watching job job-1",
+      expect.stringMatching(/^step 11 /),
+      "callback: step 11",
+      "Job job-1 finished with status=completed",
+    ]);
+  });
+});
+
 describe("Ctrl-C", () => {
   const STOPPED = /Stopped watching; job job-1 continues\./;
   const pressedOnce = async (terminal: Terminal) => {

@@ -41,7 +41,7 @@ it("a run is started by the button, watched live, and its checkpoint answers", a
 const LOCAL = { args: ["--port", "0", "--local"] };
 
 it("a second Studio of a project joins the local backend of the first", async () => {
-  const project = triage();
+  const project = triage((source) => source.replace("maxSteps: 150", "maxSteps: 5000"));
   const first = await startStudio(project, LOCAL);
   const second = await startStudio(project, LOCAL);
   expect(second.running.stderr).toMatch(
@@ -54,8 +54,14 @@ it("a second Studio of a project joins the local backend of the first", async ()
   const announced = path.join(project.cwd, ".arkor/local/server.json");
   expect(statSync(announced).mode & 0o777).toBe(0o600);
   // The first one ends its own backend, the second one leaves that to it.
+  const { body } = await second.api("/api/train", { method: "POST", body: "{}" });
+  const reader = body?.pipeThrough(new TextDecoderStream()).getReader();
+  let output = "";
+  while (!/^step /m.test(output)) output += (await reader?.read())?.value ?? "";
   second.running.kill("SIGTERM");
-  expect((await second.running.exit).code).toBe(143);
+  const { code, stderr } = await second.running.exit;
+  expect(code).toBe(143);
+  expect(stderr).toMatch(/Job (\w+) goes on with the local backend\. .*arkor cancel \1 --local\./);
   expect((await first.api("/api/jobs")).status).toBe(200);
 });
 
@@ -74,9 +80,11 @@ it("a signal ends the local backend too, which keeps what the run has", async ()
   expect(isAlive(pid)).toBe(false);
   const [jobId = ""] = readdirSync(project.path(".arkor/local/jobs"));
   expect(JSON.parse(project.read(`.arkor/local/jobs/${jobId}/job.json`))).toMatchObject({
-    status: "failed",
+    status: "running",
   });
-  expect(studio.running.stderr).toContain(`Job ${jobId} ended with the local backend.`);
+  expect(studio.running.stderr).toContain(
+    `Job ${jobId} stopped with the local backend and goes on with the next one.`,
+  );
 });
 
 it("this machine is shown, and its endpoints with their addresses", async () => {

@@ -1,7 +1,9 @@
 // Stands in for `arkor-local` where its failure is what is tested. FAKE_BACKEND says how it fails:
 // `silent` is never ready, `broken` ends before it is, `dying` ends as soon as it is, and without it
-// it is ready and stays until its stdin closes. It trains nothing.
+// it is ready and stays until its stdin closes. FAKE_VERSION is the version that it says; an empty one is
+// none. It trains nothing.
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { parseArgs } from "node:util";
 
@@ -17,6 +19,8 @@ const { values } = parseArgs({
   },
 });
 const mode = process.env.FAKE_BACKEND;
+const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+const version = (process.env.FAKE_VERSION ?? JSON.parse(manifest).version) || undefined;
 
 process.stdin.resume();
 process.stdin.on("end", () => {
@@ -37,7 +41,8 @@ if (mode === "silent") {
   const server = createServer((_, response) => response.end("here"));
   server.listen(Number(values.port), "127.0.0.1", () => {
     const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
-    process.stdout.write(`${JSON.stringify({ url: `http://127.0.0.1:${port}`, token })}\n`);
+    const ready = { url: `http://127.0.0.1:${port}`, token, version };
+    process.stdout.write(`${JSON.stringify(ready)}\n`);
     process.stderr.write(`fake: pid=${process.pid} port=${port} token=${token}\n`);
     process.stderr.write(`fake: ${JSON.stringify(values)}\n`);
     if (mode === "dying") process.exit(7);

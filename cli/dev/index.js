@@ -4,12 +4,12 @@ const { randomBytes } = require("node:crypto");
 const os = require("node:os");
 const { CliError } = require("../errors.js");
 const { LocalBackend } = require("../local/backend.js");
+const { backendFor, pointAt } = require("../local/join.js");
 const { print, say } = require("../output.js");
 const { listener } = require("./adapter.js");
 const { createApp } = require("./app.js");
 const { Backend } = require("./backend.js");
 const { listen } = require("./listen.js");
-const { joinLocal } = require("./local.js");
 const { Manifests } = require("./manifest.js");
 const { readPage } = require("./page.js");
 const { Runs } = require("./runs.js");
@@ -42,15 +42,15 @@ async function dev(options) {
   const runs = new Runs(cwd);
   /** @type {(() => Promise<void> | void)[]} */
   const ending = [];
-  let isOurs = false;
+  let left = goesOn;
   try {
-    const local = options.local ? await joinLocal(cwd, options, say) : undefined;
+    const { baseModel } = options;
+    const local = options.local ? await backendFor(cwd, { baseModel }, say) : undefined;
     if (local) {
-      isOurs = local.isOurs;
+      left = local.isOurs ? stopped : goesOnHere;
       ending.push(() => stopInTime(local));
       // For this process and the runs that it starts.
-      process.env.ARKOR_CLOUD_API_URL = local.url;
-      process.env.ARKOR_LOCAL_TOKEN = local.token;
+      pointAt(await local.start());
     }
     const port = await serve({ cwd, token, page, runs, wanted: options.port, ending });
     const link = `http://localhost:${port}/#token=${token}`;
@@ -59,7 +59,7 @@ async function dev(options) {
     const signal = await Promise.race([signalled, ...(local ? [local.lost] : [])]);
     return 128 + os.constants.signals[signal];
   } finally {
-    await end(runs, isOurs, ending);
+    await end(runs, left, ending);
   }
 }
 
@@ -94,12 +94,11 @@ async function serve({ cwd, token, page, runs, wanted, ending }) {
 
 /**
  * @param {Runs} runs
- * @param {boolean} endsRuns whether the backend that trains ends with us
+ * @param {(jobId: string) => string} left what to say of a run that isn't watched any more
  * @param {(() => Promise<void> | void)[]} ending
  */
-async function end(runs, endsRuns, ending) {
-  const left = await runs.end();
-  for (const jobId of left) say(endsRuns ? ended(jobId) : goesOn(jobId));
+async function end(runs, left, ending) {
+  for (const jobId of await runs.end()) say(left(jobId));
   for (const step of ending.reverse()) await step();
 }
 
@@ -112,12 +111,20 @@ function goesOn(jobId) {
 }
 
 /** @param {string} jobId */
-function ended(jobId) {
-  const kept = LocalBackend.jobPath(jobId);
-  return `Job ${jobId} ended with the local backend. What it has saved is in ${kept}`;
+function goesOnHere(jobId) {
+  return (
+    `Job ${jobId} goes on with the local backend. To watch it again: arkor attach ${jobId} --local. ` +
+    `To cancel it: arkor cancel ${jobId} --local.`
+  );
 }
 
-/** @param {import("./local.js").Joined} local */
+/** @param {string} jobId */
+function stopped(jobId) {
+  const kept = LocalBackend.jobPath(jobId);
+  return `Job ${jobId} stopped with the local backend and goes on with the next one. What it has saved is in ${kept}`;
+}
+
+/** @param {Awaited<ReturnType<typeof backendFor>>} local */
 async function stopInTime(local) {
   const timer = setTimeout(() => void local.stop({ atOnce: true }), SAVE_MS);
   await local.stop();

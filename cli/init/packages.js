@@ -31,6 +31,14 @@ function isKnown(name) {
 const UNLOCKED = { pnpm: ["--no-frozen-lockfile"] };
 
 /**
+ * @param {PackageManager} manager
+ * @param {string} name a package, and its version
+ */
+function addCommand(manager, name) {
+  return `${manager} ${manager === "npm" ? "install" : "add"} ${name}`;
+}
+
+/**
  * @param {string} cwd
  * @param {PackageManager} manager
  * @returns {Promise<void>}
@@ -57,4 +65,4 @@ async function install(cwd, manager) {
   );
 }
 
-module.exports = { PACKAGE_MANAGERS, install, packageManagerOf };
+module.exports = { PACKAGE_MANAGERS, addCommand, install, packageManagerOf };

@@ -4,12 +4,14 @@
 const path = require("node:path");
 const { CliError } = require("../errors.js");
 const { BackendChild, howItEnded } = require("./child.js");
+const { checkVersion } = require("./version.js");
 
 const STORE = ".arkor/local";
 const MAX_RESTARTS = 3;
 const START_TIMEOUT_MS = 30_000;
 /** Time to save before a backend that was asked to end is killed. */
 const STOP_GRACE_MS = 10_000;
+const NAMED = { name: "the backend in ARKOR_LOCAL_BIN", also: "unset ARKOR_LOCAL_BIN" };
 
 /**
  * @typedef {object} LocalBackendOptions
@@ -24,6 +26,8 @@ const STOP_GRACE_MS = 10_000;
  */
 
 class LocalBackend {
+  /** It ends with the command that has started it. */
+  isOurs = true;
   #options;
   /** @type {BackendChild | undefined} */ #child;
   #isStopping = false;
@@ -59,7 +63,7 @@ class LocalBackend {
 
   /**
    * @returns {Promise<import("./child.js").ReadyLine>}
-   * @throws {CliError} it is not ready in time, or ends before that
+   * @throws {CliError} it is not ready in time, ends before that, or is of another version
    */
   async start() {
     const ready = await this.#launch();
@@ -83,14 +87,18 @@ class LocalBackend {
       log: this.#options.say,
     });
     this.#child = child;
-    try {
-      const ready = await child.ready;
-      child.ended.then((ending) => this.#onEnded(howItEnded(ending)));
-      return ready;
-    } catch (error) {
+    const ready = await child.ready.catch((error) => {
       child.kill();
       throw error;
+    });
+    try {
+      await checkVersion(ready.version, { cwd, ...(env.ARKOR_LOCAL_BIN && NAMED) });
+    } catch (error) {
+      await child.stop(STOP_GRACE_MS);
+      throw error;
     }
+    child.ended.then((ending) => this.#onEnded(howItEnded(ending)));
+    return ready;
   }
 
   /** @param {string} how */

@@ -12,6 +12,7 @@ const KEPT_LINES = 5;
  * @typedef {object} ReadyLine
  * @property {string} url
  * @property {string} token
+ * @property {unknown} [version]
  */
 
 /**

@@ -27,7 +27,7 @@ fuzz_target!(|data: &str| {
     }
     let runs_a_callback = !matches!(
         meaning,
-        Meaning::Nothing | Meaning::End | Meaning::Data(Event::Unknown)
+        Meaning::Nothing | Meaning::End | Meaning::Data(Event::Unknown(_))
     );
     let mut batch = Batch::default();
     batch.push(Some("1"), meaning);

@@ -152,6 +152,14 @@ pub const CANCEL_JOB: Endpoint = Endpoint {
     body: None,
     ..POST
 };
+/// A new job that goes on from the last checkpoint of one that failed or was cancelled. Only the local
+/// backend has it.
+pub const RESUME_JOB: Endpoint = Endpoint {
+    path: "/v1/jobs/{id}/resume",
+    body: None,
+    answer: ONE_JOB,
+    ..POST
+};
 /// A job's event stream.
 pub const OPEN_EVENT_STREAM: Endpoint = Endpoint {
     name: "openEventStream",

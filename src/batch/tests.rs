@@ -34,6 +34,22 @@ fn t27_a_batch_is_full_at_its_size_as_well() {
 }
 
 #[test]
+fn t12_an_event_of_an_unknown_type_is_data_and_crosses_only_with_its_data() {
+    let unknown = |data: Option<&str>| Meaning::Data(Event::Unknown(data.map(str::to_owned)));
+    let mut batch = batch([
+        (Some("1"), unknown(None)),
+        (Some("2"), unknown(Some("{}"))),
+        (Some("3"), started(String::new())),
+    ]);
+    assert!(batch.has_data(1));
+    assert_eq!([batch.block_of(0), batch.block_of(1)], [1, 2]);
+    assert_eq!(batch.last(), None);
+    let events = batch.take_events();
+    assert_eq!(events.columns.len(), 2 * COLUMNS);
+    assert_eq!(events.texts, ["{}", ""]);
+}
+
+#[test]
 fn t8_a_batch_is_full_at_its_number_of_events() {
     let mut batch = batch((1..MOST_EVENTS).map(|_| (None, started(String::new()))));
     assert!(!batch.is_full());

@@ -188,9 +188,12 @@ fn t12_only_an_object_with_a_type_is_a_data_event() {
     }
     assert_eq!(
         data(r#" {"type":"training.news"} "#),
-        Meaning::Data(Event::Unknown)
+        Meaning::Data(Event::Unknown(None))
     );
-    assert_eq!(data(r#"{"type":"\ud800"}"#), Meaning::Data(Event::Unknown));
+    assert_eq!(
+        data(r#"{"type":"\ud800"}"#),
+        Meaning::Data(Event::Unknown(None))
+    );
 }
 
 #[test]

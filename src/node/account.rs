@@ -15,7 +15,7 @@ use napi_derive::napi;
 use super::crossing::{argument, crossing};
 use super::promise::promise;
 use super::stored_files::text;
-use crate::api::endpoints::{CANCEL_JOB, LIST_JOBS};
+use crate::api::endpoints::{CANCEL_JOB, LIST_JOBS, RESUME_JOB};
 use crate::api::request::Parts;
 use crate::api::within_limit;
 use crate::credentials::login::{self, Grant, Provider};
@@ -76,6 +76,22 @@ pub fn cancel_job(
         })
         .await
         .map(drop)
+    })
+}
+
+/// Has a job of a directory's project go on from its last checkpoint; resolves with the id of the new job.
+#[napi(catch_unwind, ts_return_type = "Promise<string>")]
+pub fn resume_job(
+    env: &Env,
+    environment: String,
+    directory: String,
+    id: String,
+) -> napi::Result<Object<'_>> {
+    promise(env, async move {
+        let session = open(&environment, directory).await?;
+        let request = RESUME_JOB.of_job(session.scope(), &id)?;
+        let answer = session.api().await?.call(&request).await?;
+        Ok(job::read(&answer, &request.to_string())?.id)
     })
 }
 

@@ -191,6 +191,7 @@ impl NativeTrainer {
             },
             idle_timeout: options.idle_timeout_ms.map(milliseconds),
             reject_callback_errors: options.reject_callback_errors,
+            observed: false,
         };
         Self {
             options,
@@ -198,8 +199,7 @@ impl NativeTrainer {
         }
     }
 
-    /// Submits the job; resolves with it, as JSON text (T1). `on_credentials` is told, as JSON text,
-    /// when the given login was renewed.
+    /// Submits the job; resolves with it (T1). `on_credentials` is told of a renewed login. Both are JSON text.
     #[napi(catch_unwind, ts_return_type = "Promise<string>")]
     pub fn start<'env>(
         &self,
@@ -247,7 +247,7 @@ impl NativeTrainer {
     }
 
     /// Follows the job; every batch goes to `receive`, which answers with `done`, `threw` or `aborted` (T3), and
-    /// to the notice of a reconnect with `heard`.
+    /// to the notice of a reconnect with `heard`. If the run is `observed`, so do events without a callback.
     #[napi(catch_unwind, ts_return_type = "Promise<WaitEnd>")]
     pub fn wait<'env>(
         &self,
@@ -256,6 +256,7 @@ impl NativeTrainer {
             ts_arg_type = "(columns: Float64Array | null, texts: string[] | null, notice: string | null) => void"
         )]
         receive: Function<'_, Arguments, ()>,
+        observed: bool,
     ) -> napi::Result<Object<'env>> {
         let (sender, acks) = mpsc::unbounded_channel();
         let (heard, abort) = (Arc::new(Notify::new()), CancellationToken::new());
@@ -267,7 +268,8 @@ impl NativeTrainer {
         *locked(&self.state.acks) = Some(sender);
         *locked(&self.state.heard) = heard;
         *locked(&self.state.abort) = abort.clone();
-        let (state, options) = (self.state.clone(), self.options);
+        let (state, mut options) = (self.state.clone(), self.options);
+        options.observed = observed;
         promise(env, async move {
             let started = state.started()?;
             let events = JobEvents {

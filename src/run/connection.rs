@@ -15,7 +15,7 @@ use super::ports::{
 };
 use crate::batch::{Batch, COLUMNS, Last};
 use crate::error::Error;
-use crate::event;
+use crate::event::{self, Event, Meaning};
 use crate::json::fields;
 use crate::reconnect::Backoff;
 use crate::sse::Decoder;
@@ -198,9 +198,13 @@ where
         let piece = self
             .undecoded
             .split_to(self.undecoded.len().min(DECODED_AT_ONCE));
+        let observed = self.options.observed;
         let (queue, queued_bytes) = (&mut self.queue, &mut self.queued_bytes);
         let decoded = self.decoder.push(&piece, |frame| {
-            let meaning = event::read(&frame);
+            let mut meaning = event::read(&frame);
+            if observed && let Meaning::Data(Event::Unknown(data)) = &mut meaning {
+                *data = Some(frame.data.as_ref().to_owned());
+            }
             if queue.back().is_none_or(Batch::is_full) {
                 queue.push_back(Batch::default());
             }

@@ -206,6 +206,7 @@ impl Run {
                 },
                 idle_timeout: Some(Duration::from_secs(60)),
                 reject_callback_errors: false,
+                observed: false,
             },
             resume: Resume::default(),
             abort,

@@ -118,6 +118,8 @@ pub struct LoopOptions {
     pub idle_timeout: Option<Duration>,
     /// `callbackErrors: "reject"` (T20).
     pub reject_callback_errors: bool,
+    /// Somebody observes the run: events of unknown types cross too.
+    pub observed: bool,
 }
 
 /// Where a later `wait()` resumes (T4).

@@ -22,6 +22,17 @@ async fn t8_events_are_dispatched_in_order_in_batches_that_end_at_256() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn t12_an_event_of_an_unknown_type_crosses_only_where_the_run_is_observed() {
+    let news = || Step::Read("id: 1\ndata: {\"type\":\"training.news\"}\n\n".to_owned());
+    for (observed, seen) in [(false, vec![1000.0]), (true, vec![-1.0, 1000.0])] {
+        let mut run = Run::new([stream([news(), completed()])], fine);
+        run.options.observed = observed;
+        assert_eq!(run.follow().await, Outcome::Completed);
+        assert_eq!(run.seen(), seen);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn t14_t15_a_throw_reopens_the_stream_after_the_failing_event() {
     let mut run = Run::new(
         [stream([logs(1..=5)]), stream([logs(4..=5), completed()])],

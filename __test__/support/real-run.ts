@@ -1,0 +1,41 @@
+// The entry of a run that the real local backend trains.
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+import { ROOT } from "./command.ts";
+
+const DATA = pathToFileURL(path.join(ROOT, "examples/triage/data/triage.jsonl")).href;
+
+/** Trains the example's data. What it prints says what its callbacks were called with. */
+export function entry(options: { maxSteps: number; saveSteps: number }) {
+  return `
+    import { createTrainer } from "arkor";
+    export const trainer = createTrainer({
+      name: "real",
+      model: "unsloth/gemma-4-E4B-it",
+      dataset: { type: "blob", url: ${JSON.stringify(DATA)} },
+      lora: { r: 4, alpha: 8, maxLength: 256 },
+      batchSize: 2,
+      learningRate: 1e-3,
+      loggingSteps: 1,
+      ...${JSON.stringify(options)},
+      callbacks: {
+        onLog: ({ step, loss }) => console.log("step=" + step + " loss=" + loss),
+        onCheckpoint: async ({ step, infer }) => {
+          const response = await infer({
+            messages: [{ role: "user", content: "Where is my parcel 4471?" }],
+            maxTokens: 8,
+            temperature: 0,
+            stream: false,
+          });
+          const { choices } = await response.json();
+          console.log("checkpoint=" + step + " answer=" + typeof choices[0].message.content);
+        },
+        onCompleted: () => console.log("completed"),
+        onFailed: ({ error }) => console.log("failed=" + error),
+      },
+    });
+  `;
+}
+
+/** The id in what the command has printed. */
+export const jobOf = (stdout: string) => stdout.match(/^Started job (\S+)$/m)?.[1] ?? "none";

@@ -1,0 +1,74 @@
+// What a run does before its first step (downloads, encodes, loads), as text. Pure, as `progress.js` is.
+
+const { oneLine } = require("../lib/printable.js");
+const { formatBytes, formatDuration, formatSpeed, isNumber, unitOf } = require("./format.js");
+const { cut } = require("./text-width.js");
+
+const PHASES = new Set(["downloading", "encoding", "loading"]);
+const UNITS = new Set(["bytes", "rows", "tensors"]);
+/** A name comes from the project or the Hub. */
+const MAX_NAME_WIDTH = 60;
+
+/**
+ * @typedef {object} Preparation
+ * @property {string} what is done, and to what
+ * @property {string} unit
+ * @property {number} done
+ * @property {number} total 0 if it isn't known
+ * @property {number} at ms
+ * @property {{ done: number, at: number }} from what its speed is measured from
+ */
+
+/**
+ * @param {Preparation | undefined} before the last known state
+ * @param {any} event `training.progress`
+ * @param {number} now ms
+ * @returns {Preparation | undefined} undefined for an event that makes no sense
+ */
+function goOn(before, { phase, name, done, total, unit }, now) {
+  const isKnown = PHASES.has(phase) && UNITS.has(unit);
+  if (!isKnown || !isNumber(done) || done < 0 || !isNumber(total)) return undefined;
+  const named = typeof name === "string" ? oneLine(name) : "";
+  const what = named === "" ? phase : `${phase} ${cut(named, MAX_NAME_WIDTH)}`;
+  const isSame = before && before.what === what && before.unit === unit && before.from.done <= done;
+  return { what, unit, done, total, at: now, from: isSame ? before.from : { done, at: now } };
+}
+
+/**
+ * @param {Preparation} preparation
+ * @returns {{ what: string, amount: string, percent?: string, speed?: string, left?: string }}
+ */
+function partsOf({ what, unit, done, total, at, from }) {
+  const isBounded = total > 0 && done <= total;
+  const perMs = at > from.at ? (done - from.done) / (at - from.at) : 0;
+  const left = (total - done) / perMs;
+  return {
+    what,
+    amount: amountOf(unit, done, isBounded ? total : undefined),
+    ...(isBounded && { percent: `${Math.floor((100 * done) / total)} %` }),
+    ...(perMs > 0 && { speed: speedOf(unit, perMs * 1000) }),
+    ...(isBounded && perMs > 0 && { left: `${formatDuration(left)} left` }),
+  };
+}
+
+/**
+ * @param {string} unit
+ * @param {number} done
+ * @param {number | undefined} total
+ */
+function amountOf(unit, done, total) {
+  if (unit !== "bytes") return `${total === undefined ? done : `${done} of ${total}`} ${unit}`;
+  if (total === undefined) return `${formatBytes(done)} ${unitOf(done).unit}`;
+  return `${formatBytes(done, total)} of ${formatBytes(total)} ${unitOf(total).unit}`;
+}
+
+/**
+ * @param {string} unit
+ * @param {number} perSecond
+ */
+function speedOf(unit, perSecond) {
+  if (unit !== "bytes") return `${formatSpeed(perSecond)} ${unit}/s`;
+  return `${formatBytes(perSecond)} ${unitOf(perSecond).unit}/s`;
+}
+
+module.exports = { goOn, partsOf };
