@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,6 +33,8 @@ pub struct Process {
     /// Why the worker is no more.
     pub ended: Mutex<Option<String>>,
     last_words: Mutex<String>,
+    /// Whether its stderr has been read to the end.
+    all_heard: AtomicBool,
 }
 
 impl Process {
@@ -43,6 +46,7 @@ impl Process {
             heard: Mutex::new(Instant::now()),
             ended: Mutex::default(),
             last_words: Mutex::default(),
+            all_heard: AtomicBool::new(false),
         }
     }
 
@@ -89,11 +93,12 @@ impl Process {
     fn exit(&self) -> String {
         let limit = Instant::now() + EXIT_LIMIT;
         let status = loop {
-            match lock(&self.child).try_wait() {
-                Ok(Some(status)) => break Some(status),
-                Ok(None) if Instant::now() < limit => thread::sleep(Duration::from_millis(5)),
-                _ => break None,
+            let status = lock(&self.child).try_wait().unwrap_or_default();
+            let is_over = status.is_some() && self.all_heard.load(Ordering::Acquire);
+            if is_over || Instant::now() >= limit {
+                break status;
             }
+            thread::sleep(Duration::from_millis(5));
         };
         let words = lock(&self.last_words).clone();
         let words = if words.is_empty() {
@@ -149,7 +154,7 @@ impl Process {
                 .take(MAX_LINE_BYTES)
                 .read_until(b'\n', &mut line)
             {
-                Ok(0) | Err(_) => return,
+                Ok(0) | Err(_) => break,
                 Ok(_) => {}
             }
             let text = String::from_utf8_lossy(&line);
@@ -159,6 +164,7 @@ impl Process {
                 *lock(&self.last_words) = text;
             }
         }
+        self.all_heard.store(true, Ordering::Release);
     }
 }
 
