@@ -217,7 +217,10 @@ async function prompt() {
     return (await response.json()).usage;
   };
   await ask(8);
-  report("A prompt of a few tokens, 135M parameters in f32: peak", mb(server.peak()));
+  report(
+    "A prompt of a few tokens, 135M parameters in f32: peak",
+    `${mb(server.peak())}, then ${mb(server.rss())}`,
+  );
   const began = performance.now();
   const usage = await ask(8_000);
   const seconds = ((performance.now() - began) / 1000).toFixed(0);

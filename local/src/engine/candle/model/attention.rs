@@ -13,6 +13,9 @@ use crate::number::as_f64;
 /// lies behind the mask is never computed.
 const BLOCK: usize = 64;
 
+/// Scores of a block, per head, when it continues what is in the cache.
+const MAX_SCORES: usize = 64 * 1024;
+
 /// The heads of a model, and its rotary embedding.
 #[derive(Debug, Clone)]
 pub struct Attention {
@@ -92,10 +95,11 @@ impl Attention {
         let query = self.query(query, past)?;
         let key = self.rope.forward(&self.split(key)?, past)?;
         let (key, value) = cache.append(&key, &self.split(value)?)?;
-        // A block at a time: the scores of a long prompt would take more memory than its keys.
-        let mut outputs = Vec::with_capacity(length.div_ceil(BLOCK));
-        for start in (0..length).step_by(BLOCK) {
-            let size = BLOCK.min(length - start);
+        // The scores of a long prompt would take more memory than its keys.
+        let block = (MAX_SCORES / (past + length)).clamp(1, BLOCK);
+        let mut outputs = Vec::with_capacity(length.div_ceil(block));
+        for start in (0..length).step_by(block) {
+            let size = block.min(length - start);
             let seen = |all: &Tensor| all.narrow(2, 0, past + start + size);
             let query = self.group(&query.narrow(2, start, size)?.contiguous()?)?;
             let mut scores = query.matmul(&seen(&key)?.t()?)?;

@@ -15,6 +15,9 @@ use crate::error::{Error, Result, refused};
 /// The format's own limit.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 
+/// A file is read in pieces of this size. A multiple of every value's.
+const READ_BYTES: usize = 1 << 20;
+
 /// The supported types of values, and the bytes of one.
 const TYPES: [(&str, DType, u64); 3] = [
     ("F32", DType::F32, 4),
@@ -139,14 +142,31 @@ impl Shard {
     pub fn read(&self, name: &str) -> Result<Tensor> {
         let (info, dtype) = self.layout(name)?;
         let (begin, end) = info.data_offsets;
-        let mut bytes = Vec::with_capacity(usize::try_from(end - begin).unwrap_or_default());
+        let failed = |source| Error::io("can't read the weights", &self.path, source);
         let mut file = &self.file;
-        let read = file
-            .seek(SeekFrom::Start(self.start + begin))
-            .and_then(|_| file.take(end - begin).read_to_end(&mut bytes));
-        read.map_err(|source| Error::io("can't read the weights", &self.path, source))?;
-        let tensor = Tensor::from_raw_buffer(&bytes, dtype, &info.shape, &Device::Cpu)?;
-        Ok(tensor.to_dtype(DType::F32)?)
+        file.seek(SeekFrom::Start(self.start + begin))
+            .map_err(failed)?;
+        // Piece by piece: the whole in its own type beside the whole in `f32` would be twice the memory.
+        let mut values: Vec<f32> = Vec::with_capacity(info.shape.iter().product());
+        let mut piece = Vec::with_capacity(READ_BYTES);
+        let mut left = end - begin;
+        while left > 0 {
+            let length = left.min(READ_BYTES as u64);
+            piece.clear();
+            let read = file.take(length).read_to_end(&mut piece).map_err(failed)?;
+            if read as u64 != length {
+                return Err(failed(io::ErrorKind::UnexpectedEof.into()));
+            }
+            let count = read / dtype.size_in_bytes();
+            let part = Tensor::from_raw_buffer(&piece, dtype, &[count], &Device::Cpu)?;
+            values.extend(part.to_dtype(DType::F32)?.to_vec1::<f32>()?);
+            left -= length;
+        }
+        Ok(Tensor::from_vec(
+            values,
+            info.shape.as_slice(),
+            &Device::Cpu,
+        )?)
     }
 
     fn layout(&self, name: &str) -> Result<(&TensorInfo, DType)> {
