@@ -124,6 +124,11 @@ export interface TrainerInput {
   loggingSteps?: unknown;
   /** Steps between checkpoints, and so between `onCheckpoint` calls. Passed through unchanged. */
   saveSteps?: unknown;
+  /**
+   * So many checkpoints are kept on the backend's disk; the last one and the one with the lowest eval
+   * loss always are. All by default. An addition of this package, for the local backend.
+   */
+  saveTotalLimit?: number;
   /** Steps between evaluations, which give `onLog` its `evalLoss`. Passed through unchanged. */
   evalSteps?: unknown;
   /** Compute the loss on the assistant's responses only. Passed through unchanged. */

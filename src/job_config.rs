@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::json::{Fields, fields};
 
 /// The input's field, its name in the config. Fields of `lora` are written `lora.…`.
-const FIELDS: [(&str, &str); 21] = [
+const FIELDS: [(&str, &str); 22] = [
     ("model", "model"),
     ("dataset", "datasetSource"),
     ("lora.r", "loraR"),
@@ -25,6 +25,7 @@ const FIELDS: [(&str, &str); 21] = [
     ("warmupSteps", "warmupSteps"),
     ("loggingSteps", "loggingSteps"),
     ("saveSteps", "saveSteps"),
+    ("saveTotalLimit", "saveTotalLimit"),
     ("evalSteps", "evalSteps"),
     ("trainOnResponsesOnly", "trainOnResponsesOnly"),
     ("datasetFormat", "datasetFormat"),
@@ -97,12 +98,12 @@ mod tests {
     fn every_field_gets_its_name_and_keeps_its_value() {
         let input = r#"{"model":"m","dataset":{"type":"blob","url":"u"},
             "lora":{"r":8,"alpha":16,"maxLength":256,"loadIn4bit":false},
-            "learningRate":1e-7,"warmupSteps":{"any":[1,null]},"saveSteps":null,"oth\"er":1}"#;
+            "learningRate":1e-7,"warmupSteps":{"any":[1,null]},"saveSteps":null,"saveTotalLimit":2,"oth\"er":1}"#;
         let config = from_input(input).map(|raw| raw.get().to_owned());
         let expected = concat!(
             r#"{"model":"m","datasetSource":{"type":"blob","url":"u"},"#,
             r#""loraR":8,"loraAlpha":16,"maxLength":256,"loadIn4bit":false,"#,
-            r#""learningRate":1e-7,"warmupSteps":{"any":[1,null]},"saveSteps":null}"#
+            r#""learningRate":1e-7,"warmupSteps":{"any":[1,null]},"saveSteps":null,"saveTotalLimit":2}"#
         );
         assert_eq!(config, Ok(expected.to_owned()));
     }

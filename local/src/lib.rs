@@ -29,6 +29,7 @@ pub mod folder;
 pub mod hub;
 pub mod jobs;
 pub mod json;
+mod net;
 mod number;
 pub mod request_fields;
 pub mod run_config;

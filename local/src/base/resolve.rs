@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::built_in::NAME as BUILT_IN;
 use crate::error::{Result, refused};
-use crate::hub::{RepoKind, cache_folder, snapshot};
+use crate::hub::{RepoKind, cache_folder, is_repo_name, snapshot};
 
 /// Where a base's files are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,23 +131,6 @@ fn is_name(text: &str) -> bool {
         .iter()
         .any(|ending| text.to_ascii_lowercase().ends_with(ending));
     !file && is_repo_name(text)
-}
-
-/// Whether a text can be the name of a repository on Hugging Face: `owner/name`, or `name` alone. `--` and
-/// `..` aren't allowed there: in the cache folder, `--` stands for the slash.
-#[must_use]
-pub fn is_repo_name(text: &str) -> bool {
-    let part = |part: &str| {
-        !part.is_empty()
-            && !part.starts_with(['.', '-'])
-            && !part.ends_with(['.', '-'])
-            && !part.contains("..")
-            && !part.contains("--")
-            && part
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-    };
-    text.split('/').count() <= 2 && text.split('/').all(part)
 }
 
 /// The directory at a path, or in words why it can't be a model.

@@ -11,6 +11,7 @@ use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
 use super::source::Blob;
 use crate::error::{Error, Result, refused};
+use crate::net::{chain, is_loopback};
 
 /// The files of a dataset may have this many bytes.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
@@ -161,19 +162,6 @@ async fn download(url: &Url, token: Option<&str>) -> Result<File> {
     file.flush().await.map_err(unwritable)?;
     file.rewind().await.map_err(unwritable)?;
     Ok(file.into_std().await)
-}
-
-/// Whether an address is on this machine, where no proxy leads.
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
-}
-
-/// An error and what caused it: reqwest's own text stops before the reason.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        None => error.to_string(),
-        Some(source) => format!("{error}: {}", chain(source)),
-    }
 }
 
 #[cfg(test)]

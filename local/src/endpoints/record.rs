@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Key;
+use super::key::Key;
 
 /// An endpoint.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -4,8 +4,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Repo, RepoKind};
-use crate::base::resolve::is_repo_name;
+use super::path::is_safe;
+use super::repo::{Repo, RepoKind, is_repo_name};
 use crate::error::{Error, Result};
 
 /// The snapshot of `name` that `main` points to. The name can't lead out of the cache.
@@ -15,18 +15,6 @@ pub fn snapshot(cache: &Path, kind: RepoKind, name: &str) -> Option<PathBuf> {
         return None;
     }
     Folder::named(cache, kind, name).current("main")
-}
-
-/// Whether a path that a server or a client names stays in the folder that it's joined to, on every
-/// system: no `..`, not absolute, no drive, no backslash.
-pub(super) fn is_safe(path: &str) -> bool {
-    let plain = |part: &str| {
-        !matches!(part, "" | "." | "..")
-            && !part.contains(['\\', '\0'])
-            // `C:name` is on a drive and `name:stream` in a file.
-            && !(part.contains(':') && (cfg!(windows) || part.find(':') == Some(1)))
-    };
-    path.split('/').all(plain)
 }
 
 /// Whether a file is there in full. Its content was checked when it came.

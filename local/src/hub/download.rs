@@ -10,11 +10,24 @@ use tokio_util::sync::CancellationToken;
 
 use super::cache::{Folder, create, create_parent, is_whole, place};
 use super::http::{Fault, Http, Tries};
+use super::listing::{Listing, RemoteFile};
 use super::lock::lock;
 use super::partial::Partial;
-use super::{Hub, Listing, Progress, RemoteFile, Repo};
-use crate::data::fetch::chain;
+use super::repo::Repo;
+use super::settings::Hub;
 use crate::error::{Error, Result, refused};
+use crate::net::chain;
+
+/// How far a download is. `done_bytes` goes back when a file has to start anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress<'a> {
+    /// What's on disk of the files that were asked for.
+    pub done_bytes: u64,
+    /// The size of all of them.
+    pub total_bytes: u64,
+    /// The file that's being downloaded.
+    pub file: &'a str,
+}
 
 /// Told how many bytes of a file are on disk.
 type Report<'a> = &'a (dyn Fn(u64) + Sync);

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
-use super::{Hub, Timing};
+use super::settings::{Hub, Timing};
 
 /// Looks a variable up. The tests have an environment of their own.
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;

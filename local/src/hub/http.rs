@@ -6,9 +6,11 @@ use reqwest::header::{ACCEPT_ENCODING, HeaderMap, RANGE, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
 use tokio_util::sync::CancellationToken;
 
-use super::{Hub, Repo, RepoKind, Timing, refusals};
-use crate::data::fetch::{chain, is_loopback};
+use super::cache::Folder;
+use super::repo::{Repo, RepoKind};
+use super::settings::{Hub, Timing};
 use crate::error::{Error, Result};
+use crate::net::{chain, is_loopback};
 
 /// However long a server wants to be left alone.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -53,7 +55,7 @@ impl<'a> Http<'a> {
         let endpoint = Url::parse(&hub.endpoint)
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https"))
-            .ok_or_else(|| refusals::endpoint(hub, repo))?;
+            .ok_or_else(|| no_endpoint(hub, repo))?;
         let mut client = Client::builder()
             .user_agent(concat!("arkor-local/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(hub.timing.connect)
@@ -65,7 +67,7 @@ impl<'a> Http<'a> {
         }
         let client = client
             .build()
-            .map_err(|error| refusals::client(repo, &chain(&error)))?;
+            .map_err(|error| no_client(repo, &chain(&error)))?;
         Ok(Self {
             hub,
             repo,
@@ -126,7 +128,7 @@ impl<'a> Http<'a> {
     /// Asks once. The answer has begun: it's a success, or says that there's nothing from byte `from` on.
     pub(super) async fn get(&self, url: Url, from: u64) -> Result<Response, Fault> {
         if self.hub.offline {
-            return Err(refusals::offline(self.hub, self.repo).into());
+            return Err(offline(self.hub, self.repo).into());
         }
         // A part of something compressed isn't a part of the file.
         let mut request = self.client.get(url).header(ACCEPT_ENCODING, "identity");
@@ -160,7 +162,7 @@ impl<'a> Http<'a> {
             });
         }
         let elsewhere = answer.url().origin() != self.endpoint.origin();
-        Err(refusals::status(self, &answer, elsewhere).into())
+        Err(bad_status(self, &answer, elsewhere).into())
     }
 
     fn unsent(&self, error: reqwest::Error) -> Fault {
@@ -172,7 +174,7 @@ impl<'a> Http<'a> {
         let error = error.without_url();
         let what = format!("{host} can't be reached ({})", chain(&error));
         if error.is_builder() || error.is_redirect() || is_tls(&error) {
-            return refusals::unreachable(self, &what).into();
+            return unreachable(self, &what).into();
         }
         Fault::passing(what)
     }
@@ -180,7 +182,7 @@ impl<'a> Http<'a> {
     /// What to tell when no further try is made.
     pub(super) fn gave_up(&self, fault: Fault) -> Error {
         match fault {
-            Fault::Passing { what, .. } => refusals::unreachable(self, &what),
+            Fault::Passing { what, .. } => unreachable(self, &what),
             Fault::Lasting(error) => error,
         }
     }
@@ -244,6 +246,97 @@ fn pause(backoff: Duration, failed: u32, wait: Option<Duration>) -> Duration {
         Some(wait) => wait.min(LONGEST_PAUSE),
         None => backoff.saturating_mul(2_u32.saturating_pow(failed.min(5))),
     }
+}
+
+// What is told when the Hub doesn't give what was asked for. Never the token, never an address with a query.
+
+fn refusal(repo: &Repo, text: &str) -> Error {
+    Error::Refused(format!("{}: {text}", repo.field()))
+}
+
+/// What works without the Hub.
+fn instead(repo: &Repo) -> &'static str {
+    match repo.kind {
+        RepoKind::Model => "give the directory of a model",
+        RepoKind::Dataset => "give a file (type \"blob\")",
+    }
+}
+
+fn no_endpoint(hub: &Hub, repo: &Repo) -> Error {
+    let text = format!("HF_ENDPOINT is no http(s) address: {:?}", hub.endpoint);
+    refusal(repo, &text)
+}
+
+fn no_client(repo: &Repo, why: &str) -> Error {
+    refusal(repo, &format!("can't connect to the Hub: {why}"))
+}
+
+pub(super) fn offline(hub: &Hub, repo: &Repo) -> Error {
+    let text = format!(
+        "{} isn't complete in the Hugging Face cache ({}), and nothing is downloaded because HF_HUB_OFFLINE \
+         (or TRANSFORMERS_OFFLINE) is set. Unset it, or {}.",
+        repo.name,
+        hub.cache.display(),
+        instead(repo)
+    );
+    refusal(repo, &text)
+}
+
+fn unreachable(http: &Http<'_>, what: &str) -> Error {
+    let repo = http.repo;
+    let folder = Folder::of(&http.hub.cache, repo);
+    let text = format!(
+        "can't get {} from the Hub: {what}. Try again later; what has been downloaded is kept. Without a \
+         network, copy {} from a machine that has it, or {}.",
+        repo.name,
+        folder.dir().display(),
+        instead(repo)
+    );
+    Error::Unreachable(format!("{}: {text}", repo.field()))
+}
+
+/// An answer that another try wouldn't change. `elsewhere`: it isn't from the Hub itself.
+fn bad_status(http: &Http<'_>, answer: &Response, elsewhere: bool) -> Error {
+    let repo = http.repo;
+    let (name, noun, host, page) = (&repo.name, repo.noun(), http.host(), http.page());
+    let status = answer.status();
+    let code = answer
+        .headers()
+        .get("x-error-code")
+        .and_then(|code| code.to_str().ok());
+    if elsewhere {
+        let host = answer.url().host_str().unwrap_or_default();
+        let text = format!("can't get {name}: {host}, which the Hub pointed to, answered {status}");
+        return refusal(repo, &text);
+    }
+    let token = http.hub.token.is_some();
+    let text = match (status, code) {
+        (_, Some("RevisionNotFound")) => {
+            format!("{name} has no revision {:?} on {host}", repo.revision)
+        }
+        (_, Some("EntryNotFound")) => {
+            format!("a file of {name} is no longer on {host}. Try again.")
+        }
+        (StatusCode::FORBIDDEN, _) | (_, Some("GatedRepo")) if token => format!(
+            "{name} is gated or private, and the token (HF_TOKEN, or that of `hf auth login`) has no access \
+             to it. Ask for access on {page}."
+        ),
+        (StatusCode::FORBIDDEN, _) | (_, Some("GatedRepo")) => format!(
+            "{name} is gated or private, and HF_TOKEN isn't set. Ask for access on {page}, then set HF_TOKEN \
+             or run `hf auth login`."
+        ),
+        (StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND, _) if token => format!(
+            "{host} has no {noun} {name} for this user: it doesn't exist, or the token (HF_TOKEN, or that of \
+             `hf auth login`) has no access to it or isn't valid. See {page}."
+        ),
+        (StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND, _) => format!(
+            "{host} has no {noun} {name}: it doesn't exist, or it's private or gated and HF_TOKEN isn't set. \
+             Check the name; for one that needs access, ask for it on {page} and set HF_TOKEN or run `hf \
+             auth login`."
+        ),
+        _ => format!("can't get {name}: {host} answered {status}"),
+    };
+    refusal(repo, &text)
 }
 
 #[cfg(test)]

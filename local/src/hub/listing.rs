@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 
-use super::Repo;
-use super::cache::is_safe;
 use super::http::{Fault, Http, Tries};
-use crate::data::fetch::chain;
+use super::path::is_safe;
+use super::repo::Repo;
 use crate::error::{Error, Result, refused};
+use crate::net::chain;
 
 /// The answer may have this many bytes.
 const MAX_BYTES: usize = 32 * 1024 * 1024;

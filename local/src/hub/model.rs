@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Listing, RemoteFile, Repo};
+use super::listing::{Listing, RemoteFile};
+use super::repo::Repo;
 use crate::error::{Result, refused};
 use crate::folder;
 

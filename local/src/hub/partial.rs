@@ -9,7 +9,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
-use super::RemoteFile;
+use super::listing::RemoteFile;
 
 /// An LFS file is named by its SHA-256, which has this many digits; any other file as git does it.
 const SHA256_DIGITS: usize = 64;

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use serde_json::{Value, json};
 
-use super::App;
+use super::app::App;
 use super::endpoint_target::chat_field;
 use super::error::{self, ApiError};
 use super::guard::{self, JsonBody};

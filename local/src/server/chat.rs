@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::App;
+use super::app::App;
 use super::chat_request::{ChatRequest, ModelSource};
 use super::error::ApiError;
 use super::guard::JsonBody;

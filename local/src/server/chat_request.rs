@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use axum::http::StatusCode;
 use serde_json::Value;
 
-use super::App;
+use super::app::App;
 use super::chat_fields::{AdapterField, AdapterKind, ChatFields};
 use super::error::ApiError;
 use super::output_spec::OutputSpec;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::App;
+use super::app::App;
 use crate::adapter_folder::is_adapter;
 use crate::base::resolve;
 use crate::endpoints::{Adapter, Target};

@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::App;
+use super::app::App;
 use super::endpoint_fields::{Settings, key_label};
 use super::endpoint_target::chat_field;
 use super::error::ApiError;

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 
-use super::App;
+use super::app::App;
 use super::error::ApiError;
 use crate::json::replace_lone_surrogates;
 

@@ -1,5 +1,6 @@
 //! The HTTP server: the cloud's API, on this machine.
 
+mod app;
 mod calls;
 mod chat;
 mod chat_fields;
@@ -19,83 +20,18 @@ mod schema;
 mod stream;
 mod turns;
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 
-use crate::endpoints::Endpoints;
-use crate::error::Result;
-use crate::jobs::Jobs;
+pub use app::App;
 use calls::Door;
 use connections::Limits;
 use error::ApiError;
 use outside::Outside;
-use turns::Turns;
-
-/// Stand-ins are logged for this many models, and not at all after that.
-const STAND_INS_SAID: usize = 100;
-
-/// What every request can see.
-#[derive(Debug)]
-pub struct App {
-    /// The jobs.
-    pub jobs: Jobs,
-    /// The endpoints.
-    pub endpoints: Endpoints,
-    /// Turns at the model.
-    turns: Turns,
-    /// The bearer token.
-    pub token: String,
-    /// The port that is listened on.
-    pub port: u16,
-    /// Slugs of the projects that were made since the start, or have jobs or endpoints.
-    projects: Mutex<BTreeSet<String>>,
-    /// Models that were asked for and are not here.
-    stood_in: Mutex<BTreeSet<String>>,
-    /// True once the server is ending: streams then end too.
-    ending: watch::Sender<bool>,
-}
-
-impl App {
-    /// An app around the jobs of a store, and its endpoints.
-    pub fn new(jobs: Jobs, token: String, port: u16) -> Result<Arc<Self>> {
-        let endpoints = Endpoints::open(jobs.store().endpoints_file())?;
-        let with_endpoints = endpoints.all();
-        let projects = jobs
-            .list(None)
-            .into_iter()
-            .map(|job| job.project_id)
-            .chain(with_endpoints.iter().map(|one| one.project_id.clone()))
-            .collect();
-        let (projects, ending) = (Mutex::new(projects), watch::Sender::new(false));
-        Ok(Arc::new(Self {
-            jobs,
-            endpoints,
-            turns: Turns::default(),
-            token,
-            port,
-            projects,
-            stood_in: Mutex::default(),
-            ending,
-        }))
-    }
-
-    /// Whether another model stands in for `model` for the first time.
-    fn stands_in_first_time(&self, model: &str) -> bool {
-        let mut stood_in = self.stood_in.lock().unwrap_or_else(PoisonError::into_inner);
-        // A client may ask for any name: what is remembered must not grow with that.
-        stood_in.len() < STAND_INS_SAID && stood_in.insert(model.to_owned())
-    }
-
-    fn projects(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
-        self.projects.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Serves until `shutdown` resolves; then ends the runs, and the streams after their last event.
 pub async fn serve(

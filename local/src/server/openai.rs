@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
-use super::App;
+use super::app::App;
 use super::chat::{Usage, answer};
 use super::error::ApiError;
 use super::guard::JsonBody;

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::App;
+use super::app::App;
 use super::error::ApiError;
 use super::guard::JsonBody;
 

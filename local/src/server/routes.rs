@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::App;
+use super::app::App;
 use super::error::ApiError;
 use super::guard::JsonBody;
 use crate::store::Status;

@@ -13,7 +13,7 @@ use futures::stream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::App;
+use super::app::App;
 use super::error::ApiError;
 use crate::jobs::JobHandle;
 use crate::store::log::Frames;

@@ -10,7 +10,7 @@ use super::adamw::AdamW;
 use super::resume::{self, TrainerState};
 use super::step;
 use crate::data::{Example, Split};
-use crate::engine::candle::CandleModel;
+use crate::engine::candle::loaded::CandleModel;
 use crate::engine::candle::model::Llama;
 use crate::engine::candle::model::lora::Lora;
 use crate::engine::{Log, Plan, RowOrder};

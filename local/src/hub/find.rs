@@ -1,0 +1,77 @@
+//! What the Hub has, or the cache.
+
+use std::path::{Path, PathBuf};
+
+use tokio_util::sync::CancellationToken;
+
+use super::cache::Folder;
+use super::http::{self, Http};
+use super::listing::{self, Listing};
+use super::repo::Repo;
+use super::settings::Hub;
+use crate::error::{Error, Result};
+
+/// What [`Hub::find`] found.
+#[derive(Debug)]
+pub enum Found {
+    /// What the Hub has now.
+    Listed(Listing),
+    /// The Hub couldn't be asked, but the cache has everything that's wanted.
+    Cached {
+        /// The snapshot directory.
+        dir: PathBuf,
+        /// Why the Hub couldn't be asked.
+        reason: String,
+    },
+}
+
+impl Hub {
+    /// The snapshot directory in the cache, if every file of `wanted` is there. Asks no server.
+    #[must_use]
+    pub fn cached(&self, repo: &Repo, wanted: &[&str]) -> Option<PathBuf> {
+        let dir = Folder::of(&self.cache, repo).current(&repo.revision)?;
+        wanted
+            .iter()
+            .all(|path| dir.join(path).is_file())
+            .then_some(dir)
+    }
+
+    /// Which files there are, and their sizes.
+    pub async fn list(&self, repo: &Repo, cancel: &CancellationToken) -> Result<Listing> {
+        self.ask(repo, self.timing.retries, cancel).await
+    }
+
+    /// Like [`list`](Self::list). If the Hub can't be asked, or doesn't let this user in, it's the snapshot
+    /// in the cache, provided that `complete` says that everything is there.
+    pub async fn find(
+        &self,
+        repo: &Repo,
+        complete: &(dyn Fn(&Path) -> bool + Sync),
+        cancel: &CancellationToken,
+    ) -> Result<Found> {
+        let cached = self.cached(repo, &[]).filter(|dir| complete(dir));
+        // Nobody should wait for a network that they don't need.
+        let retries = match cached {
+            Some(_) => 0,
+            None => self.timing.retries,
+        };
+        match (self.ask(repo, retries, cancel).await, cached) {
+            (Ok(listing), _) => Ok(Found::Listed(listing)),
+            (Err(Error::Stopped), _) => Err(Error::Stopped),
+            (Err(error), Some(dir)) => Ok(Found::Cached {
+                dir,
+                reason: error.to_string(),
+            }),
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    async fn ask(&self, repo: &Repo, retries: u32, cancel: &CancellationToken) -> Result<Listing> {
+        if self.offline {
+            return Err(http::offline(self, repo));
+        }
+        let http = Http::new(self, repo, cancel)?;
+        let listing = listing::fetch(&http, retries).await;
+        listing.map_err(|fault| http.gave_up(fault))
+    }
+}
