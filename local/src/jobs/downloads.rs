@@ -34,7 +34,7 @@ fn is_small(file: &RemoteFile) -> bool {
 }
 
 /// The Hub, for somebody who waits for an answer.
-fn patient_enough() -> Option<Hub> {
+fn hub_for_a_submission() -> Option<Hub> {
     let mut hub = Hub::from_env()?;
     hub.timing.retries = RETRIES_WHILE_SOMEONE_WAITS;
     Some(hub)
@@ -53,7 +53,7 @@ fn is_incomplete(resolved: &Resolved) -> bool {
 /// the engine doesn't know the architecture; its reason says so. A model that the Hub doesn't have is
 /// refused: its name is wrong.
 pub async fn find_model(resolved: Resolved, engine: &dyn Engine) -> Result<Resolved> {
-    let Some(hub) = patient_enough().filter(|_| is_incomplete(&resolved)) else {
+    let Some(hub) = hub_for_a_submission().filter(|_| is_incomplete(&resolved)) else {
         return Ok(resolved);
     };
     if hub.offline {
@@ -127,7 +127,7 @@ pub async fn find_dataset(
     dataset: &HubDataset,
     cancel: &CancellationToken,
 ) -> Result<Option<Vec<PathBuf>>> {
-    let Some(hub) = patient_enough() else {
+    let Some(hub) = hub_for_a_submission() else {
         return refused(NO_CACHE);
     };
     let cached = dataset.cached(&hub.cache);

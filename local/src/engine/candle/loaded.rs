@@ -138,3 +138,80 @@ fn kept<T>(
     });
     Ok(value)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::error::Error;
+
+    fn exported() -> (tempfile::TempDir, Source) {
+        let dir = tempfile::tempdir().unwrap();
+        built_in::export(dir.path()).unwrap();
+        let source = Source::Dir(dir.path().to_owned());
+        (dir, source)
+    }
+
+    #[test]
+    fn loading_says_how_far_it_is_and_stops_between_two_tensors() {
+        let (_dir, source) = exported();
+        let mut seen = Vec::new();
+        let models = LoadedModels::default();
+        let progress = &mut |done, total| seen.push((done, total));
+        models.model(&source, &|| false, progress).unwrap();
+        let total = seen[0].1;
+        assert_eq!(
+            seen,
+            (0..total).map(|done| (done, total)).collect::<Vec<_>>()
+        );
+
+        let stopped = std::sync::atomic::AtomicBool::new(false);
+        let stop = || stopped.load(std::sync::atomic::Ordering::Relaxed);
+        let loaded = Cell::new(0);
+        let progress = &mut |done, _| {
+            loaded.set(done);
+            stopped.store(done == 3, std::sync::atomic::Ordering::Relaxed);
+        };
+        let result = LoadedModels::default().model(&source, &stop, progress);
+        assert!(matches!(result, Err(Error::Stopped)));
+        assert_eq!(loaded.get(), 3);
+    }
+
+    #[test]
+    fn what_was_loaded_stays_until_its_files_change() {
+        let (dir, source) = exported();
+        let models = LoadedModels::default();
+        let load = || models.model(&source, &|| false, &mut |_, _| {}).unwrap();
+        let first = load();
+        assert!(Arc::ptr_eq(&first, &load()));
+        std::fs::write(dir.path().join("generation_config.json"), "{}").unwrap();
+        assert!(!Arc::ptr_eq(&first, &load()));
+    }
+
+    #[test]
+    fn the_adapter_that_was_used_longest_ago_makes_room() {
+        let root = tempfile::tempdir().unwrap();
+        let model = CandleModel::built_in().unwrap();
+        let (lora, _) = Lora::fresh(&model.config, 2, 2.0, 1).unwrap();
+        let dirs: Vec<PathBuf> = (0..=KEPT_ADAPTERS)
+            .map(|number| root.path().join(number.to_string()))
+            .collect();
+        for dir in &dirs {
+            adapter::write(dir, &lora, built_in::NAME).unwrap();
+        }
+        let models = LoadedModels::default();
+        let load = |number: usize| models.adapter(&dirs[number]).unwrap();
+        let first = load(0);
+        let second = load(1);
+        for number in 2..KEPT_ADAPTERS {
+            load(number);
+        }
+        assert!(Arc::ptr_eq(&first, &load(0)));
+        load(KEPT_ADAPTERS);
+        assert!(Arc::ptr_eq(&first, &load(0)));
+        assert!(!Arc::ptr_eq(&second, &load(1)));
+    }
+}
