@@ -39,6 +39,9 @@ pub enum Rows {
     Checked(DatasetInfo),
 }
 
+/// Gets how many rows are done. An error from it ends the work.
+type ReportRows<'a> = &'a mut (dyn FnMut(u64) -> Result<()> + Send);
+
 /// Reads, checks and encodes all rows of a run into a job's folder. Refuses the run with the row that is
 /// wrong. `progress` gets how many rows are done.
 pub fn prepare(
@@ -49,22 +52,8 @@ pub fn prepare(
     stop: &dyn Stop,
     progress: ReportRows,
 ) -> Result<PreparedRun> {
-    with_all_cores(|| prepare_here(config, base, rows, folder, stop, progress))
-}
-
-/// Gets how many rows are done. An error from it ends the work.
-type ReportRows<'a> = &'a mut (dyn FnMut(u64) -> Result<()> + Send);
-
-fn prepare_here(
-    config: &RunConfig,
-    base: &Base,
-    rows: Rows,
-    folder: &Path,
-    stop: &dyn Stop,
-    progress: ReportRows,
-) -> Result<PreparedRun> {
     let max_length = config.max_length.min(base.context);
-    let mut encoder = Encoder {
+    let encoder = Encoder {
         config,
         base,
         max_length,
@@ -76,53 +65,7 @@ fn prepare_here(
         tokens: TokenWriter::new(folder)?,
         without_target: 0,
     };
-    let path = folder.join(DATASET);
-    let dataset = match rows {
-        Rows::Checked(info) => {
-            dataset_file::read(&path, &mut |place, row| encoder.add(place, row))?;
-            info
-        }
-        Rows::Files(files) => {
-            let wanted = RowRules {
-                format: config.format()?,
-                responses_only: config.responses_only,
-            };
-            let mut writer = DatasetWriter::create(&path)?;
-            for file in files {
-                let name = file.name.clone();
-                reader::read(file.open()?, name.as_deref(), &mut |place, value| {
-                    let row = row(&value, wanted).map_err(|error| place.blame(error))?;
-                    writer.add(&place, &row)?;
-                    encoder.batch_bytes += json::length(&value);
-                    encoder.add(place, row)
-                })?;
-            }
-            writer.finish()?
-        }
-    };
-    encoder.flush()?;
-    if encoder.count == 0 {
-        return reader::no_rows();
-    }
-    if encoder.tokens.is_empty() {
-        return refused(format!(
-            "maxLength: no row has a trained token within {max_length} tokens. Use a larger maxLength or shorter rows."
-        ));
-    }
-    let Encoder {
-        count,
-        tokens,
-        without_target,
-        ..
-    } = encoder;
-    let tokens = tokens.finish(&folder.join(TOKENS), config.seed)?;
-    Ok(PreparedRun {
-        plan: plan(config, tokens.train_rows, count),
-        max_length,
-        dataset,
-        tokens,
-        without_target,
-    })
+    with_all_cores(|| encoder.encode_all(rows, folder))
 }
 
 struct Encoder<'a> {
@@ -139,6 +82,53 @@ struct Encoder<'a> {
 }
 
 impl Encoder<'_> {
+    /// Reads, checks and encodes all rows into a job's folder.
+    fn encode_all(mut self, rows: Rows, folder: &Path) -> Result<PreparedRun> {
+        let (config, max_length) = (self.config, self.max_length);
+        let path = folder.join(DATASET);
+        let dataset = match rows {
+            Rows::Checked(info) => {
+                dataset_file::read(&path, &mut |place, row| self.add(place, row))?;
+                info
+            }
+            Rows::Files(files) => {
+                let wanted = RowRules {
+                    format: config.format()?,
+                    responses_only: config.responses_only,
+                };
+                let mut writer = DatasetWriter::create(&path)?;
+                for file in files {
+                    let name = file.name.clone();
+                    reader::read(file.open()?, name.as_deref(), &mut |place, value| {
+                        let row = row(&value, wanted).map_err(|error| place.blame(error))?;
+                        writer.add(&place, &row)?;
+                        self.batch_bytes += json::length(&value);
+                        self.add(place, row)
+                    })?;
+                }
+                writer.finish()?
+            }
+        };
+        self.flush()?;
+        if self.count == 0 {
+            return reader::no_rows();
+        }
+        if self.tokens.is_empty() {
+            return refused(format!(
+                "maxLength: no row has a trained token within {max_length} tokens. Use a larger maxLength or shorter rows."
+            ));
+        }
+        let (count, without_target) = (self.count, self.without_target);
+        let tokens = self.tokens.finish(&folder.join(TOKENS), config.seed)?;
+        Ok(PreparedRun {
+            plan: plan(config, tokens.train_rows, count),
+            max_length,
+            dataset,
+            tokens,
+            without_target,
+        })
+    }
+
     fn add(&mut self, place: RowPlace, row: Row) -> Result<()> {
         self.stop.check()?;
         self.batch.push((place, row));

@@ -5,3 +5,5 @@
 
 mod faults;
 mod support;
+#[path = "../worker/mod.rs"]
+mod worker;

@@ -1,7 +1,7 @@
 //! A run for an engine, and a recorder of what it reports.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use arkor_local::base::{Base, Source};
@@ -15,24 +15,14 @@ use arkor_local::error::Result;
 use arkor_local::stop::Stop;
 use tempfile::TempDir;
 
+pub use crate::worker::worker;
+
 /// So short that a test of a deadline doesn't take long, and far longer than the worker needs.
 pub const TIMING: Timing = Timing {
     hello: Duration::from_secs(5),
     silence: Duration::from_secs(3),
     cancel: Duration::from_millis(1500),
 };
-
-/// Cargo builds examples beside the program.
-pub fn worker() -> PathBuf {
-    let program = Path::new(env!("CARGO_BIN_EXE_arkor-local"));
-    let name = format!("worker{}", std::env::consts::EXE_SUFFIX);
-    let worker = program.parent().unwrap().join("examples").join(name);
-    assert!(
-        worker.is_file(),
-        "cargo test builds it when no target is named; else: cargo build --example worker"
-    );
-    worker
-}
 
 /// A folder of a job, with encoded rows.
 pub struct Job {

@@ -1,12 +1,13 @@
 //! What every engine has to do, through HTTP. `cargo test -p arkor-local --test server conformance` runs it
 //! against the CPU engine and against a worker (`examples/worker`); a new engine is one more line in `engines`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::support::{Event, Project, Server, command, kinds};
+use crate::worker::worker;
 
 /// An engine under test.
 #[derive(Clone, Copy)]
@@ -24,18 +25,6 @@ const WORKER: Engine = Engine {
     name: "candle-worker",
     args: || vec!["--worker".to_owned(), worker().display().to_string()],
 };
-
-/// Cargo builds examples beside the program.
-fn worker() -> PathBuf {
-    let program = Path::new(env!("CARGO_BIN_EXE_arkor-local"));
-    let name = format!("worker{}", std::env::consts::EXE_SUFFIX);
-    let worker = program.parent().unwrap().join("examples").join(name);
-    assert!(
-        worker.is_file(),
-        "cargo test builds it when no target is named; else: cargo build --example worker"
-    );
-    worker
-}
 
 macro_rules! engines {
     ($($test:ident),* $(,)?) => {

@@ -28,3 +28,5 @@ mod scale;
 mod support;
 mod templates;
 mod turns;
+#[path = "../worker/mod.rs"]
+mod worker;

@@ -1,0 +1,15 @@
+//! Where the tests' worker is.
+
+use std::path::{Path, PathBuf};
+
+/// `examples/worker`. Cargo builds examples beside the program.
+pub fn worker() -> PathBuf {
+    let program = Path::new(env!("CARGO_BIN_EXE_arkor-local"));
+    let name = format!("worker{}", std::env::consts::EXE_SUFFIX);
+    let worker = program.parent().unwrap().join("examples").join(name);
+    assert!(
+        worker.is_file(),
+        "cargo test builds it when no target is named; else: cargo build --example worker"
+    );
+    worker
+}
