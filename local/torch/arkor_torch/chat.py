@@ -1,0 +1,186 @@
+"""Answers to prompts: several at a time, a token of each in turn, with the adapter that each one asks for."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import torch
+from peft import PeftModel
+from tokenizers import Tokenizer
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from arkor_torch import devices
+from arkor_torch.failures import last_message
+from arkor_torch.model import load_base
+from arkor_torch.protocol import Cancelled, Chat, Message, Refused, Send
+from arkor_torch.text import Guides, Text
+
+# So many adapters stay beside the base.
+MOST_ADAPTERS = 8
+
+# Takes a request's id, and answers whether it's cancelled.
+IsCancelled = Callable[[int], bool]
+
+
+class Loaded:
+    """A base in memory, and the adapters on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.device = devices.device()
+        self._base = load_base(folder, self.device, devices.dtype(self.device), in_4bit=False).eval()
+        self._model: Any = self._base
+        self._adapters: OrderedDict[Path, str] = OrderedDict()
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        text = self._base.config.get_text_config()
+        self.context: int = getattr(text, "max_position_embeddings", None) or 2**31
+        self.guides = Guides(folder, self.tokenizer.get_vocab_size(with_added_tokens=True))
+        # Asked by every layer: a long prompt takes seconds.
+        self.check: Callable[[], None] = lambda: None
+        for module in self._base.modules():
+            if isinstance(module, GradientCheckpointingLayer):
+                module.register_forward_pre_hook(lambda *_: self.check())
+
+    def load_adapter(self, folder: Path) -> None:
+        if folder in self._adapters:
+            self._adapters.move_to_end(folder)
+            return
+        name = f"adapter_{len(self._adapters)}"
+        if len(self._adapters) == MOST_ADAPTERS:
+            _, name = self._adapters.popitem(last=False)
+            self._model.delete_adapter(name)
+        options = {"adapter_name": name, "is_trainable": False, "torch_device": str(self.device)}
+        if self._model is self._base:
+            self._model = PeftModel.from_pretrained(self._base, str(folder), **options).eval()
+        else:
+            self._model.load_adapter(str(folder), **options)
+        self._adapters[folder] = name
+
+    def logits(self, adapter: Path | None, tokens: list[int], cache: Any) -> tuple[torch.Tensor, Any]:
+        """The logits of the token after `tokens`, which continue what is in the cache."""
+        inputs = torch.tensor([tokens], device=self.device)
+        options = {"past_key_values": cache, "use_cache": True, "logits_to_keep": 1}
+        with torch.inference_mode():
+            if adapter is None and self._model is not self._base:
+                with self._model.disable_adapter():
+                    out = self._model(input_ids=inputs, **options)
+            else:
+                if adapter is not None:
+                    self.load_adapter(adapter)
+                    name = self._adapters[adapter]
+                    if self._model.active_adapter != name:
+                        self._model.set_adapter(name)
+                out = self._model(input_ids=inputs, **options)
+        logits = out.logits[0, -1].float()
+        if not logits.isfinite().all():
+            raise Refused(
+                "model: what it computes isn't finite, so its weights, or those of the adapter, are damaged"
+            )
+        return logits, out.past_key_values
+
+
+def answer(loaded: Loaded, chat: Chat, check: Callable[[], None]) -> Iterator[str | Message]:
+    """The pieces of an answer, then its last message. Each step computes one token."""
+    text = Text(loaded.tokenizer)
+    guide = loaded.guides.guide(chat.grammar, chat.stop) if chat.grammar else None
+    random = torch.Generator().manual_seed(chat.seed)
+    limit = min(chat.max_tokens, loaded.context - len(chat.prompt))
+    tokens, finish, cache, read = 0, "length", None, chat.prompt
+    while tokens < limit:
+        loaded.check = check
+        logits, cache = loaded.logits(chat.adapter, read, cache)
+        if guide:
+            if guide.is_over():
+                finish = "stop"
+                break
+            guide.forbid(logits)
+        token = choose(logits, chat, random)
+        tokens += 1
+        if token in chat.stop:
+            finish = "stop"
+            break
+        if guide:
+            guide.advance(token)
+        read = [token]
+        yield text.add(token)
+    yield text.rest()
+    yield {"type": "done", "id": chat.id, "finish": finish, "tokens": tokens}
+
+
+def choose(logits: torch.Tensor, chat: Chat, random: torch.Generator) -> int:
+    """The likeliest token at temperature 0; else by chance, within `top_p`."""
+    if chat.temperature <= 0:
+        return int(logits.argmax())
+    weights, ids = (logits.double() / chat.temperature).softmax(-1).cpu().sort(descending=True)
+    if chat.top_p < 1:
+        # All tokens before which less than `top_p` is reached.
+        weights = weights[: int((weights.cumsum(-1) - weights < chat.top_p).sum())]
+    return int(ids[torch.multinomial(weights, 1, generator=random)])
+
+
+class Talker:
+    """Works on `load` and `chat` requests, in a thread of its own."""
+
+    def __init__(self, send: Send, is_cancelled: IsCancelled, done: Callable[[int], None]) -> None:
+        self._send, self._is_cancelled, self._done = send, is_cancelled, done
+        self._waiting: SimpleQueue[Message] = SimpleQueue()
+        self._active: dict[int, Iterator[str | Message]] = {}
+        self._loaded: tuple[Path, Loaded] | None = None
+        threading.Thread(target=self._run, name="talker", daemon=True).start()
+
+    def add(self, request: Message) -> None:
+        self._waiting.put(request)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                request = self._waiting.get(block=not self._active)
+            except Empty:
+                for id, steps in list(self._active.items()):
+                    self._try(id, lambda id=id, steps=steps: self._step(id, steps))
+            else:
+                self._try(request["id"], lambda request=request: self._begin(request))
+
+    def _try(self, id: int, work: Callable[[], None]) -> None:
+        try:
+            self._check(id)
+            work()
+        except Exception as error:  # noqa: BLE001
+            self._end(id, last_message(id, error))
+
+    def _check(self, id: int) -> None:
+        if self._is_cancelled(id):
+            raise Cancelled
+
+    def _begin(self, request: Message) -> None:
+        id = request["id"]
+        loaded = self._base(Path(request["base"]))
+        if request["type"] == "chat":
+            self._active[id] = answer(loaded, Chat.of(request), lambda: self._check(id))
+            return
+        if request.get("adapter"):
+            loaded.load_adapter(Path(request["adapter"]))
+        self._end(id, {"type": "loaded", "id": id})
+
+    def _step(self, id: int, steps: Iterator[str | Message]) -> None:
+        piece = next(steps)
+        if isinstance(piece, dict):
+            self._end(id, piece)
+        elif piece:
+            self._send({"type": "text", "id": id, "text": piece})
+
+    def _end(self, id: int, message: Message) -> None:
+        self._active.pop(id, None)
+        self._done(id)
+        self._send(message)
+
+    def _base(self, folder: Path) -> Loaded:
+        if self._loaded is None or self._loaded[0] != folder:
+            # The one before goes first: two may not fit. Its answers have to end.
+            self._loaded = None
+            self._loaded = (folder, Loaded(folder))
+        return self._loaded[1]

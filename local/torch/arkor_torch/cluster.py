@@ -1,0 +1,99 @@
+"""Runs on a Ray cluster. The driver is a process of its own on this machine: when it ends, Ray ends what
+it has started."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+from arkor_torch.protocol import Channel, Message, Refused
+from arkor_torch.rank import LOST_AFTER, end_with_stdin, train_share
+
+PACKAGE = Path(__file__).parent
+
+
+def drive(file: Path, address: str, workers: int | None) -> None:
+    """Trains on a cluster that exists. Sends the run's messages."""
+    channel = Channel()
+    end_with_stdin()
+    request = json.loads(file.read_text())
+    try:
+        code = _drive(request, channel, address, workers)
+    except (ConnectionError, TimeoutError, ValueError) as error:
+        message = f"--ray: can't use the cluster at {address}: {error}"
+        channel.send({"type": "failed", "id": request["id"], "kind": "refused", "message": message})
+        code = 1
+    os._exit(code)
+
+
+def _drive(request: Message, channel: Channel, address: str, workers: int | None) -> int:
+    import ray
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.util.queue import Queue
+
+    ray.init(address=address, runtime_env={"py_modules": [str(PACKAGE)]}, log_to_driver=True)
+    gpus = int(ray.cluster_resources().get("GPU", 0))
+    count = workers or gpus or len(ray.nodes())
+    queue = Queue()
+    done = threading.Event()
+
+    def pass_on() -> None:
+        while not (done.is_set() and queue.empty()):
+            try:
+                channel.send(queue.get(timeout=0.2))
+            except Exception:  # noqa: BLE001, S112
+                # Nothing for now. If the queue's node is gone, so is the run.
+                continue
+
+    reader = threading.Thread(target=pass_on, daemon=True)
+    reader.start()
+    scratch = Path(request["checkpoint"]).parent / "torch.tmp"
+    trainer = TorchTrainer(
+        _loop,
+        train_loop_config={"request": request, "queue": queue},
+        scaling_config=ScalingConfig(num_workers=count, use_gpu=gpus > 0),
+        torch_config=TorchConfig(timeout_s=int(LOST_AFTER.total_seconds())),
+        run_config=RunConfig(
+            name="run", storage_path=str(scratch / "ray"), failure_config=FailureConfig(max_failures=0)
+        ),
+    )
+    code = 0
+    try:
+        trainer.fit()
+    except Exception as error:  # noqa: BLE001
+        text = str(error).strip().splitlines()
+        message = f"a worker of the cluster is gone: {text[0] if text else type(error).__name__}"
+        # If a worker knows better, it has said so before.
+        queue_or_stdout = {"type": "failed", "id": request["id"], "kind": "lost", "message": message}
+        code = 1
+        done.set()
+        reader.join(5)
+        channel.send(queue_or_stdout)
+    done.set()
+    reader.join(5)
+    return code
+
+
+def _loop(config: dict[str, Any]) -> None:
+    """What each worker of the cluster runs."""
+    import ray.train
+
+    context = ray.train.get_context()
+    request, queue = config["request"], config["queue"]
+    rank = context.get_world_rank()
+    missing = [request[name] for name in ("base", "tokens", "order") if not Path(request[name]).exists()]
+    if missing:
+        message = (
+            f"--ray: the node {socket.gethostname()} can't see {missing[0]}. Keep the project and its models on "
+            "storage that all nodes see under the same path."
+        )
+        queue.put({"type": "failed", "id": request["id"], "kind": "refused", "message": message})
+        raise Refused(message)
+    code = train_share(request, queue.put, rank, context.get_local_rank(), context.get_world_size())
+    if code:
+        raise RuntimeError("the run failed, see its last message")

@@ -1,0 +1,74 @@
+"""What this machine computes on, found out without importing torch where that's possible: it takes seconds."""
+
+from __future__ import annotations
+
+import ctypes.util
+import importlib.util
+import os
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+KINDS = ("cpu", "cuda", "mps")
+
+
+def probably_has_cuda() -> bool:
+    """Whether there's a driver for NVIDIA's GPUs."""
+    return Path("/proc/driver/nvidia/version").exists() or bool(ctypes.util.find_library("nvcuda"))
+
+
+def can_load_in_4bit() -> bool:
+    return probably_has_cuda() and importlib.util.find_spec("bitsandbytes") is not None
+
+
+def choose(kind: str | None) -> None:
+    """Has everything run on a kind of device. Comes before torch is imported."""
+    # Threads that wait for work would take it from each other: beside another load, steps take nine times
+    # as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Operations that Apple's GPUs don't have run on the CPU.
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
+    # Nothing is downloaded: the core has done that.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if kind is not None:
+        os.environ["ARKOR_TORCH_DEVICE"] = kind
+    if os.environ.get("ARKOR_TORCH_DEVICE") == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def device(local_rank: int = 0) -> torch.device:
+    """The device of a process."""
+    import torch
+
+    wanted = os.environ.get("ARKOR_TORCH_DEVICE")
+    if torch.cuda.is_available() and wanted in (None, "cuda"):
+        return torch.device("cuda", local_rank)
+    if torch.backends.mps.is_available() and wanted in (None, "mps"):
+        return torch.device("mps")
+    if wanted in ("cuda", "mps"):
+        from arkor_torch.protocol import Refused
+
+        raise Refused(f"--device {wanted}: this machine has none that PyTorch {torch.__version__} can use")
+    return torch.device("cpu")
+
+
+def dtype(device: torch.device) -> torch.dtype:
+    """What a base is computed in: bfloat16 where the device has it, else float32."""
+    import torch
+
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return torch.float32
+
+
+def name(device: torch.device) -> str:
+    """For people: which one it is."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return platform.processor() or platform.machine()

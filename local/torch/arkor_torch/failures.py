@@ -1,0 +1,56 @@
+"""What goes wrong, as a kind and a sentence that says what to change."""
+
+from __future__ import annotations
+
+import errno
+import re
+
+from arkor_torch.protocol import Cancelled, Diverged, Lost, Message, Refused
+
+
+def last_message(id: int, error: BaseException) -> Message:
+    """The message that ends a request."""
+    if isinstance(error, Cancelled):
+        return {"type": "cancelled", "id": id}
+    kind, message = described(error)
+    return {"type": "failed", "id": id, "kind": kind, "message": message}
+
+
+def described(error: BaseException) -> tuple[str, str]:
+    text = " ".join(str(error).split())
+    if isinstance(error, Refused):
+        return "refused", text
+    if isinstance(error, Diverged):
+        return "diverged", text
+    if isinstance(error, Lost):
+        return "lost", text
+    if is_out_of_memory(error):
+        return "outOfMemory", f"{first_sentence(text)}."
+    if isinstance(error, ModuleNotFoundError):
+        return "refused", (
+            f"the Python package {error.name} is missing. Install the engine again: "
+            "arkor engine remove torch && arkor engine install torch"
+        )
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "error", f"the disk is full: {error.filename or text}. Make room, and start the job again."
+    if "does not recognize this architecture" in text:
+        return "refused", (
+            f"model: {first_sentence(text)}. A newer arkor may know it: "
+            "npm install arkor@latest @arkor/local@latest, then arkor engine install torch"
+        )
+    if type(error).__name__ == "SafetensorError" or "is not a safetensors file" in text:
+        return "refused", f"model: its weights can't be read, download it again: {text}"
+    return "error", f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    # PyTorch has no class of its own for the CPU's.
+    return (
+        type(error).__name__ == "OutOfMemoryError"
+        or isinstance(error, MemoryError)
+        or "can't allocate memory" in str(error)
+    )
+
+
+def first_sentence(text: str) -> str:
+    return re.split(r"\.\s", text, maxsplit=1)[0].rstrip(".")

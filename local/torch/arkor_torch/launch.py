@@ -1,0 +1,87 @@
+"""Runs in several processes, started by torchrun or by a driver of Ray. They all get the request as a
+file, and write messages to a pipe that is read here. They end when the pipe to their stdin is closed,
+which it is however this process ends: torchrun would leave them behind."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from arkor_torch.protocol import Cancelled, Lost, Message, Send, Train
+
+if TYPE_CHECKING:
+    from arkor_torch.cli import Options
+
+# How long the processes may take to end by themselves.
+END_SECONDS = 1.0
+
+PROGRAM = str(Path(__file__).parent.parent)
+LAST = ("completed", "failed")
+
+
+class Launcher:
+    """Starts the processes of runs, one run at a time."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._running: subprocess.Popen[str] | None = None
+
+    def train(self, request: Message, send: Send, cancelled: Callable[[], bool]) -> Message:
+        """Trains, and returns the last message."""
+        task = Train.of(request)
+        task.scratch.mkdir(parents=True, exist_ok=True)
+        file = task.scratch / "request.json"
+        file.write_text(json.dumps(request))
+        process = subprocess.Popen(
+            self._command(file), stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+        )
+        self._running = process
+        if cancelled():
+            self.end()
+        ends: list[Message] = []
+        for line in process.stdout or ():
+            message = json.loads(line)
+            if message["type"] in LAST:
+                ends.append(message)
+            else:
+                send(message)
+        code = process.wait()
+        self._running = None
+        if cancelled():
+            raise Cancelled
+        return _most_telling(ends) or _lost(code)
+
+    def end(self) -> None:
+        """Ends the processes that are running."""
+        process = self._running
+        if process is None:
+            return
+        if process.stdin:
+            process.stdin.close()
+        timer = threading.Timer(END_SECONDS, process.kill)
+        timer.daemon = True
+        timer.start()
+
+    def _command(self, file: Path) -> list[str]:
+        options = self._options
+        device = ["--device", options.device] if options.device else []
+        if options.ray is None:
+            launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={options.workers}"]
+            return [sys.executable, *launch, PROGRAM + "/__main__.py", *device, f"--rank={file}"]
+        workers = [f"--workers={options.workers}"] if options.workers else []
+        ray = [f"--ray={options.ray}", *workers, f"--driver={file}"]
+        return [sys.executable, PROGRAM, *device, *ray]
+
+
+def _most_telling(ends: list[Message]) -> Message | None:
+    """Processes fail because another one has failed: that one knows why."""
+    return min(ends, key=lambda end: (end["type"] != "completed", end.get("kind") == "lost"), default=None)
+
+
+def _lost(code: int) -> Message:
+    raise Lost(f"a process that takes part in the run has ended (code {code}), see the log")

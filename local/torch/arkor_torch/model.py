@@ -1,0 +1,98 @@
+"""Bases and adapters: what transformers and PEFT do, with the choices that an adapter's names depend on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from peft import LoraConfig
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+from arkor_torch.protocol import Refused
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+# Modules that choose between experts. An adapter there would change which experts are trained.
+ROUTERS = re.compile(r"(^|[._])(router|gate)$")
+
+
+def load_base(folder: Path, device: torch.device, dtype: torch.dtype, *, in_4bit: bool) -> PreTrainedModel:
+    """A base on its device. `AutoModelForCausalLM` decides the class, and the class decides the names of
+    an adapter's tensors, so there's one way to load a model for training and for chat."""
+    quantized = None
+    if in_4bit:
+        if device.type != "cuda":
+            raise Refused("loadIn4bit: needs an NVIDIA GPU with the torch engine. Set it to false.")
+        quantized = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        )
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        folder,
+        dtype=dtype,
+        device_map={"": device} if quantized else None,
+        quantization_config=quantized,
+        local_files_only=True,
+    )
+    model.config.use_cache = False
+    return model if quantized else model.to(device)  # type: ignore[arg-type]
+
+
+def lora(model: PreTrainedModel, r: int, alpha: float) -> LoraConfig:
+    """LoRA on every linear layer of the language model."""
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=r,
+        # PEFT's own files have a whole number here.
+        lora_alpha=int(alpha) if float(alpha).is_integer() else alpha,  # type: ignore[arg-type]
+        lora_dropout=0.0,
+        target_modules=shortened(targets(model), model),
+    )
+
+
+def targets(model: PreTrainedModel) -> list[str]:
+    """The names of the linear layers of the language model: none of a vision or audio tower or its
+    projector, no router, not the head."""
+    decoder = model.get_decoder()
+    inside = {id(module) for module in decoder.modules()}
+    head = model.get_output_embeddings()
+    names = [
+        name
+        for name, module in model.named_modules()
+        if id(module) in inside
+        and module is not head
+        and isinstance(module, torch.nn.Linear)
+        and not ROUTERS.search(name)
+    ]
+    if not names:
+        raise Refused(f"model: {type(model).__name__} has no linear layers that LoRA could train")
+    return names
+
+
+def shortened(names: list[str], model: PreTrainedModel) -> list[str]:
+    """The last parts of names where they select the same modules, as people write them: `q_proj`. Else
+    whole names."""
+    last = sorted({name.rsplit(".", 1)[-1] for name in names})
+    selected = {
+        name
+        for name, module in model.named_modules()
+        if name.rsplit(".", 1)[-1] in last and not isinstance(module, torch.nn.ModuleList)
+    }
+    return last if selected == set(names) else names
+
+
+def parameters(model: torch.nn.Module) -> tuple[int, int]:
+    """How many values the base has, and how many are trained."""
+    trained = sum(size(value) for value in model.parameters() if value.requires_grad)
+    return sum(map(size, model.parameters())) - trained, trained
+
+
+def size(value: Any) -> int:
+    """The values of a tensor. bitsandbytes packs several into one."""
+    shape = getattr(getattr(value, "quant_state", None), "shape", None)
+    return int(torch.Size(shape).numel()) if shape is not None else value.numel()
