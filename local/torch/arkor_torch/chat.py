@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -30,9 +31,10 @@ IsCancelled = Callable[[int], bool]
 class Loaded:
     """A base in memory, and the adapters on it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, check: Callable[[], None]) -> None:
         self.device = devices.device()
-        self._base = load_base(folder, self.device, devices.dtype(self.device), in_4bit=False).eval()
+        dtype = devices.dtype(self.device)
+        self._base = load_base(folder, self.device, dtype, lambda *_: check(), in_4bit=False).eval()
         self._model: Any = self._base
         self._adapters: OrderedDict[Path, str] = OrderedDict()
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -40,7 +42,7 @@ class Loaded:
         self.context: int = getattr(text, "max_position_embeddings", None) or 2**31
         self.guides = Guides(folder, self.tokenizer.get_vocab_size(with_added_tokens=True))
         # Asked by every layer: a long prompt takes seconds.
-        self.check: Callable[[], None] = lambda: None
+        self.check = check
         for module in self._base.modules():
             if isinstance(module, GradientCheckpointingLayer):
                 module.register_forward_pre_hook(lambda *_: self.check())
@@ -53,7 +55,11 @@ class Loaded:
         if len(self._adapters) == MOST_ADAPTERS:
             _, name = self._adapters.popitem(last=False)
             self._model.delete_adapter(name)
-        options = {"adapter_name": name, "is_trainable": False, "torch_device": str(self.device)}
+        options: dict[str, Any] = {
+            "adapter_name": name,
+            "is_trainable": False,
+            "torch_device": str(self.device),
+        }
         if self._model is self._base:
             self._model = PeftModel.from_pretrained(self._base, str(folder), **options).eval()
         else:
@@ -75,7 +81,8 @@ class Loaded:
                     if self._model.active_adapter != name:
                         self._model.set_adapter(name)
                 out = self._model(input_ids=inputs, **options)
-        logits = out.logits[0, -1].float()
+        # A copy: what isn't allowed is crossed out in it.
+        logits = out.logits[0, -1].float().clone()
         if not logits.isfinite().all():
             raise Refused(
                 "model: what it computes isn't finite, so its weights, or those of the adapter, are damaged"
@@ -141,15 +148,15 @@ class Talker:
                 request = self._waiting.get(block=not self._active)
             except Empty:
                 for id, steps in list(self._active.items()):
-                    self._try(id, lambda id=id, steps=steps: self._step(id, steps))
+                    self._try(id, partial(self._step, id, steps))
             else:
-                self._try(request["id"], lambda request=request: self._begin(request))
+                self._try(request["id"], partial(self._begin, request))
 
     def _try(self, id: int, work: Callable[[], None]) -> None:
         try:
             self._check(id)
             work()
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             self._end(id, last_message(id, error))
 
     def _check(self, id: int) -> None:
@@ -158,7 +165,7 @@ class Talker:
 
     def _begin(self, request: Message) -> None:
         id = request["id"]
-        loaded = self._base(Path(request["base"]))
+        loaded = self._base(Path(request["base"]), lambda: self._check(id))
         if request["type"] == "chat":
             self._active[id] = answer(loaded, Chat.of(request), lambda: self._check(id))
             return
@@ -178,9 +185,9 @@ class Talker:
         self._done(id)
         self._send(message)
 
-    def _base(self, folder: Path) -> Loaded:
+    def _base(self, folder: Path, check: Callable[[], None]) -> Loaded:
         if self._loaded is None or self._loaded[0] != folder:
-            # The one before goes first: two may not fit. Its answers have to end.
+            # The one before goes first, as soon as its answers have ended: two may not fit.
             self._loaded = None
-            self._loaded = (folder, Loaded(folder))
+            self._loaded = (folder, Loaded(folder, check))
         return self._loaded[1]

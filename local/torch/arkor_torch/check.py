@@ -42,6 +42,6 @@ def _report(*, ray: bool) -> dict[str, object]:
         from arkor_torch import devices
 
         device = devices.device()
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         return {"packages": packages, "problem": f"torch can't be loaded: {error}"}
     return {"packages": packages, "device": str(device), "deviceName": devices.name(device)}

@@ -48,13 +48,17 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python local/torch",
-        description="The torch engine of arkor's local backend, which starts it. It reads requests from stdin "
-        "and writes messages to stdout, as docs/engine-protocol.md says.",
+        description="The torch engine of arkor's local backend, which starts it. It reads requests from "
+        "stdin and writes messages to stdout, as docs/engine-protocol.md says.",
     )
-    parser.add_argument("--device", choices=devices.KINDS, help="what to compute on (default: the best there is)")
+    parser.add_argument(
+        "--device", choices=devices.KINDS, help="what to compute on (default: the best there is)"
+    )
     parser.add_argument("--workers", type=_count, metavar="N", help="train in so many processes (default: 1)")
     parser.add_argument("--ray", metavar="ADDRESS", help="train on the Ray cluster at this address")
-    parser.add_argument("--vllm", metavar="URL", help="have a running `vllm serve --enable-lora` answer prompts")
+    parser.add_argument(
+        "--vllm", metavar="URL", help="have a running `vllm serve --enable-lora` answer prompts"
+    )
     parser.add_argument("--check", action="store_true", help="print as JSON what's installed, and end")
     # Processes of a run, which this program starts itself. Each gets the file of the request.
     parser.add_argument("--rank", type=Path, help=argparse.SUPPRESS)

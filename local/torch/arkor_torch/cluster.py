@@ -46,7 +46,7 @@ def _drive(request: Message, channel: Channel, address: str, workers: int | None
         while not (done.is_set() and queue.empty()):
             try:
                 channel.send(queue.get(timeout=0.2))
-            except Exception:  # noqa: BLE001, S112
+            except Exception:
                 # Nothing for now. If the queue's node is gone, so is the run.
                 continue
 
@@ -65,7 +65,7 @@ def _drive(request: Message, channel: Channel, address: str, workers: int | None
     code = 0
     try:
         trainer.fit()
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         text = str(error).strip().splitlines()
         message = f"a worker of the cluster is gone: {text[0] if text else type(error).__name__}"
         # If a worker knows better, it has said so before.
@@ -89,8 +89,8 @@ def _loop(config: dict[str, Any]) -> None:
     missing = [request[name] for name in ("base", "tokens", "order") if not Path(request[name]).exists()]
     if missing:
         message = (
-            f"--ray: the node {socket.gethostname()} can't see {missing[0]}. Keep the project and its models on "
-            "storage that all nodes see under the same path."
+            f"--ray: the node {socket.gethostname()} can't see {missing[0]}. Keep the project and its models "
+            "on storage that all nodes see under the same path."
         )
         queue.put({"type": "failed", "id": request["id"], "kind": "refused", "message": message})
         raise Refused(message)

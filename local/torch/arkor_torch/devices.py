@@ -1,4 +1,4 @@
-"""What this machine computes on, found out without importing torch where that's possible: it takes seconds."""
+"""What this machine computes on. torch is imported late: that takes seconds."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import ctypes.util
 import importlib.util
 import os
 import platform
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from arkor_torch.protocol import Refused
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +37,9 @@ def choose(kind: str | None) -> None:
     # Nothing is downloaded: the core has done that.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # The backend's log is for what people can act on.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    warnings.simplefilter("ignore")
     if kind is not None:
         os.environ["ARKOR_TORCH_DEVICE"] = kind
     if os.environ.get("ARKOR_TORCH_DEVICE") == "cpu":
@@ -50,8 +56,6 @@ def device(local_rank: int = 0) -> torch.device:
     if torch.backends.mps.is_available() and wanted in (None, "mps"):
         return torch.device("mps")
     if wanted in ("cuda", "mps"):
-        from arkor_torch.protocol import Refused
-
         raise Refused(f"--device {wanted}: this machine has none that PyTorch {torch.__version__} can use")
     return torch.device("cpu")
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from arkor_torch.cli import Options
 
 # How long the processes may take to end by themselves.
-END_SECONDS = 1.0
+END_SECONDS = 0.5
 
 PROGRAM = str(Path(__file__).parent.parent)
 LAST = ("completed", "failed")
@@ -54,7 +54,10 @@ class Launcher:
         self._running = None
         if cancelled():
             raise Cancelled
-        return _most_telling(ends) or _lost(code)
+        if ends:
+            # Processes fail because another one has failed: that one knows why.
+            return min(ends, key=lambda end: (end["type"] != "completed", end.get("kind") == "lost"))
+        raise Lost(f"a process that takes part in the run has ended (code {code}), see the log")
 
     def end(self) -> None:
         """Ends the processes that are running."""
@@ -76,12 +79,3 @@ class Launcher:
         workers = [f"--workers={options.workers}"] if options.workers else []
         ray = [f"--ray={options.ray}", *workers, f"--driver={file}"]
         return [sys.executable, PROGRAM, *device, *ray]
-
-
-def _most_telling(ends: list[Message]) -> Message | None:
-    """Processes fail because another one has failed: that one knows why."""
-    return min(ends, key=lambda end: (end["type"] != "completed", end.get("kind") == "lost"), default=None)
-
-
-def _lost(code: int) -> Message:
-    raise Lost(f"a process that takes part in the run has ended (code {code}), see the log")

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from peft import LoraConfig
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+from transformers.utils import logging
 
 from arkor_torch.protocol import Refused
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+# Takes how many tensors are loaded, and of how many.
+OnTensor = Callable[[int, int], None]
+
 # Modules that choose between experts. An adapter there would change which experts are trained.
 ROUTERS = re.compile(r"(^|[._])(router|gate)$")
 
 
-def load_base(folder: Path, device: torch.device, dtype: torch.dtype, *, in_4bit: bool) -> PreTrainedModel:
+def load_base(
+    folder: Path, device: torch.device, dtype: torch.dtype, on_tensor: OnTensor, *, in_4bit: bool
+) -> PreTrainedModel:
     """A base on its device. `AutoModelForCausalLM` decides the class, and the class decides the names of
     an adapter's tensors, so there's one way to load a model for training and for chat."""
+    logging.set_tqdm_hook(lambda _bar, args, _options: _counted(args[0], on_tensor))
     quantized = None
     if in_4bit:
         if device.type != "cuda":
@@ -43,6 +51,13 @@ def load_base(folder: Path, device: torch.device, dtype: torch.dtype, *, in_4bit
     return model if quantized else model.to(device)  # type: ignore[arg-type]
 
 
+def _counted(tensors: Any, on_tensor: OnTensor) -> Iterator[Any]:
+    """In place of the bar that transformers draws while it loads."""
+    for done, tensor in enumerate(tensors):
+        on_tensor(done, len(tensors))
+        yield tensor
+
+
 def lora(model: PreTrainedModel, r: int, alpha: float) -> LoraConfig:
     """LoRA on every linear layer of the language model."""
     return LoraConfig(
@@ -56,18 +71,14 @@ def lora(model: PreTrainedModel, r: int, alpha: float) -> LoraConfig:
 
 
 def targets(model: PreTrainedModel) -> list[str]:
-    """The names of the linear layers of the language model: none of a vision or audio tower or its
-    projector, no router, not the head."""
+    """The names of the linear layers in the blocks of the language model: none of a vision or audio tower
+    or its projector, no router, not the head."""
     decoder = model.get_decoder()
-    inside = {id(module) for module in decoder.modules()}
-    head = model.get_output_embeddings()
+    inside = {id(module) for module in getattr(decoder, "layers", decoder).modules()}
     names = [
         name
         for name, module in model.named_modules()
-        if id(module) in inside
-        and module is not head
-        and isinstance(module, torch.nn.Linear)
-        and not ROUTERS.search(name)
+        if id(module) in inside and isinstance(module, torch.nn.Linear) and not ROUTERS.search(name)
     ]
     if not names:
         raise Refused(f"model: {type(model).__name__} has no linear layers that LoRA could train")

@@ -53,12 +53,12 @@ def train_share(request: Message, send: Send, rank: int, local_rank: int, proces
             local_rank=local_rank,
             processes=processes,
         )
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         kind, message = described(error)
         if kind == "error":
             traceback.print_exc()
             if any(part in message for part in LOST_PEER):
-                kind, message = "lost", f"process {rank} has lost another one: {message}"
+                kind, message = "lost", f"process {rank} of {processes} has lost another one, see the log"
         send({"type": "failed", "id": task.id, "kind": kind, "message": message})
         return 1
     if is_first:

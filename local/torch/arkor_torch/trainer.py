@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from tokenizers import Tokenizer
@@ -18,12 +18,15 @@ from tokenizers.models import WordLevel
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerFast, PrinterCallback, TrainerCallback
 from transformers.modeling_layers import GradientCheckpointingLayer
-from trl import SFTConfig, SFTTrainer
-from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling, SFTTrainer
 
 from arkor_torch import devices, model
 from arkor_torch.protocol import Cancelled, Diverged, Message, Plan, Refused, Send, Train
 from arkor_torch.rows import Order, Parts, Rows, Share, read_rows
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 STATE = "arkor_state.json"
 
@@ -81,7 +84,9 @@ def no_tokenizer() -> PreTrainedTokenizerFast:
 class Run(SFTTrainer):
     """The training loop of TRL with batches, losses and checkpoints of ours."""
 
-    def __init__(self, train: Train, share: Share, device: torch.device, *, recompute: bool) -> None:
+    def __init__(
+        self, train: Train, share: Share, device: torch.device, on_tensor: model.OnTensor, *, recompute: bool
+    ) -> None:
         self.task = train
         self._rows, self._measured = read_rows(train.tokens)
         self.order = Order.read(train.order)
@@ -90,21 +95,21 @@ class Run(SFTTrainer):
         batches = [self.order.batch(step) for step in range(train.plan.total_steps)]
         self._parts = Parts(batches, share, self._rows.filler)
         plan = train.plan
-        base = model.load_base(train.base, device, devices.dtype(device), in_4bit=plan.load_in_4bit)
+        dtype = devices.dtype(device)
+        base = model.load_base(train.base, device, dtype, on_tensor, in_4bit=plan.load_in_4bit)
         self.base_class = type(base).__name__
         self.targets = model.targets(base)
         self.step_loss = torch.zeros((), device=device)
         super().__init__(
             model=base,
-            args=config(
-                plan, train.scratch, device, parts=self._parts.per_batch, recompute=recompute
-            ),
+            args=config(plan, train.scratch, device, parts=self._parts.per_batch, recompute=recompute),
             train_dataset=self._rows.dataset,
             data_collator=DataCollatorForLanguageModeling(pad_token_id=0),
             processing_class=no_tokenizer(),
             peft_config=model.lora(base, plan.lora_r, plan.lora_alpha),
         )
-        self.model.peft_config["default"].base_model_name_or_path = train.base_name
+        self.adapted = cast("PeftModel", self.model)
+        self.adapted.peft_config["default"].base_model_name_or_path = train.base_name
         self.remove_callback(PrinterCallback)
         # The loss is a mean over the tokens of a whole batch, in every architecture.
         self.model_accepts_loss_kwargs = True
@@ -138,23 +143,24 @@ class Run(SFTTrainer):
         share = Share(self._share.rank, self._share.processes, min(EVAL_PART, self._share.part))
         parts = Parts([list(range(self._measured.count))], share, self._measured.filler)
         sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
-        self.model.eval()
+        self.adapted.eval()
         with torch.no_grad():
             for inputs in self._loader(self._measured, parts):
                 ready = self._prepare_inputs(inputs)
                 tokens = ready["labels"][:, 1:].ne(-100).sum()
                 # With a count of 1 it's the sum over this process's tokens, times the processes.
-                loss = self.compute_loss(self.model, ready, num_items_in_batch=torch.ones_like(tokens))
+                loss = self.compute_loss(self.adapted, ready, num_items_in_batch=torch.ones_like(tokens))
                 sums += torch.stack((loss / self._share.processes, tokens)).to(sums)
-        self.model.train()
+        self.adapted.train()
         total, count = self.accelerator.reduce(sums, "sum").tolist()
         return total / count if count else math.nan
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """An adapter alone: no arguments in pickle, no tokenizer, no card."""
         # No layer of the base changes, and looking for that would mean asking the Hub.
-        self.model.save_pretrained(output_dir, state_dict=state_dict, save_embedding_layers=False)
-        (Path(output_dir or "") / "README.md").unlink(missing_ok=True)
+        folder = output_dir or str(self.args.output_dir)
+        self.adapted.save_pretrained(folder, state_dict=state_dict, save_embedding_layers=False)
+        (Path(folder) / "README.md").unlink(missing_ok=True)
 
     def create_model_card(self, *_args: Any, **_kwargs: Any) -> None:
         """None: it would name what was trained on."""
@@ -176,13 +182,13 @@ class Reports(TrainerCallback):
         self._loss, self._steps = state["lossSinceLog"], state["stepsSinceLog"]
         self.last = (state["lastLoss"], state["lastEvalLoss"])
 
-    def on_train_begin(self, *_args: Any, **_kwargs: Any) -> None:
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._since = time.monotonic()
 
-    def on_optimizer_step(self, *_args: Any, optimizer: Any, **_kwargs: Any) -> None:
-        self._rate = optimizer.param_groups[0]["lr"]
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
+        self._rate = objects["optimizer"].param_groups[0]["lr"]
 
-    def on_step_end(self, _args: Any, state: Any, control: Any, **_kwargs: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         step, plan, run = state.global_step, self._plan, self._run
         loss = run.taken_loss()
         self._loss += loss
@@ -196,7 +202,7 @@ class Reports(TrainerCallback):
         control.should_save = plan.saves_at(step)
 
     def _log(self, step: int, evaluates: bool) -> None:
-        run, plan = self._run, self._plan
+        run = self._run
         seconds = max(time.monotonic() - self._since, 1e-9)
         eval_loss = run.measured_loss() if evaluates else None
         self.last = (self._loss / max(self._steps, 1), self.last[1] if eval_loss is None else eval_loss)
@@ -217,9 +223,9 @@ class Reports(TrainerCallback):
         self._loss, self._steps, self._rows = 0.0, 0, 0
         self._since = time.monotonic()
 
-    def on_save(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         run, step = self._run, state.global_step
-        written = Path(run.args.output_dir) / f"checkpoint-{step}"
+        written = Path(args.output_dir) / f"checkpoint-{step}"
         folder = run.task.checkpoint_folder(step)
         # Each process has written its random state.
         run.accelerator.wait_for_everyone()
@@ -274,22 +280,29 @@ def _train(
     *,
     recompute: bool,
 ) -> Message:
-    run = Run(task, share, device, recompute=recompute)
-    reports = Reports(run, send)
-    run.add_callback(reports)
-    if task.resume:
-        reports.resume(task.resume)
-
     def check(*_: Any) -> None:
         if cancelled():
             raise Cancelled
 
+    def loading(done: int, total: int) -> None:
+        check()
+        if done % 16 == 0:
+            send(
+                {"type": "progress", "id": task.id, "phase": "loading", "name": task.base_name}
+                | {"done": done, "total": total, "unit": "tensors"}
+            )
+
+    run = Run(task, share, device, loading, recompute=recompute)
+    reports = Reports(run, send)
+    run.add_callback(reports)
+    if task.resume:
+        reports.resume(task.resume)
     # A step of a large model takes seconds, so each of its layers asks.
-    for layer in run.model.modules():
+    for layer in run.adapted.modules():
         if isinstance(layer, GradientCheckpointingLayer):
             layer.register_forward_pre_hook(check)
     check()
-    base, trained = model.parameters(run.model)
+    base, trained = model.parameters(run.adapted)
     send(
         {
             "type": "started",

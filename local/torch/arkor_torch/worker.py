@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import traceback
 from importlib.metadata import version
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from arkor_torch import devices
 from arkor_torch.failures import last_message
 from arkor_torch.launch import Launcher
-from arkor_torch.protocol import PROTOCOL, Channel, Message, Refused, Train, requests
+from arkor_torch.protocol import PROTOCOL, Channel, Message, Train, requests
 
 if TYPE_CHECKING:
     from arkor_torch.cli import Options
@@ -32,6 +31,7 @@ class Worker:
         self._options = options
         self._launcher = Launcher(options) if options.starts_processes else None
         self._talker: Talks | None = None
+        self._making = threading.Lock()
         # Those that are worked on, and whether they are cancelled.
         self._open: dict[int, bool] = {}
 
@@ -79,7 +79,7 @@ class Worker:
         id = request["id"]
         try:
             last = work(request)  # type: ignore[operator]
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             last = last_message(id, error)
             if last.get("kind") == "error":
                 traceback.print_exc()
@@ -88,9 +88,9 @@ class Worker:
             self._channel.send(last)
 
     def _train(self, request: Message) -> Message:
-        name = request["baseName"]
+        # Loading PyTorch alone takes many seconds.
         self._channel.send(
-            {"type": "progress", "id": request["id"], "phase": "loading", "name": name}
+            {"type": "progress", "id": request["id"], "phase": "loading", "name": "PyTorch"}
             | {"done": 0, "total": 0, "unit": "tensors"}
         )
         cancelled = lambda: self._is_cancelled(request["id"])  # noqa: E731
@@ -101,8 +101,8 @@ class Worker:
         return train(Train.of(request), self._channel.send, cancelled)
 
     def _talk(self, request: Message) -> None:
-        if self._talker is None:
-            self._talker = self._make_talker()
+        with self._making:
+            self._talker = self._talker or self._make_talker()
         self._talker.add(request)
 
     def _make_talker(self) -> Talks:

@@ -96,9 +96,7 @@ def config(architecture: str) -> Any:
     made = getattr(transformers, name)
     if "text" not in more:
         return made(**{**SIZES, **more})
-    return made(
-        text_config={**SIZES, **more["text"]}, vision_config=more["vision"], tie_word_embeddings=True
-    )
+    return made(text_config={**SIZES, **more["text"]}, vision_config=more["vision"], tie_word_embeddings=True)
 
 
 def make(folder: Path, architecture: str, seed: int = 0) -> Path:
