@@ -1,4 +1,17 @@
-"""Lets `python local/torch` start the engine."""
+"""Lets `python local/torch` start the engine, or say why this Python can't."""
+
+import json
+import platform
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036
+    report = {
+        "python": platform.python_version(),
+        "packages": {},
+        "problem": "Python " + platform.python_version() + " is too old, 3.11 or newer is needed",
+    }
+    print(json.dumps(report) if "--check" in sys.argv else report["problem"])
+    sys.exit(1)
 
 from arkor_torch.cli import main
 

@@ -9,8 +9,6 @@ import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from packaging.requirements import Requirement
-
 PROJECT = Path(__file__).parent.parent / "pyproject.toml"
 
 
@@ -25,6 +23,11 @@ def _report(*, ray: bool) -> dict[str, object]:
     project = tomllib.loads(PROJECT.read_text())["project"]
     needed = project["dependencies"] + (project["optional-dependencies"]["ray"] if ray else [])
     packages, problems = {}, []
+    try:
+        from packaging.requirements import Requirement
+    except ModuleNotFoundError:
+        # Everything that's needed brings it along.
+        return {"problem": f"{project['dependencies'][0]} is missing, and what comes with it"}
     for requirement in map(Requirement, needed):
         if requirement.marker and not requirement.marker.evaluate():
             continue

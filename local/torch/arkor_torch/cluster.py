@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import threading
 from pathlib import Path
 from typing import Any
 
+from arkor_torch import devices
 from arkor_torch.protocol import Channel, Message, Refused
 from arkor_torch.rank import LOST_AFTER, end_with_stdin, train_share
+
+CONNECT_SECONDS = 5
 
 PACKAGE = Path(__file__).parent
 
@@ -22,12 +26,20 @@ def drive(file: Path, address: str, workers: int | None) -> None:
     end_with_stdin()
     request = json.loads(file.read_text())
     try:
+        reach(address)
         code = _drive(request, channel, address, workers)
-    except (ConnectionError, TimeoutError, ValueError) as error:
-        message = f"--ray: can't use the cluster at {address}: {error}"
+    except (OSError, ValueError) as error:
+        message = f"--ray: can't use the cluster at {address}: {error}. Is it running? Try `ray status`."
         channel.send({"type": "failed", "id": request["id"], "kind": "refused", "message": message})
         code = 1
     os._exit(code)
+
+
+def reach(address: str) -> None:
+    """Fails soon if nothing listens there: Ray itself tries for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
 
 
 def _drive(request: Message, channel: Channel, address: str, workers: int | None) -> int:
@@ -56,7 +68,9 @@ def _drive(request: Message, channel: Channel, address: str, workers: int | None
     trainer = TorchTrainer(
         _loop,
         train_loop_config={"request": request, "queue": queue},
-        scaling_config=ScalingConfig(num_workers=count, use_gpu=gpus > 0),
+        scaling_config=ScalingConfig(
+            num_workers=count, use_gpu=gpus > 0, placement_strategy="PACK" if gpus else "SPREAD"
+        ),
         torch_config=TorchConfig(timeout_s=int(LOST_AFTER.total_seconds())),
         run_config=RunConfig(
             name="run", storage_path=str(scratch / "ray"), failure_config=FailureConfig(max_failures=0)
@@ -66,23 +80,26 @@ def _drive(request: Message, channel: Channel, address: str, workers: int | None
     try:
         trainer.fit()
     except Exception as error:
-        text = str(error).strip().splitlines()
-        message = f"a worker of the cluster is gone: {text[0] if text else type(error).__name__}"
-        # If a worker knows better, it has said so before.
-        queue_or_stdout = {"type": "failed", "id": request["id"], "kind": "lost", "message": message}
+        message = f"a worker of the cluster is gone: {cause(str(error))}"
+        # A worker that knows better has said so.
+        queue.put({"type": "failed", "id": request["id"], "kind": "lost", "message": message})
         code = 1
-        done.set()
-        reader.join(5)
-        channel.send(queue_or_stdout)
     done.set()
     reader.join(5)
     return code
+
+
+def cause(text: str) -> str:
+    """The innermost error of a report of Ray's, which has many."""
+    errors = re.findall(r"^\S*(?:Error|Exception): .+$", text, re.MULTILINE)
+    return errors[-1] if errors else text.strip().partition("\n")[0]
 
 
 def _loop(config: dict[str, Any]) -> None:
     """What each worker of the cluster runs."""
     import ray.train
 
+    devices.choose(None)
     context = ray.train.get_context()
     request, queue = config["request"], config["queue"]
     rank = context.get_world_rank()

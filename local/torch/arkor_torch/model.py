@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 OnTensor = Callable[[int, int], None]
 
 # Modules that choose between experts. An adapter there would change which experts are trained.
-ROUTERS = re.compile(r"(^|[._])(router|gate)$")
+ROUTERS = re.compile(r"(^|\.)(router|gate|shared_expert_gate)$")
 
 
 def load_base(
