@@ -65,7 +65,9 @@ pub enum Constraint {
 }
 
 impl Constraint {
-    fn grammar(&self) -> TopLevelGrammar {
+    /// The same as a grammar.
+    #[must_use]
+    pub fn grammar(&self) -> TopLevelGrammar {
         match self {
             Self::Json(schema) => TopLevelGrammar::from_json_schema(compact(schema)),
             Self::Regex(regex) => TopLevelGrammar::from_regex(regex),

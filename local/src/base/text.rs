@@ -176,6 +176,12 @@ impl TextCodec {
         self.eos
     }
 
+    /// The tokens that end an answer.
+    #[must_use]
+    pub fn stops(&self) -> &[u32] {
+        &self.stops
+    }
+
     /// Whether a token ends an answer.
     #[must_use]
     pub fn is_stop(&self, id: u32) -> bool {

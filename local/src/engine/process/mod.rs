@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ChatTask, Engine, Generated, Plan, RowOrder, RunEvents, TrainEnd, TrainTask};
 use crate::base::{Source, built_in};
+use crate::constrain::Constraint;
 use crate::error::{Error, Result, refused};
 use crate::folder;
 use crate::run_config::RunConfig;
@@ -207,7 +208,9 @@ impl Engine for ProcessEngine {
             adapter: task.adapter,
             prompt: task.prompt,
             sampling: task.sampling,
+            stop: task.base.text.stops(),
             constraint: constraint.as_ref(),
+            grammar: constraint.as_ref().map(Constraint::grammar),
         })?;
         let mut wanted = true;
         let mut tokens = 0;

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use llguidance::api::TopLevelGrammar;
 use serde::{Deserialize, Serialize};
 
 use crate::constrain::Constraint;
@@ -66,9 +67,14 @@ pub enum Request<'a> {
         prompt: &'a [u32],
         /// How to choose tokens.
         sampling: &'a Sampling,
+        /// Tokens that end the answer.
+        stop: &'a [u32],
         /// What the answer must look like.
         #[serde(skip_serializing_if = "Option::is_none")]
         constraint: Option<&'a Constraint>,
+        /// The constraint as a grammar of `llguidance`'s.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        grammar: Option<TopLevelGrammar>,
     },
     /// End a request. Its last message is `cancelled`, or what it would have been anyway.
     Cancel {
