@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use arkor_local::engine::Engine;
 use arkor_local::engine::candle::CandleEngine;
 use arkor_local::error::Error;
 
@@ -26,7 +25,6 @@ fn refusal(name: &str) -> String {
 fn a_run_in_another_process_is_the_run_in_this_one() {
     let job = Job::new(8);
     let engine = job.engine("").unwrap();
-    assert_eq!(engine.name(), "candle-worker");
     let mut there = Seen::default();
     let end = job.train(&engine, &mut there, &|| false).unwrap();
     let mut here = Seen::default();
@@ -38,6 +36,11 @@ fn a_run_in_another_process_is_the_run_in_this_one() {
         |seen: &Seen| -> Vec<u64> { seen.logs.iter().map(|log| log.loss.to_bits()).collect() };
     assert_eq!(losses(&there), losses(&here));
     assert_eq!(end, expected);
+    let engines = [&mut there, &mut here].map(|seen| {
+        let started = seen.started.as_mut().unwrap();
+        std::mem::take(&mut started.engine)
+    });
+    assert_eq!(engines, ["candle-worker", "candle"]);
     assert_eq!(
         (there.checkpoints, there.started),
         (vec![4, 8], here.started)
@@ -172,6 +175,41 @@ fn a_worker_that_goes_on_with_a_stopped_run_is_killed() {
         "{:?}",
         before.elapsed()
     );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_killed_worker_has_started_elsewhere_sees_its_stdin_end() {
+    use crate::support::is_running;
+
+    let job = Job::new(1_000_000);
+    let engine = job.engine("orphan").unwrap();
+    let stopped = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stopped);
+    let mut seen = Seen {
+        on_log: Some(Box::new(move |log| {
+            flag.store(log.step >= 3, Ordering::Relaxed);
+            Ok(())
+        })),
+        ..Seen::default()
+    };
+    let stop = || stopped.load(Ordering::Relaxed);
+    let result = job.train(&engine, &mut seen, &stop);
+    assert!(matches!(result, Err(Error::Stopped)), "{result:?}");
+    let orphan = std::fs::read_to_string(job.folder().join("orphan.pid")).unwrap();
+    let limit = Instant::now() + Duration::from_secs(2);
+    while is_running(&orphan) {
+        assert!(Instant::now() < limit, "{orphan} is still there");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_worker_that_is_not_wanted_any_more_is_not_waited_for() {
+    let before = Instant::now();
+    let error = Job::new(1).stopped_engine("late").unwrap_err();
+    assert!(matches!(error, Error::Stopped), "{error}");
+    assert!(before.elapsed() < TIMING.hello / 2);
 }
 
 #[test]

@@ -23,13 +23,14 @@ impl Drop for Server {
     }
 }
 
-/// The program with a store, its pipes open and its token not taken from the environment.
+/// The program with a store, its pipes open and its token and its engine not taken from the environment.
 pub fn command(store: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_arkor-local"));
     command
         .arg("--store")
         .arg(store)
         .env_remove("ARKOR_LOCAL_TOKEN")
+        .env_remove("ARKOR_ENGINE")
         // A model that isn't here must not be looked for on the real Hub.
         .env("HF_HUB_OFFLINE", "1");
     command
