@@ -43,6 +43,8 @@ pub enum Fault {
     Lost,
     /// Fails after two steps, and says so.
     Error,
+    /// Dies after two steps, and the next one never says hello. Needs `--once`.
+    NoSuccessor,
     /// Starts a process in a session of its own after two steps, which takes what comes on stdin until it
     /// ends. Its id is in the job's folder.
     Orphan,
@@ -89,7 +91,8 @@ impl Plan {
 
 /// Before the first message.
 pub fn before_hello(plan: &Plan) {
-    if plan.is(Fault::Late) {
+    let has_died = || plan.once.as_ref().is_some_and(|file| file.exists());
+    if plan.is(Fault::Late) || (plan.is(Fault::NoSuccessor) && has_died()) {
         forever();
     }
     if plan.is(Fault::Stillborn) && plan.due().is_some() {
@@ -122,7 +125,7 @@ pub fn at_step(plan: &Plan, step: usize, id: u64, folder: &Path) {
             while stdout.write_all(&[b'x'; 4096]).is_ok() {}
         }
         Fault::Silent => forever(),
-        Fault::Die => {
+        Fault::Die | Fault::NoSuccessor => {
             eprintln!("Segmentation fault in a kernel");
             std::process::exit(7);
         }

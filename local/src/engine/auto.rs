@@ -45,18 +45,24 @@ impl AutoEngine {
         }
     }
 
-    /// Whether the CPU engine knows a model, by its config: that stays the same while weights are downloaded
-    /// and memory fills.
-    fn knows(&self, source: &Source) -> Result<()> {
-        match source {
+    /// The CPU engine if it knows the model and can do the rest, else the worker. Without a worker, the CPU
+    /// engine's reason. Whether it knows a model is told by its config: that stays the same while weights are
+    /// downloaded and memory fills.
+    fn choose(
+        &self,
+        source: &Source,
+        rest: impl FnOnce() -> Result<()>,
+        stop: &dyn Stop,
+    ) -> Result<Arc<dyn Engine>> {
+        let known = match source {
             Source::BuiltIn => Ok(()),
-            Source::Dir(dir) => self.cpu.check_architecture(dir),
-        }
-    }
-
-    /// The CPU engine if it can, else the worker. Without a worker, the CPU engine's reason.
-    fn choose(&self, cpu_can: Result<()>, stop: &dyn Stop) -> Result<Arc<dyn Engine>> {
-        match (cpu_can, &self.worker) {
+            Source::Dir(dir) => {
+                // No engine loads a model without one.
+                folder::read_json(dir, "config.json")?;
+                self.cpu.check_architecture(dir)
+            }
+        };
+        match (known.and_then(|()| rest()), &self.worker) {
             (Ok(()), _) => Ok(Arc::clone(&self.cpu) as Arc<dyn Engine>),
             (Err(_), Some(worker)) => Ok(worker.engine(stop)?),
             (Err(Error::Refused(reason)), None) => Err(Error::Refused(format!(
@@ -68,11 +74,7 @@ impl AutoEngine {
     }
 
     fn choose_for_model(&self, source: &Source, stop: &dyn Stop) -> Result<Arc<dyn Engine>> {
-        if let Source::Dir(dir) = source {
-            // No engine loads a model without one.
-            folder::read_json(dir, "config.json")?;
-        }
-        self.choose(self.knows(source), stop)
+        self.choose(source, || Ok(()), stop)
     }
 }
 
@@ -107,11 +109,9 @@ impl Engine for AutoEngine {
     }
 
     fn check_config(&self, source: &Source, config: &RunConfig) -> Result<()> {
-        let cpu_can = self
-            .knows(source)
-            .and_then(|()| self.cpu.check_config(source, config));
-        let engine = self.choose(cpu_can, &|| false)?;
-        engine.check_config(source, config)
+        let rest = || self.cpu.check_config(source, config);
+        self.choose(source, rest, &|| false)?
+            .check_config(source, config)
     }
 
     fn train(
@@ -120,10 +120,8 @@ impl Engine for AutoEngine {
         run: &mut dyn RunEvents,
         stop: &dyn Stop,
     ) -> Result<TrainEnd> {
-        let cpu_can = self
-            .knows(task.source)
-            .and_then(|()| check_load_in_4bit(task.plan.load_in_4bit));
-        self.choose(cpu_can, stop)?.train(task, run, stop)
+        let rest = || check_load_in_4bit(task.plan.load_in_4bit);
+        self.choose(task.source, rest, stop)?.train(task, run, stop)
     }
 
     fn load(&self, source: &Source, adapter: Option<&Path>, stop: &dyn Stop) -> Result<()> {

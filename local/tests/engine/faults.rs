@@ -113,6 +113,24 @@ fn a_worker_that_dies_says_how_and_memory_is_named_when_it_was_killed() {
 }
 
 #[test]
+fn only_a_worker_that_is_gone_is_lost() {
+    let error = |fault| {
+        let job = Job::new(8);
+        let engine = job.engine(fault).unwrap();
+        job.train(&engine, &mut Seen::default(), &|| false)
+            .unwrap_err()
+    };
+    for fault in ["die", "silent", "lost"] {
+        let error = error(fault);
+        assert!(matches!(error, Error::Lost(_)), "{fault}: {error}");
+    }
+    for fault in ["garbage", "out-of-memory", "error"] {
+        let error = error(fault);
+        assert!(!matches!(error, Error::Lost(_)), "{fault}: {error}");
+    }
+}
+
+#[test]
 fn the_next_run_gets_a_new_worker() {
     let job = Job::new(2);
     let engine = job.engine("die").unwrap();

@@ -8,6 +8,8 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::worker::worker;
+
 /// A running server. Killed when it goes out of scope.
 pub struct Server {
     pub child: Child,
@@ -37,6 +39,16 @@ pub fn command(store: &Path) -> Command {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    command
+}
+
+/// The program with the tests' worker.
+pub fn with_worker(store: &Path, args: &[&str]) -> Command {
+    let mut command = command(store);
+    command.arg("--worker").arg(worker());
+    for arg in args {
+        command.args(["--worker-arg", arg]);
+    }
     command
 }
 
@@ -232,6 +244,11 @@ impl Project {
 
     pub fn store(&self) -> PathBuf {
         self.dir.path().join("store")
+    }
+
+    /// The path of a file.
+    pub fn file(&self, name: &str) -> String {
+        self.dir.path().join(name).display().to_string()
     }
 
     /// Writes a file and returns its `datasetSource`.
