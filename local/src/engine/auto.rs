@@ -22,12 +22,12 @@ pub const INSTALL: &str = "arkor engine install torch";
 #[derive(Debug, Default)]
 pub struct AutoEngine {
     cpu: Arc<CandleEngine>,
-    worker: Option<Worker>,
+    worker: Option<LazyWorker>,
 }
 
 /// A worker that's started when it's needed. One that can't be is tried again.
 #[derive(Debug)]
-struct Worker {
+struct LazyWorker {
     command: WorkerCommand,
     engine: Mutex<Option<Arc<ProcessEngine>>>,
 }
@@ -38,7 +38,7 @@ impl AutoEngine {
     pub fn new(worker: Option<WorkerCommand>) -> Self {
         Self {
             cpu: Arc::default(),
-            worker: worker.map(|command| Worker {
+            worker: worker.map(|command| LazyWorker {
                 command,
                 engine: Mutex::default(),
             }),
@@ -78,7 +78,7 @@ impl AutoEngine {
     }
 }
 
-impl Worker {
+impl LazyWorker {
     fn engine(&self, stop: &dyn Stop) -> Result<Arc<ProcessEngine>> {
         if let Ok(engine) = self.engine.try_lock()
             && let Some(engine) = &*engine

@@ -136,14 +136,13 @@ impl JobHandle {
     /// The checkpoint that a run goes on from, and its step: its last one, or else another job's.
     #[must_use]
     pub fn last_checkpoint(&self) -> Option<(usize, PathBuf)> {
-        let checkpoint = match self.checkpoints().last() {
-            Some(step) => Some((*step, self.checkpoint_dir(*step))),
-            None => {
-                let from = self.lock().run.as_ref()?.resumed_from.clone();
-                from.map(|from| (from.step, self.resume_dir()))
-            }
+        let own = self.checkpoints().last().copied();
+        let own = own.map(|step| (step, self.checkpoint_dir(step)));
+        let other = || {
+            let from = self.lock().run.as_ref()?.resumed_from.clone()?;
+            Some((from.step, self.resume_dir()))
         };
-        checkpoint.filter(|(_, dir)| dir.is_dir())
+        own.or_else(other).filter(|(_, dir)| dir.is_dir())
     }
 
     /// The first step comes next: at first, or after the step of a checkpoint. Answers `false`, and does

@@ -119,14 +119,14 @@ impl<'a> Run<'a> {
     fn train_through_failures(&mut self) -> Result<()> {
         loop {
             match self.train() {
-                Err(Error::Lost(why)) => self.count_failure(why)?,
+                Err(Error::Lost(why)) => self.count_failure(&why)?,
                 end => return end,
             }
         }
     }
 
     /// A worker was lost. Fails when that has happened too often.
-    fn count_failure(&self, why: String) -> Result<()> {
+    fn count_failure(&self, why: &str) -> Result<()> {
         let (most, handle) = (self.runner.max_failures, self.handle);
         self.stop().check()?;
         let failures = handle.count_failure()?;

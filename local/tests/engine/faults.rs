@@ -198,27 +198,42 @@ fn a_worker_that_goes_on_with_a_stopped_run_is_killed() {
 #[cfg(target_os = "linux")]
 #[test]
 fn what_a_killed_worker_has_started_elsewhere_sees_its_stdin_end() {
-    use crate::support::is_running;
+    use crate::support::{is_running, kill, parent};
 
-    let job = Job::new(1_000_000);
-    let engine = job.engine("orphan").unwrap();
-    let stopped = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stopped);
-    let mut seen = Seen {
-        on_log: Some(Box::new(move |log| {
-            flag.store(log.step >= 3, Ordering::Relaxed);
-            Ok(())
-        })),
-        ..Seen::default()
-    };
-    let stop = || stopped.load(Ordering::Relaxed);
-    let result = job.train(&engine, &mut seen, &stop);
-    assert!(matches!(result, Err(Error::Stopped)), "{result:?}");
-    let orphan = std::fs::read_to_string(job.folder().join("orphan.pid")).unwrap();
-    let limit = Instant::now() + Duration::from_secs(2);
-    while is_running(&orphan) {
-        assert!(Instant::now() < limit, "{orphan} is still there");
-        std::thread::yield_now();
+    for dies_by_itself in [false, true] {
+        let job = Job::new(1_000_000);
+        let engine = job.engine("orphan").unwrap();
+        let pids = job.folder().join("orphan.pid");
+        let stopped = Arc::new(AtomicBool::new(false));
+        let (flag, path) = (Arc::clone(&stopped), pids.clone());
+        let mut seen = Seen {
+            on_log: Some(Box::new(move |log| {
+                if log.step != 3 {
+                    return Ok(());
+                }
+                if dies_by_itself {
+                    kill(&parent(&std::fs::read_to_string(&path).unwrap()));
+                } else {
+                    flag.store(true, Ordering::Relaxed);
+                }
+                Ok(())
+            })),
+            ..Seen::default()
+        };
+        let stop = || stopped.load(Ordering::Relaxed);
+        let result = job.train(&engine, &mut seen, &stop);
+        match result {
+            Err(Error::Lost(_)) if dies_by_itself => {}
+            Err(Error::Stopped) if !dies_by_itself => {}
+            other => panic!("{other:?}"),
+        }
+        let orphan = std::fs::read_to_string(&pids).unwrap();
+        let limit = Instant::now() + Duration::from_secs(2);
+        while is_running(&orphan) {
+            assert!(Instant::now() < limit, "{orphan} is still there");
+            std::thread::yield_now();
+        }
+        drop(engine);
     }
 }
 

@@ -149,6 +149,21 @@ pub fn is_running(pid: &str) -> bool {
     })
 }
 
+/// The process that has started another one, which must still be there.
+#[cfg(target_os = "linux")]
+pub fn parent(pid: &str) -> String {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields = stat.rsplit(')').next().unwrap();
+    fields.split_whitespace().nth(1).unwrap().to_owned()
+}
+
+/// Kills a process.
+#[cfg(target_os = "linux")]
+pub fn kill(pid: &str) {
+    let mut kill = std::process::Command::new("kill");
+    kill.args(["-KILL", pid]).status().unwrap();
+}
+
 /// The processes whose command line has a text.
 #[cfg(target_os = "linux")]
 pub fn processes_with(text: &str) -> Vec<String> {
