@@ -110,6 +110,12 @@ async fn losses_are_counted_across_servers() {
     let events = second.events(&id, None).await.rest().await;
     let error = failure(&events);
     assert!(error.contains("lost 2 times"), "{error}");
+    let resumed = steps(&events, "training.resumed");
+    assert_eq!(
+        resumed.len(),
+        2,
+        "after the first loss, and by the second server"
+    );
 }
 
 #[tokio::test]
