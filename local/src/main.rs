@@ -34,7 +34,7 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(4);
 fn main() -> ExitCode {
     let args = Args::parse();
     single_threaded_tensor_operations();
-    match start(args) {
+    match start(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             arkor_local::log(format_args!("{error}"));
@@ -54,7 +54,7 @@ fn single_threaded_tensor_operations() {
 }
 
 #[tokio::main]
-async fn start(args: Args) -> Result<()> {
+async fn start(args: &Args) -> Result<()> {
     // Needed once, for datasets behind https; an error would mean that it is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let token = match &args.token {
@@ -62,7 +62,7 @@ async fn start(args: Args) -> Result<()> {
         Some(token) => token.clone(),
         None => arkor_local::random_hex()?,
     };
-    let engine = engine(&args)?;
+    let engine = engine(args)?;
     let base_model = args
         .base_model
         .as_deref()

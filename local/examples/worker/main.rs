@@ -98,9 +98,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         "constraints": !faults.is(Fault::NoConstraints),
         "loadIn4bit": worker.like_torch,
     }));
-    let is_silent = faults.is(Fault::Silent);
+    let lively = Arc::clone(&worker);
     thread::spawn(move || {
-        while !is_silent {
+        while !lively.faults.is(Fault::Silent) {
             thread::sleep(Duration::from_secs(1));
             send(&json!({ "type": "alive" }));
         }
