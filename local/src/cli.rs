@@ -2,9 +2,25 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
+use crate::engine::auto::INSTALL;
+use crate::error::{Result, refused};
 use crate::server::outside::OutsideArgs;
+
+/// Which engine trains and answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EngineChoice {
+    /// The CPU engine if it knows the model and can do what's asked, else --worker.
+    Auto,
+    /// The CPU engine, in this process.
+    Cpu,
+    /// The worker that --worker names.
+    Torch,
+    /// With --worker as torch, else as auto.
+    #[value(name = "", hide = true)]
+    Unset,
+}
 
 /// Trains LoRA adapters on this machine and speaks the arkor cloud's HTTP API.
 ///
@@ -33,8 +49,17 @@ pub struct Args {
     /// The second listener.
     #[command(flatten)]
     pub outside: OutsideArgs,
-    /// Train and answer with this program instead of in this process. It speaks the protocol of
-    /// docs/engine-protocol.md.
+    /// What trains and answers.
+    #[arg(
+        long,
+        env = "ARKOR_ENGINE",
+        value_enum,
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub engine: EngineChoice,
+    /// The program of the torch engine. It speaks the protocol of docs/engine-protocol.md. Without
+    /// --engine, it trains and answers instead of this process.
     #[arg(long, value_name = "PROGRAM")]
     pub worker: Option<PathBuf>,
     /// An argument for that program; may be given several times.
@@ -45,7 +70,28 @@ pub struct Args {
         allow_hyphen_values = true
     )]
     pub worker_arg: Vec<String>,
+    /// A run whose worker dies, falls silent or loses a process goes on after its last checkpoint, so many
+    /// times.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub max_failures: u32,
     /// End when stdin is closed: for a program that starts this one and may die.
     #[arg(long)]
     pub with_parent: bool,
+}
+
+impl Args {
+    /// The engine, never `Unset`. Refuses one that contradicts --worker.
+    pub fn engine(&self) -> Result<EngineChoice> {
+        match (self.engine, &self.worker) {
+            (EngineChoice::Cpu, Some(_)) => refused(
+                "--worker: --engine cpu trains and answers without a worker. Remove one of the two.",
+            ),
+            (EngineChoice::Torch, None) => refused(format!(
+                "--engine: the torch engine isn't installed. Install it with: {INSTALL}"
+            )),
+            (EngineChoice::Unset, Some(_)) => Ok(EngineChoice::Torch),
+            (EngineChoice::Unset, None) => Ok(EngineChoice::Auto),
+            (choice, _) => Ok(choice),
+        }
+    }
 }

@@ -53,6 +53,9 @@ pub enum Error {
     /// An engine in another process failed.
     #[error("{0}")]
     Engine(String),
+    /// A process of an engine is gone. Another one may do better.
+    #[error("{0}")]
+    Lost(String),
     /// The run was cancelled, or the server is stopping. Not a failure of the run.
     #[error("the run was stopped")]
     Stopped,

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arkor_local::base::{Base, Source, built_in};
-use arkor_local::cli::Args;
+use arkor_local::cli::{Args, EngineChoice};
 use arkor_local::engine::Engine;
+use arkor_local::engine::auto::AutoEngine;
 use arkor_local::engine::candle::CandleEngine;
 use arkor_local::engine::process::{ProcessEngine, Timing, WorkerCommand};
 use arkor_local::error::{Error, Result, refused};
-use arkor_local::jobs::Jobs;
+use arkor_local::jobs::{Jobs, Runner};
 use arkor_local::server::outside::Outside;
 use arkor_local::server::{self, App};
 use arkor_local::store::Store;
@@ -33,7 +34,7 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(4);
 fn main() -> ExitCode {
     let args = Args::parse();
     single_threaded_tensor_operations();
-    match start(args) {
+    match start(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             arkor_local::log(format_args!("{error}"));
@@ -53,27 +54,15 @@ fn single_threaded_tensor_operations() {
 }
 
 #[tokio::main]
-async fn start(args: Args) -> Result<()> {
+async fn start(args: &Args) -> Result<()> {
     // Needed once, for datasets behind https; an error would mean that it is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let token = match args.token {
+    let token = match &args.token {
         Some(token) if token.is_empty() => return refused("--token must not be empty"),
-        Some(token) => token,
+        Some(token) => token.clone(),
         None => arkor_local::random_hex()?,
     };
-    let engine: Arc<dyn Engine> = match args.worker {
-        None => Arc::new(CandleEngine::default()),
-        Some(program) => {
-            let command = WorkerCommand {
-                program,
-                args: args.worker_arg,
-            };
-            let store = std::path::absolute(&args.store)
-                .map_err(|source| Error::io("--store: can't use", &args.store, source))?;
-            let exported = store.join("models").join(built_in::NAME);
-            Arc::new(ProcessEngine::start(command, Timing::default(), exported)?)
-        }
-    };
+    let engine = engine(args)?;
     let base_model = args
         .base_model
         .as_deref()
@@ -98,7 +87,8 @@ async fn start(args: Args) -> Result<()> {
     let outside = Outside::open(&args.outside).await?;
     let url = format!("http://{address}");
     store.announce(&url, &token)?;
-    let jobs = Jobs::open(store, base_model, engine, tokio::runtime::Handle::current())?;
+    let runner = Runner::new(engine, args.max_failures);
+    let jobs = Jobs::open(store, base_model, runner)?;
     let app = App::new(jobs, token.clone(), address.port())?;
     let shutdown = async move {
         end.asked().await;
@@ -108,6 +98,25 @@ async fn start(args: Args) -> Result<()> {
     let ready = json!({ "url": url, "token": token, "version": arkor_local::VERSION });
     announce(&ready.to_string())?;
     server.await.map_err(|_| Error::Stopped)
+}
+
+/// The engine that was asked for.
+fn engine(args: &Args) -> Result<Arc<dyn Engine>> {
+    let choice = args.engine()?;
+    let store = std::path::absolute(&args.store)
+        .map_err(|source| Error::io("--store: can't use", &args.store, source))?;
+    let worker = args.worker.clone().map(|program| WorkerCommand {
+        program,
+        args: args.worker_arg.clone(),
+        timing: Timing::default(),
+        exported: store.join("models").join(built_in::NAME),
+    });
+    Ok(match (choice, worker) {
+        // Now, so that one that can't be started is found out.
+        (EngineChoice::Torch, Some(worker)) => Arc::new(ProcessEngine::start(worker, &|| false)?),
+        (EngineChoice::Cpu, _) => Arc::new(CandleEngine::default()),
+        (_, worker) => Arc::new(AutoEngine::new(worker)),
+    })
 }
 
 /// Ends the process whatever it is doing then: a step of a large model, or an answer, can't be

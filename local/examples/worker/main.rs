@@ -1,5 +1,6 @@
 //! A worker of `docs/engine-protocol.md` around the CPU engine, for the tests: `arkor-local --worker` runs it
-//! as it runs any other. `--fault NAME` makes it misbehave.
+//! as it runs any other. `--fault NAME` makes it misbehave, once with `--once FILE`. With `--like-torch`, it
+//! says what an engine on a GPU says, and knows models of another architecture: in their folder `llama`.
 
 mod faults;
 
@@ -20,7 +21,7 @@ use arkor_local::engine::{
 };
 use arkor_local::error::{Error as LocalError, Result as LocalResult};
 use arkor_local::wire;
-use faults::Fault;
+use faults::{Fault, Plan as FaultPlan};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -71,7 +72,8 @@ struct Train {
 #[derive(Default)]
 struct Worker {
     engine: CandleEngine,
-    fault: Option<Fault>,
+    faults: FaultPlan,
+    like_torch: bool,
     running: Mutex<HashMap<u64, CancellationToken>>,
 }
 
@@ -81,21 +83,24 @@ fn main() -> Result<(), Box<dyn Error>> {
         // SAFETY: there is no other thread yet.
         unsafe { std::env::set_var(name, "1") };
     }
-    let fault = Fault::from_args()?;
-    faults::before_hello(fault);
-    send(&json!({
-        "type": "hello",
-        "protocol": u32::from(fault != Some(Fault::OldProtocol)),
-        "name": "candle-worker",
-        "version": env!("CARGO_PKG_VERSION"),
-        "constraints": fault != Some(Fault::NoConstraints),
-    }));
     let worker = Arc::new(Worker {
-        fault,
+        faults: FaultPlan::from_args()?,
+        like_torch: std::env::args().any(|arg| arg == "--like-torch"),
         ..Worker::default()
     });
+    let faults = &worker.faults;
+    faults::before_hello(faults);
+    send(&json!({
+        "type": "hello",
+        "protocol": u32::from(!faults.is(Fault::OldProtocol)),
+        "name": "candle-worker",
+        "version": env!("CARGO_PKG_VERSION"),
+        "constraints": !faults.is(Fault::NoConstraints),
+        "loadIn4bit": worker.like_torch,
+    }));
+    let lively = Arc::clone(&worker);
     thread::spawn(move || {
-        while fault != Some(Fault::Silent) {
+        while !lively.faults.is(Fault::Silent) {
             thread::sleep(Duration::from_secs(1));
             send(&json!({ "type": "alive" }));
         }
@@ -110,7 +115,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                     .lock()
                     .ok()
                     .and_then(|map| map.get(&id).cloned())
-                    && fault != Some(Fault::IgnoreCancel)
+                    && !worker.faults.ignore_cancel()
                 {
                     token.cancel();
                 }
@@ -166,6 +171,12 @@ impl Worker {
         });
     }
 
+    fn source(&self, base: &Path) -> Source {
+        let llama = base.join("llama");
+        let is_other = self.like_torch && llama.is_dir();
+        Source::Dir(if is_other { llama } else { base.to_owned() })
+    }
+
     /// Works on a request. Returns its last message.
     fn work(&self, request: &Request, cancel: &CancellationToken) -> LocalResult<Value> {
         let stop = || cancel.is_cancelled();
@@ -174,7 +185,7 @@ impl Worker {
                 check_order(train)?;
                 let mut events = Events {
                     train,
-                    fault: self.fault,
+                    worker: self,
                 };
                 let saved_at = |dir: &Path| {
                     let state = std::fs::read(dir.join("trainer_state.json")).unwrap_or_default();
@@ -184,9 +195,12 @@ impl Worker {
                 let resume = train.resume.as_deref().map(|dir| (saved_at(dir), dir));
                 let folder = train.adapter.parent().unwrap_or(&train.adapter);
                 let task = TrainTask {
-                    source: &Source::Dir(train.base.clone()),
+                    source: &self.source(&train.base),
                     base_name: &train.base_name,
-                    plan: &train.plan,
+                    plan: &Plan {
+                        load_in_4bit: false,
+                        ..train.plan.clone()
+                    },
                     tokens: &train.tokens,
                     rows: 0,
                     folder,
@@ -200,7 +214,7 @@ impl Worker {
                 }))
             }
             Request::Load { base, adapter, .. } => {
-                let source = Source::Dir(base.clone());
+                let source = self.source(base);
                 self.engine.load(&source, adapter.as_deref(), &stop)?;
                 Ok(json!({ "type": "loaded" }))
             }
@@ -212,7 +226,7 @@ impl Worker {
                 sampling,
                 constraint,
             } => {
-                let base = Base::load(&Source::Dir(base.clone()))?;
+                let base = Base::load(&self.source(base))?;
                 let constraint = constraint.clone().map(|source| -> LocalResult<_> {
                     let guide = base.text.guide(&source, "constraint")?;
                     Ok(CompiledConstraint { source, guide })
@@ -268,7 +282,7 @@ fn check_order(train: &Train) -> LocalResult<()> {
 /// Passes what happens on.
 struct Events<'a> {
     train: &'a Train,
-    fault: Option<Fault>,
+    worker: &'a Worker,
 }
 
 impl RunEvents for Events<'_> {
@@ -278,12 +292,24 @@ impl RunEvents for Events<'_> {
     }
 
     fn started(&mut self, started: &Started) -> LocalResult<()> {
-        send(&with_id("started", self.train.id, started));
+        let mut started = started.clone();
+        if self.worker.like_torch {
+            let is_quantised = self.train.plan.load_in_4bit;
+            started = Started {
+                dtype: Some(if is_quantised { "nf4" } else { "bfloat16" }.to_owned()),
+                processes: Some(2),
+                model_class: Some("LlamaForCausalLM".to_owned()),
+                targets: Some(vec!["q_proj".to_owned(), "v_proj".to_owned()]),
+                ..started
+            };
+        }
+        send(&with_id("started", self.train.id, &started));
         Ok(())
     }
 
     fn log(&mut self, log: &Log) -> LocalResult<()> {
-        faults::at_step(self.fault, log.step, self.train.id);
+        let folder = self.train.adapter.parent().unwrap_or(&self.train.adapter);
+        faults::at_step(&self.worker.faults, log.step, self.train.id, folder);
         send(&with_id("log", self.train.id, log));
         Ok(())
     }
@@ -291,7 +317,7 @@ impl RunEvents for Events<'_> {
     fn checkpoint(&mut self, step: usize) -> LocalResult<()> {
         // The engine has written it to the folder that the core named.
         let named = self.train.checkpoint.replace("{step}", &step.to_string());
-        if self.fault == Some(Fault::NoCheckpoint) {
+        if self.worker.faults.is(Fault::NoCheckpoint) {
             let _ = std::fs::remove_dir_all(&named);
         }
         send(&with_id(

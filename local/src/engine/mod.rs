@@ -1,7 +1,9 @@
 //! What trains and generates. Everything else in this crate knows only the trait: jobs hand an engine the
 //! path of a run's tokens and get logs and folders back, the server hands it a prompt and gets text back.
 
+pub mod auto;
 pub mod candle;
+
 pub mod cores;
 mod order;
 pub mod process;
@@ -23,17 +25,14 @@ pub use schedule::Schedule;
 
 /// Trains adapters and generates text.
 pub trait Engine: Debug + Send + Sync {
-    /// Its name in `training.started`.
-    fn name(&self) -> &str;
-
     /// Refuses a model that it can't load. Reads configs and headers only: cheap enough for a request.
     fn check_model(&self, source: &Source) -> Result<()>;
 
     /// Refuses a model of an architecture that it doesn't know. Reads `config.json` only.
     fn check_architecture(&self, dir: &Path) -> Result<()>;
 
-    /// Refuses, by the field's name, what it can't do of a config.
-    fn check_config(&self, config: &RunConfig) -> Result<()>;
+    /// Refuses, by the field's name, what it can't do of a config for a model.
+    fn check_config(&self, source: &Source, config: &RunConfig) -> Result<()>;
 
     /// Trains an adapter, on as many threads as it likes, and returns when it's done. Ends early with
     /// `Error::Stopped` when `stop` says so, which it asks at least twice a second.
@@ -84,6 +83,9 @@ pub struct Plan {
     pub lora_alpha: f64,
     /// Decides the adapter's initial values and the order of the rows.
     pub seed: u64,
+    /// Whether the base is quantised when it's loaded.
+    #[serde(default, rename = "loadIn4bit")]
+    pub load_in_4bit: bool,
 }
 
 impl Plan {
@@ -200,16 +202,31 @@ pub enum Unit {
     Tensors,
 }
 
-/// What an engine knows once it has loaded the model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What an engine knows once it has loaded the model. All of it is in `training.started`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Started {
+    /// The engine's name. A worker has said it in its `hello`.
+    #[serde(default)]
+    pub engine: String,
     /// What it computes on, such as `cpu` or `cuda:0`.
     pub device: String,
     /// Number of values in the base.
     pub base_parameters: usize,
     /// Number of values in the adapter.
     pub trainable_parameters: usize,
+    /// What it computes in, such as `bfloat16`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dtype: Option<String>,
+    /// How many processes train. One, if it doesn't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processes: Option<usize>,
+    /// The class that the model was loaded as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_class: Option<String>,
+    /// The modules that the adapter changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Vec<String>>,
 }
 
 /// One `training.log`.

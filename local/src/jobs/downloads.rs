@@ -76,15 +76,19 @@ pub async fn find_model(resolved: Resolved, engine: &dyn Engine) -> Result<Resol
     };
     let config = |file: &RemoteFile| file.path == "config.json";
     let dir = download(&hub, &repo, &listing, &listing.files, config, &cancel).await?;
-    if let Err(error) = engine.check_architecture(&dir) {
-        let reason = error.to_string();
-        let reason = reason.trim_start_matches("model: ").to_owned();
-        return Ok(Resolved {
-            source: Source::BuiltIn,
-            stand_in: Some(reason),
-            hub: None,
-            ..resolved
-        });
+    match engine.check_architecture(&dir) {
+        Ok(()) => {}
+        Err(error) if error.is_refusal() => {
+            let reason = error.to_string();
+            let reason = reason.trim_start_matches("model: ").to_owned();
+            return Ok(Resolved {
+                source: Source::BuiltIn,
+                stand_in: Some(reason),
+                hub: None,
+                ..resolved
+            });
+        }
+        Err(error) => return Err(error),
     }
     let files = model_files(&repo, &listing)?;
     let dir = download(&hub, &repo, &listing, &files, is_small, &cancel).await?;

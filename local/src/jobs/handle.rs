@@ -133,6 +133,18 @@ impl JobHandle {
         self.dir.join("resume")
     }
 
+    /// The checkpoint that a run goes on from, and its step: its last one, or else another job's.
+    #[must_use]
+    pub fn last_checkpoint(&self) -> Option<(usize, PathBuf)> {
+        let own = self.checkpoints().last().copied();
+        let own = own.map(|step| (step, self.checkpoint_dir(step)));
+        let other = || {
+            let from = self.lock().run.as_ref()?.resumed_from.clone()?;
+            Some((from.step, self.resume_dir()))
+        };
+        own.or_else(other).filter(|(_, dir)| dir.is_dir())
+    }
+
     /// The first step comes next: at first, or after the step of a checkpoint. Answers `false`, and does
     /// nothing, when the job is over already.
     pub fn start(&self, metadata: &Value, step: usize) -> Result<bool> {
@@ -187,6 +199,16 @@ impl JobHandle {
     pub fn forget_attempt(&self) {
         // At worst, one attempt too many is counted.
         let _ = self.update_run(|run| run.attempts.count = run.attempts.count.saturating_sub(1));
+    }
+
+    /// A worker of the run was lost. Returns how often that has happened, this time included.
+    pub fn count_failure(&self) -> Result<u32> {
+        let mut count = 0;
+        self.update_run(|run| {
+            run.failures += 1;
+            count = run.failures;
+        })?;
+        Ok(count)
     }
 
     fn update_run(&self, change: impl FnOnce(&mut RunRecord)) -> Result<()> {

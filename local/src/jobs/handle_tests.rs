@@ -28,6 +28,7 @@ fn run_record() -> RunRecord {
         prepared: None,
         resumed_from: None,
         attempts: Attempts::default(),
+        failures: 0,
     }
 }
 

@@ -11,7 +11,7 @@ mod submit;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
@@ -23,7 +23,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::store::{Job, Store};
 pub use handle::JobHandle;
-use run::Runner;
+pub use run::Runner;
 
 /// Jobs whose rows are read and encoded at the same time. The others wait.
 const PREPARING: usize = 2;
@@ -57,19 +57,9 @@ pub struct Page {
 impl Jobs {
     /// Reads the jobs of a store, and starts the thread that runs them: those that aren't over yet go on. A
     /// job whose files can't be read is left out, and said so on stderr.
-    pub fn open(
-        store: Store,
-        base_model: Option<PathBuf>,
-        engine: Arc<dyn Engine>,
-        runtime: tokio::runtime::Handle,
-    ) -> Result<Self> {
+    pub fn open(store: Store, base_model: Option<PathBuf>, runner: Runner) -> Result<Self> {
         let by_id = read_jobs(&store)?;
-        let runner = Arc::new(Runner {
-            engine,
-            bases: Arc::default(),
-            stopping: Arc::new(AtomicBool::new(false)),
-            runtime,
-        });
+        let runner = Arc::new(runner);
         let (sender, receiver) = channel();
         for handle in by_id.values().filter(|handle| !handle.is_over()) {
             // The other end is right here.

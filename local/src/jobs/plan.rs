@@ -47,6 +47,7 @@ pub fn plan(config: &RunConfig, rows: usize, all: usize) -> Plan {
         lora_r: config.lora_r,
         lora_alpha: config.lora_alpha,
         seed: config.seed,
+        load_in_4bit: config.load_in_4bit,
     }
 }
 

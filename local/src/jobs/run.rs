@@ -39,9 +39,23 @@ pub struct Runner {
     pub stopping: Arc<AtomicBool>,
     /// Where downloads run.
     pub runtime: tokio::runtime::Handle,
+    /// So often a run goes on whose worker was lost.
+    max_failures: u32,
 }
 
 impl Runner {
+    /// Downloads on the runtime that it's made on.
+    #[must_use]
+    pub fn new(engine: Arc<dyn Engine>, max_failures: u32) -> Self {
+        Self {
+            engine,
+            bases: Arc::default(),
+            stopping: Arc::default(),
+            runtime: tokio::runtime::Handle::current(),
+            max_failures,
+        }
+    }
+
     /// Runs a job. It's over when this returns, unless the server is stopping.
     pub fn run(&self, handle: &Arc<JobHandle>) {
         let mut run = Run {
@@ -50,7 +64,7 @@ impl Runner {
             step: None,
             progress: ProgressReport::default(),
         };
-        let result = catch_unwind(AssertUnwindSafe(|| run.train()));
+        let result = catch_unwind(AssertUnwindSafe(|| run.train_through_failures()));
         let step = run.step;
         handle.remove_unfinished();
         let ended = match result {
@@ -94,10 +108,53 @@ struct Run<'a> {
     progress: ProgressReport,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// Says when it's no longer wanted.
+    fn stop(&self) -> impl Fn() -> bool + Sync + use<'a> {
+        let (runner, handle) = (self.runner, self.handle);
+        move || runner.stopping.load(Ordering::Relaxed) || handle.is_over()
+    }
+
+    /// Trains, and goes on as after a restart when a worker was lost.
+    fn train_through_failures(&mut self) -> Result<()> {
+        loop {
+            match self.train() {
+                Err(Error::Lost(why)) => self.count_failure(&why)?,
+                end => return end,
+            }
+        }
+    }
+
+    /// A worker was lost. Fails when that has happened too often.
+    fn count_failure(&self, why: &str) -> Result<()> {
+        let (most, handle) = (self.runner.max_failures, self.handle);
+        self.stop().check()?;
+        let failures = handle.count_failure()?;
+        if failures > most {
+            let often = match most {
+                0 => String::new(),
+                _ => format!(" (lost {failures} times, and --max-failures is {most})"),
+            };
+            return Err(Error::Lost(format!("{why}{often}")));
+        }
+        handle.remove_unfinished();
+        // That one counts servers that died.
+        handle.forget_attempt();
+        let from = match handle.last_checkpoint() {
+            Some((step, _)) => format!("after the checkpoint of step {step}"),
+            None => "from its start".to_owned(),
+        };
+        crate::log(format_args!("job {}: {why}", handle.id()));
+        crate::log(format_args!(
+            "job {} goes on {from}: failure {failures} of at most {most}",
+            handle.id()
+        ));
+        Ok(())
+    }
+
     fn train(&mut self) -> Result<()> {
         let (runner, handle) = (self.runner, self.handle);
-        let stop = || runner.stopping.load(Ordering::Relaxed) || handle.is_over();
+        let stop = self.stop();
         stop.check()?;
         let job = handle.job();
         let Some(mut record) = job.run else {
@@ -108,7 +165,7 @@ impl Run<'_> {
         let config = RunConfig::from_json(&job.config)?;
         self.weights(&mut record, &stop)?;
         let prepared = self.prepared(&record, &config, &stop)?;
-        let resume = self.resume(&record)?;
+        let resume = self.resume()?;
         let base_name = record.base.used();
         let tokens = handle.dir().join(TOKENS);
         let task = TrainTask {
@@ -121,7 +178,7 @@ impl Run<'_> {
             resume: resume.as_ref().map(|(step, dir)| (*step, dir.as_path())),
         };
         let mut events = Recorder {
-            metadata: metadata(&record, &config, &prepared, runner.engine.name()),
+            metadata: metadata(&record, &config, &prepared),
             keep: config.save_total_limit,
             resumed_at: resume.as_ref().map_or(0, |(step, _)| *step),
             stand_in: record
@@ -216,16 +273,9 @@ impl Run<'_> {
     }
 
     /// The checkpoint to go on from, if there is one. Tells of one that was saved but not announced.
-    fn resume(&self, record: &RunRecord) -> Result<Option<(usize, PathBuf)>> {
+    fn resume(&self) -> Result<Option<(usize, PathBuf)>> {
         let handle = self.handle;
-        let resume = match handle.checkpoints().last() {
-            Some(step) => Some((*step, handle.checkpoint_dir(*step))),
-            None => record
-                .resumed_from
-                .as_ref()
-                .map(|from| (from.step, handle.resume_dir())),
-        };
-        let resume = resume.filter(|(_, dir)| dir.is_dir());
+        let resume = handle.last_checkpoint();
         let step = resume.as_ref().map_or(0, |(step, _)| *step);
         if handle.count_attempt(step)? > MOST_ATTEMPTS {
             return refused(format!(
@@ -245,11 +295,10 @@ impl Run<'_> {
     }
 }
 
-fn metadata(record: &RunRecord, config: &RunConfig, prepared: &PreparedRun, engine: &str) -> Value {
+fn metadata(record: &RunRecord, config: &RunConfig, prepared: &PreparedRun) -> Value {
     let (plan, tokens) = (&prepared.plan, &prepared.tokens);
     json!({
         "backend": "arkor-local",
-        "engine": engine,
         "baseModel": record.base.metadata(),
         "totalSteps": plan.total_steps,
         "batchSize": plan.batch_size,

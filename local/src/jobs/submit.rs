@@ -32,12 +32,13 @@ const STOPPING: &str = "the local backend is stopping: start it again";
 impl Jobs {
     /// Checks a config and its rows, and queues the job. Refuses what can't be done.
     pub async fn submit(&self, project: &str, name: &str, config: &Value) -> Result<Job> {
+        let engine = &self.runner.engine;
         let parsed = RunConfig::from_json(config)?;
-        self.runner.engine.check_config(&parsed)?;
         let base = resolve::resolve(&parsed.model, self.base_model.as_deref())?;
-        let base = find_model(base, self.runner.engine.as_ref()).await?;
+        let base = find_model(base, engine.as_ref()).await?;
+        engine.check_config(&base.source, &parsed)?;
         if !base.lacks_weights() {
-            self.runner.engine.check_model(&base.source)?;
+            engine.check_model(&base.source)?;
         }
         let staged = Staged::new(&self.store.jobs_dir())?;
         let prepared = match self.files(&parsed).await? {
@@ -49,6 +50,7 @@ impl Jobs {
             prepared,
             resumed_from: None,
             attempts: Attempts::default(),
+            failures: 0,
         };
         self.queue(project, name, without_token(config), run, &staged)
     }
@@ -73,6 +75,7 @@ impl Jobs {
                 step,
             }),
             attempts: Attempts::default(),
+            failures: 0,
             ..run.clone()
         };
         self.queue(&job.project_id, &job.name, job.config.clone(), run, &staged)

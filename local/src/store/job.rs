@@ -96,6 +96,9 @@ pub struct RunRecord {
     /// How often it was begun since its last checkpoint.
     #[serde(default)]
     pub attempts: Attempts,
+    /// How often its worker was lost.
+    #[serde(default)]
+    pub failures: u32,
 }
 
 /// What is known of a run once its rows are on disk.

@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use arkor_local::engine::Engine;
 use arkor_local::engine::candle::CandleEngine;
 use arkor_local::error::Error;
 
@@ -26,7 +25,6 @@ fn refusal(name: &str) -> String {
 fn a_run_in_another_process_is_the_run_in_this_one() {
     let job = Job::new(8);
     let engine = job.engine("").unwrap();
-    assert_eq!(engine.name(), "candle-worker");
     let mut there = Seen::default();
     let end = job.train(&engine, &mut there, &|| false).unwrap();
     let mut here = Seen::default();
@@ -38,6 +36,11 @@ fn a_run_in_another_process_is_the_run_in_this_one() {
         |seen: &Seen| -> Vec<u64> { seen.logs.iter().map(|log| log.loss.to_bits()).collect() };
     assert_eq!(losses(&there), losses(&here));
     assert_eq!(end, expected);
+    let engines = [&mut there, &mut here].map(|seen| {
+        let started = seen.started.as_mut().unwrap();
+        std::mem::take(&mut started.engine)
+    });
+    assert_eq!(engines, ["candle-worker", "candle"]);
     assert_eq!(
         (there.checkpoints, there.started),
         (vec![4, 8], here.started)
@@ -110,6 +113,24 @@ fn a_worker_that_dies_says_how_and_memory_is_named_when_it_was_killed() {
 }
 
 #[test]
+fn only_a_worker_that_is_gone_is_lost() {
+    let error = |fault| {
+        let job = Job::new(8);
+        let engine = job.engine(fault).unwrap();
+        job.train(&engine, &mut Seen::default(), &|| false)
+            .unwrap_err()
+    };
+    for fault in ["die", "silent", "lost"] {
+        let error = error(fault);
+        assert!(matches!(error, Error::Lost(_)), "{fault}: {error}");
+    }
+    for fault in ["garbage", "out-of-memory", "error"] {
+        let error = error(fault);
+        assert!(!matches!(error, Error::Lost(_)), "{fault}: {error}");
+    }
+}
+
+#[test]
 fn the_next_run_gets_a_new_worker() {
     let job = Job::new(2);
     let engine = job.engine("die").unwrap();
@@ -172,6 +193,56 @@ fn a_worker_that_goes_on_with_a_stopped_run_is_killed() {
         "{:?}",
         before.elapsed()
     );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_killed_worker_has_started_elsewhere_sees_its_stdin_end() {
+    use crate::support::{is_running, kill, parent};
+
+    for dies_by_itself in [false, true] {
+        let job = Job::new(1_000_000);
+        let engine = job.engine("orphan").unwrap();
+        let pids = job.folder().join("orphan.pid");
+        let stopped = Arc::new(AtomicBool::new(false));
+        let (flag, path) = (Arc::clone(&stopped), pids.clone());
+        let mut seen = Seen {
+            on_log: Some(Box::new(move |log| {
+                if log.step != 3 {
+                    return Ok(());
+                }
+                if dies_by_itself {
+                    kill(&parent(&std::fs::read_to_string(&path).unwrap()));
+                } else {
+                    flag.store(true, Ordering::Relaxed);
+                }
+                Ok(())
+            })),
+            ..Seen::default()
+        };
+        let stop = || stopped.load(Ordering::Relaxed);
+        let result = job.train(&engine, &mut seen, &stop);
+        match result {
+            Err(Error::Lost(_)) if dies_by_itself => {}
+            Err(Error::Stopped) if !dies_by_itself => {}
+            other => panic!("{other:?}"),
+        }
+        let orphan = std::fs::read_to_string(&pids).unwrap();
+        let limit = Instant::now() + Duration::from_secs(2);
+        while is_running(&orphan) {
+            assert!(Instant::now() < limit, "{orphan} is still there");
+            std::thread::yield_now();
+        }
+        drop(engine);
+    }
+}
+
+#[test]
+fn a_worker_that_is_not_wanted_any_more_is_not_waited_for() {
+    let before = Instant::now();
+    let error = Job::new(1).stopped_engine("late").unwrap_err();
+    assert!(matches!(error, Error::Stopped), "{error}");
+    assert!(before.elapsed() < TIMING.hello / 2);
 }
 
 #[test]

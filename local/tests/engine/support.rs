@@ -57,6 +57,7 @@ impl Job {
             lora_r: 2,
             lora_alpha: 4.0,
             seed: 1,
+            load_in_4bit: false,
         };
         Self { dir, plan }
     }
@@ -66,6 +67,15 @@ impl Job {
     }
 
     pub fn engine(&self, fault: &str) -> Result<ProcessEngine> {
+        self.start(fault, &|| false)
+    }
+
+    /// The same, but nobody wants it any more.
+    pub fn stopped_engine(&self, fault: &str) -> Result<ProcessEngine> {
+        self.start(fault, &|| true)
+    }
+
+    fn start(&self, fault: &str, stop: &dyn Stop) -> Result<ProcessEngine> {
         let args = match fault {
             "" => Vec::new(),
             fault => vec!["--fault".to_owned(), fault.to_owned()],
@@ -73,8 +83,10 @@ impl Job {
         let command = WorkerCommand {
             program: worker(),
             args,
+            timing: TIMING,
+            exported: self.dir.path().join("arkor-tiny"),
         };
-        ProcessEngine::start(command, TIMING, self.dir.path().join("arkor-tiny"))
+        ProcessEngine::start(command, stop)
     }
 
     pub fn train(&self, engine: &dyn Engine, seen: &mut Seen, stop: &dyn Stop) -> Result<TrainEnd> {
@@ -135,6 +147,21 @@ pub fn is_running(pid: &str) -> bool {
             .unwrap_or_default()
             .starts_with(" Z")
     })
+}
+
+/// The process that has started another one, which must still be there.
+#[cfg(target_os = "linux")]
+pub fn parent(pid: &str) -> String {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields = stat.rsplit(')').next().unwrap();
+    fields.split_whitespace().nth(1).unwrap().to_owned()
+}
+
+/// Kills a process.
+#[cfg(target_os = "linux")]
+pub fn kill(pid: &str) {
+    let mut kill = std::process::Command::new("kill");
+    kill.args(["-KILL", pid]).status().unwrap();
 }
 
 /// The processes whose command line has a text.

@@ -191,12 +191,33 @@ async fn of_a_model_that_the_engine_does_not_know_only_the_config_is_downloaded(
             (&json!("arkor-tiny"), &json!(true))
         );
         let reason = base["reason"].as_str().unwrap();
-        assert!(
-            reason.contains("Gemma4ForConditionalGeneration"),
-            "{reason}"
-        );
+        for word in [
+            "Gemma4ForConditionalGeneration",
+            "arkor engine install torch",
+        ] {
+            assert!(reason.contains(word), "{reason}");
+        }
         assert_eq!(world.files_asked(), ["config.json"]);
     }
+}
+
+#[tokio::test]
+async fn nothing_stands_in_for_a_model_because_the_worker_can_not_be_started() {
+    let world = World::new();
+    let config = json!({ "architectures": ["Gemma4ForConditionalGeneration"] });
+    world.add_model(
+        "acme/gemma",
+        &[("config.json".to_owned(), config.to_string().into_bytes())],
+    );
+    let mut command = world.command();
+    command.args(["--engine", "auto", "--worker", "no-such-program"]);
+    let server = Server::from_command(&mut command);
+    let config = world.config(&json!({ "model": "acme/gemma" }));
+    let body = json!({ "name": "t", "config": config });
+    let (status, body) = server.post("/v1/jobs", &body).await;
+    assert_eq!(status, 500, "{body}");
+    let error = body["error"].as_str().unwrap();
+    assert!(error.contains("can't start no-such-program"), "{error}");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{Event, Project, Server, command, kinds};
 
 /// The losses of every logged step, to the bit.
-fn losses(events: &[Event]) -> BTreeMap<u64, (u64, Option<u64>)> {
+pub fn losses(events: &[Event]) -> BTreeMap<u64, (u64, Option<u64>)> {
     let logs = events.iter().filter(|event| event.kind == "training.log");
     let bits = |value: &Value| value.as_f64().map(f64::to_bits);
     logs.map(|event| {
@@ -20,14 +20,14 @@ fn losses(events: &[Event]) -> BTreeMap<u64, (u64, Option<u64>)> {
     .collect()
 }
 
-fn steps(events: &[Event], kind: &str) -> Vec<u64> {
+pub fn steps(events: &[Event], kind: &str) -> Vec<u64> {
     let events = events.iter().filter(|event| event.kind == kind);
     events
         .map(|event| event.data["step"].as_u64().unwrap())
         .collect()
 }
 
-fn adapter(project: &Project, id: &str) -> Vec<u8> {
+pub fn adapter(project: &Project, id: &str) -> Vec<u8> {
     let job = project.store().join("jobs").join(id);
     fs::read(job.join("adapter/adapter_model.safetensors")).unwrap()
 }

@@ -8,6 +8,8 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::worker::worker;
+
 /// A running server. Killed when it goes out of scope.
 pub struct Server {
     pub child: Child,
@@ -23,19 +25,30 @@ impl Drop for Server {
     }
 }
 
-/// The program with a store, its pipes open and its token not taken from the environment.
+/// The program with a store, its pipes open and its token and its engine not taken from the environment.
 pub fn command(store: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_arkor-local"));
     command
         .arg("--store")
         .arg(store)
         .env_remove("ARKOR_LOCAL_TOKEN")
+        .env_remove("ARKOR_ENGINE")
         // A model that isn't here must not be looked for on the real Hub.
         .env("HF_HUB_OFFLINE", "1");
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    command
+}
+
+/// The program with the tests' worker.
+pub fn with_worker(store: &Path, args: &[&str]) -> Command {
+    let mut command = command(store);
+    command.arg("--worker").arg(worker());
+    for arg in args {
+        command.args(["--worker-arg", arg]);
+    }
     command
 }
 
@@ -231,6 +244,11 @@ impl Project {
 
     pub fn store(&self) -> PathBuf {
         self.dir.path().join("store")
+    }
+
+    /// The path of a file.
+    pub fn file(&self, name: &str) -> String {
+        self.dir.path().join(name).display().to_string()
     }
 
     /// Writes a file and returns its `datasetSource`.

@@ -25,6 +25,16 @@ use model::Llama;
 use model::lora::Lora;
 use train::run::Checkpoint;
 
+/// Refuses to quantise a base.
+pub fn check_load_in_4bit(load_in_4bit: bool) -> Result<()> {
+    if load_in_4bit {
+        return refused(
+            "loadIn4bit: true is not supported by the CPU engine. Remove it or set it to false.",
+        );
+    }
+    Ok(())
+}
+
 /// Trains and generates in this process.
 #[derive(Debug, Default)]
 pub struct CandleEngine {
@@ -32,10 +42,6 @@ pub struct CandleEngine {
 }
 
 impl Engine for CandleEngine {
-    fn name(&self) -> &'static str {
-        "candle"
-    }
-
     fn check_model(&self, source: &Source) -> Result<()> {
         CandleModel::check(source)
     }
@@ -44,13 +50,8 @@ impl Engine for CandleEngine {
         loaded::config_of(dir).map(drop)
     }
 
-    fn check_config(&self, config: &RunConfig) -> Result<()> {
-        if config.load_in_4bit {
-            return refused(
-                "loadIn4bit: true is not supported by the CPU engine. Remove it or set it to false.",
-            );
-        }
-        Ok(())
+    fn check_config(&self, _: &Source, config: &RunConfig) -> Result<()> {
+        check_load_in_4bit(config.load_in_4bit)
     }
 
     fn train(
@@ -59,6 +60,8 @@ impl Engine for CandleEngine {
         run: &mut dyn RunEvents,
         stop: &dyn Stop,
     ) -> Result<TrainEnd> {
+        // A job may come from a server with another engine.
+        check_load_in_4bit(task.plan.load_in_4bit)?;
         cores::with_all_cores(|| self.train_here(task, run, stop))
     }
 
@@ -102,9 +105,11 @@ impl CandleEngine {
         failed?;
         let rows = tokens::read(task.tokens, stop)?;
         run.started(&Started {
+            engine: "candle".to_owned(),
             device: "cpu".to_owned(),
             base_parameters: model.weights.parameters(),
             trainable_parameters: Lora::parameters_for(&model.config, task.plan.lora_r),
+            ..Started::default()
         })?;
         let mut observer = Observer { task, run };
         let resume = task.resume.map(|(_, folder)| folder);

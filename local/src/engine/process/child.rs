@@ -2,8 +2,8 @@
 //! started.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ExitStatus};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -22,16 +22,27 @@ const MAX_LOG_CHARS: usize = 2000;
 /// How long a process may take to end once its pipes are closed.
 pub const EXIT_LIMIT: Duration = Duration::from_secs(2);
 
+/// Why a worker is no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// It died, or nothing was heard of it. The next one may do better.
+    Lost(String),
+    /// It did what no worker may do, or was told to end.
+    Ended(String),
+}
+
 /// What the worker's threads share with it.
 #[derive(Debug)]
 pub struct Process {
-    child: Mutex<Child>,
+    /// `None` once it was killed: its id may be another process's then.
+    child: Mutex<Option<Child>>,
+    stdin: Mutex<Option<ChildStdin>>,
     /// Where the messages about each request go.
     pub requests: Mutex<HashMap<u64, Arc<Mailbox<Message>>>>,
     /// When a line was last read.
     pub heard: Mutex<Instant>,
     /// Why the worker is no more.
-    pub ended: Mutex<Option<String>>,
+    pub ended: Mutex<Option<End>>,
     last_words: Mutex<String>,
     /// Whether its stderr has been read to the end.
     all_heard: AtomicBool,
@@ -39,9 +50,10 @@ pub struct Process {
 
 impl Process {
     /// Around a process that was just started.
-    pub fn new(child: Child) -> Self {
+    pub fn new(mut child: Child) -> Self {
         Self {
-            child: Mutex::new(child),
+            stdin: Mutex::new(child.stdin.take()),
+            child: Mutex::new(Some(child)),
             requests: Mutex::default(),
             heard: Mutex::new(Instant::now()),
             ended: Mutex::default(),
@@ -51,7 +63,7 @@ impl Process {
     }
 
     /// Reads messages until there are no more. Returns why that is.
-    pub fn listen(&self, stdout: impl Read, hello: &Mailbox<Hello>) -> String {
+    pub fn listen(&self, stdout: impl Read, hello: &Mailbox<Hello>) -> End {
         let mut stdout = BufReader::new(stdout);
         let mut line = Vec::new();
         loop {
@@ -61,12 +73,12 @@ impl Process {
                 .take(MAX_LINE_BYTES + 1)
                 .read_until(b'\n', &mut line)
             {
-                Ok(0) | Err(_) => return self.exit(),
+                Ok(0) | Err(_) => return End::Lost(self.exit()),
                 Ok(_) => {}
             }
             if line.len() as u64 > MAX_LINE_BYTES {
-                self.kill();
-                return format!("it wrote a line of more than {} MiB", MAX_LINE_BYTES >> 20);
+                let most = MAX_LINE_BYTES >> 20;
+                return End::Ended(format!("it wrote a line of more than {most} MiB"));
             }
             *lock(&self.heard) = Instant::now();
             let message = wire::value(&line).and_then(|json| serde_json::from_value(json).ok());
@@ -81,9 +93,8 @@ impl Process {
                     }
                 }
                 None => {
-                    self.kill();
-                    let text = String::from_utf8_lossy(&line);
-                    return format!("it wrote a line that is no message: {}", shown(&text));
+                    let text = shown(&String::from_utf8_lossy(&line));
+                    return End::Ended(format!("it wrote a line that is no message: {text}"));
                 }
             }
         }
@@ -93,7 +104,10 @@ impl Process {
     fn exit(&self) -> String {
         let limit = Instant::now() + EXIT_LIMIT;
         let status = loop {
-            let status = lock(&self.child).try_wait().unwrap_or_default();
+            let status = match &mut *lock(&self.child) {
+                Some(child) => child.try_wait().unwrap_or_default(),
+                None => break None,
+            };
             let is_over = status.is_some() && self.all_heard.load(Ordering::Acquire);
             if is_over || Instant::now() >= limit {
                 break status;
@@ -123,16 +137,36 @@ impl Process {
     }
 
     /// Notes the end. Whoever waits for a message hears of it. The first reason counts.
-    pub fn end(&self, why: &str) {
-        lock(&self.ended).get_or_insert_with(|| why.to_owned());
+    pub fn end(&self, why: End) {
+        lock(&self.ended).get_or_insert(why);
         for mailbox in lock(&self.requests).values() {
             mailbox.close();
         }
     }
 
+    /// Writes a line to its stdin.
+    pub fn write(&self, line: &str) -> io::Result<()> {
+        match &mut *lock(&self.stdin) {
+            Some(stdin) => stdin
+                .write_all(line.as_bytes())
+                .and_then(|()| stdin.flush()),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
     /// Ends the process and all that it has started.
     pub fn kill(&self) {
-        let mut child = lock(&self.child);
+        self.kill_group();
+        // What it has started in groups of their own only notices that stdin ends. After the kill, which ends
+        // a write that holds the lock.
+        drop(lock(&self.stdin).take());
+    }
+
+    fn kill_group(&self) {
+        let mut slot = lock(&self.child);
+        let Some(mut child) = slot.take() else {
+            return;
+        };
         #[cfg(unix)]
         if let Some(group) = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap_or(0))
         {

@@ -8,13 +8,13 @@ mod worker;
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use safetensors::tensor::{Dtype, TensorView};
 use tokio_util::sync::CancellationToken;
 
-use super::{ChatTask, Engine, Generated, Plan, RowOrder, RunEvents, TrainEnd, TrainTask};
+use super::{ChatTask, Engine, Generated, Plan, RowOrder, RunEvents, Started, TrainEnd, TrainTask};
 use crate::base::{Source, built_in};
 use crate::constrain::Constraint;
 use crate::error::{Error, Result, refused};
@@ -39,9 +39,6 @@ const CHAT_ROOM: usize = usize::MAX;
 #[derive(Debug)]
 pub struct ProcessEngine {
     command: WorkerCommand,
-    timing: Timing,
-    /// Where the built-in base is written, for workers to read.
-    exported: PathBuf,
     hello: Hello,
     trainer: Slot,
     talker: Slot,
@@ -51,26 +48,36 @@ pub struct ProcessEngine {
 type Slot = Mutex<Option<Arc<Worker>>>;
 
 impl ProcessEngine {
-    /// Starts a worker, which says what it can do. `exported` is a folder of the store.
-    pub fn start(command: WorkerCommand, timing: Timing, exported: PathBuf) -> Result<Self> {
-        let worker = Worker::start(&command, timing)?;
+    /// Starts a worker, which says what it can do.
+    pub fn start(command: WorkerCommand, stop: &dyn Stop) -> Result<Self> {
+        let worker = Worker::start(&command, stop)?;
         Ok(Self {
             hello: worker.hello.clone(),
             command,
-            timing,
-            exported,
             trainer: Mutex::new(Some(Arc::new(worker))),
             talker: Mutex::default(),
         })
     }
 
-    fn worker(&self, slot: &Slot) -> Result<Arc<Worker>> {
+    fn worker(&self, slot: &Slot, stop: &dyn Stop) -> Result<Arc<Worker>> {
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(worker) = slot.as_ref().filter(|worker| worker.is_alive()) {
             return Ok(Arc::clone(worker));
         }
-        let worker = Arc::new(Worker::start(&self.command, self.timing)?);
+        // Gone with all that it holds before the next one needs it.
+        *slot = None;
+        let worker = Arc::new(Worker::start(&self.command, stop)?);
         Ok(Arc::clone(slot.insert(worker)))
+    }
+
+    fn check_load_in_4bit(&self, load_in_4bit: bool) -> Result<()> {
+        if load_in_4bit && !self.hello.load_in_4bit {
+            return refused(format!(
+                "loadIn4bit: true is not supported by the {} engine. Remove it or set it to false.",
+                self.hello.name
+            ));
+        }
+        Ok(())
     }
 
     /// A directory with the model's files. The built-in base is written to one.
@@ -78,8 +85,8 @@ impl ProcessEngine {
         match source {
             Source::Dir(dir) => Ok(dir),
             Source::BuiltIn => {
-                built_in::export(&self.exported)?;
-                Ok(&self.exported)
+                built_in::export(&self.command.exported)?;
+                Ok(&self.command.exported)
             }
         }
     }
@@ -91,10 +98,6 @@ impl ProcessEngine {
 }
 
 impl Engine for ProcessEngine {
-    fn name(&self) -> &str {
-        &self.hello.name
-    }
-
     fn check_model(&self, source: &Source) -> Result<()> {
         match source {
             Source::BuiltIn => Ok(()),
@@ -118,14 +121,8 @@ impl Engine for ProcessEngine {
         ))
     }
 
-    fn check_config(&self, config: &RunConfig) -> Result<()> {
-        if config.load_in_4bit && !self.hello.load_in_4bit {
-            return refused(format!(
-                "loadIn4bit: true is not supported by the {} engine. Remove it or set it to false.",
-                self.hello.name
-            ));
-        }
-        Ok(())
+    fn check_config(&self, _: &Source, config: &RunConfig) -> Result<()> {
+        self.check_load_in_4bit(config.load_in_4bit)
     }
 
     fn train(
@@ -134,7 +131,9 @@ impl Engine for ProcessEngine {
         run: &mut dyn RunEvents,
         stop: &dyn Stop,
     ) -> Result<TrainEnd> {
-        let worker = self.worker(&self.trainer)?;
+        // A job may come from a server with another engine.
+        self.check_load_in_4bit(task.plan.load_in_4bit)?;
+        let worker = self.worker(&self.trainer, stop)?;
         let base = self.directory(task.source)?;
         let order = task.folder.join("order.safetensors");
         write_order(&order, task.rows, task.plan)?;
@@ -161,7 +160,10 @@ impl Engine for ProcessEngine {
             match call.next(&|| !stop.stopped())? {
                 None => return Err(Error::Stopped),
                 Some(Message::Progress { progress, .. }) => run.progress(&progress)?,
-                Some(Message::Started { started, .. }) => run.started(&started)?,
+                Some(Message::Started { started, .. }) => run.started(&Started {
+                    engine: self.hello.name.clone(),
+                    ..started
+                })?,
                 Some(Message::Log { log, .. }) => run.log(&log)?,
                 Some(Message::Checkpoint { step, .. }) => run.checkpoint(step)?,
                 Some(Message::Completed {
@@ -176,7 +178,7 @@ impl Engine for ProcessEngine {
     }
 
     fn load(&self, source: &Source, adapter: Option<&Path>, stop: &dyn Stop) -> Result<()> {
-        let worker = self.worker(&self.talker)?;
+        let worker = self.worker(&self.talker, stop)?;
         let base = self.directory(source)?;
         let mut call = worker.call(CHAT_ROOM, |id| Request::Load { id, base, adapter })?;
         match call.next(&|| !stop.stopped())? {
@@ -192,7 +194,7 @@ impl Engine for ProcessEngine {
         cancel: &CancellationToken,
         on_text: &mut (dyn FnMut(&str) -> bool + Send),
     ) -> Result<Generated> {
-        let worker = self.worker(&self.talker)?;
+        let worker = self.worker(&self.talker, &|| cancel.is_cancelled())?;
         let constraint = task.constraint.map(|constraint| constraint.source);
         if constraint.is_some() && !self.hello.constraints {
             return refused(format!(

@@ -207,6 +207,8 @@ pub enum Failure {
     OutOfMemory,
     /// A value of the run is no longer finite.
     Diverged,
+    /// A process of the engine disappeared: a worker of several, a node.
+    Lost,
     /// Anything else.
     Error,
 }

@@ -1,17 +1,17 @@
 //! A worker, and the requests that it works on.
 
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::child::{EXIT_LIMIT, Process, lock};
+use super::child::{EXIT_LIMIT, End, Process, lock};
 use super::mailbox::Mailbox;
 use super::protocol::{Hello, Message, PROTOCOL, Request};
 use crate::error::{Error, Result};
+use crate::stop::Stop;
 
 /// What starts a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,10 @@ pub struct WorkerCommand {
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<String>,
+    /// How long it may take.
+    pub timing: Timing,
+    /// A folder of the store, where the built-in base is written for workers to read.
+    pub exported: PathBuf,
 }
 
 /// How long a worker may take for what.
@@ -50,13 +54,13 @@ pub struct Worker {
     pub hello: Hello,
     timing: Timing,
     process: Arc<Process>,
-    stdin: Mutex<ChildStdin>,
     next_id: AtomicU64,
 }
 
 impl Worker {
     /// Starts a worker and waits for its `hello`.
-    pub fn start(command: &WorkerCommand, timing: Timing) -> Result<Self> {
+    pub fn start(command: &WorkerCommand, stop: &dyn Stop) -> Result<Self> {
+        let timing = command.timing;
         let program = command.program.display().to_string();
         let mut process = Command::new(&command.program);
         process
@@ -70,8 +74,7 @@ impl Worker {
             what: format!("--worker: can't start {program}"),
             source,
         })?;
-        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(Error::Engine(format!("{program} has no pipes")));
         };
         let process = Arc::new(Process::new(child));
@@ -84,13 +87,26 @@ impl Worker {
             let (process, hello) = (Arc::clone(&process), Arc::clone(&hello));
             move || {
                 let why = process.listen(stdout, &hello);
-                process.end(&why);
+                process.end(why);
                 hello.close();
+                // It may have left others behind that hold the device's memory.
+                process.kill();
             }
         })?;
-        let said = hello.take(timing.hello);
+        let limit = Instant::now() + timing.hello;
+        let said = loop {
+            let said = hello.take(TICK);
+            let is_gone = lock(&process.ended).is_some();
+            if said.is_some() || is_gone || Instant::now() >= limit || stop.stopped() {
+                break said.or_else(|| hello.take(Duration::ZERO));
+            }
+        };
         let hello = match said {
             Some(hello) if hello.protocol == PROTOCOL => hello,
+            None if stop.stopped() => {
+                process.kill();
+                return Err(Error::Stopped);
+            }
             other => {
                 let ended = lock(&process.ended).clone();
                 let why = match (other, ended) {
@@ -100,7 +116,7 @@ impl Worker {
                         hello.protocol,
                         crate::VERSION
                     ),
-                    (None, Some(why)) => why,
+                    (None, Some(End::Lost(why) | End::Ended(why))) => why,
                     (None, None) => format!("it isn't ready after {:?}", timing.hello),
                 };
                 process.kill();
@@ -111,7 +127,6 @@ impl Worker {
             hello,
             timing,
             process,
-            stdin: Mutex::new(stdin),
             next_id: AtomicU64::new(1),
         })
     }
@@ -146,7 +161,7 @@ impl Worker {
 
     /// Ends the process, and everything that it has started.
     pub fn end(&self) {
-        self.process.end("it was shut down");
+        self.process.end(End::Ended("it was shut down".to_owned()));
         // Best effort: it's killed anyway.
         let _ = self.send(&Request::Shutdown);
         self.process.kill();
@@ -154,24 +169,26 @@ impl Worker {
 
     fn send(&self, request: &Request<'_>) -> Result<()> {
         let line = format!("{}\n", serde_json::to_string(request)?);
-        let mut stdin = lock(&self.stdin);
-        let sent = stdin
-            .write_all(line.as_bytes())
-            .and_then(|()| stdin.flush());
-        sent.map_err(|_| self.ended())
+        self.process.write(&line).map_err(|_| self.ended())
     }
 
     /// Why it's gone. Waits a moment for the reader to find out.
     fn ended(&self) -> Error {
         let limit = Instant::now() + EXIT_LIMIT;
-        let why = loop {
+        let end = loop {
             match lock(&self.process.ended).clone() {
-                Some(why) => break why,
-                None if Instant::now() > limit => break "it doesn't read its stdin".to_owned(),
+                Some(end) => break end,
+                None if Instant::now() > limit => {
+                    break End::Ended("it doesn't read its stdin".to_owned());
+                }
                 None => thread::sleep(Duration::from_millis(5)),
             }
         };
-        Error::Engine(format!("the {} engine: {why}", self.hello.name))
+        let name = &self.hello.name;
+        match end {
+            End::Lost(why) => Error::Lost(format!("the {name} engine: {why}")),
+            End::Ended(why) => Error::Engine(format!("the {name} engine: {why}")),
+        }
     }
 }
 
@@ -239,16 +256,17 @@ impl Call<'_> {
                 .cancelled
                 .is_some_and(|at| late(at, worker.timing.cancel))
             {
-                process.end("it didn't end a request that was cancelled");
+                let why = "it didn't end a request that was cancelled";
+                process.end(End::Ended(why.to_owned()));
                 process.kill();
                 return Ok(None);
             }
             let heard = *lock(&process.heard);
             if late(heard, worker.timing.silence) {
-                process.end(&format!(
-                    "nothing was heard of it for {:?}",
-                    worker.timing.silence
-                ));
+                let silence = worker.timing.silence;
+                process.end(End::Lost(format!(
+                    "nothing was heard of it for {silence:?}"
+                )));
                 process.kill();
             }
         }
@@ -274,6 +292,7 @@ fn failure(engine: &str, kind: super::protocol::Failure, message: String) -> Err
         Failure::OutOfMemory => Error::Engine(format!(
             "memory wasn't enough: {message} Use a smaller batchSize, maxLength or model."
         )),
+        Failure::Lost => Error::Lost(format!("the {engine} engine: {message}")),
         Failure::Error => Error::Engine(format!("the {engine} engine: {message}")),
     }
 }

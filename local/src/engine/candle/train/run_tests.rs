@@ -53,6 +53,7 @@ fn plan(total_steps: usize) -> Plan {
         lora_r: 4,
         lora_alpha: 8.0,
         seed: 3,
+        load_in_4bit: false,
     }
 }
 

@@ -1,0 +1,150 @@
+//! `--engine auto`: the CPU engine for the models that it knows, a worker for the others and for what else
+//! the CPU engine can't do. The worker is started when something needs it.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use super::candle::{CandleEngine, check_load_in_4bit};
+use super::process::{ProcessEngine, WorkerCommand};
+use super::{ChatTask, Engine, Generated, RunEvents, TrainEnd, TrainTask};
+use crate::base::Source;
+use crate::error::{Error, Result};
+use crate::folder;
+use crate::run_config::RunConfig;
+use crate::stop::Stop;
+
+/// What gets the worker.
+pub const INSTALL: &str = "arkor engine install torch";
+
+/// An engine for each model.
+#[derive(Debug, Default)]
+pub struct AutoEngine {
+    cpu: Arc<CandleEngine>,
+    worker: Option<LazyWorker>,
+}
+
+/// A worker that's started when it's needed. One that can't be is tried again.
+#[derive(Debug)]
+struct LazyWorker {
+    command: WorkerCommand,
+    engine: Mutex<Option<Arc<ProcessEngine>>>,
+}
+
+impl AutoEngine {
+    /// With a worker, if there is one.
+    #[must_use]
+    pub fn new(worker: Option<WorkerCommand>) -> Self {
+        Self {
+            cpu: Arc::default(),
+            worker: worker.map(|command| LazyWorker {
+                command,
+                engine: Mutex::default(),
+            }),
+        }
+    }
+
+    /// The CPU engine if it knows the model and can do the rest, else the worker. Without a worker, the CPU
+    /// engine's reason. Whether it knows a model is told by its config: that stays the same while weights are
+    /// downloaded and memory fills.
+    fn choose(
+        &self,
+        source: &Source,
+        rest: impl FnOnce() -> Result<()>,
+        stop: &dyn Stop,
+    ) -> Result<Arc<dyn Engine>> {
+        let known = match source {
+            Source::BuiltIn => Ok(()),
+            Source::Dir(dir) => {
+                // No engine loads a model without one.
+                folder::read_json(dir, "config.json")?;
+                self.cpu.check_architecture(dir)
+            }
+        };
+        match (known.and_then(|()| rest()), &self.worker) {
+            (Ok(()), _) => Ok(Arc::clone(&self.cpu) as Arc<dyn Engine>),
+            (Err(_), Some(worker)) => Ok(worker.engine(stop)?),
+            (Err(Error::Refused(reason)), None) => Err(Error::Refused(format!(
+                "{}. The torch engine may do it. Install it with: {INSTALL}",
+                reason.trim_end_matches('.')
+            ))),
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    fn choose_for_model(&self, source: &Source, stop: &dyn Stop) -> Result<Arc<dyn Engine>> {
+        self.choose(source, || Ok(()), stop)
+    }
+}
+
+impl LazyWorker {
+    fn engine(&self, stop: &dyn Stop) -> Result<Arc<ProcessEngine>> {
+        if let Ok(engine) = self.engine.try_lock()
+            && let Some(engine) = &*engine
+        {
+            return Ok(Arc::clone(engine));
+        }
+        // Seconds, for Python. A submission waits on one of the runtime's threads.
+        tokio::task::block_in_place(|| {
+            let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(engine) = &*engine {
+                return Ok(Arc::clone(engine));
+            }
+            let started = Arc::new(ProcessEngine::start(self.command.clone(), stop)?);
+            Ok(Arc::clone(engine.insert(started)))
+        })
+    }
+}
+
+impl Engine for AutoEngine {
+    fn check_model(&self, source: &Source) -> Result<()> {
+        self.choose_for_model(source, &|| false)?
+            .check_model(source)
+    }
+
+    fn check_architecture(&self, dir: &Path) -> Result<()> {
+        self.choose_for_model(&Source::Dir(dir.to_owned()), &|| false)?
+            .check_architecture(dir)
+    }
+
+    fn check_config(&self, source: &Source, config: &RunConfig) -> Result<()> {
+        let rest = || self.cpu.check_config(source, config);
+        self.choose(source, rest, &|| false)?
+            .check_config(source, config)
+    }
+
+    fn train(
+        &self,
+        task: &TrainTask,
+        run: &mut dyn RunEvents,
+        stop: &dyn Stop,
+    ) -> Result<TrainEnd> {
+        let rest = || check_load_in_4bit(task.plan.load_in_4bit);
+        self.choose(task.source, rest, stop)?.train(task, run, stop)
+    }
+
+    fn load(&self, source: &Source, adapter: Option<&Path>, stop: &dyn Stop) -> Result<()> {
+        self.choose_for_model(source, stop)?
+            .load(source, adapter, stop)
+    }
+
+    fn chat(
+        &self,
+        task: ChatTask,
+        cancel: &CancellationToken,
+        on_text: &mut (dyn FnMut(&str) -> bool + Send),
+    ) -> Result<Generated> {
+        let stop = || cancel.is_cancelled();
+        self.choose_for_model(&task.base.source, &stop)?
+            .chat(task, cancel, on_text)
+    }
+
+    fn shut_down(&self) {
+        let Some(worker) = &self.worker else { return };
+        let engine = worker.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = &*engine {
+            engine.shut_down();
+        }
+    }
+}
