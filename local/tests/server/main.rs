@@ -6,7 +6,9 @@
 mod attacks;
 mod calls;
 mod chat;
+#[path = "../conformance/mod.rs"]
 mod conformance;
+mod conforming_engines;
 mod damaged_models;
 mod data;
 mod endpoint_targets;
