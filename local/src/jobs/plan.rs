@@ -81,6 +81,15 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_that_an_older_version_stored_quantises_nothing() {
+        let whole = plan(&config(&json!({})), 9, 10);
+        let mut stored = serde_json::to_value(&whole).unwrap();
+        assert_eq!(stored["loadIn4bit"], false);
+        stored.as_object_mut().unwrap().remove("loadIn4bit");
+        assert_eq!(serde_json::from_value::<Plan>(stored).unwrap(), whole);
+    }
+
+    #[test]
     fn a_dry_run_kept_a_warm_up_of_100_in_6_steps() {
         let warmup = |more: Value, rows: usize, all: usize| {
             let plan = plan(&config(&more), rows, all);
