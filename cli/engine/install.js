@@ -55,7 +55,7 @@ async function installTorch(options) {
     print(`The torch engine is installed already, in ${place}`);
     return;
   }
-  const minors = pythonsFor(packages, machine, ["torch", ...extras]);
+  const minors = pythonsFor(packages, machine, extras);
   const uv = await findUv();
   const python = await pythonFor(minors, uv !== undefined || installed !== undefined);
   const version = installed?.marker.python ?? python?.version;

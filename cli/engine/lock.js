@@ -177,15 +177,17 @@ function rankOf(file, { platform, machine, minor }) {
 /**
  * @param {LockedPackage[]} packages
  * @param {Omit<Target, "minor">} where
- * @param {string[]} names of packages with wheels for each minor version
- * @returns {number[]} the minor versions of Python 3 that all of them have wheels for there
+ * @param {string[]} extras
+ * @returns {number[]} the minor versions of Python 3 that every package has a wheel for
  */
-function pythonsFor(packages, where, names) {
-  const compiled = packages.filter(({ name }) => names.includes(name));
-  const tags = compiled.flatMap(({ wheels }) => wheels.map(({ file }) => file.match(/-cp3(\d+)-/)));
-  const minors = [...new Set(tags.flatMap((tag) => (tag ? [Number(tag[1])] : [])))];
-  return minors
-    .filter((minor) => compiled.every((one) => wheelFor(one, { ...where, minor })))
+function pythonsFor(packages, where, extras) {
+  const torch = packages.find(({ name }) => name === "torch");
+  const tags = (torch?.wheels ?? []).map(({ file }) => Number(file.match(/-cp3(\d+)-/)?.[1]));
+  return [...new Set(tags)]
+    .filter((minor) => {
+      const target = { ...where, minor };
+      return packagesFor(packages, target, extras).every((one) => wheelFor(one, target));
+    })
     .sort((a, b) => a - b);
 }
 
