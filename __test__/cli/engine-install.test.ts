@@ -204,6 +204,19 @@ describe("Python", () => {
     expect(machine.calls[0]?.args.slice(0, 3)).toEqual(["venv", "--python", ">=3.11,<3.13"]);
   });
 
+  it("that uv can't download is told", async () => {
+    const machine = new Machine(["uv"]);
+    const url = "https://github.com/astral-sh/python-build-standalone/releases/download/x.tar.gz";
+    const says = failing("venv", "error: Request failed", `  cause: Failed to download \`${url}\``);
+    const { code, stderr } = await machine.install(["--cuda"], says).exit;
+    expect(code).toBe(1);
+    expect(stderr).toContain(
+      `\nerror: No Python that fits was found, and uv can't download one (Request failed: Failed to download \`${url}\`). ` +
+        "Install Python 3.11 or later from https://www.python.org/downloads/, then run the command again.\n",
+    );
+    expect(machine.left).toEqual([]);
+  });
+
   it("that can't make environments is told with the package that mends it", async () => {
     const machine = new Machine(["python3"]);
     const says = failing("venv", "Error: ensurepip is not available.");

@@ -18,14 +18,19 @@ const CAUSE = /^(cause|caused by): /i;
  * @param {string} [about.instead] a build that doesn't need that
  * @returns {CliError}
  */
-function failureOf({ how, lines }, { what, place, disk, index, instead }) {
-  const text = lines.join("\n");
+function failureOf({ how, lines, stdout }, { what, place, disk, index, instead }) {
+  const text = [...lines, stdout].join("\n");
   if (FULL.test(text)) {
     return new CliError(
       `The disk is full. The torch engine needs about ${formatSize(disk)} in ${place}. Free some space, then run the command again.`,
     );
   }
   const said = saidIn(lines);
+  if (/python-build-standalone/.test(text)) {
+    return new CliError(
+      `No Python that fits was found, and uv can't download one (${said}). Install Python 3.11 or later from https://www.python.org/downloads/, then run the command again.`,
+    );
+  }
   if (UNREACHABLE.test(text)) {
     const check =
       "Check the network, and HTTPS_PROXY if this machine needs a proxy, then run the command again.";

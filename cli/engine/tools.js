@@ -41,15 +41,15 @@ async function pythonFor(minors, hasUv) {
   const found = await pythons();
   const fitting = found.find(({ minor }) => minors.includes(minor));
   if (fitting || hasUv) return fitting;
-  const needed = `Python 3.${minors[0]} to 3.${minors.at(-1)}`;
+  const needed = `3.${minors[0]} to 3.${minors.at(-1)}`;
   const how = `Install one from https://www.python.org/downloads/, or install uv, which gets a Python by itself: ${GET_UV}`;
   const [first] = found;
   if (first) {
     throw new CliError(
-      `The torch engine needs ${needed}, and ${first.file} is ${first.version}. ${how}`,
+      `The torch engine needs Python ${needed}, and ${first.file} is ${first.version}. ${how}`,
     );
   }
-  throw new CliError(`The torch engine needs ${needed}, and no Python was found. ${how}`);
+  throw new CliError(`The torch engine needs Python ${needed}, and no Python was found. ${how}`);
 }
 
 /** @returns {Promise<Uv | undefined>} the user's own; undefined when there's none, or one that is too old */
