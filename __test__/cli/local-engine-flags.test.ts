@@ -154,6 +154,7 @@ describe("a Python of the user's own", () => {
     expect({ code, stderr }).toEqual({
       code: 1,
       stderr:
+        `Checking that ${file} can run the torch engine.\n` +
         `error: ${file} can't run the torch engine: torch is not installed. Install the packages of ` +
         `${machine.worker}/pyproject.toml there, or leave ${named} out and run: arkor engine install torch\n`,
     });

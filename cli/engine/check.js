@@ -44,12 +44,15 @@ function parse(line) {
  * @param {string} python the user's own
  * @param {string} worker
  * @param {string} named what names it
+ * @param {(line: string) => void} say
  * @throws {CliError} it can't run the torch engine
  */
-async function checkOwn(python, worker, named) {
+async function checkOwn(python, worker, named, say) {
   if (!fs.existsSync(python)) {
     throw new CliError(`${named} names a file that doesn't exist: ${python}`);
   }
+  // Importing torch takes seconds.
+  say(`Checking that ${python} can run the torch engine.`);
   const found = await check(python, worker);
   if (!("problem" in found)) return;
   throw new CliError(

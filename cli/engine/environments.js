@@ -111,7 +111,7 @@ async function alone(work) {
   const lock = path.join(enginesDirectory(), "lock");
   const owner = path.join(lock, "pid");
   fs.mkdirSync(enginesDirectory(), { recursive: true });
-  if (!taken(lock)) {
+  if (!take(lock)) {
     const pid = Number(fs.existsSync(owner) && fs.readFileSync(owner, "utf8"));
     if (pid === 0 || isAlive(pid)) {
       throw new CliError(
@@ -129,8 +129,11 @@ async function alone(work) {
   }
 }
 
-/** @param {string} lock */
-function taken(lock) {
+/**
+ * @param {string} lock
+ * @returns {boolean} false: somebody else has it
+ */
+function take(lock) {
   try {
     fs.mkdirSync(lock);
     return true;

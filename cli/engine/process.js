@@ -1,4 +1,4 @@
-// Runs a program to its end and collects what it says. It ends with us, and what it has started too.
+// Runs a program to its end and collects what it says.
 
 const { spawn } = require("node:child_process");
 const { createInterface } = require("node:readline");
@@ -15,17 +15,17 @@ const { createInterface } = require("node:readline");
  * @param {string[]} command the program and its arguments
  * @param {object} [options]
  * @param {NodeJS.ProcessEnv} [options.env]
- * @param {AbortSignal} [options.signal] kills it
+ * @param {AbortSignal} [options.signal] kills it, and what it has started
  * @param {(line: string) => void} [options.onLine] gets each line of its stderr
  * @returns {Promise<Ended>} rejects only with the reason of `signal`
  */
 async function run([program = "", ...args], { env = process.env, signal, onLine } = {}) {
   signal?.throwIfAborted();
-  const hasGroup = process.platform !== "win32";
+  // With a group of its own, Ctrl-C is for us alone, and what it has started can be killed with it.
+  const hasGroup = signal !== undefined && process.platform !== "win32";
   const child = spawn(program, args, {
     env,
     stdio: ["ignore", "pipe", "pipe"],
-    // A group of its own, so that Ctrl-C is for us and what it has started can be killed with it.
     detached: hasGroup,
     windowsHide: true,
   });
