@@ -10,7 +10,15 @@
  */
 
 /** @typedef {"file" | "directory" | "other" | string[]} Value what comes next; a list holds every choice */
-/** @typedef {{ name: string, description: string, flags: Flag[], value: Value | undefined }} Words */
+
+/**
+ * @typedef {object} Words
+ * @property {string} name of a command, after its parent's
+ * @property {string} description
+ * @property {Flag[]} flags
+ * @property {Value | undefined} value
+ * @property {string[]} children the last names of its own commands
+ */
 
 const SHELLS = /** @type {const} */ (["bash", "zsh", "fish"]);
 
@@ -21,7 +29,12 @@ const SHELLS = /** @type {const} */ (["bash", "zsh", "fish"]);
  */
 function completionScript(program, shell) {
   const help = program.createHelp();
-  const commands = help.visibleCommands(program).map((command) => wordsOf(help, command));
+  const commands = help
+    .visibleCommands(program)
+    .flatMap((command) => [
+      wordsOf(help, command),
+      ...help.visibleCommands(command).map((child) => wordsOf(help, child, command.name())),
+    ]);
   const root = wordsOf(help, program);
   return { bash, zsh, fish }[shell](commands, root);
 }
@@ -29,9 +42,10 @@ function completionScript(program, shell) {
 /**
  * @param {import("commander").Help} help
  * @param {import("commander").Command} command
+ * @param {string} [parent]
  * @returns {Words}
  */
-function wordsOf(help, command) {
+function wordsOf(help, command, parent) {
   const flags = help.visibleOptions(command).map((option) => ({
     long: option.long ?? "",
     short: option.short,
@@ -41,8 +55,21 @@ function wordsOf(help, command) {
   }));
   // A shell can't complete a job id. Where there are two arguments, the last is the file.
   const argument = command.registeredArguments.at(-1);
-  const value = argument && expected(argument.argChoices, argument.name());
-  return { name: command.name(), description: command.summary(), flags, value };
+  const children = help.visibleCommands(command).map((child) => child.name());
+  const value =
+    children.length > 0 ? children : argument && expected(argument.argChoices, argument.name());
+  const name = parent === undefined ? command.name() : `${parent} ${command.name()}`;
+  return { name, description: command.summary(), flags, value, children };
+}
+
+/** @param {Words[]} commands */
+function topOf(commands) {
+  return commands.filter(({ name }) => !name.includes(" "));
+}
+
+/** @param {Words[]} commands */
+function nestedNames(commands) {
+  return commands.map(({ name }) => name).filter((name) => name.includes(" "));
 }
 
 /**
@@ -80,18 +107,22 @@ function bash(commands, root) {
     ),
   );
   const words = commands.map(
-    (command) => `    ${command.name}) words="${spellings(command).join(" ")}" ;;`,
+    (command) => `    "${command.name}") words="${spellings(command).join(" ")}" ;;`,
   );
   const entries = commands.flatMap(({ name, value }) =>
-    value ? [`    ${name}) ${reply(value)} ;;`] : [],
+    value ? [`    "${name}") ${reply(value)} ;;`] : [],
   );
-  const names = commands.map(({ name }) => name);
+  const names = topOf(commands).map(({ name }) => name);
+  const quoted = (/** @type {string[]} */ all) => all.map((name) => `"${name}"`).join("|");
   return `# bash completion for arkor. Add to ~/.bashrc: source <(arkor completion bash)
 _arkor() {
   local word="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}" command="" words="" one
   COMPREPLY=()
   for one in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case "$one" in ${names.join("|")}) command="$one"; break ;; esac
+    case "$command $one" in
+    ${quoted(names.map((name) => ` ${name}`))}) command="$one" ;;
+    ${quoted(nestedNames(commands))}) command="$command $one" ;;
+    esac
   done
   if [[ -z "$command" ]]; then
     COMPREPLY=($(compgen -W "${[...names, ...spellings(root)].join(" ")}" -- "$word"))
@@ -135,9 +166,11 @@ function zsh(commands, root) {
   const cases = commands.map((command) => {
     const specs = command.flags.map(spec);
     if (command.value) specs.push(`'*:${command.name}:${action(command.value)}'`);
-    return `    ${command.name}) _arguments ${specs.join(" \\\n      ")} ;;`;
+    return `    "${command.name}") _arguments ${specs.join(" \\\n      ")} ;;`;
   });
-  const list = commands.map(({ name, description }) => `    '${name}:${quote(description)}'`);
+  const list = topOf(commands).map(
+    ({ name, description }) => `    '${name}:${quote(description)}'`,
+  );
   return `#compdef arkor
 # zsh completion for arkor. Add to ~/.zshrc, after compinit: source <(arkor completion zsh)
 _arkor() {
@@ -152,6 +185,13 @@ ${list.join("\n")}
   local command="$words[2]"
   shift words
   (( CURRENT-- ))
+  if (( CURRENT > 2 )); then
+    case "$command $words[2]" in
+    ${nestedNames(commands)
+      .map((name) => `"${name}"`)
+      .join("|")}) command="$command $words[2]"; shift words; (( CURRENT-- )) ;;
+    esac
+  fi
   case "$command" in
 ${cases.join("\n")}
   esac
@@ -176,12 +216,18 @@ function fish(commands, root) {
     (/** @type {Flag} */ { long, short, description, value }) =>
       `complete -c arkor -n ${condition}${short ? ` -s ${short.slice(1)}` : ""} -l ${long.slice(2)}${value ? action(value) : ""} -d ${quote(description)}`;
   const lines = commands.flatMap((command) => {
-    const condition = quote(`__fish_seen_subcommand_from ${command.name}`);
-    const { value } = command;
+    const [own = "", child] = command.name.split(" ");
+    const seen = (/** @type {string[]} */ ...names) =>
+      names.map((name) => `__fish_seen_subcommand_from ${name}`).join("; and ");
+    const before = child === undefined ? "__fish_use_subcommand" : quote(seen(own));
+    const { value, children } = command;
+    const condition = quote(seen(...command.name.split(" ")));
     return [
-      `complete -c arkor -n __fish_use_subcommand -a ${command.name} -d ${quote(command.description)}`,
+      `complete -c arkor -n ${before} -a ${child ?? own} -d ${quote(command.description)}`,
       ...command.flags.map(flag(condition)),
-      ...(value && value !== "other" ? [`complete -c arkor -n ${condition}${action(value)}`] : []),
+      ...(value && children.length === 0 && value !== "other"
+        ? [`complete -c arkor -n ${condition}${action(value)}`]
+        : []),
     ];
   });
   return `# fish completion for arkor. Save as ~/.config/fish/completions/arkor.fish

@@ -16,14 +16,14 @@ class CliError extends Error {
   }
 }
 
-/** The user left a question with Ctrl-C or Escape. Not an error: nothing was changed. */
+/** The user left a question, or work that was undone, with Ctrl-C or Escape. Not an error. */
 class Cancelled extends Error {
   static EXIT_CODE = 130;
   name = "Cancelled";
   exitCode = Cancelled.EXIT_CODE;
 
-  constructor() {
-    super("Nothing was changed.");
+  constructor(message = "Nothing was changed.") {
+    super(message);
   }
 }
 

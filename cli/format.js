@@ -63,11 +63,20 @@ function unitOf(bytes) {
   return bytes >= 1e6 ? { unit: "MB", size: 1e6 } : { unit: "kB", size: 1e3 };
 }
 
+/**
+ * @param {number} bytes
+ * @returns {string} with its unit
+ */
+function formatSize(bytes) {
+  return `${formatBytes(bytes)} ${unitOf(bytes).unit}`;
+}
+
 module.exports = {
   formatBytes,
   formatDuration,
   formatLearningRate,
   formatMetric,
+  formatSize,
   formatSpeed,
   isNumber,
   unitOf,

@@ -79,12 +79,12 @@ function onWriteError(error) {
 }
 
 /**
- * Commander throws for `--help` and `--version` too; these are no errors.
+ * Commander throws for `--help`, `--version` and a command without one of its own; these are no errors.
  * @param {CommanderError} error
  * @returns {CliError | undefined}
  */
 function usageError(error) {
-  if (error.exitCode === 0) return undefined;
+  if (error.exitCode === 0 || error.code === "commander.help") return undefined;
   return new CliError(error.message.replace(/^error: /, ""));
 }
 

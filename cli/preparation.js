@@ -1,7 +1,14 @@
 // What a run does before its first step (downloads, encodes, loads), as text. Pure, as `progress.js` is.
 
 const { oneLine } = require("../lib/printable.js");
-const { formatBytes, formatDuration, formatSpeed, isNumber, unitOf } = require("./format.js");
+const {
+  formatBytes,
+  formatDuration,
+  formatSize,
+  formatSpeed,
+  isNumber,
+  unitOf,
+} = require("./format.js");
 const { cut } = require("./text-width.js");
 
 const PHASES = new Set(["downloading", "encoding", "loading"]);
@@ -58,7 +65,7 @@ function partsOf({ what, unit, done, total, at, from }) {
  */
 function amountOf(unit, done, total) {
   if (unit !== "bytes") return `${total === undefined ? done : `${done} of ${total}`} ${unit}`;
-  if (total === undefined) return `${formatBytes(done)} ${unitOf(done).unit}`;
+  if (total === undefined) return formatSize(done);
   return `${formatBytes(done, total)} of ${formatBytes(total)} ${unitOf(total).unit}`;
 }
 
@@ -68,7 +75,7 @@ function amountOf(unit, done, total) {
  */
 function speedOf(unit, perSecond) {
   if (unit !== "bytes") return `${formatSpeed(perSecond)} ${unit}/s`;
-  return `${formatBytes(perSecond)} ${unitOf(perSecond).unit}/s`;
+  return `${formatSize(perSecond)}/s`;
 }
 
 module.exports = { goOn, partsOf };

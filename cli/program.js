@@ -1,9 +1,9 @@
 // The commands, their arguments and their help. Each command's module is loaded when it is the one
 // that runs, so that `--help` costs neither esbuild nor the addon.
 
-const path = require("node:path");
 const { Argument, Command, InvalidArgumentError, Option } = require("commander");
 const { version } = require("../package.json");
+const { addLocalOptions, parsePath } = require("./local/options.js");
 
 /**
  * @param {string} value
@@ -15,14 +15,6 @@ function parsePort(value) {
     throw new InvalidArgumentError("A port is a whole number from 0 to 65535.");
   }
   return port;
-}
-
-/**
- * Read where the user is, which may be below the project.
- * @param {string} value
- */
-function parsePath(value) {
-  return path.resolve(value);
 }
 
 /** @param {string} text */
@@ -50,13 +42,9 @@ function createProgram() {
       if (!OUTSIDE.has(action.name())) require("./project.js").enterProject();
     });
 
-  /**
-   * @param {string} name with its arguments
-   * @param {string} summary
-   * @param {string} shown after `arkor `
-   */
-  const command = (name, summary, shown) =>
-    program
+  /** @type {Define} */
+  const command = (name, summary, shown, parent = program) =>
+    parent
       .command(name)
       .summary(summary)
       .description(`${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`)
@@ -66,6 +54,7 @@ function createProgram() {
   addProjectCommands(command);
   addRunCommands(command);
   addAccountCommands(command);
+  addEngineCommands(command);
   const { SHELLS, completionScript } = require("./completion.js");
   command("completion", "print a completion script for a shell", "completion bash >> ~/.bashrc")
     .addArgument(new Argument("<shell>", "the shell").choices(SHELLS))
@@ -73,7 +62,10 @@ function createProgram() {
   return program;
 }
 
-/** @typedef {(name: string, summary: string, shown: string) => Command} Define */
+/**
+ * `shown` comes after `arkor ` in its example.
+ * @typedef {(name: string, summary: string, shown: string, parent?: Command) => Command} Define
+ */
 
 /** @param {Define} command */
 function addProjectCommands(command) {
@@ -111,7 +103,11 @@ function addProjectCommands(command) {
 
 /** @param {Define} command */
 function addRunCommands(command) {
-  command("start", "run the project's training", "start --local --base-model ./models/smollm2")
+  const start = command(
+    "start",
+    "run the project's training",
+    "start --local --base-model ./models/smollm2",
+  )
     .description(
       "Build the training entry, run it, and follow the run to its end. " +
         "Ctrl-C stops watching; a second one cancels the run. A local run ends at the first Ctrl-C.",
@@ -123,17 +119,12 @@ function addRunCommands(command) {
       "--resume <job>",
       "with --local: go on from the last checkpoint of a job that failed or was cancelled",
     )
-    .option(
-      "--base-model <dir>",
-      "with --local: a Hugging Face model directory to train on",
-      parsePath,
-    )
     .option("--port <number>", "with --local: the port of the local backend", parsePort)
     .action(async (entry, options) => {
       process.exitCode = await require("./start.js").start(entry, options);
     });
 
-  command("dev", "open Studio, a page to run, watch and ask", "dev --local --open")
+  const dev = command("dev", "open Studio, a page to run, watch and ask", "dev --local --open")
     .description(
       "Serve Studio on this machine, until Ctrl-C: a page to start runs, watch them, and ask the " +
         "models. Anyone who has the printed link can run this project's code.",
@@ -141,11 +132,6 @@ function addRunCommands(command) {
     .option("-p, --port <number>", "its port (default: the first free one from 4000)", parsePort)
     .option("--open", "open it in the browser")
     .option("--local", "train on this machine instead of in the cloud")
-    .option(
-      "--base-model <dir>",
-      "with --local: a Hugging Face model directory to train on",
-      parsePath,
-    )
     .action(async (options) => {
       process.exit(await require("./dev/index.js").dev(options));
     });
@@ -171,12 +157,11 @@ function addRunCommands(command) {
     .option("--local", LOCAL)
     .action((jobId, options) => require("./jobs.js").cancel(jobId, options));
 
-  command("local", "run the local backend alone, until Ctrl-C", "local --port 4820")
+  const local = command("local", "run the local backend alone, until Ctrl-C", "local --port 4820")
     .description(
       "Run the local backend alone, until Ctrl-C, and print how to point a project at it.",
     )
     .option("--port <number>", "its port (default: a free one)", parsePort)
-    .option("--base-model <dir>", "a Hugging Face model directory to train on", parsePath)
     .option(
       "--listen <address:port>",
       "where other machines can call endpoints with keys, over TLS",
@@ -184,6 +169,9 @@ function addRunCommands(command) {
     .option("--tls-cert <file>", "with --listen: the certificate, in PEM", parsePath)
     .option("--tls-key <file>", "with --listen: the certificate's private key, in PEM", parsePath)
     .action((options) => require("./local/serve.js").serveLocally(options));
+
+  for (const one of [start, dev]) addLocalOptions(one);
+  addLocalOptions(local, { always: true });
 }
 
 /** @param {Define} command */
@@ -204,6 +192,33 @@ function addAccountCommands(command) {
   command("whoami", "print who is signed in", "whoami --json")
     .option("--json", "print user and orgs as one JSON object")
     .action((options) => require("./whoami.js").showIdentity(options));
+}
+
+/** @param {Define} command */
+function addEngineCommands(command) {
+  const engine = command(
+    "engine",
+    "list, install and remove what trains on this machine",
+    "engine install torch",
+  ).helpCommand(false);
+  const which = () => new Argument("<engine>", "the engine").choices(["torch"]);
+
+  command("list", "list the engines", "engine list", engine)
+    .option("--json", "print them as JSON")
+    .action((options) => require("./engine/list.js").listEngines(options));
+
+  command("install", "install an engine", "engine install torch", engine)
+    .description("Install an engine into this user's cache, with Python packages from PyPI.")
+    .addArgument(which())
+    .option("--ray", "with Ray, to train on a cluster")
+    .option("--cpu", "PyTorch's build for the CPU (default: if there is no NVIDIA GPU)")
+    .option("--cuda", "PyTorch's build for NVIDIA GPUs (default: if there is one)")
+    .option("-y, --yes", "don't ask")
+    .action((_, options) => require("./engine/install.js").installTorch(options));
+
+  command("remove", "remove an engine, outdated ones too", "engine remove torch", engine)
+    .addArgument(which())
+    .action(() => require("./engine/list.js").removeTorch());
 }
 
 module.exports = { createProgram };

@@ -24,7 +24,13 @@ describe("bash completes", () => {
   it.each([
     ["arkor log", ["login", "logout"]],
     ["arkor --v", ["--version"]],
-    ["arkor start --", ["--local", "--dry-run", "--resume", "--base-model", "--port", "--help"]],
+    [
+      "arkor start --",
+      [
+        ...["--local", "--dry-run", "--resume", "--port", "--base-model", "--engine", "--python"],
+        ...["--workers", "--ray", "--max-failures", "--vllm", "--help"],
+      ],
+    ],
     ["arkor start --local --d", ["--dry-run"]],
     ["arkor init --template r", ["redaction"]],
     ["arkor completion ", ["bash", "zsh", "fish"]],
@@ -35,6 +41,11 @@ describe("bash completes", () => {
     ["arkor local --listen ", []],
     ["arkor jobs ", []],
     ["arkor start --resume ", []],
+    ["arkor start --engine ", ["auto", "cpu", "torch"]],
+    ["arkor engine ", ["list", "install", "remove"]],
+    ["arkor engine i", ["install"]],
+    ["arkor engine install ", ["torch"]],
+    ["arkor engine install torch --c", ["--cpu", "--cuda"]],
   ])("%s", async (line, words) => {
     expect(await offered(line)).toEqual(words);
   });
@@ -44,7 +55,8 @@ describe.each(["bash", "zsh", "fish"])("the script for %s", (shell) => {
   it("knows every command, every flag and every choice", async () => {
     const { code, stdout } = await arkor(["completion", shell], new Project()).exit;
     expect(code).toBe(0);
-    for (const command of createProgram().commands) {
+    const { commands } = createProgram();
+    for (const command of [...commands, ...commands.flatMap((one) => one.commands)]) {
       expect(stdout).toContain(command.name());
       for (const { long } of command.options) {
         expect(stdout).toContain(shell === "fish" ? `-l ${long?.slice(2)}` : long);

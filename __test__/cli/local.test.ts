@@ -55,6 +55,7 @@ describe("starting", () => {
     expect(stdout).toContain(`http://127.0.0.1:${port} ${token}\n`);
     const given = JSON.stringify({
       port: "0",
+      engine: "auto",
       "with-parent": true,
       store: project.path(".arkor/local"),
       "base-model": project.path("m"),

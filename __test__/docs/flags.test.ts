@@ -16,11 +16,19 @@ it("docs/command.md has a row for every flag", () => {
     command = first.trim().replaceAll("`", "") || command;
     documented.set(command, `${documented.get(command) ?? ""} ${flags}`);
   }
-  const missing = (createProgram() as Command).commands.flatMap((one) =>
+  const missing = withNames((createProgram() as Command).commands).flatMap(([name, one]) =>
     one.options
       .map((option) => option.long ?? "")
-      .filter((flag) => !(documented.get(one.name()) ?? "").includes(`${flag}`))
-      .map((flag) => `${one.name()} ${flag}`),
+      .filter((flag) => !(documented.get(name) ?? "").includes(`${flag}`))
+      .map((flag) => `${name} ${flag}`),
   );
   expect(missing).toEqual([]);
 });
+
+/** Each command, and those that a command has, with the names that one types. */
+function withNames(commands: readonly Command[]): [string, Command][] {
+  return commands.flatMap((one): [string, Command][] => [
+    [one.name(), one],
+    ...one.commands.map((own): [string, Command] => [`${one.name()} ${own.name()}`, own]),
+  ]);
+}

@@ -2,9 +2,9 @@
 
 const { randomBytes } = require("node:crypto");
 const os = require("node:os");
-const { CliError } = require("../errors.js");
 const { LocalBackend } = require("../local/backend.js");
 const { backendFor, pointAt } = require("../local/join.js");
+const { checkLocalOptions } = require("../local/options.js");
 const { print, say } = require("../output.js");
 const { listener } = require("./adapter.js");
 const { createApp } = require("./app.js");
@@ -20,21 +20,20 @@ const SIGNALS = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]);
 const SAVE_MS = 3500;
 
 /**
- * @typedef {object} DevOptions
+ * @typedef {object} OwnOptions
  * @property {number} [port]
  * @property {boolean} [open]
  * @property {boolean} [local]
- * @property {string} [baseModel]
  */
+
+/** @typedef {OwnOptions & import("../local/options.js").LocalOptions} DevOptions */
 
 /**
  * @param {DevOptions} options
  * @returns {Promise<number>} the exit code
  */
 async function dev(options) {
-  if (options.baseModel !== undefined && !options.local) {
-    throw new CliError("--base-model is for the local backend; add --local.");
-  }
+  checkLocalOptions(options);
   const cwd = process.cwd();
   const page = readPage();
   const signalled = firstSignal();
@@ -44,8 +43,10 @@ async function dev(options) {
   const ending = [];
   let left = goesOn;
   try {
-    const { baseModel } = options;
-    const local = options.local ? await backendFor(cwd, { baseModel }, say) : undefined;
+    // The port is Studio's own.
+    const local = options.local
+      ? await backendFor(cwd, { ...options, port: undefined }, say)
+      : undefined;
     if (local) {
       left = local.isOurs ? stopped : goesOnHere;
       ending.push(() => stopInTime(local));

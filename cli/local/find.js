@@ -5,6 +5,7 @@ const fs = require("node:fs");
 const path = require("node:path");
 const { CliError } = require("../errors.js");
 
+const IN_CHECKOUT = path.join(__dirname, "../../local/index.js");
 const HOW_TO_GET_IT =
   "Install it with `npm install @arkor/local`, or in a checkout of arkor build it with `npm run build`.";
 
@@ -24,13 +25,38 @@ function findLocalBackend(cwd, env) {
     return commandFor(named);
   }
   const own = installed(cwd);
-  for (const candidate of [own, path.join(__dirname, "../../local/index.js")]) {
+  for (const candidate of [own, IN_CHECKOUT]) {
     const binary = candidate && binaryOf(candidate);
     if (binary) return commandFor(binary);
   }
   const reason = own && whyNot(own);
   throw new CliError(
     reason ?? `The local backend, arkor-local, is not installed. ${HOW_TO_GET_IT}`,
+  );
+}
+
+/**
+ * @param {string} cwd
+ * @returns {string | undefined} the folder of the torch engine's worker, which comes with the local backend
+ */
+function findTorchWorker(cwd) {
+  for (const file of [installed(cwd), IN_CHECKOUT]) {
+    const worker = file && path.join(path.dirname(file), "torch");
+    if (worker && fs.existsSync(path.join(worker, "uv.lock"))) return worker;
+  }
+  return undefined;
+}
+
+/**
+ * @param {string} cwd
+ * @returns {string}
+ * @throws {CliError} there is none
+ */
+function torchWorker(cwd) {
+  const worker = findTorchWorker(cwd);
+  if (worker !== undefined) return worker;
+  throw new CliError(
+    `The torch engine comes with @arkor/local, which is not installed. ${HOW_TO_GET_IT}`,
   );
 }
 
@@ -81,4 +107,4 @@ function commandFor(file) {
   return /\.[cm]?js$/.test(file) ? [process.execPath, file] : [file];
 }
 
-module.exports = { findLocalBackend };
+module.exports = { findLocalBackend, findTorchWorker, torchWorker };

@@ -5,6 +5,8 @@ const path = require("node:path");
 const { CliError } = require("../errors.js");
 const { LocalBackend } = require("./backend.js");
 const { findLocalBackend } = require("./find.js");
+const { backendFlags } = require("./flags.js");
+const { givenFlag } = require("./options.js");
 const { checkVersion } = require("./version.js");
 
 const ANNOUNCED = ".arkor/local/server.json";
@@ -33,24 +35,24 @@ class RunningBackend {
 
 /**
  * @param {string} cwd the project
- * @param {{ port?: number, baseModel?: string }} options of a backend that is started
+ * @param {import("./options.js").LocalOptions & { port?: number | undefined }} options of a backend that is started
  * @param {(line: string) => void} say
  * @returns {Promise<LocalBackend | RunningBackend>} not started yet
  * @throws {CliError} one that runs can't be joined
  */
-async function backendFor(cwd, { port, baseModel }, say) {
+async function backendFor(cwd, options, say) {
+  const { port } = options;
   const running = await runningBackend(cwd);
   if (!running) {
     return new LocalBackend({
       command: findLocalBackend(cwd, process.env),
       cwd,
       say,
+      flags: await backendFlags(cwd, options, say),
       ...(port !== undefined && { port }),
-      ...(baseModel !== undefined && { baseModel }),
     });
   }
-  const given = Object.entries({ "--base-model": baseModel, "--port": port });
-  const [flag] = given.find(([, value]) => value !== undefined) ?? [];
+  const flag = givenFlag(options, { "--port": port });
   if (flag !== undefined) {
     throw new CliError(
       `${flag} is for a local backend that starts now, but ${nameOf(running)} serves this project already. Stop that one first, or leave ${flag} out.`,

@@ -4,31 +4,35 @@ const { Interrupts, endBackend } = require("../interrupts.js");
 const { print, say } = require("../output.js");
 const { LocalBackend } = require("./backend.js");
 const { findLocalBackend } = require("./find.js");
+const { backendFlags } = require("./flags.js");
+const { checkLocalOptions } = require("./options.js");
 
 /**
- * @typedef {object} ServeOptions
+ * @typedef {object} OwnOptions
  * @property {number} [port]
- * @property {string} [baseModel]
  * @property {string} [listen]
  * @property {string} [tlsCert]
  * @property {string} [tlsKey]
  */
 
+/** @typedef {OwnOptions & import("./options.js").LocalOptions} ServeOptions */
+
 /**
  * @param {ServeOptions} options
  * @returns {Promise<void>} when it has ended
  */
-async function serveLocally({ port, baseModel, listen, tlsCert, tlsKey }) {
+async function serveLocally({ port, listen, tlsCert, tlsKey, ...options }) {
+  checkLocalOptions({ ...options, local: true });
   const cwd = process.cwd();
+  const outside = Object.entries({ "--listen": listen, "--tls-cert": tlsCert, "--tls-key": tlsKey })
+    .filter(([, value]) => value !== undefined)
+    .map(([flag, value]) => `${flag}=${value}`);
   const backend = new LocalBackend({
     command: findLocalBackend(cwd, process.env),
     cwd,
     say,
-    outside: Object.entries({ "--listen": listen, "--tls-cert": tlsCert, "--tls-key": tlsKey })
-      .filter(([, value]) => value !== undefined)
-      .map(([flag, value]) => `${flag}=${value}`),
+    flags: [...(await backendFlags(cwd, options, say)), ...outside],
     ...(port !== undefined && { port }),
-    ...(baseModel !== undefined && { baseModel }),
   });
   const interrupts = new Interrupts();
   try {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Event, Project, Server, command, kinds};
+use crate::support::{Event, Project, Server, command};
 
 /// An engine under test.
 #[derive(Clone, Copy)]
@@ -48,9 +48,12 @@ impl Engine {
     }
 }
 
-/// What must be the same with every engine: everything but times and the machine.
+/// What must be the same with every engine: everything but times, the machine, and how long loading took.
 fn comparable(events: &[Event]) -> Vec<Value> {
-    let mut list: Vec<Value> = events.iter().map(|event| event.data.clone()).collect();
+    let lasting = events
+        .iter()
+        .filter(|event| event.kind != "training.progress");
+    let mut list: Vec<Value> = lasting.map(|event| event.data.clone()).collect();
     for event in &mut list {
         for field in ["timestamp", "jobId", "samplesPerSecond", "artifacts"] {
             event.as_object_mut().unwrap().remove(field);
@@ -81,9 +84,10 @@ pub async fn a_run_has_the_same_events_numbers_and_adapter(engine: Engine) {
     let (id, events) = server.complete(&config(&project)).await;
     let other = CANDLE.start(&reference);
     let (other_id, expected) = other.complete(&config(&reference)).await;
-    assert_eq!(kinds(&events), kinds(&expected));
-    assert_eq!(events[0].data["metadata"]["engine"], engine.name);
+    let started = events.iter().find(|event| event.kind == "training.started");
+    assert_eq!(started.unwrap().data["metadata"]["engine"], engine.name);
     let (events, expected) = (comparable(&events), comparable(&expected));
+    assert_eq!(events.len(), expected.len());
     let mut room = 1e-3;
     for (event, expected) in events.iter().zip(&expected) {
         let numbers = |field: &str| Some((event[field].as_f64()?, expected[field].as_f64()?));

@@ -1,0 +1,152 @@
+// The flags of a local backend, which `arkor start`, `arkor dev` and `arkor local` share: how they are
+// declared, and which of them fit together.
+
+const path = require("node:path");
+const { InvalidArgumentError, Option } = require("commander");
+const { CliError } = require("../errors.js");
+
+const ENGINES = ["auto", "cpu", "torch"];
+
+/**
+ * @typedef {object} LocalOptions
+ * @property {string} [baseModel] a model directory
+ * @property {string} [engine]
+ * @property {string} [python]
+ * @property {number} [workers]
+ * @property {string | true} [ray] the cluster's address; true for the one of RAY_ADDRESS
+ * @property {number} [maxFailures]
+ * @property {string} [vllm]
+ */
+
+/** @type {[keyof LocalOptions, string][]} */
+const FLAGS = [
+  ["baseModel", "--base-model"],
+  ["engine", "--engine"],
+  ["python", "--python"],
+  ["workers", "--workers"],
+  ["ray", "--ray"],
+  ["maxFailures", "--max-failures"],
+  ["vllm", "--vllm"],
+];
+/** @type {(keyof LocalOptions)[]} */
+const TORCH_ONLY = ["python", "workers", "ray", "vllm"];
+
+/**
+ * Read where the user is, which may be below the project.
+ * @param {string} value
+ */
+function parsePath(value) {
+  return path.resolve(value);
+}
+
+/** @param {number} least */
+function parseCount(least) {
+  return (/** @type {string} */ value) => {
+    if (/^\d+$/.test(value) && Number(value) >= least) return Number(value);
+    throw new InvalidArgumentError(`It's a whole number from ${least} on.`);
+  };
+}
+
+/** @param {string} value */
+function parseRay(value) {
+  if (/^(ray:\/\/)?[\w.-]+:\d+$|^\[[\da-f:]+\]:\d+$|^auto$/.test(value)) return value;
+  throw new InvalidArgumentError("It's HOST:PORT, ray://HOST:PORT or auto.");
+}
+
+/** @param {string} value */
+function parseUrl(value) {
+  if (URL.canParse(value) && /^https?:/.test(value)) return value;
+  throw new InvalidArgumentError("It's an address like http://127.0.0.1:8000.");
+}
+
+/**
+ * @param {import("commander").Command} command
+ * @param {{ always?: boolean }} [options] `always`: it has a local backend without --local too
+ * @returns {import("commander").Command}
+ */
+function addLocalOptions(command, { always = false } = {}) {
+  const help = (/** @type {string} */ text) => (always ? text : `with --local: ${text}`);
+  return command
+    .option("--base-model <dir>", help("a Hugging Face model directory to train on"), parsePath)
+    .addOption(
+      new Option(
+        "--engine <engine>",
+        help("what trains (default: ARKOR_ENGINE, else auto)"),
+      ).choices(ENGINES),
+    )
+    .option("--python <file>", help("a Python of your own for the torch engine"), parsePath)
+    .option("--workers <number>", help("train with so many processes"), parseCount(1))
+    .option("--ray [address]", help("train on a Ray cluster (default: RAY_ADDRESS)"), parseRay)
+    .option("--max-failures <number>", help("how often a run may start again"), parseCount(0))
+    .option("--vllm <url>", help("a vLLM server that answers chats"), parseUrl);
+}
+
+/**
+ * @param {LocalOptions} options
+ * @param {Record<string, unknown>} [more] other flags that only a local backend has
+ * @returns {string | undefined} the first flag that is given
+ */
+function givenFlag(options, more = {}) {
+  const own = FLAGS.map(([name, flag]) => /** @type {const} */ ([flag, options[name]]));
+  return [...own, ...Object.entries(more)].find(([, value]) => value !== undefined)?.[0];
+}
+
+/**
+ * @param {LocalOptions & { local?: boolean }} options
+ * @param {Record<string, unknown>} [more] other flags that only a local backend has
+ * @throws {CliError} they don't fit together
+ */
+function checkLocalOptions(options, more) {
+  const flag = givenFlag(options, more);
+  if (!options.local) {
+    if (flag !== undefined) throw new CliError(`${flag} is for the local backend; add --local.`);
+    return;
+  }
+  engineOf(options, process.env);
+  if (options.ray) rayAddress(options.ray, process.env);
+}
+
+/**
+ * @param {LocalOptions} options
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {string}
+ * @throws {CliError} the flags contradict each other
+ */
+function engineOf(options, env) {
+  const { engine = env.ARKOR_ENGINE || "auto" } = options;
+  if (!ENGINES.includes(engine)) {
+    throw new CliError(
+      `ARKOR_ENGINE is "${engine}"; it must be ${ENGINES.join(", ").replace(/, (?=\w+$)/, " or ")}.`,
+    );
+  }
+  const [, flag] =
+    FLAGS.find(([name]) => TORCH_ONLY.includes(name) && options[name] !== undefined) ?? [];
+  if (flag === undefined) return engine;
+  if (engine !== "cpu") return "torch";
+  const chosen = options.engine === undefined ? "ARKOR_ENGINE=cpu" : "--engine cpu";
+  throw new CliError(
+    `${flag} is for the torch engine, but ${chosen} chooses the CPU engine. Leave one of them out.`,
+  );
+}
+
+/**
+ * @param {string | true} ray
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {string}
+ */
+function rayAddress(ray, env) {
+  const address = ray === true ? env.RAY_ADDRESS : ray;
+  if (address) return address;
+  throw new CliError(
+    "--ray doesn't say which cluster to join, and RAY_ADDRESS isn't set. Give its address: --ray=HOST:PORT",
+  );
+}
+
+module.exports = {
+  addLocalOptions,
+  checkLocalOptions,
+  engineOf,
+  givenFlag,
+  parsePath,
+  rayAddress,
+};
