@@ -88,18 +88,24 @@ pub async fn a_run_has_the_same_events_numbers_and_adapter(engine: Engine) {
     assert_eq!(started.unwrap().data["metadata"]["engine"], engine.name);
     let (events, expected) = (comparable(&events), comparable(&expected));
     assert_eq!(events.len(), expected.len());
-    let mut room = 1e-3;
+    let mut updated = false;
     for (event, expected) in events.iter().zip(&expected) {
-        let numbers = |field: &str| Some((event[field].as_f64()?, expected[field].as_f64()?));
-        for (left, right) in ["loss", "evalLoss"].into_iter().filter_map(numbers) {
+        let number = |field: &str| Some((event[field].as_f64()?, expected[field].as_f64()?));
+        for field in ["loss", "evalLoss"] {
+            let Some((left, right)) = number(field) else {
+                continue;
+            };
+            updated |= field == "evalLoss";
+            // An adapter that began with other values learns in other steps.
+            let room = if updated && !engine.same_chance {
+                0.02
+            } else {
+                1e-3
+            };
             assert!((left - right).abs() < room * right, "{event} {expected}");
         }
-        if let Some((left, right)) = numbers("learningRate") {
+        if let Some((left, right)) = number("learningRate") {
             assert!((left - right).abs() < 1e-12, "{event} {expected}");
-        }
-        if event["type"] == "training.log" && !engine.same_chance {
-            // Its adapter began with other values.
-            room = 0.02;
         }
     }
     let without_losses = |events: &[Value]| -> Vec<Value> {
