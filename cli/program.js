@@ -4,6 +4,7 @@
 const path = require("node:path");
 const { Argument, Command, InvalidArgumentError, Option } = require("commander");
 const { version } = require("../package.json");
+const { addLocalFlags } = require("./local/flags.js");
 
 /**
  * @param {string} value
@@ -111,7 +112,11 @@ function addProjectCommands(command) {
 
 /** @param {Define} command */
 function addRunCommands(command) {
-  command("start", "run the project's training", "start --local --base-model ./models/smollm2")
+  const start = command(
+    "start",
+    "run the project's training",
+    "start --local --base-model ./models/smollm2",
+  )
     .description(
       "Build the training entry, run it, and follow the run to its end. " +
         "Ctrl-C stops watching; a second one cancels the run. A local run ends at the first Ctrl-C.",
@@ -123,17 +128,13 @@ function addRunCommands(command) {
       "--resume <job>",
       "with --local: go on from the last checkpoint of a job that failed or was cancelled",
     )
-    .option(
-      "--base-model <dir>",
-      "with --local: a Hugging Face model directory to train on",
-      parsePath,
-    )
     .option("--port <number>", "with --local: the port of the local backend", parsePort)
     .action(async (entry, options) => {
       process.exitCode = await require("./start.js").start(entry, options);
     });
+  addLocalFlags(start, "with --local: ");
 
-  command("dev", "open Studio, a page to run, watch and ask", "dev --local --open")
+  const dev = command("dev", "open Studio, a page to run, watch and ask", "dev --local --open")
     .description(
       "Serve Studio on this machine, until Ctrl-C: a page to start runs, watch them, and ask the " +
         "models. Anyone who has the printed link can run this project's code.",
@@ -141,14 +142,10 @@ function addRunCommands(command) {
     .option("-p, --port <number>", "its port (default: the first free one from 4000)", parsePort)
     .option("--open", "open it in the browser")
     .option("--local", "train on this machine instead of in the cloud")
-    .option(
-      "--base-model <dir>",
-      "with --local: a Hugging Face model directory to train on",
-      parsePath,
-    )
     .action(async (options) => {
       process.exit(await require("./dev/index.js").dev(options));
     });
+  addLocalFlags(dev, "with --local: ");
 
   command("attach", "watch a running job again", "attach job_0a1b2c")
     .description(
@@ -171,12 +168,11 @@ function addRunCommands(command) {
     .option("--local", LOCAL)
     .action((jobId, options) => require("./jobs.js").cancel(jobId, options));
 
-  command("local", "run the local backend alone, until Ctrl-C", "local --port 4820")
+  const local = command("local", "run the local backend alone, until Ctrl-C", "local --port 4820")
     .description(
       "Run the local backend alone, until Ctrl-C, and print how to point a project at it.",
     )
     .option("--port <number>", "its port (default: a free one)", parsePort)
-    .option("--base-model <dir>", "a Hugging Face model directory to train on", parsePath)
     .option(
       "--listen <address:port>",
       "where other machines can call endpoints with keys, over TLS",
@@ -184,6 +180,7 @@ function addRunCommands(command) {
     .option("--tls-cert <file>", "with --listen: the certificate, in PEM", parsePath)
     .option("--tls-key <file>", "with --listen: the certificate's private key, in PEM", parsePath)
     .action((options) => require("./local/serve.js").serveLocally(options));
+  addLocalFlags(local);
 }
 
 /** @param {Define} command */

@@ -19,15 +19,16 @@ const SLOW_LOAD_MS = 3000;
 const ENDED = new Set(["completed", "failed", "cancelled"]);
 
 /**
- * @typedef {object} WatchOptions
+ * @typedef {object} Watching
  * @property {boolean} [local]
  * @property {boolean} [dryRun]
- * @property {string} [baseModel]
  * @property {number} [port]
  * @property {string} [jobId] a job that was submitted before; else one is submitted
  * @property {string} [resume] a job that a new one goes on from, instead of one that is submitted
  * @property {string} [hint] what a command needs besides the job's id, to find the job
  */
+
+/** @typedef {Watching & import("./local/flags.js").LocalFlags} WatchOptions */
 
 /**
  * @param {string | undefined} entry

@@ -1,7 +1,6 @@
 // The routes: what the page and scripts may call.
 
 const fs = require("node:fs");
-const os = require("node:os");
 const path = require("node:path");
 const { Hono } = require("hono");
 const { bodyLimit } = require("hono/body-limit");
@@ -9,6 +8,7 @@ const { version } = require("../../package.json");
 const { Refusal, refusalOf } = require("./backend.js");
 const { checkedCreation, checkedKey, checkedUpdate, fieldsOf } = require("./deployments.js");
 const { guard } = require("./guard.js");
+const { addMachine } = require("./machine.js");
 const { servePage } = require("./page.js");
 const { readPrompts, writePrompts } = require("./prompts.js");
 const { Summaries } = require("./summaries.js");
@@ -49,6 +49,7 @@ function createApp(parts) {
   });
   addProject(app, parts);
   addJobs(app, parts);
+  addMachine(app, parts);
   addRuns(app, parts);
   addDeployments(app, parts);
   app.all("/api/*", (context) =>
@@ -78,17 +79,6 @@ function addProject(app, { cwd, backend, manifests }) {
   app.get("/api/manifest", async (context) => {
     const manifest = await manifests.current();
     return context.json(manifest, manifest.error === undefined ? 200 : 400);
-  });
-  app.get("/api/system", (context) => {
-    if (!backend.isLocal) throw new Refusal(404, "Runs are in the cloud, not on this machine.");
-    const cpus = os.cpus();
-    return context.json({
-      engine: "arkor-local",
-      device: "cpu",
-      cpu: { model: cpus[0]?.model.trim() ?? os.arch(), cores: cpus.length, load: os.loadavg()[0] },
-      memory: { total: os.totalmem(), free: os.freemem() },
-      gpu: null,
-    });
   });
   app.get("/api/prompts", (context) => context.json({ prompts: readPrompts(cwd) }));
   app.put("/api/prompts", async (context) => {

@@ -2,8 +2,8 @@
 
 const { randomBytes } = require("node:crypto");
 const os = require("node:os");
-const { CliError } = require("../errors.js");
 const { LocalBackend } = require("../local/backend.js");
+const { requireLocal } = require("../local/flags.js");
 const { backendFor, pointAt } = require("../local/join.js");
 const { print, say } = require("../output.js");
 const { listener } = require("./adapter.js");
@@ -20,21 +20,20 @@ const SIGNALS = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]);
 const SAVE_MS = 3500;
 
 /**
- * @typedef {object} DevOptions
+ * @typedef {object} Serving
  * @property {number} [port]
  * @property {boolean} [open]
  * @property {boolean} [local]
- * @property {string} [baseModel]
  */
+
+/** @typedef {Serving & import("../local/flags.js").LocalFlags} DevOptions */
 
 /**
  * @param {DevOptions} options
  * @returns {Promise<number>} the exit code
  */
 async function dev(options) {
-  if (options.baseModel !== undefined && !options.local) {
-    throw new CliError("--base-model is for the local backend; add --local.");
-  }
+  requireLocal(options);
   const cwd = process.cwd();
   const page = readPage();
   const signalled = firstSignal();
@@ -44,15 +43,16 @@ async function dev(options) {
   const ending = [];
   let left = goesOn;
   try {
-    const { baseModel } = options;
-    const local = options.local ? await backendFor(cwd, { baseModel }, say) : undefined;
+    // The port is Studio's: its backend takes a free one.
+    const { port: wanted, ...flags } = options;
+    const local = options.local ? await backendFor(cwd, flags, say) : undefined;
     if (local) {
       left = local.isOurs ? stopped : goesOnHere;
       ending.push(() => stopInTime(local));
       // For this process and the runs that it starts.
       pointAt(await local.start());
     }
-    const port = await serve({ cwd, token, page, runs, wanted: options.port, ending });
+    const port = await serve({ cwd, token, page, runs, wanted, ending });
     const link = `http://localhost:${port}/#token=${token}`;
     print(`Arkor Studio running on ${link}`);
     if (options.open) await openLink(link);

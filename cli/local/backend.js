@@ -19,8 +19,7 @@ const NAMED = { name: "the backend in ARKOR_LOCAL_BIN", also: "unset ARKOR_LOCAL
  * @property {string} cwd the project: the store lies in it
  * @property {(line: string) => void} say tells the user
  * @property {number} [port] 0, the default, lets the system choose
- * @property {string} [baseModel] a model directory
- * @property {string[]} [outside] the flags of its second listener
+ * @property {string[]} [args] more arguments of `arkor-local`
  * @property {NodeJS.ProcessEnv} [env]
  * @property {number} [startTimeoutMs]
  */
@@ -73,11 +72,10 @@ class LocalBackend {
   }
 
   async #launch() {
-    const { command, cwd, baseModel, outside = [], env = process.env } = this.#options;
+    const { command, cwd, args: more = [], env = process.env } = this.#options;
     const { ARKOR_LOCAL_TOKEN: _, ...rest } = env;
     const args = ["--port", String(this.#port), "--store", path.join(cwd, STORE), "--with-parent"];
-    if (baseModel !== undefined) args.push("--base-model", path.resolve(cwd, baseModel));
-    args.push(...outside);
+    args.push(...more);
     const child = new BackendChild({
       command: [...command, ...args],
       cwd,

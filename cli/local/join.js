@@ -5,6 +5,7 @@ const path = require("node:path");
 const { CliError } = require("../errors.js");
 const { LocalBackend } = require("./backend.js");
 const { findLocalBackend } = require("./find.js");
+const { givenLocalFlags, localArguments } = require("./flags.js");
 const { checkVersion } = require("./version.js");
 
 const ANNOUNCED = ".arkor/local/server.json";
@@ -33,24 +34,24 @@ class RunningBackend {
 
 /**
  * @param {string} cwd the project
- * @param {{ port?: number, baseModel?: string }} options of a backend that is started
+ * @param {{ port?: number } & import("./flags.js").LocalFlags} options of a backend that is started
  * @param {(line: string) => void} say
  * @returns {Promise<LocalBackend | RunningBackend>} not started yet
  * @throws {CliError} one that runs can't be joined
  */
-async function backendFor(cwd, { port, baseModel }, say) {
+async function backendFor(cwd, { port, ...options }, say) {
   const running = await runningBackend(cwd);
   if (!running) {
     return new LocalBackend({
       command: findLocalBackend(cwd, process.env),
       cwd,
       say,
+      args: localArguments(options),
       ...(port !== undefined && { port }),
-      ...(baseModel !== undefined && { baseModel }),
     });
   }
-  const given = Object.entries({ "--base-model": baseModel, "--port": port });
-  const [flag] = given.find(([, value]) => value !== undefined) ?? [];
+  const given = givenLocalFlags(options).map(({ flag }) => flag);
+  const [flag] = [...given, ...(port === undefined ? [] : ["--port"])];
   if (flag !== undefined) {
     throw new CliError(
       `${flag} is for a local backend that starts now, but ${nameOf(running)} serves this project already. Stop that one first, or leave ${flag} out.`,

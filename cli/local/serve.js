@@ -4,31 +4,35 @@ const { Interrupts, endBackend } = require("../interrupts.js");
 const { print, say } = require("../output.js");
 const { LocalBackend } = require("./backend.js");
 const { findLocalBackend } = require("./find.js");
+const { localArguments } = require("./flags.js");
 
 /**
- * @typedef {object} ServeOptions
+ * @typedef {object} Listening
  * @property {number} [port]
- * @property {string} [baseModel]
  * @property {string} [listen]
  * @property {string} [tlsCert]
  * @property {string} [tlsKey]
  */
 
+/** @typedef {Listening & import("./flags.js").LocalFlags} ServeOptions */
+
 /**
  * @param {ServeOptions} options
  * @returns {Promise<void>} when it has ended
  */
-async function serveLocally({ port, baseModel, listen, tlsCert, tlsKey }) {
+async function serveLocally({ port, listen, tlsCert, tlsKey, ...options }) {
   const cwd = process.cwd();
   const backend = new LocalBackend({
     command: findLocalBackend(cwd, process.env),
     cwd,
     say,
-    outside: Object.entries({ "--listen": listen, "--tls-cert": tlsCert, "--tls-key": tlsKey })
-      .filter(([, value]) => value !== undefined)
-      .map(([flag, value]) => `${flag}=${value}`),
+    args: [
+      ...localArguments(options),
+      ...Object.entries({ "--listen": listen, "--tls-cert": tlsCert, "--tls-key": tlsKey })
+        .filter(([, value]) => value !== undefined)
+        .map(([flag, value]) => `${flag}=${value}`),
+    ],
     ...(port !== undefined && { port }),
-    ...(baseModel !== undefined && { baseModel }),
   });
   const interrupts = new Interrupts();
   try {

@@ -166,7 +166,7 @@ impl Run<'_> {
             let paths = self.dataset(config, stop)?;
             (Rows::Files(measured(paths)?), 0)
         };
-        let prepared = prepare(config, &base, rows, handle.dir(), stop, &mut |done| {
+        let report = &mut |done| {
             self.progress.report(
                 handle,
                 &Progress {
@@ -177,7 +177,8 @@ impl Run<'_> {
                     unit: Unit::Rows,
                 },
             )
-        })?;
+        };
+        let prepared = prepare(config, &base, rows, handle.dir(), stop, report, None)?;
         handle.set_prepared(&prepared)?;
         Ok(prepared)
     }

@@ -9,6 +9,7 @@ mod chat;
 mod conformance;
 mod damaged_models;
 mod data;
+mod dataset;
 mod endpoint_targets;
 mod endpoints;
 mod http;

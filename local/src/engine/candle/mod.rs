@@ -25,6 +25,9 @@ use model::Llama;
 use model::lora::Lora;
 use train::run::Checkpoint;
 
+/// What it computes on.
+const DEVICE: &str = "cpu";
+
 /// Trains and generates in this process.
 #[derive(Debug, Default)]
 pub struct CandleEngine {
@@ -34,6 +37,10 @@ pub struct CandleEngine {
 impl Engine for CandleEngine {
     fn name(&self) -> &'static str {
         "candle"
+    }
+
+    fn device(&self) -> Option<&str> {
+        Some(DEVICE)
     }
 
     fn check_model(&self, source: &Source) -> Result<()> {
@@ -102,7 +109,7 @@ impl CandleEngine {
         failed?;
         let rows = tokens::read(task.tokens, stop)?;
         run.started(&Started {
-            device: "cpu".to_owned(),
+            device: DEVICE.to_owned(),
             base_parameters: model.weights.parameters(),
             trainable_parameters: Lora::parameters_for(&model.config, task.plan.lora_r),
         })?;
