@@ -186,6 +186,8 @@ describe("formats", () => {
     [format.formatAgo(new Date(0).toISOString(), 3_700_000), "1 h ago"],
     [format.formatAgo("?", 0), "–"],
     [format.formatNumber(12345.67), "12,345.7"],
+    [format.formatCount(1, "row"), "1 row"],
+    [format.formatCount(1200, "row"), "1,200 rows"],
   ])("%s is %s", (actual, expected) => {
     expect(actual).toBe(expected.replace("1e0", "1"));
   });

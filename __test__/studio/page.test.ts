@@ -1,11 +1,10 @@
 // The page as a whole, the playground and the endpoints, against a scripted cloud.
-import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
 import { browserForTests } from "./support/browser.ts";
 import { completed, learning, StudioCloud } from "./support/cloud.ts";
 import { cloudStudio } from "./support/cloud-project.ts";
 import { startStudio } from "./support/studio.ts";
-import { expectQuiet, heading, visit } from "./support/visit.ts";
+import { expectQuiet, heading, tabTo, visit } from "./support/visit.ts";
 
 const open = browserForTests();
 
@@ -243,18 +242,3 @@ it("the keyboard alone starts a run, opens it, asks the model and cancels", asyn
   await expect.poll(() => cloud.cancelled).toEqual(["job_1"]);
   expectQuiet(cloud, complaints);
 });
-
-/** Presses Tab until what has this name has the focus. */
-async function tabTo(page: Page, name: string) {
-  const names: string[] = [];
-  for (let press = 0; press < 60; press++) {
-    await page.keyboard.press("Tab");
-    const focused = await page.evaluate(() => {
-      const element = document.activeElement;
-      return element?.getAttribute("aria-label") ?? element?.textContent ?? "";
-    });
-    if (focused === name) return;
-    names.push(focused);
-  }
-  throw new Error(`Tab never came to ${name}, but to ${names.join(" | ")}`);
-}

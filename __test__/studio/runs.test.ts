@@ -109,7 +109,7 @@ describe("the list of jobs", () => {
     }
     const { page, go } = await visit(open, cloud);
     await go("#/jobs");
-    await page.getByText("5000 jobs").waitFor();
+    await page.getByText("5,000 jobs").waitFor();
     expect(await page.getByRole("row").count()).toBeLessThan(80);
     await page.getByRole("region", { name: "Jobs" }).evaluate((box) => {
       box.scrollTop = box.scrollHeight;

@@ -12,7 +12,7 @@ import {
   useSummary,
   useSystem,
 } from "../api/queries.ts";
-import type { Job, Manifest } from "../api/types.ts";
+import type { Gpu, Job, SystemInfo } from "../api/types.ts";
 import { diffConfigs } from "../lib/diff.ts";
 import {
   durationOf,
@@ -24,6 +24,7 @@ import {
 } from "../lib/format.ts";
 import { jobLink } from "../lib/route.ts";
 import { Empty, Facts, Failure, Loading, Notice, Page, Section, Status } from "../ui/parts.tsx";
+import { BrokenEntry } from "./broken-entry.tsx";
 import { RunOutput } from "./run-output.tsx";
 
 const NEWEST = 6;
@@ -134,30 +135,6 @@ function useStartedRun() {
   };
 }
 
-function BrokenEntry({ manifest }: { manifest: Manifest }) {
-  const { location, error } = manifest;
-  return (
-    <div className="broken" role="alert">
-      <p className="broken-where">
-        {location ? (
-          <code>
-            {location.file}:{location.line}:{location.column}
-          </code>
-        ) : (
-          <code>{manifest.entry}</code>
-        )}
-      </p>
-      <p className="broken-text">{error}</p>
-      {location?.text !== undefined && (
-        <pre>
-          <span className="line-number">{location.line}</span>
-          {location.text}
-        </pre>
-      )}
-    </div>
-  );
-}
-
 const SHOWN = [
   "model",
   "datasetSource",
@@ -241,8 +218,7 @@ function WhereCard() {
     ? [
         ["Project", project],
         ["Backend", baseUrl.replace("http://", "")],
-        ["CPU", system.data ? `${system.data.cpu.model}, ${system.data.cpu.cores} cores` : "–"],
-        ["Memory", memoryOf(system.data?.memory)],
+        ...machineFacts(system.data),
       ]
     : [
         ["Project", identity.data.projectSlug ?? "made by the first run"],
@@ -265,6 +241,26 @@ function WhereCard() {
 function signedIn(mode: "anon" | "oauth" | null): string {
   if (mode === null) return "not yet";
   return mode === "anon" ? "anonymously" : "with an account";
+}
+
+function machineFacts(system: SystemInfo | undefined): [string, string][] {
+  const { engine, device, cpu, memory, gpus = [] } = system ?? {};
+  return [
+    ["Engine", [engine, device && `on ${device}`].filter(Boolean).join(" ") || "–"],
+    ["CPU", cpu ? `${cpu.model}, ${cpu.cores} cores` : "–"],
+    ["Memory", memoryOf(memory)],
+    ...gpus.map((gpu, index): [string, string] => [
+      gpus.length === 1 ? "GPU" : `GPU ${index}`,
+      gpuOf(gpu),
+    ]),
+  ];
+}
+
+function gpuOf({ name, memory: { total, used }, utilization }: Gpu): string {
+  const parts = [name];
+  if (total !== null && used !== null) parts.push(memoryOf({ total, free: total - used }));
+  if (utilization !== null) parts.push(`${utilization} % busy`);
+  return parts.join(", ");
 }
 
 function memoryOf(memory: { total: number; free: number } | undefined): string {
