@@ -42,7 +42,7 @@ async function visitRows(rows: object[], more = "") {
 describe("the dataset's page", () => {
   it("shows what is rendered, trained and cut off, as text, and follows the entry", async () => {
     const rows = [chat("Where is it?", "On its way."), chat(EVIL, EVIL), { text: "x" }];
-    const { project, page, complaints } = await visitRows(rows.slice(0, 2));
+    const { project, studio, page, complaints } = await visitRows(rows.slice(0, 2));
     await page.getByRole("link", { name: "Dataset" }).click();
     await heading(page, "Dataset").waitFor();
     const first = page.getByRole("region", { name: "Text of Line 1" });
@@ -59,13 +59,16 @@ describe("the dataset's page", () => {
     expect(await page.locator("main img").count()).toBe(0);
     expect(await page.title()).toBe("Dataset · Arkor Studio");
 
-    project.write("src/arkor/index.ts", entry("lora: { r: 4, alpha: 8, maxLength: 12 },"));
-    await page.getByText("at 12 tokens").waitFor();
-    await expect.poll(() => first.locator("del").count()).toBeGreaterThan(0);
-    await page
-      .getByText(/^\d+ cut off$/)
-      .first()
-      .waitFor();
+    const { totals } = await (await studio.api("/api/dataset")).json();
+    const maxLength = totals.longest - 2;
+    project.write(
+      "src/arkor/index.ts",
+      entry(`lora: { r: 4, alpha: 8, maxLength: ${maxLength} },`),
+    );
+    await page.getByText(`at ${maxLength} tokens`).waitFor();
+    const second = page.getByRole("region", { name: "Text of Line 2" });
+    expect(await second.locator("del").allTextContents()).toEqual(["<|im_end|>\n"]);
+    await page.getByText("2 cut off").waitFor();
 
     project.write("data/rows.jsonl", rowsFile(rows));
     await page.getByRole("button", { name: "Read again" }).click();
