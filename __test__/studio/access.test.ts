@@ -7,7 +7,8 @@ import { ROOT } from "../support/command.ts";
 import { browserForTests } from "./support/browser.ts";
 import { completed, learning, minutesAgo, StudioCloud } from "./support/cloud.ts";
 import { cloudStudio, ENTRY } from "./support/cloud-project.ts";
-import type { Studio } from "./support/studio.ts";
+import { chat, localProject, rowsFile } from "./support/local-project.ts";
+import { type Studio, startStudio } from "./support/studio.ts";
 
 const open = browserForTests();
 const axe = readFileSync(path.join(ROOT, "node_modules/axe-core/axe.min.js"), "utf8");
@@ -20,6 +21,7 @@ const VIEWS: [name: string, hash: string, isReady: (page: Page) => Promise<void>
   ["unknown job", "#/jobs/none", (page) => page.getByText("no such job").waitFor()],
   ["playground", "#/playground?adapter=final:done&compare=base:acme/base", talk],
   ["endpoints", "#/endpoints", (page) => page.getByText("web", { exact: true }).waitFor()],
+  ["dataset in the cloud", "#/dataset", (page) => page.getByText("arkor dev --local").waitFor()],
 ];
 
 async function talk(page: Page) {
@@ -117,6 +119,52 @@ describe.each(["light", "dark"] as const)("axe, %s", (colorScheme) => {
     found.offline = await violations(page);
     expect(Object.entries(found).filter(([, list]) => list.length > 0)).toEqual([]);
   });
+});
+
+/** Rows that are long, cut off and held out, in a page of the local backend. */
+async function localStudio(): Promise<Studio> {
+  const rows = Array.from({ length: 40 }, (_, at) => {
+    return chat(`Question ${at}? ${"word".repeat(at)}`, `Answer ${at}. `.repeat(1 + (at % 9)));
+  });
+  const more = "maxSteps: 1, lora: { r: 4, alpha: 8, maxLength: 60 },";
+  const studio = await startStudio(localProject(rows, more), {
+    args: ["--port", "0", "--local"],
+  });
+  const started = await studio.api("/api/train", { method: "POST", body: "{}" });
+  expect(await started.text()).toMatch(/exit=0/);
+  return studio;
+}
+
+it("on this machine, axe finds nothing in either theme, and nothing is wider than 360 px", async () => {
+  const studio = await localStudio();
+  const found: Record<string, unknown> = {};
+  for (const colorScheme of ["light", "dark"] as const) {
+    const { page } = await open({ colorScheme, viewport: { width: 360, height: 800 } });
+    await page.goto(studio.link);
+    const look = async (name: string) => {
+      const width = await page.evaluate(() => document.documentElement.scrollWidth);
+      const list = await violations(page);
+      if (list.length > 0 || width > 360) found[`${name}, ${colorScheme}`] = { width, list };
+    };
+    await page.getByText("candle on cpu").waitFor();
+    await look("overview");
+    await page.goto(`${studio.origin}/#/dataset`);
+    await page
+      .getByText(/ cut off$/)
+      .first()
+      .waitFor();
+    await look("dataset");
+    await page.goto(`${studio.origin}/#/jobs`);
+    await page.getByRole("button", { name: "Delete tickets" }).click();
+    await page.getByRole("dialog").waitFor();
+    await look("dialog");
+    studio.project.write("data/rows.jsonl", '{"text":7}\n');
+    await page.goto(`${studio.origin}/#/dataset?offset=25`);
+    await page.getByText("A run with this config would be refused.").waitFor();
+    await look("refused");
+    studio.project.write("data/rows.jsonl", rowsFile([chat("a", "b ".repeat(60))]));
+  }
+  expect(found).toEqual({});
 });
 
 it.each([360, 768, 2560])("nothing is wider than a screen of %d px", async (width) => {

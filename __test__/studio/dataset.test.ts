@@ -3,36 +3,17 @@ import { describe, expect, it } from "vitest";
 import { browserForTests } from "./support/browser.ts";
 import { StudioCloud } from "./support/cloud.ts";
 import { cloudStudio } from "./support/cloud-project.ts";
-import { startStudio, triage } from "./support/studio.ts";
+import { chat, localEntry, localProject, rowsFile } from "./support/local-project.ts";
+import { startStudio } from "./support/studio.ts";
 import { expectQuiet, heading, visit } from "./support/visit.ts";
 
 const open = browserForTests();
 const LOCAL = { args: ["--port", "0", "--local"] };
 const EVIL = '<img src=x onerror="document.title=1">';
 
-const rowsFile = (rows: object[]) => `${rows.map((row) => JSON.stringify(row)).join("\n")}\n`;
-const chat = (question: string, answer: string) => ({
-  messages: [
-    { role: "user", content: question },
-    { role: "assistant", content: answer },
-  ],
-});
-
-const entry = (more = "") => `import { createTrainer } from "arkor";
-export const trainer = createTrainer({
-  name: "tickets",
-  model: "arkor-tiny",
-  dataset: { type: "file", path: "data/rows.jsonl" },
-  trainOnResponsesOnly: true,
-  ${more}
-});
-`;
-
 /** The page on a project with these rows. */
-async function visitRows(rows: object[], more = "") {
-  const project = triage();
-  project.write("data/rows.jsonl", rowsFile(rows));
-  project.write("src/arkor/index.ts", entry(more));
+async function visitRows(rows: object[]) {
+  const project = localProject(rows);
   const studio = await startStudio(project, LOCAL);
   const { page, complaints } = await open();
   await page.goto(studio.link);
@@ -63,7 +44,7 @@ describe("the dataset's page", () => {
     const maxLength = totals.longest - 2;
     project.write(
       "src/arkor/index.ts",
-      entry(`lora: { r: 4, alpha: 8, maxLength: ${maxLength} },`),
+      localEntry(`lora: { r: 4, alpha: 8, maxLength: ${maxLength} },`),
     );
     await page.getByText(`at ${maxLength} tokens`).waitFor();
     const second = page.getByRole("region", { name: "Text of Line 2" });
@@ -107,7 +88,7 @@ describe("the dataset's page", () => {
 
   it("says where a broken entry is broken", async () => {
     const { project, studio, page } = await visitRows([chat("a", "b")]);
-    project.write("src/arkor/index.ts", `const answer = ;\n${entry()}`);
+    project.write("src/arkor/index.ts", `const answer = ;\n${localEntry()}`);
     await page.goto(`${studio.origin}/#/dataset`);
     await page.getByRole("alert").getByText("src/arkor/index.ts:1:").waitFor();
     const answer = await studio.api("/api/dataset");
@@ -115,15 +96,13 @@ describe("the dataset's page", () => {
       400,
       "src/arkor/index.ts",
     ]);
-    project.write("src/arkor/index.ts", entry());
+    project.write("src/arkor/index.ts", localEntry());
     await page.getByRole("region", { name: "Text of Line 1" }).waitFor();
   });
 });
 
 it("the API gives the rows that are asked for, and names what is wrong with a question", async () => {
-  const project = triage();
-  project.write("data/rows.jsonl", rowsFile([chat("a", "b"), chat("c", "d"), chat("e", "f")]));
-  project.write("src/arkor/index.ts", entry());
+  const project = localProject([chat("a", "b"), chat("c", "d"), chat("e", "f")]);
   const { api } = await startStudio(project, LOCAL);
   const answer = await (await api("/api/dataset?offset=1&limit=1")).json();
   expect(answer).toMatchObject({ offset: 1, totals: { rows: 3 } });

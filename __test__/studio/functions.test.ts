@@ -298,6 +298,12 @@ it("snippets quote what a shell would read", () => {
     options: { maxTokens: 5 },
   };
   expect(curlSnippet("http://localhost:4000", question)).toContain(`It'\\''s $HOME`);
-  expect(openaiSnippet(question)).toContain('"max_tokens": 5');
+  const responseFormat = { type: "json_object" };
+  const asked = { ...question, options: { ...question.options, responseFormat } };
+  const local = openaiSnippet(asked, "http://127.0.0.1:7");
+  for (const part of ['"model": "m"', '"max_tokens": 5', '"response_format": {', ":7/v1"]) {
+    expect(local).toContain(part);
+  }
+  expect(openaiSnippet(asked, undefined)).toContain("the address of an endpoint");
   expect(inferSnippet(question)).toContain("await infer(");
 });

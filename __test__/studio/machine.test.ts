@@ -6,7 +6,8 @@ import type { Project } from "../support/project.ts";
 import { browserForTests } from "./support/browser.ts";
 import { StudioCloud } from "./support/cloud.ts";
 import { cloudStudio } from "./support/cloud-project.ts";
-import { type Studio, startStudio, triage } from "./support/studio.ts";
+import { localProject } from "./support/local-project.ts";
+import { type Studio, startStudio } from "./support/studio.ts";
 import { focused, heading, tabTo } from "./support/visit.ts";
 
 const open = browserForTests();
@@ -25,7 +26,7 @@ function machine(project: Project, script?: string) {
 }
 
 async function localStudio(script?: string) {
-  const project = triage();
+  const project = localProject();
   const studio = await startStudio(project, { args: LOCAL, env: machine(project, script) });
   return { project, studio };
 }
@@ -101,20 +102,20 @@ async function finished(studio: Studio): Promise<string> {
 
 describe("a job on this machine", () => {
   it("is deleted from the list by the keyboard, and from its page", async () => {
-    const project = triage((source) => source.replace("maxSteps: 150", "maxSteps: 1"));
+    const project = localProject(undefined, "maxSteps: 1");
     const studio = await startStudio(project, { args: LOCAL });
     const [first, second] = [await finished(studio), await finished(studio)];
     const { page, complaints } = await open();
     await page.goto(studio.link);
     await page.goto(`${studio.origin}/#/jobs`);
     await page.getByText("2 jobs").waitFor();
-    const remove = page.getByRole("button", { name: "Delete ticket-triage" }).last();
+    const remove = page.getByRole("button", { name: "Delete tickets" }).last();
     await remove.focus();
     await page.keyboard.press("Enter");
     await tabTo(page, "Keep it");
     await page.keyboard.press("Enter");
     expect(existsSync(jobFolder(studio, first))).toBe(true);
-    await expect.poll(() => focused(page)).toBe("Delete ticket-triage");
+    await expect.poll(() => focused(page)).toBe("Delete tickets");
     await page.keyboard.press("Enter");
     await tabTo(page, "Delete the job");
     await page.keyboard.press("Enter");
@@ -133,7 +134,7 @@ describe("a job on this machine", () => {
   });
 
   it("is kept while it runs, and one that isn't there is said", async () => {
-    const project = triage((source) => source.replace("maxSteps: 150", "maxSteps: 5000"));
+    const project = localProject(undefined, "maxSteps: 1_000_000");
     const studio = await startStudio(project, { args: LOCAL });
     const { body } = await studio.api("/api/train", { method: "POST", body: "{}" });
     const reader = body?.pipeThrough(new TextDecoderStream()).getReader();
@@ -150,7 +151,7 @@ describe("a job on this machine", () => {
     const { page } = await open();
     await page.goto(studio.link);
     await page.goto(`${studio.origin}/#/jobs`);
-    await page.getByRole("button", { name: "Cancel ticket-triage" }).waitFor();
+    await page.getByRole("button", { name: "Cancel tickets" }).waitFor();
     expect(await page.getByRole("button", { name: /^Delete/ }).count()).toBe(0);
   });
 

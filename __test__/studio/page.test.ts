@@ -18,6 +18,7 @@ it("every view opens by its address", async () => {
     ["#/jobs/a", "first run"],
     ["#/playground?adapter=final:a&compare=base:acme/base", "Playground"],
     ["#/endpoints", "Endpoints"],
+    ["#/dataset?offset=25", "Dataset"],
     ["#/nowhere", "Not found"],
   ] as const) {
     await go(hash);

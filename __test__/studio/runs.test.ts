@@ -182,6 +182,34 @@ describe("a job's page", () => {
     expectQuiet(cloud, complaints);
   });
 
+  it("offers artifacts by their address, asks nobody itself, and says when there is none", async () => {
+    const cloud = await StudioCloud.forTest();
+    const url = "https://files.example/adapter?sig=1";
+    const artifacts = [
+      { name: "adapter.safetensors", size: 2048, url },
+      { name: "bad.bin", url: "javascript:document.title=1" },
+      { name: "data.bin", url: "data:text/html,x" },
+      { name: "plain.json", size: 12 },
+    ];
+    const end = { type: "training.completed", artifacts };
+    cloud.add({ id: "a", name: "with", status: "completed" }, [end]);
+    cloud.add({ id: "b", name: "without", status: "completed" }, [completed()]);
+    const { studio, page, complaints, go } = await visit(open, cloud);
+    await go("#/jobs/a");
+    await page.getByRole("tab", { name: "Artifacts" }).click();
+    const link = page.getByRole("link", { name: "Download adapter.safetensors" });
+    expect(await link.getAttribute("href")).toBe(url);
+    expect(await link.getAttribute("rel")).toBe("noopener noreferrer");
+    expect(await page.getByRole("link", { name: /^Download/ }).count()).toBe(1);
+    for (const name of ["bad.bin", "data.bin", "plain.json"]) await page.getByText(name).waitFor();
+    expect(await page.getByText("gives no download").count()).toBe(0);
+    expect(await page.content()).not.toContain(studio.token);
+    await go("#/jobs/b");
+    await page.getByRole("tab", { name: "Artifacts" }).click();
+    await page.getByText("gives no download").waitFor();
+    expectQuiet(cloud, complaints);
+  });
+
   it("zooms by dragging, smooths, lays another run over, and filters events", async () => {
     const cloud = await StudioCloud.forTest();
     cloud.add({ id: "a", name: "other", status: "completed" }, [...learning(200), completed()]);

@@ -78,7 +78,8 @@ function addProject(app, { cwd, backend, manifests }) {
   app.get("/api/me", async (context) => context.json(await backend.me()));
   app.get("/api/manifest", async (context) => {
     const manifest = await manifests.current();
-    return context.json(manifest, manifest.error === undefined ? 200 : 400);
+    const trainer = manifest.trainer && withoutToken(manifest.trainer);
+    return context.json({ ...manifest, trainer }, manifest.error === undefined ? 200 : 400);
   });
   app.get("/api/prompts", (context) => context.json({ prompts: readPrompts(cwd) }));
   app.put("/api/prompts", async (context) => {
@@ -99,12 +100,13 @@ function addJobs(app, { backend }) {
     ),
   );
   app.get("/api/jobs", async (context) =>
-    context.json({ jobs: await backend.jobs(passedOn(context)) }),
+    context.json({ jobs: (await backend.jobs(passedOn(context))).map(withoutToken) }),
   );
   app.get("/api/jobs/:id", async (context) => {
     const id = context.req.param("id");
     const call = backend.call((client, scope) => client.getJob(id, scope), passedOn(context));
-    return context.json(await call);
+    const answer = await call;
+    return context.json({ ...answer, job: withoutToken(answer.job) });
   });
   app.get("/api/jobs/:id/summary", async (context) => {
     const isFinished = context.req.query("finished") === "true";
@@ -250,6 +252,19 @@ function addKeys(app, backend, at) {
     );
     return context.body(null, 204);
   });
+}
+
+/**
+ * What has a config, without the token of its dataset: that's for the backend, not for a page.
+ * @template {{ config: Record<string, unknown> }} T
+ * @param {T} holder
+ * @returns {T}
+ */
+function withoutToken(holder) {
+  const source = holder.config?.datasetSource;
+  if (typeof source !== "object" || source === null) return holder;
+  const { token: _, ...datasetSource } = /** @type {Record<string, unknown>} */ (source);
+  return { ...holder, config: { ...holder.config, datasetSource } };
 }
 
 /** @param {Context} context */
