@@ -5,8 +5,8 @@ import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
 import { ROOT } from "../support/command.ts";
 import { browserForTests } from "./support/browser.ts";
-import { completed, learning, minutesAgo, StudioCloud } from "./support/cloud.ts";
-import { cloudStudio, ENTRY } from "./support/cloud-project.ts";
+import { StudioCloud } from "./support/cloud.ts";
+import { busyCloud, cloudStudio, ENTRY } from "./support/cloud-project.ts";
 import { chat, localProject, rowsFile } from "./support/local-project.ts";
 import { type Studio, startStudio } from "./support/studio.ts";
 
@@ -20,45 +20,14 @@ const VIEWS: [name: string, hash: string, isReady: (page: Page) => Promise<void>
   ["failed job", "#/jobs/failed", (page) => page.getByText("The run failed").waitFor()],
   ["unknown job", "#/jobs/none", (page) => page.getByText("no such job").waitFor()],
   ["playground", "#/playground?adapter=final:done&compare=base:acme/base", talk],
-  ["endpoints", "#/endpoints", (page) => page.getByText("web", { exact: true }).waitFor()],
   ["dataset in the cloud", "#/dataset", (page) => page.getByText("arkor dev --local").waitFor()],
+  ["endpoints", "#/endpoints", (page) => page.getByText("web", { exact: true }).waitFor()],
 ];
 
 async function talk(page: Page) {
   await page.getByLabel("Message", { exact: true }).fill("Hi");
   await page.keyboard.press("Enter");
   await page.getByText("Hello there.").nth(1).waitFor();
-}
-
-async function busyCloud(): Promise<StudioCloud> {
-  const cloud = await StudioCloud.forTest();
-  cloud.add({ id: "done", name: "done", status: "completed", createdAt: minutesAgo(90) }, [
-    ...learning(60),
-    completed(),
-  ]);
-  cloud.add({ id: "failed", name: "failed", status: "failed", error: "no memory" }, [
-    ...learning(60, { last: 20 }),
-    { type: "training.failed", step: 20, error: "no memory" },
-  ]);
-  cloud.add({ id: "cancelled", name: "cancelled", status: "cancelled" });
-  cloud.add({ id: "queued", name: "queued", status: "queued" });
-  cloud.add({ id: "live", name: "live" }, learning(60, { last: 50 }));
-  cloud.deployments.push({
-    id: "dep_1",
-    slug: "prod",
-    orgId: "o",
-    projectId: "p",
-    target: { kind: "adapter", adapter: { kind: "final", jobId: "done" } },
-    authMode: "fixed_api_key",
-    urlFormat: "openai_compat",
-    enabled: true,
-    customDomain: "a.example",
-    createdAt: minutesAgo(9),
-    updatedAt: minutesAgo(9),
-  });
-  const key = { id: "k", label: "web", prefix: "ak_1", enabled: true, createdAt: minutesAgo(5) };
-  cloud.keys.set("dep_1", [{ ...key, lastUsedAt: null }]);
-  return cloud;
 }
 
 /** What axe finds, a line each. */
@@ -155,7 +124,8 @@ it("on this machine, axe finds nothing in either theme, and nothing is wider tha
       .waitFor();
     await look("dataset");
     await page.goto(`${studio.origin}/#/jobs`);
-    await page.getByRole("button", { name: "Delete tickets" }).click();
+    await page.getByRole("link", { name: "tickets" }).click();
+    await page.getByRole("button", { name: "Delete job" }).click();
     await page.getByRole("dialog").waitFor();
     await look("dialog");
     studio.project.write("data/rows.jsonl", '{"text":7}\n');

@@ -331,7 +331,7 @@ describe("the default port", () => {
     expect(said).toHaveLength(9);
     // The kind of error that a command ends with: one line, exit 1.
     expect(ended).toMatchObject({
-      constructor: { name: "CliError" },
+      name: "CliError",
       message: `The ports ${first} to ${first + 9} are in use. Give another one with --port.`,
     });
   });

@@ -89,7 +89,10 @@ function Rows({ dataset }: { dataset: Dataset }) {
       <Section title="Lengths">
         <Lengths dataset={dataset} />
       </Section>
-      <Section title="Rows" aside={<Pager offset={offset} total={totals.rows} />}>
+      <Section
+        title="Rows"
+        aside={<Pager name="Pages of rows" offset={offset} total={totals.rows} />}
+      >
         <Legend />
         {rows.length === 0 && (
           <Empty title="There are no rows here.">
@@ -103,7 +106,7 @@ function Rows({ dataset }: { dataset: Dataset }) {
         </ol>
         {totals.rows > PAGE_ROWS && (
           <div className="actions rows-end">
-            <Pager offset={offset} total={totals.rows} />
+            <Pager name="Pages of rows, again" offset={offset} total={totals.rows} />
           </div>
         )}
       </Section>
@@ -217,10 +220,10 @@ function Part({ segment: { text, trained, cut, added } }: { segment: Segment }) 
   return trained ? <mark>{content}</mark> : content;
 }
 
-function Pager({ offset, total }: { offset: number; total: number }) {
+function Pager({ name, offset, total }: { name: string; offset: number; total: number }) {
   const last = Math.min(total, offset + PAGE_ROWS);
   return (
-    <nav className="pager" aria-label="Pages of rows">
+    <nav className="pager" aria-label={name}>
       <PageLink to={offset - PAGE_ROWS} isThere={offset > 0} name="Previous" />
       <span className="number">
         {formatNumber(Math.min(offset + 1, total))}–{formatNumber(last)} of {formatNumber(total)}
