@@ -217,7 +217,7 @@ impl<'a> View<'a> {
                 longest,
                 ..self.totals
             },
-            lengths: bars(&self.lengths, longest),
+            lengths: bars(&self.lengths),
             offset: self.page.start,
             rows: self.rows,
         }
@@ -287,17 +287,23 @@ fn shortened(segments: Vec<Segment>) -> (Vec<Segment>, usize) {
     (shown, hidden)
 }
 
-fn bars(lengths: &[usize], longest: usize) -> Vec<Bar> {
-    let width = longest.div_ceil(BARS).max(1);
-    let mut bars: Vec<Bar> = (0..longest.div_ceil(width))
-        .map(|bar| Bar {
-            from: bar * width,
-            to: (bar + 1) * width,
+/// Bars from the shortest to the longest row.
+fn bars(lengths: &[usize]) -> Vec<Bar> {
+    let (Some(shortest), Some(longest)) = (lengths.iter().min(), lengths.iter().max()) else {
+        return Vec::new();
+    };
+    let first = shortest.saturating_sub(1);
+    let width = (longest - first).div_ceil(BARS).max(1);
+    let mut bars: Vec<Bar> = (first..(*longest).max(first + 1))
+        .step_by(width)
+        .map(|from| Bar {
+            from,
+            to: from + width,
             rows: 0,
         })
         .collect();
     for length in lengths {
-        let bar = length.saturating_sub(1) / width;
+        let bar = (length.saturating_sub(1) - first) / width;
         if let Some(bar) = bars.get_mut(bar) {
             bar.rows += 1;
         }
@@ -366,13 +372,17 @@ mod tests {
 
     #[test]
     fn every_row_is_in_one_bar() {
-        let rows = |lengths: &[usize], longest| {
-            let bars = bars(lengths, longest);
+        let rows = |lengths: &[usize]| {
+            let bars = bars(lengths);
             assert!(bars.len() <= BARS);
             bars.iter().map(|bar| bar.rows).sum::<usize>()
         };
-        assert_eq!(rows(&[1, 2, 3], 3), 3);
-        assert_eq!(rows(&[1, 500, 512], 512), 3);
-        assert_eq!(rows(&[], 0), 0);
+        assert_eq!(rows(&[1, 2, 3]), 3);
+        assert_eq!(rows(&[400, 500, 512]), 3);
+        assert_eq!(rows(&[7, 7]), 2);
+        assert_eq!(rows(&[0]), 1);
+        assert_eq!(rows(&[]), 0);
+        let first = bars(&[400, 512]).first().map(|bar| bar.from);
+        assert_eq!(first, Some(399));
     }
 }

@@ -25,6 +25,8 @@ export function DatasetView({ offset }: { offset: number }) {
     );
   }
   const error = identity.error ?? manifest.error ?? (config && dataset.error);
+  // Its rows are old and wrong now; without the server they are only old.
+  const isRefused = error instanceof ApiError && error.status === 400;
   const isWaiting = !error && !dataset.data && manifest.data?.error === undefined;
   return (
     <Page
@@ -46,17 +48,17 @@ export function DatasetView({ offset }: { offset: number }) {
       }
     >
       {manifest.data?.error !== undefined && <BrokenEntry manifest={manifest.data} />}
-      {error && <DatasetFailure error={error} />}
+      {error && <DatasetFailure error={error} isOld={dataset.data !== undefined} />}
       {isWaiting && <Loading rows={10} label="Reading the dataset" />}
-      {dataset.data && !error && <Rows dataset={dataset.data} />}
+      {dataset.data && !isRefused && <Rows dataset={dataset.data} />}
     </Page>
   );
 }
 
 /** A row that training would refuse is the dataset's fault, and said so; anything else is Studio's. */
-function DatasetFailure({ error }: { error: Error }) {
+function DatasetFailure({ error, isOld }: { error: Error; isOld: boolean }) {
   if (!(error instanceof ApiError) || error.status !== 400) {
-    return <Failure error={error} what="The dataset" />;
+    return <Failure error={error} what="The dataset" isOld={isOld} />;
   }
   return (
     <Notice tone="bad" title="A run with this config would be refused.">
@@ -93,7 +95,7 @@ function Rows({ dataset }: { dataset: Dataset }) {
         title="Rows"
         aside={<Pager name="Pages of rows" offset={offset} total={totals.rows} />}
       >
-        <Legend />
+        <Legend rows={rows} />
         {rows.length === 0 && (
           <Empty title="There are no rows here.">
             <a href={datasetLink(0)}>Go to the first row</a>
@@ -143,7 +145,7 @@ function Totals({ dataset: { totals, maxLength } }: { dataset: Dataset }) {
 
 /** How many rows are how long: a bar for each range of lengths. */
 function Lengths({ dataset: { lengths, maxLength } }: { dataset: Dataset }) {
-  const most = Math.max(1, ...lengths.map(({ rows }) => rows));
+  const most = Math.max(...lengths.map(({ rows }) => rows));
   const words = lengths
     .filter(({ rows }) => rows > 0)
     .map(({ from, to, rows }) => `${from + 1} to ${to} tokens: ${formatCount(rows, "row")}`);
@@ -161,29 +163,36 @@ function Lengths({ dataset: { lengths, maxLength } }: { dataset: Dataset }) {
         ))}
       </div>
       <figcaption className="muted">
-        <span>1 token</span>
+        <span>{formatCount((lengths[0]?.from ?? 0) + 1, "token")}</span>
+        <span>at most {formatCount(most, "row")} a bar</span>
         <span>{formatNumber(lengths.at(-1)?.to ?? 0)} tokens</span>
       </figcaption>
     </figure>
   );
 }
 
-function Legend() {
+/** What the marks mean that are in these rows. */
+function Legend({ rows }: { rows: DatasetRow[] }) {
+  const segments = rows.flatMap((row) => row.segments);
   return (
-    <p className="row-legend muted">
-      <span>
+    <ul className="row-legend muted" aria-label="Marks">
+      <li>
         <mark>trained</mark> the model learns to write it
-      </span>
-      <span>
-        <span>plain</span> it only reads it
-      </span>
-      <span>
-        <del>cut</del> it never sees it
-      </span>
-      <span>
-        <span className="added">added</span> a token that isn't in the text
-      </span>
-    </p>
+      </li>
+      <li>
+        <code>plain</code> it only reads it
+      </li>
+      {segments.some(({ cut }) => cut) && (
+        <li>
+          <del>cut off</del> it never sees it
+        </li>
+      )}
+      {segments.some(({ added }) => added) && (
+        <li>
+          <span className="added">added</span> a token that the text doesn't have
+        </li>
+      )}
+    </ul>
   );
 }
 

@@ -85,7 +85,7 @@ function JobPage({ job, feed, error }: { job: Job; feed: EventFeed; error: Error
       lead={<Status status={job.status} />}
       aside={<Actions job={job} data={data} isLocal={isLocal} />}
     >
-      {error && <Failure error={error} what="The job's state" />}
+      {error && <Failure error={error} what="The job's state" isOld />}
       <Connecting connection={connection} isActive={isActive(job.status)} />
       {job.status === "failed" && failure && (
         <Notice tone="bad" title={`The run failed${atStep(data.failure?.step)}.`}>

@@ -75,7 +75,7 @@ export function Jobs() {
           <option value="cancelled">Cancelled</option>
         </select>
       </div>
-      {jobs.error && <Failure error={jobs.error} what="The jobs" />}
+      {jobs.error && <Failure error={jobs.error} what="The jobs" isOld={jobs.data !== undefined} />}
       {jobs.isPending && <Loading rows={8} label="Loading the jobs" />}
       {jobs.data && total === 0 && (
         <Empty title="No jobs yet.">

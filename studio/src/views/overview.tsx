@@ -39,7 +39,9 @@ export function Overview() {
       </div>
       <Section title="Newest runs" flush aside={<a href="#/jobs">All jobs</a>}>
         {jobs.data ? <NewestRuns jobs={newest(jobs.data)} /> : null}
-        {jobs.error && <Failure error={jobs.error} what="The jobs" />}
+        {jobs.error && (
+          <Failure error={jobs.error} what="The jobs" isOld={jobs.data !== undefined} />
+        )}
         {jobs.isPending && <Loading rows={4} label="Loading the jobs" />}
       </Section>
     </Page>
@@ -81,7 +83,9 @@ function TrainerCard({ last }: { last: Job | undefined }) {
     <Section title={trainer?.name ?? "Trainer"} aside={buttons}>
       <div aria-live="polite">
         {manifest.isPending && <Loading rows={5} label="Building the entry" />}
-        {manifest.error && <Failure error={manifest.error} what="The entry" />}
+        {manifest.error && (
+          <Failure error={manifest.error} what="The entry" isOld={manifest.data !== undefined} />
+        )}
         {manifest.data?.error !== undefined && <BrokenEntry manifest={manifest.data} />}
         {trainer && <TrainerConfig config={trainer.config} last={last} />}
       </div>

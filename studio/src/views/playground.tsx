@@ -90,7 +90,7 @@ export function Playground({ adapter, compare }: { adapter?: string; compare?: s
         </>
       }
     >
-      {jobs.error && <Failure error={jobs.error} what="The jobs" />}
+      {jobs.error && <Failure error={jobs.error} what="The jobs" isOld={jobs.data !== undefined} />}
       <div className="playground">
         <div className="chat">
           <div className="chat-columns" data-columns={targets.length}>
