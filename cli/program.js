@@ -33,6 +33,7 @@ function example(text) {
 
 const ENTRY = "the training entry (default: src/arkor/index.ts)";
 const LOCAL = "ask the local backend that serves this project (default: if nobody is signed in)";
+const WITH_LOCAL = "with --local: ";
 const JOB = "the job's id, as arkor jobs lists it";
 /** They have nothing to do with a project that is there already. */
 const OUTSIDE = new Set(["init", "completion"]);
@@ -127,12 +128,12 @@ function addRunCommands(command) {
     .option(
       "--resume <job>",
       "with --local: go on from the last checkpoint of a job that failed or was cancelled",
-    )
+    );
+  addLocalFlags(start, WITH_LOCAL)
     .option("--port <number>", "with --local: the port of the local backend", parsePort)
     .action(async (entry, options) => {
       process.exitCode = await require("./start.js").start(entry, options);
     });
-  addLocalFlags(start, "with --local: ");
 
   const dev = command("dev", "open Studio, a page to run, watch and ask", "dev --local --open")
     .description(
@@ -141,11 +142,10 @@ function addRunCommands(command) {
     )
     .option("-p, --port <number>", "its port (default: the first free one from 4000)", parsePort)
     .option("--open", "open it in the browser")
-    .option("--local", "train on this machine instead of in the cloud")
-    .action(async (options) => {
-      process.exit(await require("./dev/index.js").dev(options));
-    });
-  addLocalFlags(dev, "with --local: ");
+    .option("--local", "train on this machine instead of in the cloud");
+  addLocalFlags(dev, WITH_LOCAL).action(async (options) => {
+    process.exit(await require("./dev/index.js").dev(options));
+  });
 
   command("attach", "watch a running job again", "attach job_0a1b2c")
     .description(
@@ -172,7 +172,8 @@ function addRunCommands(command) {
     .description(
       "Run the local backend alone, until Ctrl-C, and print how to point a project at it.",
     )
-    .option("--port <number>", "its port (default: a free one)", parsePort)
+    .option("--port <number>", "its port (default: a free one)", parsePort);
+  addLocalFlags(local)
     .option(
       "--listen <address:port>",
       "where other machines can call endpoints with keys, over TLS",
@@ -180,7 +181,6 @@ function addRunCommands(command) {
     .option("--tls-cert <file>", "with --listen: the certificate, in PEM", parsePath)
     .option("--tls-key <file>", "with --listen: the certificate's private key, in PEM", parsePath)
     .action((options) => require("./local/serve.js").serveLocally(options));
-  addLocalFlags(local);
 }
 
 /** @param {Define} command */

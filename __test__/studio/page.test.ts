@@ -195,6 +195,7 @@ it("a server that is gone is said, and the page goes on when it is back", async 
   cloud.add({ id: "a", name: "still here", status: "completed" }, [completed()]);
   const { studio, page } = await visit(open, cloud);
   await page.getByRole("link", { name: /still here/ }).waitFor();
+  await page.getByRole("button", { name: "Run training", disabled: false }).waitFor();
   studio.running.kill("SIGTERM");
   await studio.running.exit;
   await page.getByText("Offline.").waitFor();
