@@ -133,6 +133,20 @@ describe("a job's page", () => {
     await page.locator(".legend-value", { hasText: "0.1250" }).waitFor();
   });
 
+  it("of 100,000 events has a few lines in the page only, and finds any of them", async () => {
+    const cloud = await StudioCloud.forTest();
+    const events = [...learning(100_000), completed()];
+    cloud.add({ id: "a", name: "long", status: "completed" }, events);
+    const { page, complaints, go } = await visit(open, cloud);
+    await go("#/jobs/a");
+    await page.getByText(`${events.length.toLocaleString("en-US")} events`).waitFor();
+    const list = page.getByRole("region", { name: "Events" });
+    expect(await list.getByText("training.log").count()).toBeLessThan(100);
+    await page.getByLabel("Search events").fill("step 54321");
+    await list.getByText(/^step 54321 /).waitFor();
+    expectQuiet(cloud, complaints);
+  });
+
   it("says that it reconnects while the backend is away", async () => {
     const cloud = await StudioCloud.forTest();
     cloud.add({ id: "a", name: "away" }, learning(100, { last: 10 }));
