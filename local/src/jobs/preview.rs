@@ -14,7 +14,7 @@ use crate::base::text::TextCodec;
 use crate::data::encode::{Encoded, boundary};
 use crate::data::held_out_rows;
 use crate::data::reader::RowPlace;
-use crate::error::{Result, refused};
+use crate::error::Result;
 use crate::run_config::RunConfig;
 use crate::stop::Stop;
 
@@ -106,13 +106,11 @@ struct Fate {
 
 impl Jobs {
     /// Reads and encodes the rows of a config as a submission does, and shows those of `page`. Refuses
-    /// what a submission refuses.
-    pub async fn preview(&self, config: &Value, page: Range<usize>) -> Result<Preview> {
+    /// what a submission refuses. `None` if the rows are on the Hub only: the first run downloads them.
+    pub async fn preview(&self, config: &Value, page: Range<usize>) -> Result<Option<Preview>> {
         let (config, base) = self.check(config).await?;
         let Some(files) = self.files(&config).await? else {
-            return refused(
-                "datasetSource: this dataset isn't on this machine yet. The first run with it downloads it.",
-            );
+            return Ok(None);
         };
         let staged = Staged::new(&self.store.jobs_dir())?;
         let (model, stand_in) = (base.requested.clone(), base.stand_in.clone());
@@ -132,7 +130,7 @@ impl Jobs {
             )?;
             Ok(view.finish(model, stand_in, prepared.dataset.rows))
         };
-        self.read_rows(&base, read).await
+        self.read_rows(&base, read).await.map(Some)
     }
 }
 

@@ -24,7 +24,10 @@ pub async fn preview(
     let offset = whole(&body, "offset", 0, 0..=u64::from(u32::MAX))?;
     let limit = whole(&body, "limit", 50, 1..=MAX_ROWS)?;
     let preview = app.jobs.preview(&body["config"], offset..offset + limit);
-    Ok(Json(preview.await?))
+    preview.await?.map(Json).ok_or_else(|| {
+        let message = "datasetSource: this dataset isn't on this machine yet. The first run with it downloads it.";
+        ApiError::new(StatusCode::CONFLICT, message)
+    })
 }
 
 fn whole(
