@@ -71,6 +71,7 @@ describe("arkor", () => {
     [["start", "--local", "--port", "70000"], expect.stringContaining("from 0 to 65535")],
     [["start", "--port", "1"], "error: --port is for the local backend; add --local."],
     [["start", "--base-model", "m"], "error: --base-model is for the local backend; add --local."],
+    [["dev", "--base-model", "m"], "error: --base-model is for the local backend; add --local."],
   ])("%j is a usage error: one line on stderr, exit 1", async (args, message) => {
     const { code, stdout, stderr } = await arkor(args, new Project()).exit;
     expect(code).toBe(1);

@@ -5,9 +5,10 @@ import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
 import { ROOT } from "../support/command.ts";
 import { browserForTests } from "./support/browser.ts";
-import { completed, learning, minutesAgo, StudioCloud } from "./support/cloud.ts";
-import { cloudStudio, ENTRY } from "./support/cloud-project.ts";
-import type { Studio } from "./support/studio.ts";
+import { StudioCloud } from "./support/cloud.ts";
+import { busyCloud, cloudStudio, ENTRY } from "./support/cloud-project.ts";
+import { chat, localProject, rowsFile } from "./support/local-project.ts";
+import { type Studio, startStudio } from "./support/studio.ts";
 
 const open = browserForTests();
 const axe = readFileSync(path.join(ROOT, "node_modules/axe-core/axe.min.js"), "utf8");
@@ -19,6 +20,7 @@ const VIEWS: [name: string, hash: string, isReady: (page: Page) => Promise<void>
   ["failed job", "#/jobs/failed", (page) => page.getByText("The run failed").waitFor()],
   ["unknown job", "#/jobs/none", (page) => page.getByText("no such job").waitFor()],
   ["playground", "#/playground?adapter=final:done&compare=base:acme/base", talk],
+  ["dataset in the cloud", "#/dataset", (page) => page.getByText("arkor dev --local").waitFor()],
   ["endpoints", "#/endpoints", (page) => page.getByText("web", { exact: true }).waitFor()],
 ];
 
@@ -26,37 +28,6 @@ async function talk(page: Page) {
   await page.getByLabel("Message", { exact: true }).fill("Hi");
   await page.keyboard.press("Enter");
   await page.getByText("Hello there.").nth(1).waitFor();
-}
-
-async function busyCloud(): Promise<StudioCloud> {
-  const cloud = await StudioCloud.forTest();
-  cloud.add({ id: "done", name: "done", status: "completed", createdAt: minutesAgo(90) }, [
-    ...learning(60),
-    completed(),
-  ]);
-  cloud.add({ id: "failed", name: "failed", status: "failed", error: "no memory" }, [
-    ...learning(60, { last: 20 }),
-    { type: "training.failed", step: 20, error: "no memory" },
-  ]);
-  cloud.add({ id: "cancelled", name: "cancelled", status: "cancelled" });
-  cloud.add({ id: "queued", name: "queued", status: "queued" });
-  cloud.add({ id: "live", name: "live" }, learning(60, { last: 50 }));
-  cloud.deployments.push({
-    id: "dep_1",
-    slug: "prod",
-    orgId: "o",
-    projectId: "p",
-    target: { kind: "adapter", adapter: { kind: "final", jobId: "done" } },
-    authMode: "fixed_api_key",
-    urlFormat: "openai_compat",
-    enabled: true,
-    customDomain: "a.example",
-    createdAt: minutesAgo(9),
-    updatedAt: minutesAgo(9),
-  });
-  const key = { id: "k", label: "web", prefix: "ak_1", enabled: true, createdAt: minutesAgo(5) };
-  cloud.keys.set("dep_1", [{ ...key, lastUsedAt: null }]);
-  return cloud;
 }
 
 /** What axe finds, a line each. */
@@ -117,6 +88,53 @@ describe.each(["light", "dark"] as const)("axe, %s", (colorScheme) => {
     found.offline = await violations(page);
     expect(Object.entries(found).filter(([, list]) => list.length > 0)).toEqual([]);
   });
+});
+
+/** Rows that are long, cut off and held out, in a page of the local backend. */
+async function localStudio(): Promise<Studio> {
+  const rows = Array.from({ length: 40 }, (_, at) => {
+    return chat(`Question ${at}? ${"word".repeat(at)}`, `Answer ${at}. `.repeat(1 + (at % 9)));
+  });
+  const more = "maxSteps: 1, lora: { r: 4, alpha: 8, maxLength: 60 },";
+  const studio = await startStudio(localProject(rows, more), {
+    args: ["--port", "0", "--local"],
+  });
+  const started = await studio.api("/api/train", { method: "POST", body: "{}" });
+  expect(await started.text()).toMatch(/exit=0/);
+  return studio;
+}
+
+it("on this machine, axe finds nothing in either theme, and nothing is wider than 360 px", async () => {
+  const studio = await localStudio();
+  const found: Record<string, unknown> = {};
+  for (const colorScheme of ["light", "dark"] as const) {
+    const { page } = await open({ colorScheme, viewport: { width: 360, height: 800 } });
+    await page.goto(studio.link);
+    const look = async (name: string) => {
+      const width = await page.evaluate(() => document.documentElement.scrollWidth);
+      const list = await violations(page);
+      if (list.length > 0 || width > 360) found[`${name}, ${colorScheme}`] = { width, list };
+    };
+    await page.getByText("candle on cpu").waitFor();
+    await look("overview");
+    await page.goto(`${studio.origin}/#/dataset`);
+    await page
+      .getByText(/ cut off$/)
+      .first()
+      .waitFor();
+    await look("dataset");
+    await page.goto(`${studio.origin}/#/jobs`);
+    await page.getByRole("link", { name: "tickets" }).click();
+    await page.getByRole("button", { name: "Delete job" }).click();
+    await page.getByRole("dialog").waitFor();
+    await look("dialog");
+    studio.project.write("data/rows.jsonl", '{"text":7}\n');
+    await page.goto(`${studio.origin}/#/dataset?offset=25`);
+    await page.getByText("A run with this config would be refused.").waitFor();
+    await look("refused");
+    studio.project.write("data/rows.jsonl", rowsFile([chat("a", "b ".repeat(60))]));
+  }
+  expect(found).toEqual({});
 });
 
 it.each([360, 768, 2560])("nothing is wider than a screen of %d px", async (width) => {

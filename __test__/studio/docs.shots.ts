@@ -6,7 +6,10 @@ import type { Page } from "playwright-core";
 import { expect, it } from "vitest";
 import { ROOT } from "../support/command.ts";
 import { browserForTests } from "./support/browser.ts";
-import { startStudio, triage } from "./support/studio.ts";
+import { StudioCloud } from "./support/cloud.ts";
+import { busyCloud, cloudStudio, ENTRY } from "./support/cloud-project.ts";
+import { chat, localProject } from "./support/local-project.ts";
+import { type Studio, startStudio, triage } from "./support/studio.ts";
 
 const open = browserForTests();
 const DOCS = path.join(ROOT, "docs/images");
@@ -22,7 +25,9 @@ const LOOKS = [
 it("pictures", async () => {
   const project = triage((source) => source, "tickets");
   const args = ["--port", "0", "--local"];
-  const studio = await startStudio(project, { args, directory: "tickets" });
+  // The pictures are the same with and without a network.
+  const env = { HF_HUB_OFFLINE: "1" };
+  const studio = await startStudio(project, { args, env, directory: "tickets" });
   const { page } = await open({ viewport: { width: 1280, height: 820 }, colorScheme: "light" });
   await page.goto(studio.link);
   await run(page, "Dry run");
@@ -49,6 +54,9 @@ it("pictures", async () => {
     .first()
     .waitFor();
   await picture(page, "studio-overview");
+  await page.goto(`${studio.origin}/#/dataset`);
+  await page.getByRole("heading", { name: "Line 1", exact: true }).waitFor();
+  await picture(page, "studio-dataset");
   if (MORE === undefined) return;
 
   const playground = `#/playground?adapter=final:${jobHash.slice("#/jobs/".length)}`;
@@ -61,14 +69,45 @@ it("pictures", async () => {
       ["job", jobHash],
       ["playground", playground],
       ["endpoints", "#/endpoints"],
+      ["dataset", "#/dataset"],
     ] as const) {
       await look.page.goto(`${studio.origin}/${hash}`);
       if (view === "playground") await talk(look.page);
-      await settled(look.page);
-      mkdirSync(MORE, { recursive: true });
-      await look.page.screenshot({ path: path.join(MORE, `${view}-${name}.png`), fullPage: true });
+      await keep(look.page, `${view}-${name}`);
     }
   }
+});
+
+it.runIf(MORE)("pictures of what is empty, busy, failed and offline", async () => {
+  const cloud = await busyCloud();
+  const busy = await cloudStudio(cloud);
+  const empty = await cloudStudio(
+    await StudioCloud.forTest(),
+    `throw new Error("no\\ndata");\n${ENTRY}`,
+  );
+  const refused = await startStudio(localProject([chat("a", "b"), { text: "no response" }]), {
+    args: ["--port", "0", "--local"],
+  });
+  for (const { name, width, height, colorScheme } of LOOKS.slice(1)) {
+    const { page } = await open({ viewport: { width, height }, colorScheme });
+    const look = async (studio: Studio, state: string, hashes: string[]) => {
+      await page.goto(studio.link);
+      for (const hash of hashes) {
+        await page.goto(`${studio.origin}/${hash}`);
+        await keep(page, `${state}-${hash.replaceAll(/\W+/g, "")}-${name}`);
+      }
+    };
+    await look(busy, "busy", ["#/", "#/jobs", "#/jobs/live", "#/jobs/failed", "#/endpoints"]);
+    await look(empty, "empty", ["#/", "#/jobs", "#/playground", "#/endpoints", "#/dataset"]);
+    await look(refused, "refused", ["#/", "#/dataset"]);
+  }
+  const { page } = await open({ viewport: { width: 1280, height: 820 } });
+  await page.goto(busy.link);
+  await settled(page);
+  busy.running.kill("SIGTERM");
+  await busy.running.exit;
+  await page.getByText("Offline.").waitFor();
+  await keep(page, "offline");
 });
 
 async function run(page: Page, button: "Dry run" | "Run training") {
@@ -90,8 +129,16 @@ async function talk(page: Page) {
 
 /** When nothing is on its way any more. */
 async function settled(page: Page) {
-  await expect.poll(() => page.locator(".loading").count()).toBe(0);
+  await expect.poll(() => page.locator(".loading").count(), { timeout: 30_000 }).toBe(0);
   await page.evaluate(() => new Promise((done) => setTimeout(done, 600)));
+}
+
+/** A picture that isn't for the docs. */
+async function keep(page: Page, name: string) {
+  await settled(page);
+  const directory = MORE ?? "";
+  mkdirSync(directory, { recursive: true });
+  await page.screenshot({ path: path.join(directory, `${name}.png`), fullPage: true });
 }
 
 async function picture(page: Page, name: string) {

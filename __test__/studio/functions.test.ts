@@ -186,6 +186,8 @@ describe("formats", () => {
     [format.formatAgo(new Date(0).toISOString(), 3_700_000), "1 h ago"],
     [format.formatAgo("?", 0), "–"],
     [format.formatNumber(12345.67), "12,345.7"],
+    [format.formatCount(1, "row"), "1 row"],
+    [format.formatCount(1200, "row"), "1,200 rows"],
   ])("%s is %s", (actual, expected) => {
     expect(actual).toBe(expected.replace("1e0", "1"));
   });
@@ -296,6 +298,12 @@ it("snippets quote what a shell would read", () => {
     options: { maxTokens: 5 },
   };
   expect(curlSnippet("http://localhost:4000", question)).toContain(`It'\\''s $HOME`);
-  expect(openaiSnippet(question)).toContain('"max_tokens": 5');
+  const responseFormat = { type: "json_object" };
+  const asked = { ...question, options: { ...question.options, responseFormat } };
+  const local = openaiSnippet(asked, "http://127.0.0.1:7");
+  for (const part of ['"model": "m"', '"max_tokens": 5', '"response_format": {', ":7/v1"]) {
+    expect(local).toContain(part);
+  }
+  expect(openaiSnippet(asked, undefined)).toContain("the address of an endpoint");
   expect(inferSnippet(question)).toContain("await infer(");
 });

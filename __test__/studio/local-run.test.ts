@@ -2,7 +2,8 @@
 import { readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { expect, it } from "vitest";
-import { isAlive, ROOT } from "../support/command.ts";
+import { arkor, isAlive, ROOT } from "../support/command.ts";
+import { Project } from "../support/project.ts";
 import { browserForTests } from "./support/browser.ts";
 import { startStudio, triage } from "./support/studio.ts";
 
@@ -120,4 +121,19 @@ it("--base-model is relative to where the command runs, not to the project", asy
   });
   const [, given] = await studio.running.until("stderr", /"base-model":"([^"]+)"/);
   expect(given).toBe(project.path("src/models/mine"));
+});
+
+it("dev and local take every flag of start that is about the local backend", async () => {
+  const flags = async (command: string) => {
+    const { stdout } = await arkor([command, "--help"], new Project()).exit;
+    const found = [...stdout.matchAll(/^ +(?:-\w, )?(--[\w-]+)(?: <[^>]+>)? +(with --local:)?/gm)];
+    return { all: found.map(([, flag]) => flag), local: found.filter(([, , with_]) => with_) };
+  };
+  // A port is the command's own, and a run is resumed from its own page.
+  const own = ["--port", "--resume"];
+  const start = await flags("start");
+  const shared = start.local.map(([, flag]) => flag).filter((flag) => !own.includes(flag ?? ""));
+  expect(shared).toContain("--base-model");
+  expect((await flags("dev")).all).toEqual(expect.arrayContaining(shared));
+  expect((await flags("local")).all).toEqual(expect.arrayContaining(shared));
 });

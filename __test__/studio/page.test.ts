@@ -1,11 +1,10 @@
 // The page as a whole, the playground and the endpoints, against a scripted cloud.
-import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
 import { browserForTests } from "./support/browser.ts";
 import { completed, learning, StudioCloud } from "./support/cloud.ts";
 import { cloudStudio } from "./support/cloud-project.ts";
 import { startStudio } from "./support/studio.ts";
-import { expectQuiet, heading, visit } from "./support/visit.ts";
+import { expectQuiet, heading, tabTo, visit } from "./support/visit.ts";
 
 const open = browserForTests();
 
@@ -19,6 +18,7 @@ it("every view opens by its address", async () => {
     ["#/jobs/a", "first run"],
     ["#/playground?adapter=final:a&compare=base:acme/base", "Playground"],
     ["#/endpoints", "Endpoints"],
+    ["#/dataset?offset=25", "Dataset"],
     ["#/nowhere", "Not found"],
   ] as const) {
     await go(hash);
@@ -195,10 +195,13 @@ it("a server that is gone is said, and the page goes on when it is back", async 
   cloud.add({ id: "a", name: "still here", status: "completed" }, [completed()]);
   const { studio, page } = await visit(open, cloud);
   await page.getByRole("link", { name: /still here/ }).waitFor();
+  await page.getByRole("button", { name: "Run training", disabled: false }).waitFor();
   studio.running.kill("SIGTERM");
   await studio.running.exit;
   await page.getByText("Offline.").waitFor();
   expect(await page.getByRole("link", { name: /still here/ }).isVisible()).toBe(true);
+  // What's there is old, and said to be, once.
+  expect(await page.getByText(/can't be (shown|updated)/).count()).toBe(0);
   const { port } = new URL(studio.origin);
   const again = await startStudio(studio.project, { args: ["-p", port], backend: cloud });
   await page.getByRole("heading", { name: "Open Studio by its link" }).waitFor();
@@ -243,18 +246,3 @@ it("the keyboard alone starts a run, opens it, asks the model and cancels", asyn
   await expect.poll(() => cloud.cancelled).toEqual(["job_1"]);
   expectQuiet(cloud, complaints);
 });
-
-/** Presses Tab until what has this name has the focus. */
-async function tabTo(page: Page, name: string) {
-  const names: string[] = [];
-  for (let press = 0; press < 60; press++) {
-    await page.keyboard.press("Tab");
-    const focused = await page.evaluate(() => {
-      const element = document.activeElement;
-      return element?.getAttribute("aria-label") ?? element?.textContent ?? "";
-    });
-    if (focused === name) return;
-    names.push(focused);
-  }
-  throw new Error(`Tab never came to ${name}, but to ${names.join(" | ")}`);
-}

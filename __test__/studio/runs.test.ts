@@ -109,7 +109,7 @@ describe("the list of jobs", () => {
     }
     const { page, go } = await visit(open, cloud);
     await go("#/jobs");
-    await page.getByText("5000 jobs").waitFor();
+    await page.getByText("5,000 jobs").waitFor();
     expect(await page.getByRole("row").count()).toBeLessThan(80);
     await page.getByRole("region", { name: "Jobs" }).evaluate((box) => {
       box.scrollTop = box.scrollHeight;
@@ -131,6 +131,20 @@ describe("a job's page", () => {
     stream.push({ type: "training.log", step: 11, loss: 0.125 });
     await page.getByText("12 events").waitFor();
     await page.locator(".legend-value", { hasText: "0.1250" }).waitFor();
+  });
+
+  it("of 100,000 events has a few lines in the page only, and finds any of them", async () => {
+    const cloud = await StudioCloud.forTest();
+    const events = [...learning(100_000), completed()];
+    cloud.add({ id: "a", name: "long", status: "completed" }, events);
+    const { page, complaints, go } = await visit(open, cloud);
+    await go("#/jobs/a");
+    await page.getByText(`${events.length.toLocaleString("en-US")} events`).waitFor();
+    const list = page.getByRole("region", { name: "Events" });
+    expect(await list.getByText("training.log").count()).toBeLessThan(100);
+    await page.getByLabel("Search events").fill("step 54321");
+    await list.getByText(/^step 54321 /).waitFor();
+    expectQuiet(cloud, complaints);
   });
 
   it("says that it reconnects while the backend is away", async () => {
@@ -179,6 +193,34 @@ describe("a job's page", () => {
     await page.getByRole("tab", { name: "Artifacts" }).click();
     await page.getByRole("heading", { name: "Checkpoint 10" }).waitFor();
     expect(await page.getByText("1.2 MiB").count()).toBe(4);
+    expectQuiet(cloud, complaints);
+  });
+
+  it("offers artifacts by their address, asks nobody itself, and says when there is none", async () => {
+    const cloud = await StudioCloud.forTest();
+    const url = "https://files.example/adapter?sig=1";
+    const artifacts = [
+      { name: "adapter.safetensors", size: 2048, url },
+      { name: "bad.bin", url: "javascript:document.title=1" },
+      { name: "data.bin", url: "data:text/html,x" },
+      { name: "plain.json", size: 12 },
+    ];
+    const end = { type: "training.completed", artifacts };
+    cloud.add({ id: "a", name: "with", status: "completed" }, [end]);
+    cloud.add({ id: "b", name: "without", status: "completed" }, [completed()]);
+    const { studio, page, complaints, go } = await visit(open, cloud);
+    await go("#/jobs/a");
+    await page.getByRole("tab", { name: "Artifacts" }).click();
+    const link = page.getByRole("link", { name: "Download adapter.safetensors" });
+    expect(await link.getAttribute("href")).toBe(url);
+    expect(await link.getAttribute("rel")).toBe("noopener noreferrer");
+    expect(await page.getByRole("link", { name: /^Download/ }).count()).toBe(1);
+    for (const name of ["bad.bin", "data.bin", "plain.json"]) await page.getByText(name).waitFor();
+    expect(await page.getByText("gives no download").count()).toBe(0);
+    expect(await page.content()).not.toContain(studio.token);
+    await go("#/jobs/b");
+    await page.getByRole("tab", { name: "Artifacts" }).click();
+    await page.getByText("gives no download").waitFor();
     expectQuiet(cloud, complaints);
   });
 

@@ -1,7 +1,8 @@
 // The server's calls, as the page and scripts make them.
 import { execFileSync } from "node:child_process";
-import { createServer } from "node:net";
-import { expect, it } from "vitest";
+import { createServer, type Server } from "node:net";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { listen } from "../../cli/dev/listen.js";
 import { arkor, isAlive } from "../support/command.ts";
 import { completed, learning, StudioCloud } from "./support/cloud.ts";
 import { cloudProject, cloudStudio, ENTRY } from "./support/cloud-project.ts";
@@ -124,6 +125,24 @@ it.each([
     error: expect.stringMatching(/./),
     location: { file: "src/arkor/index.ts", ...location },
   });
+});
+
+it("a dataset's token is shown by no call", async () => {
+  const cloud = await StudioCloud.forTest();
+  const datasetSource = { type: "blob", url: "https://data.example/a.jsonl", token: "hunter2" };
+  cloud.add({ id: "a", config: { model: "acme/base", datasetSource } });
+  const source = ENTRY.replace(/dataset: .*/, `dataset: ${JSON.stringify(datasetSource)},`);
+  const studio = await cloudStudio(cloud, source);
+  for (const at of ["/api/manifest", "/api/jobs", "/api/jobs/a"]) {
+    const answer = await studio.api(at);
+    const text = await answer.text();
+    expect([at, answer.status, text.includes("data.example"), text.includes("hunter2")]).toEqual([
+      at,
+      200,
+      true,
+      false,
+    ]);
+  }
 });
 
 it("an edit of the entry, or of what it imports, shows at the next question", async () => {
@@ -263,6 +282,59 @@ it("a cloud that can't be reached is a 502 with a sentence", async () => {
     502,
     expect.stringMatching(/^Can't reach the backend: /),
   ]);
+});
+
+describe("the default port", () => {
+  const tenInARow = async () => {
+    for (let first = 20_000; ; first += 10) {
+      const held = await Promise.all(
+        Array.from({ length: 10 }, (_, at) => hold(first + at).catch(() => undefined)),
+      );
+      if (held.every((server) => server !== undefined)) return { first, held };
+      for (const server of held) server?.close();
+    }
+  };
+  const hold = (port: number) =>
+    new Promise<Server>((resolve, reject) => {
+      const server = createServer().once("error", reject);
+      server.listen({ host: "127.0.0.1", port, exclusive: true }, () => resolve(server));
+      onTestFinished(() => void server.close());
+    });
+  const listenFrom = async (first: number) => {
+    const said: string[] = [];
+    const listening = listen(
+      undefined,
+      () => {},
+      (line) => said.push(line),
+      first,
+    );
+    return { said, ended: await listening.catch((error: unknown) => error) };
+  };
+
+  it("is the next free one of ten, and each one that isn't is said", async () => {
+    const { first, held } = await tenInARow();
+    await new Promise((resolve) => held[9]?.close(resolve));
+    const { said, ended } = await listenFrom(first);
+    const { port, servers } = ended as Awaited<ReturnType<typeof listen>>;
+    for (const server of servers) server.close();
+    expect(port).toBe(first + 9);
+    expect(said).toEqual(
+      Array.from({ length: 9 }, (_, at) => {
+        return `Port ${first + at} is in use; trying ${first + at + 1}.`;
+      }),
+    );
+  });
+
+  it("is one clear error when all ten are busy", async () => {
+    const { first } = await tenInARow();
+    const { said, ended } = await listenFrom(first);
+    expect(said).toHaveLength(9);
+    // The kind of error that a command ends with: one line, exit 1.
+    expect(ended).toMatchObject({
+      name: "CliError",
+      message: `The ports ${first} to ${first + 9} are in use. Give another one with --port.`,
+    });
+  });
 });
 
 it("a port that was asked for and is in use is one clear error", async () => {

@@ -1,7 +1,6 @@
 // The routes: what the page and scripts may call.
 
 const fs = require("node:fs");
-const os = require("node:os");
 const path = require("node:path");
 const { Hono } = require("hono");
 const { bodyLimit } = require("hono/body-limit");
@@ -9,6 +8,7 @@ const { version } = require("../../package.json");
 const { Refusal, refusalOf } = require("./backend.js");
 const { checkedCreation, checkedKey, checkedUpdate, fieldsOf } = require("./deployments.js");
 const { guard } = require("./guard.js");
+const { addMachine } = require("./machine.js");
 const { servePage } = require("./page.js");
 const { readPrompts, writePrompts } = require("./prompts.js");
 const { Summaries } = require("./summaries.js");
@@ -49,6 +49,7 @@ function createApp(parts) {
   });
   addProject(app, parts);
   addJobs(app, parts);
+  addMachine(app, parts);
   addRuns(app, parts);
   addDeployments(app, parts);
   app.all("/api/*", (context) =>
@@ -77,18 +78,8 @@ function addProject(app, { cwd, backend, manifests }) {
   app.get("/api/me", async (context) => context.json(await backend.me()));
   app.get("/api/manifest", async (context) => {
     const manifest = await manifests.current();
-    return context.json(manifest, manifest.error === undefined ? 200 : 400);
-  });
-  app.get("/api/system", (context) => {
-    if (!backend.isLocal) throw new Refusal(404, "Runs are in the cloud, not on this machine.");
-    const cpus = os.cpus();
-    return context.json({
-      engine: "arkor-local",
-      device: "cpu",
-      cpu: { model: cpus[0]?.model.trim() ?? os.arch(), cores: cpus.length, load: os.loadavg()[0] },
-      memory: { total: os.totalmem(), free: os.freemem() },
-      gpu: null,
-    });
+    const trainer = manifest.trainer && withoutToken(manifest.trainer);
+    return context.json({ ...manifest, trainer }, manifest.error === undefined ? 200 : 400);
   });
   app.get("/api/prompts", (context) => context.json({ prompts: readPrompts(cwd) }));
   app.put("/api/prompts", async (context) => {
@@ -109,12 +100,13 @@ function addJobs(app, { backend }) {
     ),
   );
   app.get("/api/jobs", async (context) =>
-    context.json({ jobs: await backend.jobs(passedOn(context)) }),
+    context.json({ jobs: (await backend.jobs(passedOn(context))).map(withoutToken) }),
   );
   app.get("/api/jobs/:id", async (context) => {
     const id = context.req.param("id");
     const call = backend.call((client, scope) => client.getJob(id, scope), passedOn(context));
-    return context.json(await call);
+    const answer = await call;
+    return context.json({ ...answer, job: withoutToken(answer.job) });
   });
   app.get("/api/jobs/:id/summary", async (context) => {
     const isFinished = context.req.query("finished") === "true";
@@ -260,6 +252,19 @@ function addKeys(app, backend, at) {
     );
     return context.body(null, 204);
   });
+}
+
+/**
+ * What has a config, without the token of its dataset: that's for the backend, not for a page.
+ * @template {{ config: Record<string, unknown> }} T
+ * @param {T} holder
+ * @returns {T}
+ */
+function withoutToken(holder) {
+  const source = holder.config?.datasetSource;
+  if (typeof source !== "object" || source === null) return holder;
+  const { token: _, ...datasetSource } = /** @type {Record<string, unknown>} */ (source);
+  return { ...holder, config: { ...holder.config, datasetSource } };
 }
 
 /** @param {Context} context */

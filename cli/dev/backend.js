@@ -97,6 +97,36 @@ class Backend {
     return jobs;
   }
 
+  /** @throws {Refusal} runs are in the cloud */
+  checkLocal() {
+    if (this.isLocal) return;
+    const message = "Runs are in the cloud, not on this machine. This needs `arkor dev --local`.";
+    throw new Refusal(404, message);
+  }
+
+  /**
+   * Asks the local backend for what the cloud's API doesn't have.
+   * @param {string} method
+   * @param {string} path
+   * @param {{ body?: unknown, signal?: AbortSignal }} [options]
+   * @returns {Promise<any>} the answer's JSON, if it has any
+   * @throws {Refusal} what it has refused, in its words
+   */
+  async askLocal(method, path, { body, signal } = {}) {
+    this.checkLocal();
+    const { ARKOR_CLOUD_API_URL: url, ARKOR_LOCAL_TOKEN: token } = process.env;
+    const answer = await fetch(`${url}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token}` },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      ...(signal && { signal }),
+    });
+    const text = await answer.text();
+    const json = text === "" ? undefined : JSON.parse(text);
+    if (answer.ok) return json;
+    throw new Refusal(answer.status, json?.error ?? `The local backend answered ${answer.status}.`);
+  }
+
   /** The backend's `/v1/me`. */
   async me() {
     await ensureCredentials();

@@ -10,14 +10,15 @@ const TRIES = 10;
 const NO_IPV6 = ["EADDRNOTAVAIL", "EAFNOSUPPORT", "EINVAL"];
 
 /**
- * @param {number | undefined} wanted what the user asked for; without it the first free one from 4000
+ * @param {number | undefined} wanted what the user asked for; without it the first free one from `first`
  * @param {import("node:http").RequestListener} listener
  * @param {(line: string) => void} say
+ * @param {number} [first] the first one that is tried when the user didn't ask for one
  * @returns {Promise<{ port: number, servers: http.Server[] }>}
  * @throws {CliError} the port is in use
  */
-async function listen(wanted, listener, say) {
-  for (let port = wanted ?? DEFAULT_PORT; ; port += 1) {
+async function listen(wanted, listener, say, first = DEFAULT_PORT) {
+  for (let port = wanted ?? first; ; port += 1) {
     try {
       return await listenAt(port, listener);
     } catch (error) {
@@ -27,8 +28,8 @@ async function listen(wanted, listener, say) {
         const message = `Port ${port} is in use. Give another one with --port.`;
         throw new CliError(message, { cause: error });
       }
-      if (port + 1 === DEFAULT_PORT + TRIES) {
-        const range = `${DEFAULT_PORT} to ${port}`;
+      if (port + 1 === first + TRIES) {
+        const range = `${first} to ${port}`;
         const message = `The ports ${range} are in use. Give another one with --port.`;
         throw new CliError(message, { cause: error });
       }

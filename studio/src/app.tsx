@@ -4,6 +4,7 @@ import { queryClient, useIdentity } from "./api/queries.ts";
 import { parseRoute, type Route } from "./lib/route.ts";
 import { Empty, Page } from "./ui/parts.tsx";
 import { ThemeSwitch } from "./ui/theme.tsx";
+import { DatasetView } from "./views/dataset.tsx";
 import { Endpoints } from "./views/endpoints.tsx";
 import { JobView } from "./views/job.tsx";
 import { Jobs } from "./views/jobs.tsx";
@@ -16,6 +17,8 @@ const NAVIGATION: [hash: string, name: string, views: Route["view"][]][] = [
   ["#/playground", "Playground", ["playground"]],
   ["#/endpoints", "Endpoints", ["endpoints"]],
 ];
+/** Only what trains here shows what it makes of its data. */
+const LOCAL_NAVIGATION: typeof NAVIGATION = [...NAVIGATION, ["#/dataset", "Dataset", ["dataset"]]];
 
 function useRoute(): Route {
   const hash = useSyncExternalStore(
@@ -68,6 +71,8 @@ function View({ route }: { route: Route }) {
       return <Playground adapter={route.adapter} compare={route.compare} />;
     case "endpoints":
       return <Endpoints />;
+    case "dataset":
+      return <DatasetView offset={route.offset} />;
     default:
       return (
         <Page title="Not found">
@@ -88,7 +93,7 @@ function Sidebar({ current }: { current: Route["view"] }) {
         <span>Arkor Studio</span>
       </a>
       <nav aria-label="Views">
-        {NAVIGATION.map(([hash, name, views]) => (
+        {(data?.where === "local" ? LOCAL_NAVIGATION : NAVIGATION).map(([hash, name, views]) => (
           <a key={hash} href={hash} aria-current={views.includes(current) ? "page" : undefined}>
             {name}
           </a>

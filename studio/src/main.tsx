@@ -7,6 +7,7 @@ import "./styles/jobs.css";
 import "./styles/job.css";
 import "./styles/playground.css";
 import "./styles/endpoints.css";
+import "./styles/dataset.css";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { createRoot } from "react-dom/client";
 import { adoptToken } from "./api/client.ts";

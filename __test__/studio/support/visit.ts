@@ -24,3 +24,22 @@ export function expectQuiet(cloud: StudioCloud, complaints: string[]) {
   expect(cloud.unknown).toEqual([]);
   expect(complaints).toEqual([]);
 }
+
+/** The name of what has the focus. */
+export const focused = (page: Page): Promise<string> =>
+  page.evaluate(() => {
+    const element = document.activeElement;
+    return element?.getAttribute("aria-label") ?? element?.textContent ?? "";
+  });
+
+/** Presses Tab until what has this name has the focus. */
+export async function tabTo(page: Page, name: string) {
+  const names: string[] = [];
+  for (let press = 0; press < 60; press++) {
+    await page.keyboard.press("Tab");
+    const now = await focused(page);
+    if (now === name) return;
+    names.push(now);
+  }
+  throw new Error(`Tab never came to ${name}, but to ${names.join(" | ")}`);
+}

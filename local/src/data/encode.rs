@@ -18,7 +18,37 @@ const BYTES_PER_TOKEN: usize = 16;
 const MARGIN: usize = 256;
 
 /// A part of a text, from one byte up to another.
-type Range = (usize, usize);
+pub type Range = (usize, usize);
+
+/// A row as tokens, and the text that they come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// All of its tokens.
+    pub example: Example,
+    /// The row as the chat template renders it.
+    pub text: String,
+    /// For each token, the part of `text` that it stands for. Empty if the tokenizer adds it.
+    pub places: Vec<Range>,
+}
+
+impl Encoded {
+    /// What's left when it is cut off at `max_length` tokens.
+    #[must_use]
+    pub fn cut(&self, max_length: usize) -> Example {
+        let end = self.example.ids.len().min(max_length);
+        Example {
+            ids: self.example.ids[..end].to_vec(),
+            trained: self.example.trained[..end].to_vec(),
+        }
+    }
+}
+
+/// How much of a row is encoded: at least so many tokens, and all of them where that's wanted and affordable.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    max_length: usize,
+    is_whole: bool,
+}
 
 /// Refuses a row that the chat template refuses, without encoding it.
 pub fn check(row: Row, text: &TextCodec) -> Result<()> {
@@ -35,28 +65,45 @@ pub fn encode(
     max_length: usize,
     responses_only: bool,
 ) -> Result<Example> {
-    let mut example = match row {
-        Row::Chat(chat) => self::chat(chat, text, max_length, responses_only)?,
+    let extent = Extent {
+        max_length,
+        is_whole: false,
+    };
+    Ok(located(row, text, extent, responses_only)?.cut(max_length))
+}
+
+/// Encodes a row with what [`encode`] cuts off. Of a text of more than [`MAX_ROW_TEXT`], that's only its start.
+pub fn encode_whole(
+    row: Row,
+    text: &TextCodec,
+    max_length: usize,
+    responses_only: bool,
+) -> Result<Encoded> {
+    let extent = Extent {
+        max_length,
+        is_whole: true,
+    };
+    located(row, text, extent, responses_only)
+}
+
+fn located(row: Row, text: &TextCodec, extent: Extent, responses_only: bool) -> Result<Encoded> {
+    match row {
+        Row::Chat(chat) => self::chat(chat, text, extent, responses_only),
         Row::PromptCompletion(prompt, completion) => {
             let learned = responses_only.then(|| vec![(prompt.len(), usize::MAX)]);
             let content = format!("{prompt}{completion}");
-            plain(&content, text, max_length, learned.as_deref())?
+            plain(content, text, extent, learned.as_deref())
         }
-        Row::Text(content) => plain(&content, text, max_length, None)?,
-    };
-    example.ids.truncate(max_length);
-    example.trained.truncate(max_length);
-    example.ids.shrink_to_fit();
-    example.trained.shrink_to_fit();
-    Ok(example)
+        Row::Text(content) => plain(content, text, extent, None),
+    }
 }
 
 fn chat(
     mut chat: Conversation,
     text: &TextCodec,
-    max_length: usize,
+    extent: Extent,
     responses_only: bool,
-) -> Result<Example> {
+) -> Result<Encoded> {
     let full = chat.render(text, false)?;
     let ranges = |wanted: Learn| ranges(&chat, text, &full, wanted);
     let learned = if responses_only {
@@ -64,9 +111,13 @@ fn chat(
     } else {
         outside(&ranges(Learn::Never)?)
     };
-    let encoding = encoding(&full, false, text, max_length)?;
-    let ids = encoding.get_ids().to_vec();
-    Ok(marked(ids, encoding.get_offsets(), Some(&learned)))
+    let encoding = encoding(&full, false, text, extent)?;
+    let (ids, places) = (encoding.get_ids().to_vec(), encoding.get_offsets().to_vec());
+    Ok(Encoded {
+        example: marked(ids, &places, Some(&learned)),
+        text: full,
+        places,
+    })
 }
 
 /// The byte ranges in `full` of the turns with `wanted`. An answer's range is what the model would have to
@@ -117,12 +168,12 @@ fn outside(ranges: &[Range]) -> Vec<Range> {
 /// Encodes a plain text, with the tokenizer's special tokens around it and EOS at the end. A text may
 /// contain them already, so duplicates are dropped.
 fn plain(
-    content: &str,
+    content: String,
     text: &TextCodec,
-    max_length: usize,
+    extent: Extent,
     learned: Option<&[Range]>,
-) -> Result<Example> {
-    let encoding = encoding(content, true, text, max_length)?;
+) -> Result<Encoded> {
+    let encoding = encoding(&content, true, text, extent)?;
     let (ids, added) = (encoding.get_ids(), encoding.get_special_tokens_mask());
     let before = added.iter().take_while(|added| **added == 1).count();
     let after = added.iter().rev().take_while(|added| **added == 1).count();
@@ -135,25 +186,30 @@ fn plain(
         !doubled
     };
     let kept: Vec<usize> = (0..ids.len()).filter(kept).collect();
-    let offsets: Vec<Range> = kept
+    let mut places: Vec<Range> = kept
         .iter()
         .map(|index| encoding.get_offsets()[*index])
         .collect();
     let ids = kept.iter().map(|index| ids[*index]).collect();
-    let mut example = marked(ids, &offsets, learned);
+    let mut example = marked(ids, &places, learned);
     match (text.eos(), example.trained.last_mut()) {
         (Some(eos), Some(last)) if example.ids.last() == Some(&eos) => *last = true,
         (Some(eos), _) => {
             example.ids.push(eos);
             example.trained.push(true);
+            places.push((content.len(), content.len()));
         }
         (None, _) => {}
     }
-    Ok(example)
+    Ok(Encoded {
+        example,
+        text: content,
+        places,
+    })
 }
 
 /// The tokens of a text: all, or at least as many as will be kept.
-fn encoding(content: &str, special: bool, text: &TextCodec, max_length: usize) -> Result<Encoding> {
+fn encoding(content: &str, special: bool, text: &TextCodec, extent: Extent) -> Result<Encoding> {
     let encode = |content: &str| {
         if content.len() > MAX_ROW_TEXT {
             return refused(format!(
@@ -165,18 +221,25 @@ fn encoding(content: &str, special: bool, text: &TextCodec, max_length: usize) -
             .encode(content, special)
             .map_err(Error::Tokenizer)
     };
-    let wanted = max_length + MARGIN;
+    let wanted = extent.max_length + MARGIN;
     let enough = wanted * BYTES_PER_TOKEN;
-    if enough <= MAX_ROW_TEXT && enough < content.len() / 2 {
-        let end = (0..=enough)
-            .rev()
-            .find(|end| content.is_char_boundary(*end));
-        let encoding = encode(&content[..end.unwrap_or(0)])?;
+    let needs_all = extent.is_whole && content.len() <= MAX_ROW_TEXT;
+    if !needs_all && enough <= MAX_ROW_TEXT && enough < content.len() / 2 {
+        let encoding = encode(&content[..boundary(content, enough)])?;
         if encoding.len() >= wanted {
             return Ok(encoding);
         }
     }
     encode(content)
+}
+
+/// The last place up to `end` that is between two characters.
+#[must_use]
+pub fn boundary(text: &str, end: usize) -> usize {
+    let mut places = (0..=end.min(text.len())).rev();
+    places
+        .find(|place| text.is_char_boundary(*place))
+        .unwrap_or(0)
 }
 
 /// Marks the tokens that overlap one of `ranges`; all of them when there are none.

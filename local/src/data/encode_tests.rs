@@ -182,3 +182,35 @@ fn what_a_template_marks_as_generated_is_what_is_trained() {
     chat["messages"][2]["weight"] = json!(0);
     assert_eq!(learned(&chat), "See you.!");
 }
+
+#[test]
+fn a_whole_row_begins_with_what_is_trained() {
+    let base = Base::load(&Source::BuiltIn).unwrap();
+    let long = "a long answer, ".repeat(4000);
+    let chat = json!({ "messages": [
+        { "role": "user", "content": "Hi" },
+        { "role": "assistant", "content": long },
+    ] });
+    for value in [
+        chat,
+        json!({ "prompt": "Hi ", "completion": long }),
+        json!({ "text": long }),
+        json!({ "text": "" }),
+    ] {
+        for responses_only in [false, value.get("text").is_none()] {
+            let row = row(&value, RowRules::default()).unwrap();
+            let kept = encode(row.clone(), &base.text, 40, responses_only).unwrap();
+            let whole = encode_whole(row, &base.text, 40, responses_only).unwrap();
+            assert_eq!(whole.cut(40), kept);
+            assert_eq!(whole.places.len(), whole.example.ids.len());
+            let own = |(start, end): &&Range| start < end;
+            let end = whole
+                .places
+                .iter()
+                .rev()
+                .find(own)
+                .map_or(0, |place| place.1);
+            assert!(whole.text[end..].trim().is_empty());
+        }
+    }
+}

@@ -98,6 +98,10 @@ impl LazyWorker {
 }
 
 impl Engine for AutoEngine {
+    fn name(&self) -> &'static str {
+        "auto"
+    }
+
     fn check_model(&self, source: &Source) -> Result<()> {
         self.choose_for_model(source, &|| false)?
             .check_model(source)

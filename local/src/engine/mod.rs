@@ -25,6 +25,14 @@ pub use schedule::Schedule;
 
 /// Trains adapters and generates text.
 pub trait Engine: Debug + Send + Sync {
+    /// Its name. `training.started` has the name of the one that trains.
+    fn name(&self) -> &str;
+
+    /// What it computes on, such as `cpu`, if that's known before it trains.
+    fn device(&self) -> Option<&str> {
+        None
+    }
+
     /// Refuses a model that it can't load. Reads configs and headers only: cheap enough for a request.
     fn check_model(&self, source: &Source) -> Result<()>;
 

@@ -4,6 +4,7 @@ mod downloads;
 pub mod handle;
 mod plan;
 pub mod prepare;
+pub mod preview;
 mod recorder;
 mod run;
 mod submit;

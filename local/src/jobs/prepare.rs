@@ -9,11 +9,11 @@ use rayon::prelude::*;
 use super::plan::plan;
 use crate::base::Base;
 use crate::data::dataset_file::{self, DatasetInfo, DatasetWriter};
+use crate::data::encode::{self, Encoded};
 use crate::data::fetch::DataFile;
 use crate::data::reader::{self, RowPlace};
 use crate::data::rows::{Row, RowRules, row};
 use crate::data::tokens::TokenWriter;
-use crate::data::{Example, encode};
 use crate::engine::cores::with_all_cores;
 use crate::error::{Result, refused};
 use crate::json;
@@ -42,23 +42,34 @@ pub enum Rows {
 /// Gets how many rows are done. An error from it ends the work.
 type ReportRows<'a> = &'a mut (dyn FnMut(u64) -> Result<()> + Send);
 
+/// Gets each row that is encoded, in order, with what is cut off of it.
+pub type EachRow<'a> = &'a mut (dyn FnMut(RowPlace, Encoded) + Send);
+
+/// Longer rows of a run are cut off at so many tokens.
+#[must_use]
+pub fn max_length(config: &RunConfig, base: &Base) -> usize {
+    config.max_length.min(base.context)
+}
+
 /// Reads, checks and encodes all rows of a run into a job's folder. Refuses the run with the row that is
 /// wrong. `progress` gets how many rows are done.
-pub fn prepare(
-    config: &RunConfig,
-    base: &Base,
+pub fn prepare<'a>(
+    config: &'a RunConfig,
+    base: &'a Base,
     rows: Rows,
     folder: &Path,
-    stop: &dyn Stop,
-    progress: ReportRows,
+    stop: &'a dyn Stop,
+    progress: ReportRows<'a>,
+    each: Option<EachRow<'a>>,
 ) -> Result<PreparedRun> {
-    let max_length = config.max_length.min(base.context);
+    let max_length = max_length(config, base);
     let encoder = Encoder {
         config,
         base,
         max_length,
         stop,
         progress,
+        each,
         count: 0,
         batch: Vec::new(),
         batch_bytes: 0,
@@ -74,6 +85,7 @@ struct Encoder<'a> {
     max_length: usize,
     stop: &'a dyn Stop,
     progress: ReportRows<'a>,
+    each: Option<EachRow<'a>>,
     count: usize,
     batch: Vec<(RowPlace, Row)>,
     batch_bytes: usize,
@@ -148,21 +160,30 @@ impl Encoder<'_> {
         let batch = std::mem::take(&mut self.batch);
         self.batch_bytes = 0;
         self.count += batch.len();
-        let (text, config) = (&self.base.text, self.config);
-        let (max_length, stop) = (self.max_length, self.stop);
+        let (text, responses_only) = (&self.base.text, self.config.responses_only);
+        let (max_length, stop, shows) = (self.max_length, self.stop, self.each.is_some());
         let work = |(index, (place, row)): (usize, (RowPlace, Row))| {
             stop.check()?;
-            let encoded = if index < limit {
-                encode::encode(row, text, max_length, config.responses_only).map(Some)
-            } else {
+            let encoded = if index >= limit {
                 encode::check(row, text).map(|()| None)
+            } else if shows {
+                encode::encode_whole(row, text, max_length, responses_only)
+                    .map(|whole| Some((whole.cut(max_length), Some(whole))))
+            } else {
+                encode::encode(row, text, max_length, responses_only)
+                    .map(|example| Some((example, None)))
             };
-            encoded.map_err(|error| place.blame(error))
+            let encoded = encoded.map_err(|error| place.blame(error))?;
+            Ok(encoded.map(|(example, whole)| (place, example, whole)))
         };
-        let encoded: Vec<Result<Option<Example>>> =
-            batch.into_par_iter().enumerate().map(work).collect();
-        for example in encoded {
-            let Some(example) = example? else { continue };
+        let encoded: Vec<Result<_>> = batch.into_par_iter().enumerate().map(work).collect();
+        for row in encoded {
+            let Some((place, example, whole)) = row? else {
+                continue;
+            };
+            if let (Some(each), Some(whole)) = (&mut self.each, whole) {
+                each(place, whole);
+            }
             if example.targets() > 0 {
                 self.tokens.add(&example)?;
             } else {

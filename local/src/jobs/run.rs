@@ -223,7 +223,7 @@ impl<'a> Run<'a> {
             let paths = self.dataset(config, stop)?;
             (Rows::Files(measured(paths)?), 0)
         };
-        let prepared = prepare(config, &base, rows, handle.dir(), stop, &mut |done| {
+        let report = &mut |done| {
             self.progress.report(
                 handle,
                 &Progress {
@@ -234,7 +234,8 @@ impl<'a> Run<'a> {
                     unit: Unit::Rows,
                 },
             )
-        })?;
+        };
+        let prepared = prepare(config, &base, rows, handle.dir(), stop, report, None)?;
         handle.set_prepared(&prepared)?;
         Ok(prepared)
     }

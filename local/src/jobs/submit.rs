@@ -15,12 +15,13 @@ use super::downloads::{find_dataset, find_model};
 use super::handle::JobHandle;
 use super::prepare::{DATASET, Rows, prepare};
 use super::{Jobs, STAGED};
-use crate::base::{Resolved, resolve};
+use crate::base::{Base, Resolved, resolve};
 use crate::data::DatasetSource;
 use crate::data::fetch::{DataFile, fetch, measured};
 use crate::error::{Error, Result, refused};
 use crate::run_config::RunConfig;
-use crate::store::{Attempts, Job, PreparedRun, ResumedFrom, RunRecord, Status};
+use crate::stop::Stop;
+use crate::store::{Attempts, Job, ResumedFrom, RunRecord, Status};
 use crate::time;
 
 /// How long reading and encoding the rows may take. The SDK gives a submission up after 60 s, and should get
@@ -32,17 +33,17 @@ const STOPPING: &str = "the local backend is stopping: start it again";
 impl Jobs {
     /// Checks a config and its rows, and queues the job. Refuses what can't be done.
     pub async fn submit(&self, project: &str, name: &str, config: &Value) -> Result<Job> {
-        let engine = &self.runner.engine;
-        let parsed = RunConfig::from_json(config)?;
-        let base = resolve::resolve(&parsed.model, self.base_model.as_deref())?;
-        let base = find_model(base, engine.as_ref()).await?;
-        engine.check_config(&base.source, &parsed)?;
-        if !base.lacks_weights() {
-            engine.check_model(&base.source)?;
-        }
+        let (parsed, base) = self.check(config).await?;
         let staged = Staged::new(&self.store.jobs_dir())?;
         let prepared = match self.files(&parsed).await? {
-            Some(files) => Some(self.prepare(&parsed, &base, files, &staged).await?),
+            Some(files) => {
+                let folder = staged.path.clone();
+                let work = move |base: &Base, stop: &dyn Stop| {
+                    let rows = Rows::Files(files);
+                    prepare(&parsed, base, rows, &folder, stop, &mut |_| Ok(()), None)
+                };
+                Some(self.read_rows(&base, work).await?)
+            }
             None => None,
         };
         let run = RunRecord {
@@ -53,6 +54,19 @@ impl Jobs {
             failures: 0,
         };
         self.queue(project, name, without_token(config), run, &staged)
+    }
+
+    /// Checks a config, and finds its model.
+    pub(super) async fn check(&self, config: &Value) -> Result<(RunConfig, Resolved)> {
+        let engine = &self.runner.engine;
+        let parsed = RunConfig::from_json(config)?;
+        let base = resolve::resolve(&parsed.model, self.base_model.as_deref())?;
+        let base = find_model(base, engine.as_ref()).await?;
+        engine.check_config(&base.source, &parsed)?;
+        if !base.lacks_weights() {
+            engine.check_model(&base.source)?;
+        }
+        Ok((parsed, base))
     }
 
     /// Queues a job that goes on from the last checkpoint of one that failed or was cancelled.
@@ -113,7 +127,7 @@ impl Jobs {
     }
 
     /// The files of the dataset. `None` if they're on the Hub only: the run downloads them.
-    async fn files(&self, config: &RunConfig) -> Result<Option<Vec<DataFile>>> {
+    pub(super) async fn files(&self, config: &RunConfig) -> Result<Option<Vec<DataFile>>> {
         let dataset = match config.dataset()? {
             DatasetSource::Blob(blob) => return fetch(&blob).await.map(Some),
             DatasetSource::Hub(dataset) => dataset,
@@ -124,14 +138,12 @@ impl Jobs {
         paths.map(measured).transpose()
     }
 
-    /// Reads and encodes the rows of a job. Ends early when its caller is gone, or the server stops.
-    async fn prepare(
+    /// Does work that reads and encodes rows. Ends early when its caller is gone, or the server stops.
+    pub(super) async fn read_rows<T: Send + 'static>(
         &self,
-        config: &RunConfig,
         base: &Resolved,
-        files: Vec<DataFile>,
-        staged: &Staged,
-    ) -> Result<PreparedRun> {
+        read: impl FnOnce(&Base, &dyn Stop) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let turn = Arc::clone(&self.preparing)
             .acquire_owned()
             .await
@@ -142,19 +154,15 @@ impl Jobs {
             let watched = Arc::downgrade(&caller);
             let stopping = Arc::clone(&self.runner.stopping);
             let bases = Arc::clone(&self.runner.bases);
-            let (config, source) = (config.clone(), base.source.clone());
-            let folder = staged.path.clone();
+            let source = base.source.clone();
             let work = move || {
                 let _turn = turn;
                 let stop = || watched.strong_count() == 0 || stopping.load(Ordering::Relaxed);
-                let base = bases.get(&source)?;
-                let rows = Rows::Files(files);
-                let progress = &mut |_| Ok(());
-                prepare(&config, &base, rows, &folder, &stop, progress)
+                read(&*bases.get(&source)?, &stop)
             };
             match tokio::task::spawn_blocking(work).await {
                 Ok(Err(Error::Stopped)) => refused(STOPPING),
-                Ok(prepared) => prepared,
+                Ok(done) => done,
                 Err(_) => Err(Error::Io {
                     what: "the local backend has a bug".to_owned(),
                     source: io::Error::other("reading the rows panicked, see its log"),
@@ -162,7 +170,7 @@ impl Jobs {
             }
         };
         match tokio::time::timeout(PREPARING_LIMIT, work).await {
-            Ok(prepared) => prepared,
+            Ok(done) => done,
             Err(_) => refused(format!(
                 "datasetSource: reading and encoding the rows takes more than {PREPARING_LIMIT:?}. Use fewer rows."
             )),
@@ -171,12 +179,12 @@ impl Jobs {
 }
 
 /// A folder that becomes a job's, or is removed.
-struct Staged {
-    path: PathBuf,
+pub(super) struct Staged {
+    pub path: PathBuf,
 }
 
 impl Staged {
-    fn new(jobs: &Path) -> Result<Self> {
+    pub fn new(jobs: &Path) -> Result<Self> {
         let path = jobs.join(format!("{STAGED}{}", crate::random_hex()?));
         fs::create_dir_all(&path).map_err(|source| Error::io("can't create", &path, source))?;
         Ok(Self { path })

@@ -6,6 +6,7 @@ mod chat;
 mod chat_fields;
 mod chat_request;
 mod connections;
+mod dataset;
 mod endpoint_fields;
 mod endpoint_target;
 mod endpoints;
@@ -82,6 +83,7 @@ fn router(app: &Arc<App>) -> Router {
         .route("/v1/jobs/{id}/resume", post(routes::resume))
         .route("/v1/jobs/{id}/cancel", post(routes::cancel))
         .route("/v1/jobs/{id}/events/stream", get(stream::events))
+        .route("/v1/dataset/preview", post(dataset::preview))
         .route("/v1/inference/chat", post(chat::chat))
         .route("/v1/chat/completions", post(openai::chat))
         .route("/v1/models", get(openai::models))

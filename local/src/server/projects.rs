@@ -11,11 +11,13 @@ use super::app::App;
 use super::error::ApiError;
 use super::guard::JsonBody;
 
-/// `GET /v1/me`
-pub async fn me() -> Json<Value> {
+/// `GET /v1/me`: besides the user, what trains here.
+pub async fn me(State(app): State<Arc<App>>) -> Json<Value> {
+    let engine = app.jobs.engine();
     Json(json!({
         "user": { "id": "local", "name": "local" },
         "orgs": [{ "id": "local", "slug": "local", "name": "This machine" }],
+        "engine": { "name": engine.name(), "device": engine.device() },
     }))
 }
 

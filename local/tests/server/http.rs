@@ -50,6 +50,7 @@ async fn a_request_without_the_token_or_for_another_host_is_turned_away() {
     assert_eq!(request.send().await.unwrap().status(), 200);
     let (status, me) = server.get("/v1/me").await;
     assert_eq!((status, &me["orgs"][0]["slug"]), (200, &json!("local")));
+    assert_eq!(me["engine"], json!({ "name": "candle", "device": "cpu" }));
 }
 
 #[tokio::test]

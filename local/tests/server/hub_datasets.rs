@@ -89,6 +89,25 @@ async fn a_split_is_trained_with_all_of_its_rows_and_no_others() {
 }
 
 #[tokio::test]
+async fn a_preview_downloads_nothing_and_says_that_a_run_does() {
+    let world = world();
+    let server = world.start();
+    let body = json!({ "config": config(&world, &json!({})) });
+    let (status, answer) = server.post("/v1/dataset/preview", &body).await;
+    let error = answer["error"].as_str().unwrap_or_default();
+    assert_eq!(status, 409, "{answer}");
+    assert!(
+        error.starts_with("datasetSource: this dataset isn't on this machine"),
+        "{error}"
+    );
+    assert_eq!(world.files_asked(), ["README.md"]);
+
+    server.complete(&body["config"]).await;
+    let (status, answer) = server.post("/v1/dataset/preview", &body).await;
+    assert_eq!((status, &answer["totals"]["rows"]), (200, &json!(14)));
+}
+
+#[tokio::test]
 async fn another_split_or_config_than_the_one_in_the_cache_is_downloaded_too() {
     let world = world();
     let server = world.start();

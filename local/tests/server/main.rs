@@ -11,6 +11,7 @@ mod conformance;
 mod conforming_engines;
 mod damaged_models;
 mod data;
+mod dataset;
 mod endpoint_targets;
 mod endpoints;
 mod engines;

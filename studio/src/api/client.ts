@@ -87,6 +87,9 @@ export const api = {
   me: (signal?: AbortSignal) => get<{ user: unknown; orgs: { slug: string }[] }>("/api/me", signal),
   system: (signal?: AbortSignal) => get<Api.SystemInfo>("/api/system", signal),
 
+  dataset: ({ offset, limit }: { offset: number; limit: number }, signal?: AbortSignal) =>
+    get<Api.Dataset>(`/api/dataset?offset=${offset}&limit=${limit}`, signal),
+
   /** A broken entry is an answer too, not an error. */
   async manifest(signal?: AbortSignal): Promise<Api.Manifest> {
     try {
@@ -106,6 +109,7 @@ export const api = {
   summary: (jobId: string, isFinished: boolean, signal?: AbortSignal) =>
     get<Api.Summary>(`/api/jobs/${id(jobId)}/summary?finished=${isFinished}`, signal),
   cancelJob: (jobId: string) => write<unknown>("POST", `/api/jobs/${id(jobId)}/cancel`),
+  deleteJob: (jobId: string) => write<void>("DELETE", `/api/jobs/${id(jobId)}`),
   events: (jobId: string, lastEventId: string | undefined, signal: AbortSignal) =>
     send(`/api/jobs/${id(jobId)}/events`, {
       signal,

@@ -1,4 +1,4 @@
-import { QueryCache, QueryClient, useQuery } from "@tanstack/react-query";
+import { keepPreviousData, QueryCache, QueryClient, useQuery } from "@tanstack/react-query";
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { ApiError, api } from "./client.ts";
 import { EventFeed } from "./events.ts";
@@ -53,6 +53,15 @@ export const useManifest = () =>
     queryKey: ["manifest"],
     queryFn: ({ signal }) => api.manifest(signal),
     refetchInterval: LIVE_MS,
+  });
+
+/** The rows under a config, which is part of the question: another config makes other rows. */
+export const useDataset = (page: { offset: number; limit: number }, config: object | undefined) =>
+  useQuery({
+    queryKey: ["dataset", page, config],
+    queryFn: ({ signal }) => api.dataset(page, signal),
+    enabled: config !== undefined,
+    placeholderData: keepPreviousData,
   });
 
 export const useJobs = () =>

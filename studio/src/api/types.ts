@@ -46,11 +46,55 @@ export interface Summary {
   bestEvalStep: number | null;
 }
 
+export interface Gpu {
+  name: string;
+  memory: { total: number | null; used: number | null };
+  utilization: number | null;
+}
+
 export interface SystemInfo {
-  engine: string;
-  device: string;
+  engine: string | null;
+  device: string | null;
   cpu: { model: string; cores: number; load: number };
   memory: { total: number; free: number };
+  gpus?: Gpu[];
+}
+
+/** A part of a row's text whose tokens have the same fate. */
+export interface Segment {
+  text: string;
+  trained: boolean;
+  cut: boolean;
+  added: boolean;
+}
+
+export interface DatasetRow {
+  source: { file?: string; unit: string; number: number };
+  segments: Segment[];
+  hiddenBytes: number;
+  tokens: number;
+  trainedTokens: number;
+  cutTokens: number;
+  heldOut: boolean;
+}
+
+export interface Dataset {
+  model: string;
+  standIn: string | null;
+  maxLength: number;
+  totals: {
+    rows: number;
+    tokens: number;
+    trainedTokens: number;
+    cutRows: number;
+    withoutTarget: number;
+    heldOut: number;
+    notInDryRun: number;
+    longest: number;
+  };
+  lengths: { from: number; to: number; rows: number }[];
+  offset: number;
+  rows: DatasetRow[];
 }
 
 export type Adapter =

@@ -25,6 +25,10 @@ export function formatNumber(value: number | null | undefined, digits = 1): stri
   return value.toLocaleString("en-US", { maximumFractionDigits: digits });
 }
 
+export function formatCount(value: number, name: string): string {
+  return `${formatNumber(value)} ${name}${value === 1 ? "" : "s"}`;
+}
+
 export function formatDuration(ms: number | null | undefined): string {
   if (ms === null || ms === undefined || !Number.isFinite(ms) || ms < 0) return NONE;
   const seconds = Math.floor(ms / 1000);

@@ -4,6 +4,7 @@ export type Route =
   | { view: "job"; jobId: string }
   | { view: "playground"; adapter: string | undefined; compare: string | undefined }
   | { view: "endpoints" }
+  | { view: "dataset"; offset: number }
   | { view: "unknown"; path: string };
 
 /** Which view a hash asks for; one that isn't known is told as it came. */
@@ -17,8 +18,12 @@ export function parseRoute(hash: string): Route {
   }
   if (second === undefined) {
     if (first === "endpoints") return { view: "endpoints" };
+    const given = new URLSearchParams(query);
+    if (first === "dataset") {
+      const [offset = "0"] = /^\d{1,9}$/.exec(given.get("offset") ?? "") ?? [];
+      return { view: "dataset", offset: Number(offset) };
+    }
     if (first === "playground") {
-      const given = new URLSearchParams(query);
       const adapter = given.get("adapter") ?? undefined;
       return { view: "playground", adapter, compare: given.get("compare") ?? undefined };
     }
@@ -36,6 +41,10 @@ function decoded(text: string): string {
 
 export function jobLink(jobId: string): string {
   return `#/jobs/${encodeURIComponent(jobId)}`;
+}
+
+export function datasetLink(offset: number): string {
+  return offset === 0 ? "#/dataset" : `#/dataset?offset=${offset}`;
 }
 
 export function playgroundLink(adapter?: string, compare?: string): string {

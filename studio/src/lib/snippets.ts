@@ -46,20 +46,35 @@ function openaiModel(target: Target): string {
     : `${adapter.jobId}/checkpoint-${adapter.step}`;
 }
 
-/** For OpenAI's client, with the address and the key that `arkor local` prints. */
-export function openaiSnippet({ target, messages, options }: Question): string {
-  const { temperature, topP, maxTokens } = options;
+/**
+ * For OpenAI's client. The local backend answers it for every model; the cloud only at an endpoint.
+ * @param local the local backend's address, if that's where the models are
+ */
+export function openaiSnippet(
+  { target, messages, options }: Question,
+  local: string | undefined,
+): string {
+  const { temperature, topP, maxTokens, responseFormat } = options;
   const body = {
-    model: openaiModel(target),
+    model: local === undefined ? "the endpoint's slug" : openaiModel(target),
     messages,
     ...(temperature !== undefined && { temperature }),
     ...(topP !== undefined && { top_p: topP }),
     ...(maxTokens !== undefined && { max_tokens: maxTokens }),
+    ...(responseFormat !== undefined && { response_format: responseFormat }),
   };
   return [
     'import OpenAI from "openai";',
     "",
-    "// Reads OPENAI_BASE_URL and OPENAI_API_KEY.",
+    ...(local === undefined
+      ? [
+          "// OPENAI_BASE_URL: the address of an endpoint with this model.",
+          "// OPENAI_API_KEY: a key of that endpoint.",
+        ]
+      : [
+          `// OPENAI_BASE_URL: ${local}/v1`,
+          "// OPENAI_API_KEY: the token in .arkor/local/server.json",
+        ]),
     "const client = new OpenAI();",
     `const completion = await client.chat.completions.create(${json(body)});`,
     "console.log(completion.choices[0].message.content);",

@@ -1,4 +1,4 @@
-import { type ReactNode, useEffect, useId, useRef, useState } from "react";
+import { type ReactNode, useEffect, useId, useLayoutEffect, useRef, useState } from "react";
 import { ApiError } from "../api/client.ts";
 import type { JobStatus } from "../api/types.ts";
 
@@ -83,11 +83,18 @@ export function Notice(props: {
   );
 }
 
-/** What went wrong with a query: where nothing answers, that is said, and that it is tried again. */
-export function Failure({ error, what }: { error: Error; what: string }) {
-  const isOffline = error instanceof ApiError && (error.status === 0 || error.status === 502);
+/**
+ * What went wrong with a query: where nothing answers, that is said, and that it is tried again.
+ * @param isOld whether what it answered before is still shown
+ */
+export function Failure(props: { error: Error; what: string; isOld?: boolean }) {
+  const { error, what, isOld = false } = props;
+  const status = error instanceof ApiError ? error.status : undefined;
+  const isOffline = status === 0 || status === 502;
+  // The page says once, and as a whole, that its server is gone.
+  if (status === 0 && isOld) return null;
   return (
-    <Notice tone="bad" title={`${what} can't be shown.`}>
+    <Notice tone="bad" title={`${what} can't be ${isOld ? "updated" : "shown"}.`}>
       {error.message}
       {isOffline && " Studio keeps trying."}
     </Notice>
@@ -143,7 +150,8 @@ export function Copy({ text, label = "Copy" }: { text: string; label?: string })
 export function Dialog(props: { title: string; onClose: () => void; children: ReactNode }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  // Before it leaves the page: what is gone can't give the focus back.
+  useLayoutEffect(() => {
     const element = dialog.current;
     element?.showModal();
     return () => element?.close();

@@ -52,7 +52,9 @@ export function Endpoints() {
       }
     >
       {deployments.isPending && <Loading rows={4} label="Loading the endpoints" />}
-      {error && !isUnsupported && <Failure error={error} what="The endpoints" />}
+      {error && !isUnsupported && (
+        <Failure error={error} what="The endpoints" isOld={deployments.data !== undefined} />
+      )}
       {isUnsupported && <Empty title="No endpoints here.">{error.message}</Empty>}
       {deployments.data && list.length === 0 && (
         <Empty title="No endpoints yet.">An endpoint serves an adapter to other programs.</Empty>

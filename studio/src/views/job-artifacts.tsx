@@ -40,7 +40,7 @@ export function Artifacts({ job, data, isLocal }: { job: Job; data: RunData; isL
             <ul>
               {artifacts.map((artifact, index) => (
                 <li key={nameOf(artifact, index)}>
-                  <span>{nameOf(artifact, index)}</span>
+                  <ArtifactName name={nameOf(artifact, index)} url={addressOf(artifact)} />
                   <span className="number muted">{formatBytes(sizeOf(artifact))}</span>
                 </li>
               ))}
@@ -48,8 +48,30 @@ export function Artifacts({ job, data, isLocal }: { job: Job; data: RunData; isL
           </section>
         );
       })}
+      {!isLocal && !groups.some(({ artifacts }) => artifacts.some(addressOf)) && (
+        <p className="muted">
+          The cloud keeps these files and gives no download. Use them by asking the model, or by an
+          endpoint.
+        </p>
+      )}
     </div>
   );
+}
+
+/** A file that can be had by its address is a link: only a click asks another server for it. */
+function ArtifactName({ name, url }: { name: string; url: string | undefined }) {
+  if (url === undefined) return <span>{name}</span>;
+  return (
+    <a href={url} target="_blank" rel="noopener noreferrer" download={name}>
+      Download {name}
+    </a>
+  );
+}
+
+/** An address that a click may open. */
+function addressOf({ url }: Artifact): string | undefined {
+  if (typeof url !== "string" || !URL.canParse(url)) return undefined;
+  return /^https?:$/.test(new URL(url).protocol) ? url : undefined;
 }
 
 function nameOf({ name, path, kind }: Artifact, index: number): string {

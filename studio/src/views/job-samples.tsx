@@ -91,7 +91,9 @@ export function Samples({ job, checkpoints }: { job: Job; checkpoints: Checkpoin
           </button>
         )}
       </form>
-      {prompts.error && <Failure error={prompts.error} what="The prompts" />}
+      {prompts.error && (
+        <Failure error={prompts.error} what="The prompts" isOld={prompts.data !== undefined} />
+      )}
       {save.error && (
         <Notice tone="bad" title="The prompts were not saved.">
           {save.error.message}

@@ -26,7 +26,6 @@ import { formatChoice } from "../lib/model-choice.ts";
 import { playgroundLink } from "../lib/route.ts";
 import { type RunData, timeLeft, totalSteps } from "../lib/run-data.ts";
 import {
-  Confirm,
   Copy,
   Empty,
   Facts,
@@ -37,6 +36,7 @@ import {
   Section,
   Status,
 } from "../ui/parts.tsx";
+import { AskToCancel, AskToDelete, useCancel, useDelete } from "./job-actions.tsx";
 import { Artifacts } from "./job-artifacts.tsx";
 import { JobCharts } from "./job-charts.tsx";
 import { JobEvents } from "./job-events.tsx";
@@ -83,9 +83,9 @@ function JobPage({ job, feed, error }: { job: Job; feed: EventFeed; error: Error
     <Page
       title={job.name}
       lead={<Status status={job.status} />}
-      aside={<Actions job={job} data={data} />}
+      aside={<Actions job={job} data={data} isLocal={isLocal} />}
     >
-      {error && <Failure error={error} what="The job's state" />}
+      {error && <Failure error={error} what="The job's state" isOld />}
       <Connecting connection={connection} isActive={isActive(job.status)} />
       {job.status === "failed" && failure && (
         <Notice tone="bad" title={`The run failed${atStep(data.failure?.step)}.`}>
@@ -225,24 +225,22 @@ function newestAdapter(job: Job, { checkpoints, end }: RunData): Target | undefi
   return { kind: "adapter", adapter: { kind: "checkpoint", jobId: job.id, step } };
 }
 
-function Actions({ job, data }: { job: Job; data: RunData }) {
-  const [isAsking, setAsking] = useState(false);
-  const cancel = useMutation({
-    mutationFn: () => api.cancelJob(job.id),
-    onSettled: () => queryClient.invalidateQueries({ queryKey: ["jobs"] }),
-  });
-  const again = useMutation({
-    mutationFn: () => api.train({}),
-    onSuccess: () => {
-      location.hash = "#/jobs";
-    },
-  });
+function Actions({ job, data, isLocal }: { job: Job; data: RunData; isLocal: boolean }) {
+  const [asking, setAsking] = useState<"cancel" | "delete">();
+  const leave = () => {
+    location.hash = "#/jobs";
+  };
+  const cancel = useCancel();
+  const remove = useDelete(leave);
+  const again = useMutation({ mutationFn: () => api.train({}), onSuccess: leave });
   const adapter = newestAdapter(job, data);
+  const error = cancel.error ?? remove.error ?? again.error;
+  const asked = { job, onClose: () => setAsking(undefined) };
   return (
     <>
-      {(cancel.error ?? again.error) && (
+      {error && (
         <span className="action-error" role="alert">
-          {(cancel.error ?? again.error)?.message}
+          {error.message}
         </span>
       )}
       {adapter && (
@@ -251,30 +249,29 @@ function Actions({ job, data }: { job: Job; data: RunData }) {
         </a>
       )}
       {isActive(job.status) ? (
-        <button type="button" className="button danger" onClick={() => setAsking(true)}>
+        <button type="button" className="button danger" onClick={() => setAsking("cancel")}>
           {cancel.isPending ? "Cancelling…" : "Cancel run"}
         </button>
       ) : (
-        <button
-          type="button"
-          className="button"
-          disabled={again.isPending}
-          title="Runs the project's entry as it is now"
-          onClick={() => again.mutate()}
-        >
-          Run again
-        </button>
+        <>
+          <button
+            type="button"
+            className="button"
+            disabled={again.isPending}
+            title="Runs the project's entry as it is now"
+            onClick={() => again.mutate()}
+          >
+            Run again
+          </button>
+          {isLocal && (
+            <button type="button" className="button danger" onClick={() => setAsking("delete")}>
+              {remove.isPending ? "Deleting…" : "Delete job"}
+            </button>
+          )}
+        </>
       )}
-      {isAsking && (
-        <Confirm
-          title={`Cancel ${job.name}?`}
-          action="Cancel the run"
-          onClose={() => setAsking(false)}
-          onConfirm={() => cancel.mutate()}
-        >
-          The run ends. Checkpoints that it has saved are kept.
-        </Confirm>
-      )}
+      {asking === "cancel" && <AskToCancel {...asked} onConfirm={() => cancel.mutate(job)} />}
+      {asking === "delete" && <AskToDelete {...asked} onConfirm={() => remove.mutate(job)} />}
     </>
   );
 }

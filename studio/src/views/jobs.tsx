@@ -1,13 +1,19 @@
-import { useMutation } from "@tanstack/react-query";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { type KeyboardEvent, useDeferredValue, useMemo, useRef, useState } from "react";
-import { api } from "../api/client.ts";
-import { isActive, queryClient, useJobs, useNow, useSummary } from "../api/queries.ts";
+import { isActive, queryClient, useIdentity, useJobs, useNow, useSummary } from "../api/queries.ts";
 import type { Job, Summary } from "../api/types.ts";
-import { durationOf, formatAgo, formatDuration, formatLoss } from "../lib/format.ts";
+import {
+  durationOf,
+  formatAgo,
+  formatCount,
+  formatDuration,
+  formatLoss,
+  formatNumber,
+} from "../lib/format.ts";
 import { listJobs, type SortKey } from "../lib/job-list.ts";
 import { jobLink } from "../lib/route.ts";
-import { Confirm, Empty, Failure, Loading, Notice, Page, Status } from "../ui/parts.tsx";
+import { Empty, Failure, Loading, Notice, Page, Status } from "../ui/parts.tsx";
+import { AskToCancel, AskToDelete, useCancel, useDelete } from "./job-actions.tsx";
 
 const ROW_HEIGHT = 40;
 const COLUMNS: [key: SortKey, title: string, isNumber: boolean][] = [
@@ -44,7 +50,8 @@ export function Jobs() {
     [jobs.data, wanted, status, sort, orderedAt],
   );
   const total = jobs.data?.length ?? 0;
-  const count = shown.length === total ? `${total} jobs` : `${shown.length} of ${total} jobs`;
+  const all = formatCount(total, "job");
+  const count = shown.length === total ? all : `${formatNumber(shown.length)} of ${all}`;
   return (
     <Page title="Jobs" lead={<span className="muted count">{jobs.data ? count : ""}</span>}>
       <div className="toolbar">
@@ -68,7 +75,7 @@ export function Jobs() {
           <option value="cancelled">Cancelled</option>
         </select>
       </div>
-      {jobs.error && <Failure error={jobs.error} what="The jobs" />}
+      {jobs.error && <Failure error={jobs.error} what="The jobs" isOld={jobs.data !== undefined} />}
       {jobs.isPending && <Loading rows={8} label="Loading the jobs" />}
       {jobs.data && total === 0 && (
         <Empty title="No jobs yet.">
@@ -108,22 +115,27 @@ interface TableProps {
 
 function JobTable({ jobs, now, sort, onSort }: TableProps) {
   const scroller = useRef<HTMLDivElement>(null);
-  const [cancelling, setCancelling] = useState<Job>();
+  const isLocal = useIdentity().data?.where === "local";
+  const [asking, setAsking] = useState<{ what: "cancel" | "delete"; job: Job }>();
+  const cancel = useCancel();
+  // The row goes, and with it the button that had the focus.
+  const remove = useDelete(() => scroller.current?.focus());
   const rows = useVirtualizer({
     count: jobs.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => ROW_HEIGHT,
     overscan: 10,
   });
-  const cancel = useMutation({
-    mutationFn: (job: Job) => api.cancelJob(job.id),
-    onSettled: () => queryClient.invalidateQueries({ queryKey: ["jobs"] }),
-  });
   return (
     <>
       {cancel.error && (
         <Notice tone="bad" title="The job was not cancelled.">
           {cancel.error.message}
+        </Notice>
+      )}
+      {remove.error && (
+        <Notice tone="bad" title="The job was not deleted.">
+          {remove.error.message}
         </Notice>
       )}
       <section
@@ -157,7 +169,12 @@ function JobTable({ jobs, now, sort, onSort }: TableProps) {
                     className="table-row"
                     style={{ transform: `translateY(${start}px)`, height: ROW_HEIGHT }}
                   >
-                    <JobCells job={job} now={now} onCancel={setCancelling} />
+                    <JobCells
+                      job={job}
+                      now={now}
+                      onCancel={() => setAsking({ what: "cancel", job })}
+                      onDelete={isLocal ? () => setAsking({ what: "delete", job }) : undefined}
+                    />
                   </div>
                 )
               );
@@ -165,15 +182,19 @@ function JobTable({ jobs, now, sort, onSort }: TableProps) {
           </div>
         </div>
       </section>
-      {cancelling && (
-        <Confirm
-          title={`Cancel ${cancelling.name}?`}
-          action="Cancel the run"
-          onClose={() => setCancelling(undefined)}
-          onConfirm={() => cancel.mutate(cancelling)}
-        >
-          The run ends. Checkpoints that it has saved are kept.
-        </Confirm>
+      {asking?.what === "cancel" && (
+        <AskToCancel
+          job={asking.job}
+          onClose={() => setAsking(undefined)}
+          onConfirm={() => cancel.mutate(asking.job)}
+        />
+      )}
+      {asking?.what === "delete" && (
+        <AskToDelete
+          job={asking.job}
+          onClose={() => setAsking(undefined)}
+          onConfirm={() => remove.mutate(asking.job)}
+        />
       )}
     </>
   );
@@ -206,7 +227,15 @@ function SortHeader(props: {
   );
 }
 
-function JobCells({ job, now, onCancel }: { job: Job; now: number; onCancel: (job: Job) => void }) {
+interface CellsProps {
+  job: Job;
+  now: number;
+  onCancel: () => void;
+  /** Absent where jobs can't be deleted. */
+  onDelete: (() => void) | undefined;
+}
+
+function JobCells({ job, now, onCancel, onDelete }: CellsProps) {
   const summary = useSummary(job.id, job.status).data;
   return (
     <>
@@ -231,15 +260,26 @@ function JobCells({ job, now, onCancel }: { job: Job; now: number; onCancel: (jo
         {formatLoss(summary?.bestEvalLoss)}
       </span>
       <span role="cell" className="cell cell-actions">
-        {isActive(job.status) && (
+        {isActive(job.status) ? (
           <button
             type="button"
             className="button quiet"
             aria-label={`Cancel ${job.name}`}
-            onClick={() => onCancel(job)}
+            onClick={onCancel}
           >
             Cancel
           </button>
+        ) : (
+          onDelete && (
+            <button
+              type="button"
+              className="button quiet"
+              aria-label={`Delete ${job.name}`}
+              onClick={onDelete}
+            >
+              Delete
+            </button>
+          )
         )}
       </span>
     </>

@@ -12,7 +12,7 @@ import {
   useSummary,
   useSystem,
 } from "../api/queries.ts";
-import type { Job, Manifest } from "../api/types.ts";
+import type { Gpu, Job, SystemInfo } from "../api/types.ts";
 import { diffConfigs } from "../lib/diff.ts";
 import {
   durationOf,
@@ -24,6 +24,7 @@ import {
 } from "../lib/format.ts";
 import { jobLink } from "../lib/route.ts";
 import { Empty, Facts, Failure, Loading, Notice, Page, Section, Status } from "../ui/parts.tsx";
+import { BrokenEntry } from "./broken-entry.tsx";
 import { RunOutput } from "./run-output.tsx";
 
 const NEWEST = 6;
@@ -38,7 +39,9 @@ export function Overview() {
       </div>
       <Section title="Newest runs" flush aside={<a href="#/jobs">All jobs</a>}>
         {jobs.data ? <NewestRuns jobs={newest(jobs.data)} /> : null}
-        {jobs.error && <Failure error={jobs.error} what="The jobs" />}
+        {jobs.error && (
+          <Failure error={jobs.error} what="The jobs" isOld={jobs.data !== undefined} />
+        )}
         {jobs.isPending && <Loading rows={4} label="Loading the jobs" />}
       </Section>
     </Page>
@@ -80,7 +83,9 @@ function TrainerCard({ last }: { last: Job | undefined }) {
     <Section title={trainer?.name ?? "Trainer"} aside={buttons}>
       <div aria-live="polite">
         {manifest.isPending && <Loading rows={5} label="Building the entry" />}
-        {manifest.error && <Failure error={manifest.error} what="The entry" />}
+        {manifest.error && (
+          <Failure error={manifest.error} what="The entry" isOld={manifest.data !== undefined} />
+        )}
         {manifest.data?.error !== undefined && <BrokenEntry manifest={manifest.data} />}
         {trainer && <TrainerConfig config={trainer.config} last={last} />}
       </div>
@@ -132,30 +137,6 @@ function useStartedRun() {
     error: start.error?.message,
     failedRun: run && run.exitCode !== null && !run.jobId ? run.id : undefined,
   };
-}
-
-function BrokenEntry({ manifest }: { manifest: Manifest }) {
-  const { location, error } = manifest;
-  return (
-    <div className="broken" role="alert">
-      <p className="broken-where">
-        {location ? (
-          <code>
-            {location.file}:{location.line}:{location.column}
-          </code>
-        ) : (
-          <code>{manifest.entry}</code>
-        )}
-      </p>
-      <p className="broken-text">{error}</p>
-      {location?.text !== undefined && (
-        <pre>
-          <span className="line-number">{location.line}</span>
-          {location.text}
-        </pre>
-      )}
-    </div>
-  );
 }
 
 const SHOWN = [
@@ -241,8 +222,7 @@ function WhereCard() {
     ? [
         ["Project", project],
         ["Backend", baseUrl.replace("http://", "")],
-        ["CPU", system.data ? `${system.data.cpu.model}, ${system.data.cpu.cores} cores` : "–"],
-        ["Memory", memoryOf(system.data?.memory)],
+        ...machineFacts(system.data),
       ]
     : [
         ["Project", identity.data.projectSlug ?? "made by the first run"],
@@ -265,6 +245,26 @@ function WhereCard() {
 function signedIn(mode: "anon" | "oauth" | null): string {
   if (mode === null) return "not yet";
   return mode === "anon" ? "anonymously" : "with an account";
+}
+
+function machineFacts(system: SystemInfo | undefined): [string, string][] {
+  const { engine, device, cpu, memory, gpus = [] } = system ?? {};
+  return [
+    ["Engine", [engine, device && `on ${device}`].filter(Boolean).join(" ") || "–"],
+    ["CPU", cpu ? `${cpu.model}, ${cpu.cores} cores` : "–"],
+    ["Memory", memoryOf(memory)],
+    ...gpus.map((gpu, index): [string, string] => [
+      gpus.length === 1 ? "GPU" : `GPU ${index}`,
+      gpuOf(gpu),
+    ]),
+  ];
+}
+
+function gpuOf({ name, memory: { total, used }, utilization }: Gpu): string {
+  const parts = [name];
+  if (total !== null && used !== null) parts.push(memoryOf({ total, free: total - used }));
+  if (utilization !== null) parts.push(`${utilization} % busy`);
+  return parts.join(", ");
 }
 
 function memoryOf(memory: { total: number; free: number } | undefined): string {

@@ -1,6 +1,6 @@
 import { useEffect, useReducer, useRef, useState } from "react";
 import { type Answer, ask, NO_ANSWER } from "../api/chat.ts";
-import { useJobs, useManifest } from "../api/queries.ts";
+import { useIdentity, useJobs, useManifest } from "../api/queries.ts";
 import type { Target } from "../api/types.ts";
 import { type ChatForm, checkForm, EMPTY_FORM, sends } from "../lib/chat-options.ts";
 import { formatDuration, formatNumber } from "../lib/format.ts";
@@ -90,7 +90,7 @@ export function Playground({ adapter, compare }: { adapter?: string; compare?: s
         </>
       }
     >
-      {jobs.error && <Failure error={jobs.error} what="The jobs" />}
+      {jobs.error && <Failure error={jobs.error} what="The jobs" isOld={jobs.data !== undefined} />}
       <div className="playground">
         <div className="chat">
           <div className="chat-columns" data-columns={targets.length}>
@@ -332,11 +332,13 @@ function Snippets(props: {
   const last = props.turns.at(-1)?.question ?? "Hello";
   const messages = messagesOf(props.system, props.turns.slice(0, -1), 0, last);
   const question = { target: props.target, messages, options: props.options };
+  const { where, baseUrl } = useIdentity().data ?? {};
+  const local = where === "local" ? baseUrl : undefined;
   return (
     <div className="snippets">
       <span className="muted">Copy as</span>
       <Copy text={curlSnippet(location.origin, question)} label="curl" />
-      <Copy text={openaiSnippet(question)} label="OpenAI client" />
+      <Copy text={openaiSnippet(question, local)} label="OpenAI client" />
       <Copy text={inferSnippet(question)} label="infer" />
     </div>
   );

@@ -35,6 +35,11 @@ pub fn check_load_in_4bit(load_in_4bit: bool) -> Result<()> {
     Ok(())
 }
 
+const NAME: &str = "candle";
+
+/// What it computes on.
+const DEVICE: &str = "cpu";
+
 /// Trains and generates in this process.
 #[derive(Debug, Default)]
 pub struct CandleEngine {
@@ -42,6 +47,14 @@ pub struct CandleEngine {
 }
 
 impl Engine for CandleEngine {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn device(&self) -> Option<&str> {
+        Some(DEVICE)
+    }
+
     fn check_model(&self, source: &Source) -> Result<()> {
         CandleModel::check(source)
     }
@@ -105,8 +118,8 @@ impl CandleEngine {
         failed?;
         let rows = tokens::read(task.tokens, stop)?;
         run.started(&Started {
-            engine: "candle".to_owned(),
-            device: "cpu".to_owned(),
+            engine: NAME.to_owned(),
+            device: DEVICE.to_owned(),
             base_parameters: model.weights.parameters(),
             trainable_parameters: Lora::parameters_for(&model.config, task.plan.lora_r),
             ..Started::default()

@@ -98,6 +98,10 @@ impl ProcessEngine {
 }
 
 impl Engine for ProcessEngine {
+    fn name(&self) -> &str {
+        &self.hello.name
+    }
+
     fn check_model(&self, source: &Source) -> Result<()> {
         match source {
             Source::BuiltIn => Ok(()),
