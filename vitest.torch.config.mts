@@ -3,7 +3,9 @@ import { defineConfig } from "vitest/config";
 // `npm run test:torch`: what needs Python. One file at a time: each keeps the cores busy.
 export default defineConfig({
   test: {
-    include: ["__test__/torch/*.torch.ts"],
+    include: process.env.ARKOR_TEST_RAY
+      ? ["__test__/torch/*.ray.ts"]
+      : ["__test__/torch/*.torch.ts"],
     testTimeout: 400_000,
     hookTimeout: 60_000,
     pool: "forks",

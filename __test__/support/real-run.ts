@@ -5,8 +5,11 @@ import { ROOT } from "./command.ts";
 
 const DATA = pathToFileURL(path.join(ROOT, "examples/triage/data/triage.jsonl")).href;
 
-/** Trains the example's data. What it prints says what its callbacks were called with. */
-export function entry(options: { maxSteps: number; saveSteps: number }) {
+/**
+ * Trains the example's data. What it prints says what its callbacks were called with.
+ * @param asks whether each checkpoint is asked something; the callbacks after it wait for the answer
+ */
+export function entry(options: { maxSteps: number; saveSteps: number }, { asks = true } = {}) {
   return `
     import { createTrainer } from "arkor";
     export const trainer = createTrainer({
@@ -21,6 +24,7 @@ export function entry(options: { maxSteps: number; saveSteps: number }) {
       callbacks: {
         onLog: ({ step, loss }) => console.log("step=" + step + " loss=" + loss),
         onCheckpoint: async ({ step, infer }) => {
+          if (!${asks}) return console.log("checkpoint=" + step);
           const response = await infer({
             messages: [{ role: "user", content: "Where is my parcel 4471?" }],
             maxTokens: 8,

@@ -1,25 +1,14 @@
 // `arkor start --local` with the torch engine: the same project, callbacks and adapters.
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import path from "node:path";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { expect, it, vi } from "vitest";
 import { arkor, isAlive } from "../support/command.ts";
 import { Project } from "../support/project.ts";
 import { entry, jobOf } from "../support/real-run.ts";
 import { serveModel } from "./hub.ts";
-import { makeModel, PYTHON, pythonsBelow, ranksBelow } from "./python.ts";
+import { folder, makeModel, PYTHON, pythonsBelow, ranksBelow, stepsOf, upTo } from "./python.ts";
 
 const GEMMA = "unsloth/gemma-4-E4B-it";
-
-function folder(): string {
-  const made = mkdtempSync(path.join(tmpdir(), "arkor-torch-"));
-  onTestFinished(() => rmSync(made, { recursive: true, force: true }));
-  return made;
-}
-
-const stepsOf = (stdout: string) =>
-  [...stdout.matchAll(/^step=(\d+) /gm)].map(([, step]) => Number(step));
-const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
 
 it("trains Gemma 4 from the Hub, which the CPU engine can't, and asks its checkpoint", async () => {
   const hub = await serveModel(GEMMA, makeModel(path.join(folder(), "gemma"), "gemma4"));
@@ -44,16 +33,17 @@ it("trains Gemma 4 from the Hub, which the CPU engine can't, and asks its checkp
 });
 
 it("two processes train; one is killed, and the run goes on, each event once", async () => {
-  const project = new Project({ "src/arkor/index.ts": entry({ maxSteps: 400, saveSteps: 40 }) });
+  const steps = { maxSteps: 1000, saveSteps: 100 };
+  const project = new Project({ "src/arkor/index.ts": entry(steps, { asks: false }) });
   const base = makeModel(path.join(folder(), "llama"), "llama");
   const args = ["start", "--local", "--python", PYTHON, "--base-model", base, "--workers", "2"];
   const running = arkor(args, project.at(undefined, { HF_HUB_OFFLINE: "1" }));
-  await running.until("stdout", /^checkpoint=40 /m);
+  await running.until("stdout", /^checkpoint=100$/m);
   const [rank] = ranksBelow(running.pid).slice(-1);
   process.kill(rank, "SIGKILL");
   const { code, stdout, stderr } = await running.exit;
   expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
-  expect(stepsOf(stdout)).toEqual(upTo(400));
+  expect(stepsOf(stdout)).toEqual(upTo(1000));
   expect(stdout.match(/^completed$/gm)).toHaveLength(1);
   expect(project.read(`.arkor/local/jobs/${jobOf(stdout)}/events.jsonl`)).toContain(
     '"training.resumed"',

@@ -1,7 +1,10 @@
-// The Python that `npm run test:torch` has made, models that it makes, and the processes that the engine starts.
+// What the tests of the torch engine share: the Python that `npm run test:torch` has made, models that it makes,
+// and the processes that the engine starts.
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
+import { onTestFinished } from "vitest";
 import { ROOT } from "../support/command.ts";
 
 const python = process.env.ARKOR_TEST_PYTHON;
@@ -10,6 +13,20 @@ if (!python)
 
 /** A Python with the engine's packages. */
 export const PYTHON = python;
+
+/** A folder that's gone when the test ends. */
+export function folder(): string {
+  const made = mkdtempSync(path.join(tmpdir(), "arkor-torch-"));
+  onTestFinished(() => rmSync(made, { recursive: true, force: true }));
+  return made;
+}
+
+/** The steps that `onLog` of `real-run.ts` has printed. */
+export const stepsOf = (stdout: string) =>
+  [...stdout.matchAll(/^step=(\d+) /gm)].map(([, step]) => Number(step));
+
+/** 1, 2, 3 and so on. */
+export const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
 
 /** Makes a tiny model of an architecture of `local/torch/tests/models.py`, with random weights. */
 export function makeModel(folder: string, architecture: string): string {
