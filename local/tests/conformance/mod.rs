@@ -75,6 +75,8 @@ fn config(project: &Project) -> Value {
     project.config(&json!({
         "maxSteps": 12, "saveSteps": 4, "evalSteps": 4, "loggingSteps": 2, "warmupSteps": 3,
         "lrSchedulerType": "cosine", "weightDecay": 0.01, "trainOnResponsesOnly": true,
+        // So small that what an adapter begins with hardly matters.
+        "learningRate": 5e-4,
     }))
 }
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -98,6 +100,12 @@ class Server:
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         return kind(self._parts.hostname or "", self._parts.port, timeout=SILENCE_SECONDS)
 
+    def reach(self, connection: http.client.HTTPConnection) -> None:
+        try:
+            connection.connect()
+        except OSError as error:
+            raise Refused(f"--vllm: can't reach {self.url}: {error}. Is `vllm serve` running?") from error
+
     def request(
         self, connection: http.client.HTTPConnection, method: str, path: str, body: Message | None = None
     ) -> http.client.HTTPResponse:
@@ -105,11 +113,8 @@ class Server:
         if key := os.environ.get("VLLM_API_KEY"):
             headers["Authorization"] = f"Bearer {key}"
         text = None if body is None else json.dumps(body)
-        try:
-            connection.request(method, self._parts.path + path, text, headers)
-            response = connection.getresponse()
-        except OSError as error:
-            raise Refused(f"--vllm: can't reach {self.url}: {error}. Is `vllm serve` running?") from error
+        connection.request(method, self._parts.path + path, text, headers)
+        response = connection.getresponse()
         if response.status >= http.client.BAD_REQUEST:
             raise Refused(f"--vllm: {self.url}{path} answered {response.status}: {reason(response)}")
         return response
@@ -117,6 +122,7 @@ class Server:
     def _json(self, method: str, path: str, body: Message | None = None) -> bytes:
         connection = self.connect()
         try:
+            self.reach(connection)
             return self.request(connection, method, path, body).read()
         finally:
             connection.close()
@@ -157,6 +163,9 @@ class Answer:
         self._is_cancelled = is_cancelled
         self._over = threading.Event()
         self._connection = server.connect()
+        server.reach(self._connection)
+        # The response takes it over, and has no way to end a read that waits.
+        self._socket = self._connection.sock
         self._response = server.request(self._connection, "POST", "/v1/completions", body)
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -170,9 +179,8 @@ class Answer:
     def _watch(self) -> None:
         while not self._over.wait(TICK_SECONDS):
             if self._is_cancelled():
-                socket = self._connection.sock
-                if socket:
-                    socket.shutdown(2)
+                with contextlib.suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
                 return
 
     def _events(self) -> Iterator[Message]:
