@@ -115,7 +115,7 @@ it("on this machine, axe finds nothing in either theme, and nothing is wider tha
       const list = await violations(page);
       if (list.length > 0 || width > 360) found[`${name}, ${colorScheme}`] = { width, list };
     };
-    await page.getByText("candle on cpu").waitFor();
+    await page.getByText("chosen for each run").waitFor();
     await look("overview");
     await page.goto(`${studio.origin}/#/dataset`);
     await page

@@ -179,6 +179,8 @@ it("an endpoint is created from a job, given a key, disabled and deleted", async
   await page.getByRole("button", { name: "Revoke web" }).click();
   await page.getByRole("button", { name: "Revoke the key" }).click();
   await expect.poll(() => cloud.keys.get("dep_1")).toEqual([]);
+  await expect.poll(() => page.getByText("ak_1234567890abcdef").count()).toBe(0);
+  await page.getByText(/its address isn't known here/).waitFor();
   await page.getByLabel("Enabled").click();
   await expect.poll(() => cloud.deployments[0]?.enabled).toBe(false);
   await page.reload();

@@ -19,7 +19,7 @@ describe("the overview", () => {
     const { studio, page, complaints } = await visit(open, cloud);
     await page.getByRole("heading", { name: "tickets" }).waitFor();
     const change = page.getByRole("listitem").filter({ hasText: "maxSteps" });
-    await expect.poll(() => change.textContent()).toMatch(/maxSteps\s*250\s*100/);
+    await expect.poll(() => change.textContent()).toMatch(/maxSteps\s*250\s*→\s*100/);
     await page.getByText("anonymously").waitFor();
 
     studio.project.write("src/arkor/index.ts", ENTRY.replace("100", "250"));
@@ -97,8 +97,25 @@ describe("the list of jobs", () => {
     expect(cloud.cancelled).toEqual([]);
     await page.getByRole("button", { name: "Cancel gamma" }).click();
     await page.getByRole("button", { name: "Cancel the run" }).click();
-    await page.getByText("No job is like that.").waitFor();
+    await page.getByText("No jobs match.").waitFor();
     expect(cloud.cancelled).toEqual(["c"]);
+    expectQuiet(cloud, complaints);
+  });
+
+  it("tells a dry run from a run, and names the model of each", async () => {
+    const cloud = await StudioCloud.forTest();
+    const config = { model: "acme/small", dryRun: true };
+    cloud.add({ id: "a", name: "tickets", status: "completed", config }, [completed()]);
+    cloud.add({ id: "b", name: "tickets", status: "completed" }, [completed()]);
+    const { page, complaints, go } = await visit(open, cloud);
+    await page.getByRole("link", { name: /tickets dry run acme\/small/ }).waitFor();
+    await go("#/jobs");
+    const names = () => page.locator("[data-row-link]").allInnerTexts();
+    await page.getByRole("cell", { name: "acme/small" }).waitFor();
+    await page.getByRole("button", { name: "Model" }).click();
+    await expect.poll(names).toEqual(["tickets", "tickets dry run"]);
+    await go("#/jobs/a");
+    await page.locator("header").getByText("dry run").waitFor();
     expectQuiet(cloud, complaints);
   });
 
@@ -174,6 +191,76 @@ describe("a job's page", () => {
     await go("#/jobs/a");
     await page.getByRole("alert").getByText("The run failed at step 2.").waitFor();
     await page.locator(".legend-value", { hasText: "NaN" }).waitFor();
+    expectQuiet(cloud, complaints);
+  });
+
+  it("waits for the first step without empty axes", async () => {
+    const cloud = await StudioCloud.forTest();
+    const stream = cloud.add({ id: "a", name: "new" });
+    const { page, complaints, go } = await visit(open, cloud);
+    await go("#/jobs/a");
+    await page.getByText("Waiting for the first step.").waitFor();
+    expect(await page.locator(".u-over").count()).toBe(0);
+    const tabs = page.getByRole("tablist");
+    const before = await tabs.boundingBox();
+    stream.push({ type: "training.log", step: 1, loss: 1 });
+    await page.locator(".u-over").first().waitFor();
+    // What is below stays where it is.
+    expect(Math.abs(((await tabs.boundingBox())?.y ?? 0) - (before?.y ?? 0))).toBeLessThan(24);
+    expectQuiet(cloud, complaints);
+  });
+
+  it("starts the entry again and goes to that run, or says why it couldn't", async () => {
+    const cloud = await StudioCloud.forTest();
+    cloud.add({ id: "a", name: "old", status: "completed" }, [completed()]);
+    const { studio, page, go } = await visit(open, cloud);
+    await go("#/jobs/a");
+    await page.getByRole("button", { name: "Run again" }).click();
+    await heading(page, "tickets").waitFor();
+    expect(await page.evaluate(() => location.hash)).toBe("#/jobs/job_2");
+    const broken = `${ENTRY}\nif (process.argv.includes("start")) throw new Error("no data today");\n`;
+    studio.project.write("src/arkor/index.ts", broken);
+    await go("#/jobs/a");
+    await page.getByRole("button", { name: "Run again" }).click();
+    await page.getByRole("log", { name: "Output of the run" }).getByText("no data today").waitFor();
+  });
+
+  it("has an address for each of its tabs", async () => {
+    const cloud = await StudioCloud.forTest();
+    cloud.add({ id: "a", name: "one", status: "completed" }, [...learning(30), completed()]);
+    const { page, complaints, go } = await visit(open, cloud);
+    await go("#/jobs/a?tab=config");
+    await page.getByRole("cell", { name: "acme/base" }).waitFor();
+    await page.getByRole("tab", { name: "Artifacts" }).click();
+    await page.getByRole("heading", { name: "Final adapter" }).waitFor();
+    await page.reload();
+    await page.getByRole("heading", { name: "Final adapter" }).waitFor();
+    expectQuiet(cloud, complaints);
+  });
+
+  it("reads and zooms its charts by the keyboard", async () => {
+    const cloud = await StudioCloud.forTest();
+    cloud.add({ id: "a", name: "one", status: "completed" }, [...learning(200), completed()]);
+    const { page, complaints, go } = await visit(open, cloud);
+    await go("#/jobs/a");
+    await page.getByText("204 events").waitFor();
+    const chart = page.getByRole("application", { name: /^Loss/ });
+    const top = async () => (await chart.boundingBox())?.y;
+    const before = await top();
+    await chart.focus();
+    await page.keyboard.press("ArrowRight");
+    const step = page.locator(".chart-step").first();
+    const first = Number((await step.textContent())?.replace("step ", ""));
+    await page.keyboard.press("ArrowRight");
+    await expect
+      .poll(async () => Number((await step.textContent())?.replace("step ", "")))
+      .toBeGreaterThan(first);
+    expect(await top()).toBe(before);
+    const reset = page.getByRole("button", { name: "Reset zoom" });
+    await page.keyboard.press("+");
+    await expect.poll(() => reset.isEnabled()).toBe(true);
+    await page.keyboard.press("Escape");
+    await expect.poll(() => reset.isEnabled()).toBe(false);
     expectQuiet(cloud, complaints);
   });
 
@@ -274,6 +361,10 @@ describe("a job's page", () => {
     await page.getByRole("button", { name: "Ask the checkpoints" }).click();
     for (const step of [10, 20, 30])
       await page.getByRole("cell", { name: `I am ${step}` }).waitFor();
+    await go("#/jobs");
+    await go("#/jobs/a?tab=samples");
+    await page.getByRole("cell", { name: "I am 30" }).waitFor();
+    expect(cloud.asked).toHaveLength(3);
     expect(JSON.parse(studio.project.read(".arkor/prompts.json"))).toEqual({
       prompts: ["Who are you?"],
     });

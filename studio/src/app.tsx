@@ -66,7 +66,7 @@ function View({ route }: { route: Route }) {
     case "jobs":
       return <Jobs />;
     case "job":
-      return <JobView jobId={route.jobId} key={route.jobId} />;
+      return <JobView jobId={route.jobId} tab={route.tab} key={route.jobId} />;
     case "playground":
       return <Playground adapter={route.adapter} compare={route.compare} />;
     case "endpoints":
@@ -142,7 +142,7 @@ function Offline() {
     <div aria-live="assertive">
       {isGone && (
         <p className="offline">
-          <strong>Offline.</strong> Studio's server does not answer. What you see may be old; the
+          <strong>Offline.</strong> Studio's server doesn't answer. What you see may be old; the
           page goes on as soon as <code>arkor dev</code> does.
         </p>
       )}

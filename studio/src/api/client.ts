@@ -47,7 +47,7 @@ export async function send(path: string, init: RequestInit = {}): Promise<Respon
     response = await fetch(path, { ...init, headers });
   } catch (error) {
     if (init.signal?.aborted) throw error;
-    throw new ApiError(0, "Studio's server can't be reached. Is `arkor dev` still running?");
+    throw new ApiError(0, "Studio's server can't be reached. Is arkor dev still running?");
   }
   const body = response.ok ? undefined : await bodyOf(response);
   const message = messageOf(body) ?? `The server answered with ${response.status}.`;

@@ -96,7 +96,7 @@ export function Failure(props: { error: Error; what: string; isOld?: boolean }) 
   return (
     <Notice tone="bad" title={`${what} can't be ${isOld ? "updated" : "shown"}.`}>
       {error.message}
-      {isOffline && " Studio keeps trying."}
+      {isOffline && <p>Studio keeps trying.</p>}
     </Notice>
   );
 }

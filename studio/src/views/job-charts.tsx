@@ -6,7 +6,7 @@ import type { Column } from "../lib/column.ts";
 import { formatLoss, formatNumber, formatRate } from "../lib/format.ts";
 import { Smoothed } from "../lib/smooth.ts";
 import { Chart, type ChartLine, type Zoom } from "../ui/chart.tsx";
-import { Section } from "../ui/parts.tsx";
+import { Empty, Section } from "../ui/parts.tsx";
 
 const OVERLAY_COLORS = ["--line-3", "--line-4", "--line-5", "--line-6"];
 const MOST_OVERLAYS = OVERLAY_COLORS.length;
@@ -99,37 +99,42 @@ export function JobCharts({ job, feed }: { job: Job; feed: EventFeed }) {
         </>
       }
     >
-      <div className="charts" data-empty={isEmpty || undefined}>
-        <Chart
-          {...shared}
-          title="Loss"
-          lines={lossLines}
-          format={formatLoss}
-          isLog={isLog}
-          height={300}
-        />
-        <div className="charts-small">
-          <Chart
-            {...shared}
-            title="Learning rate"
-            lines={[{ x: data.step, y: data.learningRate, label: "lr", color: "--line-3" }]}
-            format={formatRate}
-            height={140}
-          />
-          <Chart
-            {...shared}
-            title="Samples per second"
-            lines={drawn(data.step, data.samplesPerSecond, "samples/s", "--line-4")}
-            format={formatNumber}
-            height={140}
-          />
+      {isEmpty ? (
+        <div className="charts-empty" data-waiting={job.status === "running" || undefined}>
+          <Empty title={waiting(job.status)} />
         </div>
-      </div>
-      <p className="chart-hint muted">
-        {isEmpty
-          ? waiting(job.status)
-          : "Drag over a chart to zoom; double-click shows all. Dashed lines are checkpoints."}
-      </p>
+      ) : (
+        <div className="charts">
+          <Chart
+            {...shared}
+            title="Loss"
+            lines={lossLines}
+            format={formatLoss}
+            isLog={isLog}
+            height={300}
+          />
+          <div className="charts-small">
+            <Chart
+              {...shared}
+              title="Learning rate"
+              lines={[{ x: data.step, y: data.learningRate, label: "lr", color: "--line-3" }]}
+              format={formatRate}
+              height={140}
+            />
+            <Chart
+              {...shared}
+              title="Samples per second"
+              lines={drawn(data.step, data.samplesPerSecond, "samples/s", "--line-4")}
+              format={formatNumber}
+              height={140}
+            />
+          </div>
+          <p className="chart-hint muted">
+            Drag over a chart to zoom, or focus it and press + or −; double-click or Esc shows all.
+            Dashed lines are checkpoints.
+          </p>
+        </div>
+      )}
       <Overlays
         jobs={jobs.filter(({ id }) => id !== job.id)}
         chosen={overlays}
@@ -140,7 +145,7 @@ export function JobCharts({ job, feed }: { job: Job; feed: EventFeed }) {
 }
 
 function waiting(status: string): string {
-  if (status === "queued") return "The run is queued: the lines begin when it does.";
+  if (status === "queued") return "The run is queued.";
   return status === "running" ? "Waiting for the first step." : "This run has logged no step.";
 }
 

@@ -92,7 +92,7 @@ export function JobEvents({ feed }: { feed: EventFeed }) {
         <p className="muted">{data.dropped} events besides the log lines are not kept.</p>
       )}
       {count === 0 ? (
-        <Empty title={data.length === 0 ? "No events yet." : "No event is like that."} />
+        <Empty title={data.length === 0 ? "No events yet." : "No events match."} />
       ) : (
         <section
           ref={scroller}

@@ -13,11 +13,14 @@ const MAX_TOKENS = 64;
 
 type Answers = Record<string, { text: string; isError: boolean } | undefined>;
 
+/** What the checkpoints of each job have answered: asking all of them again takes long. */
+const kept = new Map<string, Answers>();
+
 /** The project's prompts, asked of each checkpoint; one column a checkpoint. */
 export function Samples({ job, checkpoints }: { job: Job; checkpoints: Checkpoint[] }) {
   const prompts = usePrompts();
   const [draft, setDraft] = useState("");
-  const [answers, setAnswers] = useState<Answers>({});
+  const [answers, setAnswers] = useState<Answers>(kept.get(job.id) ?? {});
   const [isAsking, setAsking] = useState(false);
   const stop = useRef<AbortController>(undefined);
   useEffect(() => () => stop.current?.abort(), []);
@@ -36,8 +39,11 @@ export function Samples({ job, checkpoints }: { job: Job; checkpoints: Checkpoin
       for (const step of steps) {
         if (aborter.signal.aborted) break;
         const key = keyOf(step, prompt);
-        const put = (text: string, isError = false) =>
-          setAnswers((before) => ({ ...before, [key]: { text, isError } }));
+        const put = (text: string, isError = false) => {
+          const after = { ...kept.get(job.id), [key]: { text, isError } };
+          kept.set(job.id, after);
+          setAnswers(after);
+        };
         const body = {
           messages: [{ role: "user", content: prompt }],
           adapter: { kind: "checkpoint", jobId: job.id, step },

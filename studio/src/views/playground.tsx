@@ -234,7 +234,11 @@ function Column(props: {
           isAtEnd.current = scrollHeight - scrollTop - clientHeight < 24;
         }}
       >
-        {props.turns.length === 0 && <p className="muted messages-empty">Ask something.</p>}
+        {props.turns.length === 0 && (
+          <p className="muted messages-empty">
+            {props.target ? "Ask something." : "Choose a model above, then ask it something."}
+          </p>
+        )}
         {props.turns.map((turn) => (
           <div key={turn.id}>
             <div className="message" data-role="user">
