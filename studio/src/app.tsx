@@ -2,7 +2,7 @@ import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { ApiError, adoptToken, hasToken, onTokenHeard } from "./api/client.ts";
 import { queryClient, useIdentity } from "./api/queries.ts";
 import { parseRoute, type Route } from "./lib/route.ts";
-import { Empty, Page } from "./ui/parts.tsx";
+import { Empty, focusMain, Page } from "./ui/parts.tsx";
 import { ThemeSwitch } from "./ui/theme.tsx";
 import { DatasetView } from "./views/dataset.tsx";
 import { Endpoints } from "./views/endpoints.tsx";
@@ -53,7 +53,9 @@ export function App() {
       <Sidebar current={route.view} />
       <div className="content">
         <Offline />
-        <View route={route} />
+        <main id="main" tabIndex={-1}>
+          <View route={route} />
+        </main>
       </div>
     </div>
   );
@@ -157,7 +159,7 @@ function useFocusOnNavigation(route: Route): void {
   useEffect(() => {
     if (last.current === place) return;
     last.current = place;
-    document.getElementById("main")?.focus({ preventScroll: true });
+    focusMain();
     scrollTo(0, 0);
   }, [place]);
 }

@@ -3,7 +3,7 @@ import type { EventFeed } from "../api/events.ts";
 import { useFeeds, useJobs } from "../api/queries.ts";
 import type { Job } from "../api/types.ts";
 import type { Column } from "../lib/column.ts";
-import { formatLoss, formatNumber, formatRate } from "../lib/format.ts";
+import { formatLoss, formatNumber, formatRate, formatWhen } from "../lib/format.ts";
 import { Smoothed } from "../lib/smooth.ts";
 import { Chart, type ChartLine, type Zoom } from "../ui/chart.tsx";
 import { Empty, Section } from "../ui/parts.tsx";
@@ -34,7 +34,6 @@ export function JobCharts({ job, feed }: { job: Job; feed: EventFeed }) {
   const jobs = useJobs().data ?? [];
   const smoothed = useSmoothing(weight);
   const { data } = feed;
-  const nameOf = (jobId: string) => jobs.find(({ id }) => id === jobId)?.name ?? jobId;
 
   const drawn = (x: Column, y: Column, label: string, color: string): ChartLine[] =>
     weight === 0
@@ -45,7 +44,7 @@ export function JobCharts({ job, feed }: { job: Job; feed: EventFeed }) {
         ];
   const overlaid = others.flatMap((other, index): ChartLine[] => {
     const color = OVERLAY_COLORS[index] ?? "--line-3";
-    const name = nameOf(overlays[index] ?? "");
+    const name = overlayName(jobs, overlays[index] ?? "");
     return drawn(other.data.step, other.data.loss, name, color);
   });
   const lossLines: ChartLine[] = [
@@ -149,9 +148,16 @@ function waiting(status: string): string {
   return status === "running" ? "Waiting for the first step." : "This run has logged no step.";
 }
 
+/** The runs of a project often have the same name. */
+function overlayName(jobs: Job[], jobId: string): string {
+  const job = jobs.find(({ id }) => id === jobId);
+  return job ? `${job.name} · ${formatWhen(job.createdAt)}` : jobId;
+}
+
 function Overlays(props: { jobs: Job[]; chosen: string[]; onChange: (chosen: string[]) => void }) {
   const { jobs, chosen, onChange } = props;
   const left = jobs.filter(({ id, status }) => !chosen.includes(id) && status !== "queued");
+  if (jobs.length === 0) return null;
   return (
     <div className="overlays">
       {chosen.map((id, index) => (
@@ -166,7 +172,7 @@ function Overlays(props: { jobs: Job[]; chosen: string[]; onChange: (chosen: str
             style={{ background: `var(${OVERLAY_COLORS[index]})` }}
             aria-hidden="true"
           />
-          {jobs.find((job) => job.id === id)?.name ?? id}
+          {overlayName(jobs, id)}
           <span className="visually-hidden">: take it off the chart</span>
           <span aria-hidden="true">×</span>
         </button>
@@ -180,7 +186,7 @@ function Overlays(props: { jobs: Job[]; chosen: string[]; onChange: (chosen: str
           <option value="">Add a run to compare…</option>
           {left.slice(0, 200).map(({ id, name, createdAt, status }) => (
             <option key={id} value={id}>
-              {name} · {createdAt.slice(0, 16).replace("T", " ")} · {status}
+              {name} · {formatWhen(createdAt)} · {status}
             </option>
           ))}
         </select>

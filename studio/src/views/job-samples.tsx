@@ -22,6 +22,7 @@ export function Samples({ job, checkpoints }: { job: Job; checkpoints: Checkpoin
   const [draft, setDraft] = useState("");
   const [answers, setAnswers] = useState<Answers>(kept.get(job.id) ?? {});
   const [isAsking, setAsking] = useState(false);
+  const input = useRef<HTMLInputElement>(null);
   const stop = useRef<AbortController>(undefined);
   useEffect(() => () => stop.current?.abort(), []);
   const save = useMutation({
@@ -74,6 +75,7 @@ export function Samples({ job, checkpoints }: { job: Job; checkpoints: Checkpoin
         }}
       >
         <input
+          ref={input}
           aria-label="New prompt"
           placeholder="A prompt to ask every checkpoint"
           value={draft}
@@ -136,7 +138,10 @@ export function Samples({ job, checkpoints }: { job: Job; checkpoints: Checkpoin
                       type="button"
                       className="button quiet"
                       aria-label={`Remove the prompt ${prompt}`}
-                      onClick={() => save.mutate(list.filter((other) => other !== prompt))}
+                      onClick={() => {
+                        save.mutate(list.filter((other) => other !== prompt));
+                        input.current?.focus();
+                      }}
                     >
                       Remove
                     </button>

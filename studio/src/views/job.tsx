@@ -1,4 +1,4 @@
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { ApiError } from "../api/client.ts";
 import type { Connection, EventFeed } from "../api/events.ts";
 import {
@@ -20,6 +20,7 @@ import {
   formatLoss,
   formatNumber,
   formatValue,
+  formatWhen,
 } from "../lib/format.ts";
 import { modelOf } from "../lib/job-list.ts";
 import { formatChoice } from "../lib/model-choice.ts";
@@ -30,6 +31,7 @@ import {
   Empty,
   Facts,
   Failure,
+  focusMain,
   Loading,
   Notice,
   Page,
@@ -49,12 +51,13 @@ export function JobView({ jobId, tab }: { jobId: string; tab: string | undefined
   const feed = useFeed(jobId);
   const { connection } = feed;
   const { end } = feed.data;
-  // The stream knows before the next question that the run is over.
+  const hasStarted = feed.data.length > 0;
+  // The stream knows before the next question that the run has begun, and that it's over.
   useEffect(() => {
-    if (connection.state === "ended" || end !== undefined) {
+    if (hasStarted || connection.state === "ended" || end !== undefined) {
       void queryClient.invalidateQueries({ queryKey: ["jobs"] });
     }
-  }, [connection.state, end]);
+  }, [hasStarted, connection.state, end]);
 
   if (!job.data) {
     const isUnknown = job.error instanceof ApiError && job.error.status === 404;
@@ -255,6 +258,13 @@ function Actions(props: {
   const cancel = useCancel();
   const remove = useDelete(leave);
   const adapter = newestAdapter(job, data);
+  const isOver = !isActive(job.status);
+  const wasOver = useRef(isOver);
+  // The button that cancelled it goes with the run.
+  useEffect(() => {
+    if (isOver && !wasOver.current && document.activeElement === document.body) focusMain();
+    wasOver.current = isOver;
+  }, [isOver]);
   const error = cancel.error ?? remove.error;
   const asked = { job, onClose: () => setAsking(undefined) };
   return (
@@ -269,7 +279,7 @@ function Actions(props: {
           Ask the model
         </a>
       )}
-      {isActive(job.status) ? (
+      {!isOver ? (
         <button type="button" className="button danger" onClick={() => setAsking("cancel")}>
           {cancel.isPending ? "Cancelling…" : "Cancel run"}
         </button>
@@ -315,7 +325,7 @@ function Config({ job, metadata }: { job: Job; metadata: Record<string, unknown>
             <option value="">No other run</option>
             {others.slice(0, 200).map(({ id, name, createdAt }) => (
               <option key={id} value={id}>
-                {name} · {createdAt.slice(0, 16).replace("T", " ")}
+                {name} · {formatWhen(createdAt)}
               </option>
             ))}
           </select>

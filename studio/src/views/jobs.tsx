@@ -9,6 +9,7 @@ import {
   formatDuration,
   formatLoss,
   formatNumber,
+  formatWhen,
 } from "../lib/format.ts";
 import { listJobs, modelOf, type SortKey } from "../lib/job-list.ts";
 import { jobLink } from "../lib/route.ts";
@@ -249,10 +250,10 @@ function JobCells({ job, now, onCancel, onDelete }: CellsProps) {
           <JobName job={job} />
         </a>
       </span>
-      <span role="cell" className="cell cell-model muted">
+      <span role="cell" className="cell cell-model muted" title={modelOf(job)}>
         {modelOf(job)}
       </span>
-      <span role="cell" className="cell cell-createdAt muted" title={job.createdAt}>
+      <span role="cell" className="cell cell-createdAt muted" title={formatWhen(job.createdAt)}>
         {formatAgo(job.createdAt, now)}
       </span>
       <span role="cell" className="cell cell-duration number">
