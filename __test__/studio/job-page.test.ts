@@ -230,6 +230,9 @@ describe("a job's page", () => {
     await page.getByLabel("New prompt").fill("Who are you?");
     await page.keyboard.press("Enter");
     await page.getByRole("rowheader").getByText("Who are you?").waitFor();
+    await page.getByLabel("New prompt").fill("Who are you?");
+    await page.keyboard.press("Enter");
+    await expect.poll(() => page.getByLabel("New prompt").inputValue()).toBe("");
     await page.getByRole("button", { name: "Ask the checkpoints" }).click();
     for (const step of [10, 20, 30])
       await page.getByRole("cell", { name: `I am ${step}` }).waitFor();

@@ -222,6 +222,14 @@ it("without any network the page opens all the same, and says what it can't reac
   await page.getByText("The endpoints can't be shown.").waitFor();
 });
 
+it("a cloud that refuses the login is not called unreachable", async () => {
+  const cloud = await StudioCloud.forTest();
+  cloud.refusal = "the token has expired";
+  const { page } = await visit(open, cloud);
+  await page.getByText("The backend doesn't say who you are.").waitFor();
+  await page.getByText("the token has expired").waitFor();
+});
+
 it("the keyboard alone starts a run, opens it, asks the model and cancels", async () => {
   const cloud = await StudioCloud.forTest();
   const { page, complaints } = await visit(open, cloud);

@@ -66,36 +66,38 @@ export function JobCharts({ job, feed }: { job: Job; feed: EventFeed }) {
     <Section
       title="Charts"
       aside={
-        <>
-          <label className="range">
-            <span>Smoothing</span>
-            <input
-              type="range"
-              min="0"
-              max="0.99"
-              step="0.01"
-              value={weight}
-              onChange={({ target }) => setWeight(Number(target.value))}
-            />
-            <output className="number">{weight.toFixed(2)}</output>
-          </label>
-          <label className="check">
-            <input
-              type="checkbox"
-              checked={isLog}
-              onChange={({ target }) => setLog(target.checked)}
-            />
-            <span>Log axis</span>
-          </label>
-          <button
-            type="button"
-            className="button"
-            disabled={!zoom}
-            onClick={() => setZoom(undefined)}
-          >
-            Reset zoom
-          </button>
-        </>
+        !isEmpty && (
+          <>
+            <label className="range">
+              <span>Smoothing</span>
+              <input
+                type="range"
+                min="0"
+                max="0.99"
+                step="0.01"
+                value={weight}
+                onChange={({ target }) => setWeight(Number(target.value))}
+              />
+              <output className="number">{weight.toFixed(2)}</output>
+            </label>
+            <label className="check">
+              <input
+                type="checkbox"
+                checked={isLog}
+                onChange={({ target }) => setLog(target.checked)}
+              />
+              <span>Log axis</span>
+            </label>
+            <button
+              type="button"
+              className="button"
+              disabled={!zoom}
+              onClick={() => setZoom(undefined)}
+            >
+              Reset zoom
+            </button>
+          </>
+        )
       }
     >
       {isEmpty ? (

@@ -61,8 +61,8 @@ export function Samples({ job, checkpoints }: { job: Job; checkpoints: Checkpoin
 
   const add = () => {
     const prompt = draft.trim();
-    if (prompt === "" || list.includes(prompt)) return;
-    save.mutate([...list, prompt]);
+    if (prompt === "") return;
+    if (!list.includes(prompt)) save.mutate([...list, prompt]);
     setDraft("");
   };
   return (

@@ -195,12 +195,19 @@ function WhereCard() {
   return (
     <Section title={isLocal ? "This machine" : "Cloud"}>
       <Facts facts={facts} />
-      {me.error instanceof ApiError && me.error.status !== 0 && (
-        <Notice tone="warn" title="The backend can't be reached.">
-          {me.error.message}
-        </Notice>
-      )}
+      {me.error instanceof ApiError && <BackendTrouble error={me.error} />}
     </Section>
+  );
+}
+
+/** The jobs below give the reason in full; that Studio's own server is gone is said above. */
+function BackendTrouble({ error: { status, message } }: { error: ApiError }) {
+  if (status === 0) return null;
+  if (status === 502) return <Notice tone="warn" title="The backend can't be reached." />;
+  return (
+    <Notice tone="warn" title="The backend doesn't say who you are.">
+      {message}
+    </Notice>
   );
 }
 
