@@ -8,7 +8,7 @@ import * as format from "../../studio/src/lib/format.ts";
 import { listJobs } from "../../studio/src/lib/job-list.ts";
 import { parseLenient } from "../../studio/src/lib/json.ts";
 import { formatChoice, parseChoice } from "../../studio/src/lib/model-choice.ts";
-import { parseRoute, playgroundLink } from "../../studio/src/lib/route.ts";
+import { jobLink, parseRoute, playgroundLink } from "../../studio/src/lib/route.ts";
 import { RunData, timeLeft, totalSteps } from "../../studio/src/lib/run-data.ts";
 import { Smoothed } from "../../studio/src/lib/smooth.ts";
 import { curlSnippet, inferSnippet, openaiSnippet } from "../../studio/src/lib/snippets.ts";
@@ -139,7 +139,7 @@ it("events go into columns; bare NaN, null and what isn't there are three things
   expect([...data.loss.values.slice(0, 3)]).toEqual([2.5, Number.NaN, 2]);
   expect([...data.evalLoss.values.slice(0, 3)]).toEqual([ABSENT, Number.NaN, ABSENT]);
   expect(data.length).toBe(5);
-  expect(data.row(1).text).toBe("step 1  loss 2.5  lr 0.1");
+  expect(data.row(1).text).toBe("step 1  loss 2.5000  lr 1e-1");
   expect(data.row(3)).toMatchObject({ type: "checkpoint.saved", text: "step 2  1 artifact" });
   expect(data.best(data.loss)).toEqual({ step: 2, value: 2 });
   expect(totalSteps(data, { maxSteps: 9 })).toBe(50);
@@ -213,6 +213,7 @@ it("configs differ in leaves, by path", () => {
 it("addresses name views, whatever is in a job's id", () => {
   expect(parseRoute("")).toEqual({ view: "overview" });
   expect(parseRoute("#/jobs/a%2Fb")).toEqual({ view: "job", jobId: "a/b" });
+  expect(parseRoute(jobLink("a/b", "config"))).toMatchObject({ jobId: "a/b", tab: "config" });
   expect(parseRoute("#/jobs/%")).toEqual({ view: "job", jobId: "%" });
   expect(parseRoute("#/jobs/a/b")).toEqual({ view: "unknown", path: "/jobs/a/b" });
   const link = playgroundLink("checkpoint:job&1:5", "base:a/b");

@@ -12,6 +12,8 @@ import { focused, heading, tabTo } from "./support/visit.ts";
 
 const open = browserForTests();
 const LOCAL = ["--port", "0", "--local"];
+/** The engine is known before a run. */
+const CPU = [...LOCAL, "--engine", "cpu"];
 const MIB = 1024 * 1024;
 
 /** The environment of a machine whose only program is this `nvidia-smi`, or none. */
@@ -27,7 +29,7 @@ function machine(project: Project, script?: string) {
 
 async function localStudio(script?: string) {
   const project = localProject();
-  const studio = await startStudio(project, { args: LOCAL, env: machine(project, script) });
+  const studio = await startStudio(project, { args: CPU, env: machine(project, script) });
   return { project, studio };
 }
 

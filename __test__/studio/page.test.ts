@@ -179,6 +179,8 @@ it("an endpoint is created from a job, given a key, disabled and deleted", async
   await page.getByRole("button", { name: "Revoke web" }).click();
   await page.getByRole("button", { name: "Revoke the key" }).click();
   await expect.poll(() => cloud.keys.get("dep_1")).toEqual([]);
+  await expect.poll(() => page.getByText("ak_1234567890abcdef").count()).toBe(0);
+  await page.getByText(/its address isn't known here/).waitFor();
   await page.getByLabel("Enabled").click();
   await expect.poll(() => cloud.deployments[0]?.enabled).toBe(false);
   await page.reload();
@@ -218,6 +220,14 @@ it("without any network the page opens all the same, and says what it can't reac
   await page.getByText("The backend can't be reached.").waitFor();
   await go("#/endpoints");
   await page.getByText("The endpoints can't be shown.").waitFor();
+});
+
+it("a cloud that refuses the login is not called unreachable", async () => {
+  const cloud = await StudioCloud.forTest();
+  cloud.refusal = "the token has expired";
+  const { page } = await visit(open, cloud);
+  await page.getByText("The backend doesn't say who you are.").waitFor();
+  await page.getByText("the token has expired").waitFor();
 });
 
 it("the keyboard alone starts a run, opens it, asks the model and cancels", async () => {

@@ -1,4 +1,4 @@
-// What the overview, the list of jobs and a job's page show and do, against a scripted cloud.
+// What the overview and the list of jobs show and do, against a scripted cloud.
 import { describe, expect, it } from "vitest";
 import { browserForTests } from "./support/browser.ts";
 import { completed, learning, minutesAgo, StudioCloud } from "./support/cloud.ts";
@@ -19,7 +19,7 @@ describe("the overview", () => {
     const { studio, page, complaints } = await visit(open, cloud);
     await page.getByRole("heading", { name: "tickets" }).waitFor();
     const change = page.getByRole("listitem").filter({ hasText: "maxSteps" });
-    await expect.poll(() => change.textContent()).toMatch(/maxSteps\s*250\s*100/);
+    await expect.poll(() => change.textContent()).toMatch(/maxSteps\s*250\s*→\s*100/);
     await page.getByText("anonymously").waitFor();
 
     studio.project.write("src/arkor/index.ts", ENTRY.replace("100", "250"));
@@ -29,13 +29,15 @@ describe("the overview", () => {
 
   it("shows where a broken entry is broken, and goes on when it is mended", async () => {
     const cloud = await StudioCloud.forTest();
-    const { studio, page } = await visit(open, cloud, `const answer = ;\n${ENTRY}`);
+    const broken = `const answer = ;\n${ENTRY}`;
+    const { studio, page, complaints } = await visit(open, cloud, broken);
     const alert = page.getByRole("alert");
     await alert.getByText("src/arkor/index.ts:1:").waitFor();
     await alert.getByText("const answer = ;").waitFor();
     expect(await page.getByRole("button", { name: "Run training" }).isDisabled()).toBe(true);
     studio.project.write("src/arkor/index.ts", ENTRY);
     await page.getByRole("button", { name: "Run training", disabled: false }).waitFor();
+    expectQuiet(cloud, complaints);
   });
 
   it("shows the output of a run that never reached the backend", async () => {
@@ -97,8 +99,25 @@ describe("the list of jobs", () => {
     expect(cloud.cancelled).toEqual([]);
     await page.getByRole("button", { name: "Cancel gamma" }).click();
     await page.getByRole("button", { name: "Cancel the run" }).click();
-    await page.getByText("No job is like that.").waitFor();
+    await page.getByText("No jobs match.").waitFor();
     expect(cloud.cancelled).toEqual(["c"]);
+    expectQuiet(cloud, complaints);
+  });
+
+  it("tells a dry run from a run, and names the model of each", async () => {
+    const cloud = await StudioCloud.forTest();
+    const config = { model: "acme/small", dryRun: true };
+    cloud.add({ id: "a", name: "tickets", status: "completed", config }, [completed()]);
+    cloud.add({ id: "b", name: "tickets", status: "completed" }, [completed()]);
+    const { page, complaints, go } = await visit(open, cloud);
+    await page.getByRole("link", { name: /tickets dry run acme\/small/ }).waitFor();
+    await go("#/jobs");
+    const names = () => page.locator("[data-row-link]").allInnerTexts();
+    await page.getByRole("cell", { name: "acme/small" }).waitFor();
+    await page.getByRole("button", { name: "Model" }).click();
+    await expect.poll(names).toEqual(["tickets", "tickets dry run"]);
+    await go("#/jobs/a");
+    await page.locator("header").getByText("dry run").waitFor();
     expectQuiet(cloud, complaints);
   });
 
@@ -115,168 +134,5 @@ describe("the list of jobs", () => {
       box.scrollTop = box.scrollHeight;
     });
     await page.getByRole("link", { name: "run 0", exact: true }).waitFor();
-  });
-});
-
-describe("a job's page", () => {
-  it("goes on where it was when the stream is cut, without losing or repeating an event", async () => {
-    const cloud = await StudioCloud.forTest();
-    const stream = cloud.add({ id: "a", name: "cut" }, learning(100, { last: 10 }));
-    const { page, go } = await visit(open, cloud);
-    await go("#/jobs/a");
-    await page.getByText("11 events").waitFor();
-    stream.cut();
-    await expect.poll(() => cloud.resumed.at(-1)).toBe("11");
-    await expect.poll(() => stream.readers).toBeGreaterThan(0);
-    stream.push({ type: "training.log", step: 11, loss: 0.125 });
-    await page.getByText("12 events").waitFor();
-    await page.locator(".legend-value", { hasText: "0.1250" }).waitFor();
-  });
-
-  it("of 100,000 events has a few lines in the page only, and finds any of them", async () => {
-    const cloud = await StudioCloud.forTest();
-    const events = [...learning(100_000), completed()];
-    cloud.add({ id: "a", name: "long", status: "completed" }, events);
-    const { page, complaints, go } = await visit(open, cloud);
-    await go("#/jobs/a");
-    await page.getByText(`${events.length.toLocaleString("en-US")} events`).waitFor();
-    const list = page.getByRole("region", { name: "Events" });
-    expect(await list.getByText("training.log").count()).toBeLessThan(100);
-    await page.getByLabel("Search events").fill("step 54321");
-    await list.getByText(/^step 54321 /).waitFor();
-    expectQuiet(cloud, complaints);
-  });
-
-  it("says that it reconnects while the backend is away", async () => {
-    const cloud = await StudioCloud.forTest();
-    cloud.add({ id: "a", name: "away" }, learning(100, { last: 10 }));
-    const { page, go } = await visit(open, cloud);
-    await go("#/jobs/a");
-    await page.getByText("11 events").waitFor();
-    cloud.close();
-    await page.getByText("Reconnecting").waitFor();
-    await page
-      .getByText(/Can't reach the backend/)
-      .first()
-      .waitFor();
-    expect(await page.getByText("11 events").isVisible()).toBe(true);
-  });
-
-  it("shows a failure, its step, and a loss that is no number", async () => {
-    const cloud = await StudioCloud.forTest();
-    const failed = { type: "training.failed", step: 2, error: "out of memory" };
-    cloud.add({ id: "a", name: "bad", status: "failed", error: "out of memory" }, [
-      { type: "training.log", step: 1, loss: 1.5 },
-      '{"type":"training.log","step":2,"loss":NaN}',
-      failed,
-    ]);
-    const { page, complaints, go } = await visit(open, cloud);
-    await go("#/jobs/a");
-    await page.getByRole("alert").getByText("The run failed at step 2.").waitFor();
-    await page.locator(".legend-value", { hasText: "NaN" }).waitFor();
-    expectQuiet(cloud, complaints);
-  });
-
-  it("shows config, metadata, artifacts, and what differs from another run", async () => {
-    const cloud = await StudioCloud.forTest();
-    cloud.add({ id: "a", name: "old", status: "completed", config: { model: "m", maxSteps: 5 } });
-    const events = [...learning(30), completed()];
-    const config = { model: "m", maxSteps: 30 };
-    cloud.add({ id: "b", name: "new", status: "completed", config }, events);
-    const { page, complaints, go } = await visit(open, cloud);
-    await go("#/jobs/b");
-    await page.getByRole("tab", { name: "Config" }).click();
-    await page.getByRole("cell", { name: "30", exact: true }).waitFor();
-    await page.getByLabel("Compare with").selectOption({ index: 1 });
-    expect(await page.locator("[data-changed]").allInnerTexts()).toEqual(["maxSteps\t30\t5"]);
-    await page.getByText("totalSteps").waitFor();
-    await page.getByRole("tab", { name: "Artifacts" }).click();
-    await page.getByRole("heading", { name: "Checkpoint 10" }).waitFor();
-    expect(await page.getByText("1.2 MiB").count()).toBe(4);
-    expectQuiet(cloud, complaints);
-  });
-
-  it("offers artifacts by their address, asks nobody itself, and says when there is none", async () => {
-    const cloud = await StudioCloud.forTest();
-    const url = "https://files.example/adapter?sig=1";
-    const artifacts = [
-      { name: "adapter.safetensors", size: 2048, url },
-      { name: "bad.bin", url: "javascript:document.title=1" },
-      { name: "data.bin", url: "data:text/html,x" },
-      { name: "plain.json", size: 12 },
-    ];
-    const end = { type: "training.completed", artifacts };
-    cloud.add({ id: "a", name: "with", status: "completed" }, [end]);
-    cloud.add({ id: "b", name: "without", status: "completed" }, [completed()]);
-    const { studio, page, complaints, go } = await visit(open, cloud);
-    await go("#/jobs/a");
-    await page.getByRole("tab", { name: "Artifacts" }).click();
-    const link = page.getByRole("link", { name: "Download adapter.safetensors" });
-    expect(await link.getAttribute("href")).toBe(url);
-    expect(await link.getAttribute("rel")).toBe("noopener noreferrer");
-    expect(await page.getByRole("link", { name: /^Download/ }).count()).toBe(1);
-    for (const name of ["bad.bin", "data.bin", "plain.json"]) await page.getByText(name).waitFor();
-    expect(await page.getByText("gives no download").count()).toBe(0);
-    expect(await page.content()).not.toContain(studio.token);
-    await go("#/jobs/b");
-    await page.getByRole("tab", { name: "Artifacts" }).click();
-    await page.getByText("gives no download").waitFor();
-    expectQuiet(cloud, complaints);
-  });
-
-  it("zooms by dragging, smooths, lays another run over, and filters events", async () => {
-    const cloud = await StudioCloud.forTest();
-    cloud.add({ id: "a", name: "other", status: "completed" }, [...learning(200), completed()]);
-    cloud.add({ id: "b", name: "this", status: "completed" }, [
-      ...learning(200, { seed: 5 }),
-      completed(),
-    ]);
-    const { page, complaints, go } = await visit(open, cloud);
-    await go("#/jobs/b");
-    await page.getByText("204 events").waitFor();
-    const reset = page.getByRole("button", { name: "Reset zoom" });
-    expect(await reset.isDisabled()).toBe(true);
-    const over = page.locator(".u-over").first();
-    const box = await over.boundingBox();
-    if (!box) throw new Error("the chart has no box");
-    await page.mouse.move(box.x + 100, box.y + 50);
-    await page.mouse.down();
-    await page.mouse.move(box.x + 400, box.y + 50, { steps: 5 });
-    await page.mouse.up();
-    await expect.poll(() => reset.isDisabled()).toBe(false);
-    await page
-      .getByText(/^step \d+$/)
-      .first()
-      .waitFor();
-    await reset.click();
-    await page.getByLabel("Smoothing").fill("0.9");
-    await page.getByLabel("Log axis").check();
-    await page.getByLabel("Lay another run over the chart").selectOption("a");
-    await page.locator(".legend-label", { hasText: "other" }).waitFor();
-    await page.getByLabel("Kind of event").selectOption("checkpoint.saved");
-    await page.getByText("2 of 204").waitFor();
-    await page.getByLabel("Kind of event").selectOption("");
-    await page.getByLabel("Search events").fill("step 134");
-    await page.getByText("2 of 204").waitFor();
-    expectQuiet(cloud, complaints);
-  });
-
-  it("asks every checkpoint the project's prompts", async () => {
-    const cloud = await StudioCloud.forTest();
-    cloud.answer = ({ adapter }) => [`I am ${adapter.step}`];
-    cloud.add({ id: "a", name: "sampled", status: "completed" }, [...learning(30), completed()]);
-    const { studio, page, complaints, go } = await visit(open, cloud);
-    await go("#/jobs/a");
-    await page.getByRole("tab", { name: "Samples" }).click();
-    await page.getByLabel("New prompt").fill("Who are you?");
-    await page.keyboard.press("Enter");
-    await page.getByRole("rowheader").getByText("Who are you?").waitFor();
-    await page.getByRole("button", { name: "Ask the checkpoints" }).click();
-    for (const step of [10, 20, 30])
-      await page.getByRole("cell", { name: `I am ${step}` }).waitFor();
-    expect(JSON.parse(studio.project.read(".arkor/prompts.json"))).toEqual({
-      prompts: ["Who are you?"],
-    });
-    expectQuiet(cloud, complaints);
   });
 });

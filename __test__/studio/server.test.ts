@@ -120,11 +120,14 @@ it.each([
   );
   const answer = await studio.api("/api/manifest");
   expect(answer.status).toBe(400);
-  expect(await answer.json()).toMatchObject({
+  const manifest = await answer.json();
+  expect(manifest).toMatchObject({
     trainer: null,
     error: expect.stringMatching(/./),
     location: { file: "src/arkor/index.ts", ...location },
   });
+  const asked = await studio.api("/api/manifest?broken=200");
+  expect([asked.status, await asked.json()]).toEqual([200, manifest]);
 });
 
 it("a dataset's token is shown by no call", async () => {

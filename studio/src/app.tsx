@@ -2,7 +2,7 @@ import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { ApiError, adoptToken, hasToken, onTokenHeard } from "./api/client.ts";
 import { queryClient, useIdentity } from "./api/queries.ts";
 import { parseRoute, type Route } from "./lib/route.ts";
-import { Empty, Page } from "./ui/parts.tsx";
+import { Empty, focusMain, Page } from "./ui/parts.tsx";
 import { ThemeSwitch } from "./ui/theme.tsx";
 import { DatasetView } from "./views/dataset.tsx";
 import { Endpoints } from "./views/endpoints.tsx";
@@ -53,7 +53,9 @@ export function App() {
       <Sidebar current={route.view} />
       <div className="content">
         <Offline />
-        <View route={route} />
+        <main id="main" tabIndex={-1}>
+          <View route={route} />
+        </main>
       </div>
     </div>
   );
@@ -66,7 +68,7 @@ function View({ route }: { route: Route }) {
     case "jobs":
       return <Jobs />;
     case "job":
-      return <JobView jobId={route.jobId} key={route.jobId} />;
+      return <JobView jobId={route.jobId} tab={route.tab} key={route.jobId} />;
     case "playground":
       return <Playground adapter={route.adapter} compare={route.compare} />;
     case "endpoints":
@@ -142,7 +144,7 @@ function Offline() {
     <div aria-live="assertive">
       {isGone && (
         <p className="offline">
-          <strong>Offline.</strong> Studio's server does not answer. What you see may be old; the
+          <strong>Offline.</strong> Studio's server doesn't answer. What you see may be old; the
           page goes on as soon as <code>arkor dev</code> does.
         </p>
       )}
@@ -157,7 +159,7 @@ function useFocusOnNavigation(route: Route): void {
   useEffect(() => {
     if (last.current === place) return;
     last.current = place;
-    document.getElementById("main")?.focus({ preventScroll: true });
+    focusMain();
     scrollTo(0, 0);
   }, [place]);
 }

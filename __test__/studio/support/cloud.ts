@@ -89,6 +89,8 @@ export class StudioCloud {
   /** Resolves when a client has left an unfinished answer. */
   readonly abandoned: Promise<void>;
   headers: Record<string, string> = {};
+  /** Why it doesn't say who one is. */
+  refusal?: string;
   #abandon = () => {};
   #server: Server;
   #port = 0;
@@ -159,7 +161,12 @@ export class StudioCloud {
   #account(call: string, body: Body, response: ServerResponse): boolean {
     switch (call) {
       case "GET /v1/me":
-        json(response, 200, { user: { id: "u", name: "Ada" }, orgs: [{ id: "o", slug: "acme" }] });
+        if (this.refusal !== undefined) json(response, 401, { error: this.refusal });
+        else
+          json(response, 200, {
+            user: { id: "u", name: "Ada" },
+            orgs: [{ id: "o", slug: "acme" }],
+          });
         return true;
       case "POST /v1/projects":
         json(response, 201, { project: { id: "p", slug: body.slug, name: body.name, orgId: "o" } });

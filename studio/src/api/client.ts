@@ -9,7 +9,6 @@ export class ApiError extends Error {
   constructor(
     readonly status: number,
     message: string,
-    readonly body: unknown = undefined,
   ) {
     super(message);
     this.name = "ApiError";
@@ -47,14 +46,14 @@ export async function send(path: string, init: RequestInit = {}): Promise<Respon
     response = await fetch(path, { ...init, headers });
   } catch (error) {
     if (init.signal?.aborted) throw error;
-    throw new ApiError(0, "Studio's server can't be reached. Is `arkor dev` still running?");
+    throw new ApiError(0, "Studio's server can't be reached. Is arkor dev still running?");
   }
   const body = response.ok ? undefined : await bodyOf(response);
   const message = messageOf(body) ?? `The server answered with ${response.status}.`;
   const isRefused = response.status === 403 && /studio token/.test(message);
   for (const heard of listeners) heard(isRefused);
   if (response.ok) return response;
-  throw new ApiError(response.status, message, body);
+  throw new ApiError(response.status, message);
 }
 
 async function bodyOf(response: Response): Promise<unknown> {
@@ -91,17 +90,7 @@ export const api = {
     get<Api.Dataset>(`/api/dataset?offset=${offset}&limit=${limit}`, signal),
 
   /** A broken entry is an answer too, not an error. */
-  async manifest(signal?: AbortSignal): Promise<Api.Manifest> {
-    try {
-      return await get<Api.Manifest>("/api/manifest", signal);
-    } catch (error) {
-      const isBroken = error instanceof ApiError && error.status === 400;
-      if (isBroken && (error.body as Api.Manifest | undefined)?.entry !== undefined) {
-        return error.body as Api.Manifest;
-      }
-      throw error;
-    }
-  },
+  manifest: (signal?: AbortSignal) => get<Api.Manifest>("/api/manifest?broken=200", signal),
 
   jobs: async (signal?: AbortSignal) => (await get<{ jobs: Api.Job[] }>("/api/jobs", signal)).jobs,
   job: async (jobId: string, signal?: AbortSignal) =>

@@ -71,6 +71,14 @@ export function formatAgo(timestamp: string | null | undefined, now: number): st
   return days < 14 ? `${days} d ago` : new Date(then).toISOString().slice(0, 10);
 }
 
+/** A day and a time, where the reader is. */
+export function formatWhen(timestamp: string): string {
+  const then = new Date(timestamp);
+  if (Number.isNaN(then.getTime())) return NONE;
+  const day = [then.getFullYear(), pad(then.getMonth() + 1), pad(then.getDate())].join("-");
+  return `${day} ${pad(then.getHours())}:${pad(then.getMinutes())}`;
+}
+
 /** The time that a run took, or has taken so far. */
 export function durationOf(
   job: { status: string; startedAt?: string | null; completedAt?: string | null },

@@ -1,7 +1,14 @@
 import type { Job, Summary } from "../api/types.ts";
 import { durationOf } from "./format.ts";
 
-export type SortKey = "createdAt" | "name" | "status" | "duration" | "loss" | "bestEvalLoss";
+export type SortKey =
+  | "createdAt"
+  | "name"
+  | "model"
+  | "status"
+  | "duration"
+  | "loss"
+  | "bestEvalLoss";
 
 export interface ListOptions {
   search: string;
@@ -17,7 +24,7 @@ export function listJobs(jobs: Job[], options: ListOptions): Job[] {
   const words = options.search.toLowerCase().split(/\s+/).filter(Boolean);
   const left = jobs.filter((job) => {
     if (options.status !== "" && job.status !== options.status) return false;
-    const text = `${job.name} ${job.id} ${String(job.config?.model ?? "")}`.toLowerCase();
+    const text = `${job.name} ${job.id} ${modelOf(job)}`.toLowerCase();
     return words.every((word) => text.includes(word));
   });
   const keyed = left.map((job) => ({ job, key: keyOf(job, options) }));
@@ -32,12 +39,19 @@ export function listJobs(jobs: Job[], options: ListOptions): Job[] {
   return keyed.map(({ job }) => job);
 }
 
+/** The model that it trains, as its config names it. */
+export function modelOf({ config }: Job): string {
+  return typeof config?.model === "string" ? config.model : "";
+}
+
 function keyOf(job: Job, { sort, now, summaryOf }: ListOptions): string | number | undefined {
   switch (sort) {
     case "createdAt":
       return Date.parse(job.createdAt);
     case "name":
       return job.name.toLowerCase();
+    case "model":
+      return modelOf(job).toLowerCase() || undefined;
     case "status":
       return job.status;
     case "duration":

@@ -1,7 +1,7 @@
 export type Route =
   | { view: "overview" }
   | { view: "jobs" }
-  | { view: "job"; jobId: string }
+  | { view: "job"; jobId: string; tab: string | undefined }
   | { view: "playground"; adapter: string | undefined; compare: string | undefined }
   | { view: "endpoints" }
   | { view: "dataset"; offset: number }
@@ -12,13 +12,14 @@ export function parseRoute(hash: string): Route {
   const [path = "", query = ""] = hash.replace(/^#/, "").split("?", 2);
   const parts = path.split("/").filter((part) => part !== "");
   const [first, second, ...rest] = parts;
+  const given = new URLSearchParams(query);
   if (first === undefined) return { view: "overview" };
   if (first === "jobs" && rest.length === 0) {
-    return second === undefined ? { view: "jobs" } : { view: "job", jobId: decoded(second) };
+    if (second === undefined) return { view: "jobs" };
+    return { view: "job", jobId: decoded(second), tab: given.get("tab") ?? undefined };
   }
   if (second === undefined) {
     if (first === "endpoints") return { view: "endpoints" };
-    const given = new URLSearchParams(query);
     if (first === "dataset") {
       const [offset = "0"] = /^\d{1,9}$/.exec(given.get("offset") ?? "") ?? [];
       return { view: "dataset", offset: Number(offset) };
@@ -39,8 +40,8 @@ function decoded(text: string): string {
   }
 }
 
-export function jobLink(jobId: string): string {
-  return `#/jobs/${encodeURIComponent(jobId)}`;
+export function jobLink(jobId: string, tab?: string): string {
+  return `#/jobs/${encodeURIComponent(jobId)}${tab === undefined ? "" : `?tab=${tab}`}`;
 }
 
 export function datasetLink(offset: number): string {

@@ -1,4 +1,5 @@
 import { ABSENT, Column } from "./column.ts";
+import { formatLoss, formatRate } from "./format.ts";
 import { isRecord, numberOf } from "./json.ts";
 
 export interface Artifact {
@@ -142,18 +143,16 @@ export class RunData {
       return { type, time: Date.parse(time) || 0, text: textOf(data) };
     }
     const parts = [`step ${this.step.at(at)}`];
-    const shown: [string, Column][] = [
-      ["loss", this.loss],
-      ["eval", this.evalLoss],
-      ["lr", this.learningRate],
-      ["epoch", this.epoch],
-      ["samples/s", this.samplesPerSecond],
+    const shown: [string, Column, (value: number) => string][] = [
+      ["loss", this.loss, formatLoss],
+      ["eval", this.evalLoss, formatLoss],
+      ["lr", this.learningRate, formatRate],
+      ["epoch", this.epoch, (value) => value.toFixed(2)],
+      ["samples/s", this.samplesPerSecond, (value) => value.toFixed(1)],
     ];
-    for (const [name, column] of shown) {
+    for (const [name, column, format] of shown) {
       const value = column.at(at);
-      if (value === ABSENT) continue;
-      const digits = Number.isNaN(value) ? "NaN" : Number(value.toPrecision(5)).toString();
-      parts.push(`${name} ${digits}`);
+      if (value !== ABSENT) parts.push(`${name} ${format(value)}`);
     }
     return { type: "training.log", time: this.time.at(at), text: parts.join("  ") };
   }

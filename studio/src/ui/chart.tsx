@@ -76,7 +76,19 @@ export function Chart(props: ChartProps) {
         <span className="chart-title">{props.title}</span>
         <Legend lines={props.lines} at={hover} format={props.format} />
       </figcaption>
-      <div ref={box} className="chart-box" style={{ height: props.height }} />
+      <div className="chart-plot">
+        {hover !== undefined && <span className="chart-step">step {Math.round(hover)}</span>}
+        <div
+          ref={box}
+          className="chart-box"
+          style={{ height: props.height }}
+          role="application"
+          aria-label={`${props.title}: arrows read values, plus and minus zoom, Escape shows all`}
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: what is read and zoomed must be reachable by keyboard
+          tabIndex={0}
+          onKeyDown={(event) => plot.current && onKey(event, plot.current, props)}
+        />
+      </div>
     </figure>
   );
 }
@@ -90,7 +102,6 @@ function Legend(props: {
   const named = props.lines.filter(({ isFaint }) => !isFaint);
   return (
     <span className="legend">
-      {props.at !== undefined && <span className="legend-step">step {Math.round(props.at)}</span>}
       {named.map((line) => {
         const index = nearest(line, props.at ?? Number.POSITIVE_INFINITY);
         return (
@@ -173,7 +184,8 @@ function optionsFor(
     axes: [
       {
         ...axis,
-        size: 28,
+        size: 22,
+        gap: 4,
         values: (_, splits) => splits.map(stepLabel),
       },
       {
@@ -246,10 +258,31 @@ function faint(color: string): string {
 function onWheel(event: WheelEvent, chart: uPlot, props: ChartProps): void {
   if (!event.ctrlKey && !event.metaKey && !event.shiftKey) return;
   event.preventDefault();
+  const left = event.clientX - chart.over.getBoundingClientRect().left;
+  zoomAt(chart, props, left, Math.exp(Math.sign(event.deltaY || event.deltaX) * 0.2));
+}
+
+/** The arrows move the cursor; plus and minus zoom there. */
+function onKey(event: React.KeyboardEvent, chart: uPlot, props: ChartProps): void {
+  const { width, height } = chart.over.getBoundingClientRect();
+  const { left = -1 } = chart.cursor;
+  const at = left < 0 ? width / 2 : left;
+  const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (move !== undefined) {
+    const next = Math.min(width - 1, Math.max(0, at + (move * width) / 60));
+    chart.setCursor({ left: next, top: height / 2 });
+  } else if (event.key === "+" || event.key === "=") zoomAt(chart, props, at, 0.6);
+  else if (event.key === "-") zoomAt(chart, props, at, 1 / 0.6);
+  else if (event.key === "Escape") props.onZoom(undefined);
+  else return;
+  event.preventDefault();
+}
+
+/** Shows so many times the steps that are in view, around a place of the chart. */
+function zoomAt(chart: uPlot, props: ChartProps, left: number, factor: number): void {
   const all = viewOf({ ...props, zoom: undefined });
   const { from, to } = viewOf(props);
-  const at = chart.posToVal(event.clientX - chart.over.getBoundingClientRect().left, "x");
-  const factor = Math.exp(Math.sign(event.deltaY || event.deltaX) * 0.2);
+  const at = chart.posToVal(left, "x");
   const next = {
     from: Math.max(all.from, at - (at - from) * factor),
     to: Math.min(all.to, at + (to - at) * factor),

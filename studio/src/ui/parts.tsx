@@ -19,6 +19,11 @@ export function Status({ status }: { status: JobStatus | string }) {
   );
 }
 
+/** The keyboard goes on from the view's start, where what had the focus is gone. */
+export function focusMain(): void {
+  document.getElementById("main")?.focus({ preventScroll: true });
+}
+
 export function Page(props: {
   title: string;
   aside?: ReactNode;
@@ -29,7 +34,7 @@ export function Page(props: {
     document.title = `${props.title} · Arkor Studio`;
   }, [props.title]);
   return (
-    <main id="main" tabIndex={-1}>
+    <>
       <header className="page-head">
         <div className="page-title">
           <h1>{props.title}</h1>
@@ -38,7 +43,7 @@ export function Page(props: {
         {props.aside && <div className="actions">{props.aside}</div>}
       </header>
       {props.children}
-    </main>
+    </>
   );
 }
 
@@ -96,7 +101,7 @@ export function Failure(props: { error: Error; what: string; isOld?: boolean }) 
   return (
     <Notice tone="bad" title={`${what} can't be ${isOld ? "updated" : "shown"}.`}>
       {error.message}
-      {isOffline && " Studio keeps trying."}
+      {isOffline && <p>Studio keeps trying.</p>}
     </Notice>
   );
 }

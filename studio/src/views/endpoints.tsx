@@ -118,11 +118,13 @@ function EndpointCard({ deployment }: { deployment: Deployment }) {
         />
       </div>
       {deployment.authMode === "fixed_api_key" && <Keys deployment={deployment} />}
-      {snippet && (
+      {snippet ? (
         <div className="snippet">
           <pre>{snippet}</pre>
           <Copy text={snippet} />
         </div>
+      ) : (
+        <p className="muted">It has no domain of its own yet, so its address isn't known here.</p>
       )}
       {isDeleting && (
         <Confirm
@@ -219,7 +221,7 @@ function NewEndpoint({ onClose }: { onClose: () => void }) {
         )}
         <div className="dialog-actions">
           <button type="button" className="button" onClick={onClose}>
-            Close
+            Cancel
           </button>
           <button
             type="submit"
@@ -250,6 +252,10 @@ function Keys({ deployment }: { deployment: Deployment }) {
   });
   const revoke = useMutation({
     mutationFn: (keyId: string) => api.revokeKey(deployment.id, keyId),
+    onSuccess: (_, keyId) => {
+      // A key that no longer works isn't one to keep.
+      if (create.data?.key.id === keyId) create.reset();
+    },
     onSettled: refreshKeys,
   });
   const error = keys.error ?? create.error ?? revoke.error;

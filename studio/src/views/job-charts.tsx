@@ -3,10 +3,10 @@ import type { EventFeed } from "../api/events.ts";
 import { useFeeds, useJobs } from "../api/queries.ts";
 import type { Job } from "../api/types.ts";
 import type { Column } from "../lib/column.ts";
-import { formatLoss, formatNumber, formatRate } from "../lib/format.ts";
+import { formatLoss, formatNumber, formatRate, formatWhen } from "../lib/format.ts";
 import { Smoothed } from "../lib/smooth.ts";
 import { Chart, type ChartLine, type Zoom } from "../ui/chart.tsx";
-import { Section } from "../ui/parts.tsx";
+import { Empty, Section } from "../ui/parts.tsx";
 
 const OVERLAY_COLORS = ["--line-3", "--line-4", "--line-5", "--line-6"];
 const MOST_OVERLAYS = OVERLAY_COLORS.length;
@@ -34,7 +34,6 @@ export function JobCharts({ job, feed }: { job: Job; feed: EventFeed }) {
   const jobs = useJobs().data ?? [];
   const smoothed = useSmoothing(weight);
   const { data } = feed;
-  const nameOf = (jobId: string) => jobs.find(({ id }) => id === jobId)?.name ?? jobId;
 
   const drawn = (x: Column, y: Column, label: string, color: string): ChartLine[] =>
     weight === 0
@@ -45,7 +44,7 @@ export function JobCharts({ job, feed }: { job: Job; feed: EventFeed }) {
         ];
   const overlaid = others.flatMap((other, index): ChartLine[] => {
     const color = OVERLAY_COLORS[index] ?? "--line-3";
-    const name = nameOf(overlays[index] ?? "");
+    const name = overlayName(jobs, overlays[index] ?? "");
     return drawn(other.data.step, other.data.loss, name, color);
   });
   const lossLines: ChartLine[] = [
@@ -67,69 +66,76 @@ export function JobCharts({ job, feed }: { job: Job; feed: EventFeed }) {
     <Section
       title="Charts"
       aside={
-        <>
-          <label className="range">
-            <span>Smoothing</span>
-            <input
-              type="range"
-              min="0"
-              max="0.99"
-              step="0.01"
-              value={weight}
-              onChange={({ target }) => setWeight(Number(target.value))}
-            />
-            <output className="number">{weight.toFixed(2)}</output>
-          </label>
-          <label className="check">
-            <input
-              type="checkbox"
-              checked={isLog}
-              onChange={({ target }) => setLog(target.checked)}
-            />
-            <span>Log axis</span>
-          </label>
-          <button
-            type="button"
-            className="button"
-            disabled={!zoom}
-            onClick={() => setZoom(undefined)}
-          >
-            Reset zoom
-          </button>
-        </>
+        !isEmpty && (
+          <>
+            <label className="range">
+              <span>Smoothing</span>
+              <input
+                type="range"
+                min="0"
+                max="0.99"
+                step="0.01"
+                value={weight}
+                onChange={({ target }) => setWeight(Number(target.value))}
+              />
+              <output className="number">{weight.toFixed(2)}</output>
+            </label>
+            <label className="check">
+              <input
+                type="checkbox"
+                checked={isLog}
+                onChange={({ target }) => setLog(target.checked)}
+              />
+              <span>Log axis</span>
+            </label>
+            <button
+              type="button"
+              className="button"
+              disabled={!zoom}
+              onClick={() => setZoom(undefined)}
+            >
+              Reset zoom
+            </button>
+          </>
+        )
       }
     >
-      <div className="charts" data-empty={isEmpty || undefined}>
-        <Chart
-          {...shared}
-          title="Loss"
-          lines={lossLines}
-          format={formatLoss}
-          isLog={isLog}
-          height={300}
-        />
-        <div className="charts-small">
-          <Chart
-            {...shared}
-            title="Learning rate"
-            lines={[{ x: data.step, y: data.learningRate, label: "lr", color: "--line-3" }]}
-            format={formatRate}
-            height={140}
-          />
-          <Chart
-            {...shared}
-            title="Samples per second"
-            lines={drawn(data.step, data.samplesPerSecond, "samples/s", "--line-4")}
-            format={formatNumber}
-            height={140}
-          />
+      {isEmpty ? (
+        <div className="charts-empty" data-waiting={job.status === "running" || undefined}>
+          <Empty title={waiting(job.status)} />
         </div>
-      </div>
-      <p className="chart-hint muted">
-        {isEmpty
-          ? waiting(job.status)
-          : "Drag over a chart to zoom; double-click shows all. Dashed lines are checkpoints."}
-      </p>
+      ) : (
+        <div className="charts">
+          <Chart
+            {...shared}
+            title="Loss"
+            lines={lossLines}
+            format={formatLoss}
+            isLog={isLog}
+            height={300}
+          />
+          <div className="charts-small">
+            <Chart
+              {...shared}
+              title="Learning rate"
+              lines={[{ x: data.step, y: data.learningRate, label: "lr", color: "--line-3" }]}
+              format={formatRate}
+              height={140}
+            />
+            <Chart
+              {...shared}
+              title="Samples per second"
+              lines={drawn(data.step, data.samplesPerSecond, "samples/s", "--line-4")}
+              format={formatNumber}
+              height={140}
+            />
+          </div>
+          <p className="chart-hint muted">
+            Drag over a chart to zoom, or focus it and press + or −; double-click or Esc shows all.
+            Dashed lines are checkpoints.
+          </p>
+        </div>
+      )}
       <Overlays
         jobs={jobs.filter(({ id }) => id !== job.id)}
         chosen={overlays}
@@ -140,13 +146,20 @@ export function JobCharts({ job, feed }: { job: Job; feed: EventFeed }) {
 }
 
 function waiting(status: string): string {
-  if (status === "queued") return "The run is queued: the lines begin when it does.";
+  if (status === "queued") return "The run is queued.";
   return status === "running" ? "Waiting for the first step." : "This run has logged no step.";
+}
+
+/** The runs of a project often have the same name. */
+function overlayName(jobs: Job[], jobId: string): string {
+  const job = jobs.find(({ id }) => id === jobId);
+  return job ? `${job.name} · ${formatWhen(job.createdAt)}` : jobId;
 }
 
 function Overlays(props: { jobs: Job[]; chosen: string[]; onChange: (chosen: string[]) => void }) {
   const { jobs, chosen, onChange } = props;
   const left = jobs.filter(({ id, status }) => !chosen.includes(id) && status !== "queued");
+  if (jobs.length === 0) return null;
   return (
     <div className="overlays">
       {chosen.map((id, index) => (
@@ -161,7 +174,7 @@ function Overlays(props: { jobs: Job[]; chosen: string[]; onChange: (chosen: str
             style={{ background: `var(${OVERLAY_COLORS[index]})` }}
             aria-hidden="true"
           />
-          {jobs.find((job) => job.id === id)?.name ?? id}
+          {overlayName(jobs, id)}
           <span className="visually-hidden">: take it off the chart</span>
           <span aria-hidden="true">×</span>
         </button>
@@ -175,7 +188,7 @@ function Overlays(props: { jobs: Job[]; chosen: string[]; onChange: (chosen: str
           <option value="">Add a run to compare…</option>
           {left.slice(0, 200).map(({ id, name, createdAt, status }) => (
             <option key={id} value={id}>
-              {name} · {createdAt.slice(0, 16).replace("T", " ")} · {status}
+              {name} · {formatWhen(createdAt)} · {status}
             </option>
           ))}
         </select>

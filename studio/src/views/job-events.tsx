@@ -1,6 +1,7 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useDeferredValue, useLayoutEffect, useMemo, useRef, useState } from "react";
 import type { EventFeed } from "../api/events.ts";
+import { formatCount } from "../lib/format.ts";
 import type { RunData } from "../lib/run-data.ts";
 import { Empty } from "../ui/parts.tsx";
 
@@ -84,7 +85,7 @@ export function JobEvents({ feed }: { feed: EventFeed }) {
         </select>
         <span className="muted count">
           {count === data.length
-            ? `${data.length.toLocaleString("en-US")} events`
+            ? formatCount(data.length, "event")
             : `${count.toLocaleString("en-US")} of ${data.length.toLocaleString("en-US")}`}
         </span>
       </div>
@@ -92,7 +93,7 @@ export function JobEvents({ feed }: { feed: EventFeed }) {
         <p className="muted">{data.dropped} events besides the log lines are not kept.</p>
       )}
       {count === 0 ? (
-        <Empty title={data.length === 0 ? "No events yet." : "No event is like that."} />
+        <Empty title={data.length === 0 ? "No events yet." : "No events match."} />
       ) : (
         <section
           ref={scroller}
@@ -115,7 +116,9 @@ export function JobEvents({ feed }: { feed: EventFeed }) {
                 >
                   <span className="event-time">{timeOf(row.time)}</span>
                   <span className="event-type">{row.type}</span>
-                  <span className="event-text">{row.text}</span>
+                  <span className="event-text" title={row.text}>
+                    {row.text}
+                  </span>
                 </li>
               );
             })}

@@ -13,12 +13,16 @@ const MAX_TOKENS = 64;
 
 type Answers = Record<string, { text: string; isError: boolean } | undefined>;
 
+/** What the checkpoints of each job have answered: asking all of them again takes long. */
+const kept = new Map<string, Answers>();
+
 /** The project's prompts, asked of each checkpoint; one column a checkpoint. */
 export function Samples({ job, checkpoints }: { job: Job; checkpoints: Checkpoint[] }) {
   const prompts = usePrompts();
   const [draft, setDraft] = useState("");
-  const [answers, setAnswers] = useState<Answers>({});
+  const [answers, setAnswers] = useState<Answers>(kept.get(job.id) ?? {});
   const [isAsking, setAsking] = useState(false);
+  const input = useRef<HTMLInputElement>(null);
   const stop = useRef<AbortController>(undefined);
   useEffect(() => () => stop.current?.abort(), []);
   const save = useMutation({
@@ -36,8 +40,11 @@ export function Samples({ job, checkpoints }: { job: Job; checkpoints: Checkpoin
       for (const step of steps) {
         if (aborter.signal.aborted) break;
         const key = keyOf(step, prompt);
-        const put = (text: string, isError = false) =>
-          setAnswers((before) => ({ ...before, [key]: { text, isError } }));
+        const put = (text: string, isError = false) => {
+          const after = { ...kept.get(job.id), [key]: { text, isError } };
+          kept.set(job.id, after);
+          setAnswers(after);
+        };
         const body = {
           messages: [{ role: "user", content: prompt }],
           adapter: { kind: "checkpoint", jobId: job.id, step },
@@ -54,8 +61,8 @@ export function Samples({ job, checkpoints }: { job: Job; checkpoints: Checkpoin
 
   const add = () => {
     const prompt = draft.trim();
-    if (prompt === "" || list.includes(prompt)) return;
-    save.mutate([...list, prompt]);
+    if (prompt === "") return;
+    if (!list.includes(prompt)) save.mutate([...list, prompt]);
     setDraft("");
   };
   return (
@@ -68,6 +75,7 @@ export function Samples({ job, checkpoints }: { job: Job; checkpoints: Checkpoin
         }}
       >
         <input
+          ref={input}
           aria-label="New prompt"
           placeholder="A prompt to ask every checkpoint"
           value={draft}
@@ -130,7 +138,10 @@ export function Samples({ job, checkpoints }: { job: Job; checkpoints: Checkpoin
                       type="button"
                       className="button quiet"
                       aria-label={`Remove the prompt ${prompt}`}
-                      onClick={() => save.mutate(list.filter((other) => other !== prompt))}
+                      onClick={() => {
+                        save.mutate(list.filter((other) => other !== prompt));
+                        input.current?.focus();
+                      }}
                     >
                       Remove
                     </button>

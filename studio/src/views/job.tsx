@@ -1,6 +1,5 @@
-import { useMutation } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
-import { ApiError, api } from "../api/client.ts";
+import { useEffect, useRef, useState } from "react";
+import { ApiError } from "../api/client.ts";
 import type { Connection, EventFeed } from "../api/events.ts";
 import {
   isActive,
@@ -21,15 +20,18 @@ import {
   formatLoss,
   formatNumber,
   formatValue,
+  formatWhen,
 } from "../lib/format.ts";
+import { modelOf } from "../lib/job-list.ts";
 import { formatChoice } from "../lib/model-choice.ts";
-import { playgroundLink } from "../lib/route.ts";
+import { jobLink, playgroundLink } from "../lib/route.ts";
 import { type RunData, timeLeft, totalSteps } from "../lib/run-data.ts";
 import {
   Copy,
   Empty,
   Facts,
   Failure,
+  focusMain,
   Loading,
   Notice,
   Page,
@@ -42,18 +44,20 @@ import { JobCharts } from "./job-charts.tsx";
 import { JobEvents } from "./job-events.tsx";
 import { Samples } from "./job-samples.tsx";
 import { RunOutput } from "./run-output.tsx";
+import { NotStarted, useStartedRun } from "./started-run.tsx";
 
-export function JobView({ jobId }: { jobId: string }) {
+export function JobView({ jobId, tab }: { jobId: string; tab: string | undefined }) {
   const job = useJob(jobId);
   const feed = useFeed(jobId);
   const { connection } = feed;
   const { end } = feed.data;
-  // The stream knows before the next question that the run is over.
+  const hasStarted = feed.data.length > 0;
+  // The stream knows before the next question that the run has begun, and that it's over.
   useEffect(() => {
-    if (connection.state === "ended" || end !== undefined) {
+    if (hasStarted || connection.state === "ended" || end !== undefined) {
       void queryClient.invalidateQueries({ queryKey: ["jobs"] });
     }
-  }, [connection.state, end]);
+  }, [hasStarted, connection.state, end]);
 
   if (!job.data) {
     const isUnknown = job.error instanceof ApiError && job.error.status === 404;
@@ -69,22 +73,37 @@ export function JobView({ jobId }: { jobId: string }) {
       </Page>
     );
   }
-  return <JobPage job={job.data} feed={feed} error={job.error} />;
+  return <JobPage job={job.data} feed={feed} error={job.error} asked={tab} />;
 }
 
-function JobPage({ job, feed, error }: { job: Job; feed: EventFeed; error: Error | null }) {
+function JobPage(props: {
+  job: Job;
+  feed: EventFeed;
+  error: Error | null;
+  /** The tab that the address asks for. */
+  asked: string | undefined;
+}) {
+  const { job, feed, error } = props;
   const { data, connection } = feed;
-  const [tab, setTab] = useState("Events");
   const run = useRuns().data?.find(({ jobId }) => jobId === job.id);
   const isLocal = useIdentity().data?.where === "local";
+  const again = useStartedRun();
   const failure = job.error ?? data.failure?.error;
   const tabs = ["Events", ...(run ? ["Output"] : []), "Config", "Artifacts", "Samples"];
+  const tab = tabs.find((name) => name.toLowerCase() === props.asked) ?? "Events";
   return (
     <Page
       title={job.name}
-      lead={<Status status={job.status} />}
-      aside={<Actions job={job} data={data} isLocal={isLocal} />}
+      lead={
+        <>
+          <Status status={job.status} />
+          {job.config?.dryRun === true && <span className="tag">dry run</span>}
+          <span className="muted">{modelOf(job)}</span>
+        </>
+      }
+      aside={<Actions job={job} data={data} isLocal={isLocal} again={again} />}
     >
+      <NotStarted started={again} />
       {error && <Failure error={error} what="The job's state" isOld />}
       <Connecting connection={connection} isActive={isActive(job.status)} />
       {job.status === "failed" && failure && (
@@ -105,7 +124,7 @@ function JobPage({ job, feed, error }: { job: Job; feed: EventFeed; error: Error
             aria-selected={tab === name}
             aria-controls="tab-panel"
             tabIndex={tab === name ? 0 : -1}
-            onClick={() => setTab(name)}
+            onClick={() => location.replace(jobLink(job.id, name.toLowerCase()))}
           >
             {name}
           </button>
@@ -225,16 +244,28 @@ function newestAdapter(job: Job, { checkpoints, end }: RunData): Target | undefi
   return { kind: "adapter", adapter: { kind: "checkpoint", jobId: job.id, step } };
 }
 
-function Actions({ job, data, isLocal }: { job: Job; data: RunData; isLocal: boolean }) {
+function Actions(props: {
+  job: Job;
+  data: RunData;
+  isLocal: boolean;
+  again: ReturnType<typeof useStartedRun>;
+}) {
+  const { job, data, isLocal, again } = props;
   const [asking, setAsking] = useState<"cancel" | "delete">();
   const leave = () => {
     location.hash = "#/jobs";
   };
   const cancel = useCancel();
   const remove = useDelete(leave);
-  const again = useMutation({ mutationFn: () => api.train({}), onSuccess: leave });
   const adapter = newestAdapter(job, data);
-  const error = cancel.error ?? remove.error ?? again.error;
+  const isOver = !isActive(job.status);
+  const wasOver = useRef(isOver);
+  // The button that cancelled it goes with the run.
+  useEffect(() => {
+    if (isOver && !wasOver.current && document.activeElement === document.body) focusMain();
+    wasOver.current = isOver;
+  }, [isOver]);
+  const error = cancel.error ?? remove.error;
   const asked = { job, onClose: () => setAsking(undefined) };
   return (
     <>
@@ -248,7 +279,7 @@ function Actions({ job, data, isLocal }: { job: Job; data: RunData; isLocal: boo
           Ask the model
         </a>
       )}
-      {isActive(job.status) ? (
+      {!isOver ? (
         <button type="button" className="button danger" onClick={() => setAsking("cancel")}>
           {cancel.isPending ? "Cancelling…" : "Cancel run"}
         </button>
@@ -257,11 +288,11 @@ function Actions({ job, data, isLocal }: { job: Job; data: RunData; isLocal: boo
           <button
             type="button"
             className="button"
-            disabled={again.isPending}
+            disabled={again.isBusy}
             title="Runs the project's entry as it is now"
-            onClick={() => again.mutate()}
+            onClick={() => again.start(false)}
           >
-            Run again
+            {again.isBusy ? "Starting…" : "Run again"}
           </button>
           {isLocal && (
             <button type="button" className="button danger" onClick={() => setAsking("delete")}>
@@ -294,7 +325,7 @@ function Config({ job, metadata }: { job: Job; metadata: Record<string, unknown>
             <option value="">No other run</option>
             {others.slice(0, 200).map(({ id, name, createdAt }) => (
               <option key={id} value={id}>
-                {name} · {createdAt.slice(0, 16).replace("T", " ")}
+                {name} · {formatWhen(createdAt)}
               </option>
             ))}
           </select>
@@ -330,7 +361,7 @@ function Config({ job, metadata }: { job: Job; metadata: Record<string, unknown>
         </Section>
       )}
       <p className="muted">
-        Job <code>{job.id}</code>
+        Job <code>{job.id}</code> <Copy text={job.id} label="Copy id" />
       </p>
     </div>
   );

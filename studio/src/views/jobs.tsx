@@ -9,16 +9,19 @@ import {
   formatDuration,
   formatLoss,
   formatNumber,
+  formatWhen,
 } from "../lib/format.ts";
-import { listJobs, type SortKey } from "../lib/job-list.ts";
+import { listJobs, modelOf, type SortKey } from "../lib/job-list.ts";
 import { jobLink } from "../lib/route.ts";
 import { Empty, Failure, Loading, Notice, Page, Status } from "../ui/parts.tsx";
 import { AskToCancel, AskToDelete, useCancel, useDelete } from "./job-actions.tsx";
+import { JobName } from "./job-name.tsx";
 
 const ROW_HEIGHT = 40;
 const COLUMNS: [key: SortKey, title: string, isNumber: boolean][] = [
   ["status", "Status", false],
   ["name", "Name", false],
+  ["model", "Model", false],
   ["createdAt", "Created", false],
   ["duration", "Duration", true],
   ["loss", "Last loss", true],
@@ -83,7 +86,7 @@ export function Jobs() {
         </Empty>
       )}
       {total > 0 && shown.length === 0 && (
-        <Empty title="No job is like that.">
+        <Empty title="No jobs match.">
           <button
             type="button"
             className="button"
@@ -244,10 +247,13 @@ function JobCells({ job, now, onCancel, onDelete }: CellsProps) {
       </span>
       <span role="cell" className="cell cell-name">
         <a href={jobLink(job.id)} data-row-link title={job.id}>
-          {job.name}
+          <JobName job={job} />
         </a>
       </span>
-      <span role="cell" className="cell cell-createdAt muted" title={job.createdAt}>
+      <span role="cell" className="cell cell-model muted" title={modelOf(job)}>
+        {modelOf(job)}
+      </span>
+      <span role="cell" className="cell cell-createdAt muted" title={formatWhen(job.createdAt)}>
         {formatAgo(job.createdAt, now)}
       </span>
       <span role="cell" className="cell cell-duration number">

@@ -1,14 +1,10 @@
-import { useMutation } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
-import { ApiError, api } from "../api/client.ts";
+import { ApiError } from "../api/client.ts";
 import {
-  queryClient,
   useIdentity,
   useJobs,
   useManifest,
   useMe,
   useNow,
-  useRuns,
   useSummary,
   useSystem,
 } from "../api/queries.ts";
@@ -22,10 +18,12 @@ import {
   formatLoss,
   formatValue,
 } from "../lib/format.ts";
+import { modelOf } from "../lib/job-list.ts";
 import { jobLink } from "../lib/route.ts";
 import { Empty, Facts, Failure, Loading, Notice, Page, Section, Status } from "../ui/parts.tsx";
 import { BrokenEntry } from "./broken-entry.tsx";
-import { RunOutput } from "./run-output.tsx";
+import { JobName } from "./job-name.tsx";
+import { NotStarted, useStartedRun } from "./started-run.tsx";
 
 const NEWEST = 6;
 
@@ -89,54 +87,9 @@ function TrainerCard({ last }: { last: Job | undefined }) {
         {manifest.data?.error !== undefined && <BrokenEntry manifest={manifest.data} />}
         {trainer && <TrainerConfig config={trainer.config} last={last} />}
       </div>
-      {started.error && (
-        <Notice tone="bad" title="The run was not started.">
-          {started.error}
-        </Notice>
-      )}
-      {started.failedRun && (
-        <div className="failed-start">
-          <Notice tone="bad" title="The run ended before the backend had taken it." />
-          <RunOutput runId={started.failedRun} />
-        </div>
-      )}
+      <NotStarted started={started} />
     </Section>
   );
-}
-
-/** Starts a run, and goes to its job as soon as that is known. */
-function useStartedRun() {
-  const [runId, setRunId] = useState<string>();
-  const runs = useRuns();
-  const start = useMutation({
-    mutationFn: (dryRun: boolean) => api.train({ dryRun }),
-    onSuccess: (id) => {
-      setRunId(id);
-      void queryClient.invalidateQueries({ queryKey: ["runs"] });
-    },
-  });
-  const run = runs.data?.find(({ id }) => id === runId);
-  const jobId = run?.jobId;
-  useEffect(() => {
-    if (jobId) location.hash = jobLink(jobId);
-  }, [jobId]);
-  // The job's id comes within a second or two: asked for more often than the rest.
-  const isWaiting = runId !== undefined && (run === undefined || run.exitCode === null);
-  useEffect(() => {
-    if (!isWaiting) return;
-    const ask = () => void queryClient.invalidateQueries({ queryKey: ["runs"] });
-    const timer = setInterval(ask, 300);
-    return () => clearInterval(timer);
-  }, [isWaiting]);
-  return {
-    start: (dryRun: boolean) => {
-      setRunId(undefined);
-      start.mutate(dryRun);
-    },
-    isBusy: start.isPending || isWaiting,
-    error: start.error?.message,
-    failedRun: run && run.exitCode !== null && !run.jobId ? run.id : undefined,
-  };
 }
 
 const SHOWN = [
@@ -192,13 +145,22 @@ function Changes(props: { before: unknown; after: unknown; job: Job }) {
         {changes.map(({ path, before, after }) => (
           <li key={path}>
             <code>{path}</code>
-            <del>{before === undefined ? "not set" : formatValue(before)}</del>
-            <ins>{after === undefined ? "not set" : formatValue(after)}</ins>
+            <Side value={before} is="del" />
+            <span className="muted" aria-hidden="true">
+              →
+            </span>
+            <Side value={after} is="ins" />
           </li>
         ))}
       </ul>
     </div>
   );
+}
+
+/** One side of a change: what was, or what is now. */
+function Side({ value, is: Tag }: { value: unknown; is: "del" | "ins" }) {
+  if (value === undefined) return <span className="muted">not set</span>;
+  return <Tag>{formatValue(value)}</Tag>;
 }
 
 function WhereCard() {
@@ -233,12 +195,19 @@ function WhereCard() {
   return (
     <Section title={isLocal ? "This machine" : "Cloud"}>
       <Facts facts={facts} />
-      {me.error instanceof ApiError && me.error.status !== 0 && (
-        <Notice tone="warn" title="The backend can't be reached.">
-          {me.error.message}
-        </Notice>
-      )}
+      {me.error instanceof ApiError && <BackendTrouble error={me.error} />}
     </Section>
+  );
+}
+
+/** The jobs below give the reason in full; that Studio's own server is gone is said above. */
+function BackendTrouble({ error: { status, message } }: { error: ApiError }) {
+  if (status === 0) return null;
+  if (status === 502) return <Notice tone="warn" title="The backend can't be reached." />;
+  return (
+    <Notice tone="warn" title="The backend doesn't say who you are.">
+      {message}
+    </Notice>
   );
 }
 
@@ -250,7 +219,7 @@ function signedIn(mode: "anon" | "oauth" | null): string {
 function machineFacts(system: SystemInfo | undefined): [string, string][] {
   const { engine, device, cpu, memory, gpus = [] } = system ?? {};
   return [
-    ["Engine", [engine, device && `on ${device}`].filter(Boolean).join(" ") || "–"],
+    ["Engine", engineOf(engine, device)],
     ["CPU", cpu ? `${cpu.model}, ${cpu.cores} cores` : "–"],
     ["Memory", memoryOf(memory)],
     ...gpus.map((gpu, index): [string, string] => [
@@ -258,6 +227,12 @@ function machineFacts(system: SystemInfo | undefined): [string, string][] {
       gpuOf(gpu),
     ]),
   ];
+}
+
+function engineOf(engine: string | null | undefined, device: string | null | undefined): string {
+  if (!engine) return "–";
+  if (engine === "auto") return "chosen for each run";
+  return device ? `${engine} on ${device}` : engine;
 }
 
 function gpuOf({ name, memory: { total, used }, utilization }: Gpu): string {
@@ -282,7 +257,10 @@ function NewestRuns({ jobs }: { jobs: Job[] }) {
         <li key={job.id}>
           <a href={jobLink(job.id)}>
             <Status status={job.status} />
-            <span className="run-name">{job.name}</span>
+            <span className="run-name">
+              <JobName job={job} />
+            </span>
+            <span className="run-model muted">{modelOf(job)}</span>
             <RunLoss job={job} />
             <span className="run-took number">{formatDuration(durationOf(job, now))}</span>
             <span className="run-when muted">{formatAgo(job.createdAt, now)}</span>
@@ -297,7 +275,11 @@ function RunLoss({ job }: { job: Job }) {
   const { data } = useSummary(job.id, job.status);
   return (
     <span className="run-loss number">
-      <span className="muted">loss</span> {formatLoss(data?.loss)}
+      {typeof data?.loss === "number" && (
+        <>
+          <span className="muted">loss</span> {formatLoss(data.loss)}
+        </>
+      )}
     </span>
   );
 }

@@ -234,7 +234,11 @@ function Column(props: {
           isAtEnd.current = scrollHeight - scrollTop - clientHeight < 24;
         }}
       >
-        {props.turns.length === 0 && <p className="muted messages-empty">Ask something.</p>}
+        {props.turns.length === 0 && (
+          <p className="muted messages-empty">
+            {props.target ? "Ask something." : "Choose a model above, then ask it something."}
+          </p>
+        )}
         {props.turns.map((turn) => (
           <div key={turn.id}>
             <div className="message" data-role="user">
@@ -249,7 +253,7 @@ function Column(props: {
 }
 
 function Message({ reply }: { reply: Reply | undefined }) {
-  if (!reply) return null;
+  if (!reply) return <p className="message message-facts">not asked</p>;
   const { answer, state, error } = reply;
   return (
     <div className="message" data-role="assistant" aria-busy={state === "streaming"}>
@@ -283,11 +287,14 @@ function Composer(props: {
   onStop: () => void;
 }) {
   const [text, setText] = useState("");
+  const box = useRef<HTMLTextAreaElement>(null);
   const canSend = props.isReady && !props.isBusy && text.trim() !== "";
   const send = () => {
     if (!canSend) return;
     props.onSend(text);
     setText("");
+    // The button that was pressed becomes the one that stops.
+    box.current?.focus();
   };
   return (
     <form
@@ -298,6 +305,7 @@ function Composer(props: {
       }}
     >
       <textarea
+        ref={box}
         aria-label="Message"
         placeholder="Message"
         rows={2}
