@@ -94,7 +94,7 @@ describe("with the torch engine", () => {
 
   it.each([
     [["--ray", "10.0.0.1:6379"], {}, "10.0.0.1:6379"],
-    [["--ray=ray://head:10001"], {}, "ray://head:10001"],
+    [["--ray=auto"], {}, "auto"],
     [["--ray"], { RAY_ADDRESS: "head:6379" }, "head:6379"],
   ])("%j with %j joins the cluster at %s", async (flags, env, address) => {
     const machine = await withTorch("--ray");
@@ -219,7 +219,8 @@ describe("refused", () => {
     ],
     [["--workers", "0"], {}, /argument '0' is invalid\. It's a whole number from 1 on\.$/],
     [["--max-failures", "x"], {}, /argument 'x' is invalid\. It's a whole number from 0 on\.$/],
-    [["--ray", "src/entry.ts"], {}, /is invalid\. It's HOST:PORT, ray:\/\/HOST:PORT or auto\.$/],
+    [["--ray", "src/entry.ts"], {}, /is invalid\. It's HOST:PORT of a cluster .*, or auto\.$/],
+    [["--ray=ray://head:10001"], {}, /is invalid\. It's HOST:PORT of a cluster .*, or auto\.$/],
     [
       ["--vllm", "127.0.0.1:8000"],
       {},

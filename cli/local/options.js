@@ -49,8 +49,11 @@ function parseCount(least) {
 
 /** @param {string} value */
 function parseRay(value) {
-  if (/^(ray:\/\/)?[\w.-]+:\d+$|^\[[\da-f:]+\]:\d+$|^auto$/.test(value)) return value;
-  throw new InvalidArgumentError("It's HOST:PORT, ray://HOST:PORT or auto.");
+  if (/^[\w.-]+:\d+$|^\[[\da-f:]+\]:\d+$|^auto$/.test(value)) return value;
+  // A client of `ray://` shares no files with the cluster, and a run needs them.
+  throw new InvalidArgumentError(
+    "It's HOST:PORT of a cluster that this machine is part of, or auto.",
+  );
 }
 
 /** @param {string} value */

@@ -38,6 +38,8 @@ def described(error: BaseException) -> tuple[str, str]:
             f"model: {first_sentence(text)}. A newer arkor may know it: "
             "npm install arkor@latest @arkor/local@latest, then arkor engine install torch"
         )
+    if "trust_remote_code" in text:
+        return "refused", "model: it brings code of its own, which isn't run here. Use one without."
     if type(error).__name__ == "SafetensorError" or "is not a safetensors file" in text:
         return "refused", f"model: its weights can't be read, download it again: {text}"
     return "error", f"{type(error).__name__}: {text}" if text else type(error).__name__

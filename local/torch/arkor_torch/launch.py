@@ -41,17 +41,15 @@ class Launcher:
             self._command(file), stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
         )
         self._running = process
-        if cancelled():
+        try:
+            if cancelled():
+                self.end()
+            ends = _messages(process, send)
+            code = process.wait()
+        finally:
+            # Whatever is left of them ends now.
             self.end()
-        ends: list[Message] = []
-        for line in process.stdout or ():
-            message = json.loads(line)
-            if message["type"] in LAST:
-                ends.append(message)
-            else:
-                send(message)
-        code = process.wait()
-        self._running = None
+            self._running = None
         if cancelled():
             raise Cancelled
         if ends:
@@ -60,12 +58,13 @@ class Launcher:
         raise Lost(f"a process that takes part in the run has ended (code {code}), see the log")
 
     def end(self) -> None:
-        """Ends the processes that are running."""
+        """Ends the processes of the run, if there's one."""
         process = self._running
-        if process is None:
+        if process is None or process.stdin is None:
             return
-        if process.stdin:
-            process.stdin.close()
+        process.stdin.close()
+        if process.poll() is not None:
+            return
         timer = threading.Timer(END_SECONDS, process.kill)
         timer.daemon = True
         timer.start()
@@ -79,3 +78,15 @@ class Launcher:
         workers = [f"--workers={options.workers}"] if options.workers else []
         ray = [f"--ray={options.ray}", *workers, f"--driver={file}"]
         return [sys.executable, PROGRAM, *device, *ray]
+
+
+def _messages(process: subprocess.Popen[str], send: Send) -> list[Message]:
+    """Passes messages on until there are no more. Returns those that end the run."""
+    ends = []
+    for line in process.stdout or ():
+        message = json.loads(line)
+        if message["type"] in LAST:
+            ends.append(message)
+        else:
+            send(message)
+    return ends

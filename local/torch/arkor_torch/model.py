@@ -46,6 +46,7 @@ def load_base(
         device_map={"": device} if quantized else None,
         quantization_config=quantized,
         local_files_only=True,
+        trust_remote_code=False,
     )
     model.config.use_cache = False
     return model if quantized else model.to(device)  # type: ignore[arg-type]

@@ -32,6 +32,8 @@ class Worker:
         self._launcher = Launcher(options) if options.starts_processes else None
         self._talker: Talks | None = None
         self._making = threading.Lock()
+        # The request that is trained.
+        self._trained: int | None = None
         # Those that are worked on, and whether they are cancelled.
         self._open: dict[int, bool] = {}
 
@@ -66,7 +68,7 @@ class Worker:
         # It may cross the request's last message.
         if id in self._open:
             self._open[id] = True
-            if self._launcher:
+            if self._launcher and id == self._trained:
                 self._launcher.end()
 
     def _is_cancelled(self, id: int) -> bool:
@@ -88,6 +90,7 @@ class Worker:
             self._channel.send(last)
 
     def _train(self, request: Message) -> Message:
+        self._trained = request["id"]
         # Loading PyTorch alone takes many seconds.
         self._channel.send(
             {"type": "progress", "id": request["id"], "phase": "loading", "name": "PyTorch"}

@@ -151,6 +151,14 @@ def test_what_is_wrong_is_said_in_a_sentence(trainer: Engine, model: Model, tmp_
     assert "of_next_year" in message
     assert "npm install arkor@latest" in message
 
+    with_code = copy("with_code")
+    brings = {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModelForCausalLM": "own.Model"}}
+    (with_code / "config.json").write_text(json.dumps({**config, **brings}))
+    (with_code / "own.py").write_text("raise SystemExit('it was run')")
+    kind, message = refusal(trainer, run(with_code, tmp_path / "f"))
+    assert kind == "refused"
+    assert "code of its own" in message
+
     damaged = copy("damaged")
     os.truncate(damaged / "model.safetensors", 1000)
     kind, message = refusal(trainer, run(damaged, tmp_path / "d"))
