@@ -217,14 +217,31 @@ describe("refused", () => {
       { ARKOR_ENGINE: "gpu" },
       /^error: ARKOR_ENGINE is "gpu"; it must be auto, cpu or torch\.$/,
     ],
-    [["--workers", "0"], {}, /argument '0' is invalid\. It's a whole number from 1 on\.$/],
-    [["--max-failures", "x"], {}, /argument 'x' is invalid\. It's a whole number from 0 on\.$/],
-    [["--ray", "src/entry.ts"], {}, /is invalid\. It's HOST:PORT of a cluster .*, or auto\.$/],
-    [["--ray=ray://head:10001"], {}, /is invalid\. It's HOST:PORT of a cluster .*, or auto\.$/],
+    [["--workers", "0"], {}, /argument '0' is invalid\. It must be a whole number, at least 1\.$/],
+    [
+      ["--max-failures", "x"],
+      {},
+      /argument 'x' is invalid\. It must be a whole number, at least 0\.$/,
+    ],
+    [
+      ["--ray", "src/entry.ts"],
+      {},
+      /is invalid\. It must be HOST:PORT of a cluster .*, or auto\.$/,
+    ],
+    [
+      ["--ray=ray://head:10001"],
+      {},
+      /is invalid\. It must be HOST:PORT of a cluster .*, or auto\.$/,
+    ],
     [
       ["--vllm", "127.0.0.1:8000"],
       {},
-      /is invalid\. It's an address like http:\/\/127\.0\.0\.1:8000\.$/,
+      /is invalid\. It must be a URL like http:\/\/127\.0\.0\.1:8000\.$/,
+    ],
+    [
+      ["--vllm", "http://key:secret@127.0.0.1:8000"],
+      {},
+      /^error: --vllm has a user name or a password in it\. Set VLLM_API_KEY instead\.$/,
     ],
     [
       ["--ray"],

@@ -15,11 +15,12 @@ const { run } = require("./process.js");
 /**
  * @param {string} python
  * @param {string} worker the torch engine's folder
- * @param {AbortSignal} [signal]
+ * @param {{ ray: boolean, signal?: AbortSignal }} options `ray`: whether Ray is needed too
  * @returns {Promise<Checked | { problem: string }>}
  */
-async function check(python, worker, signal) {
-  const { ok, how, stdout, lines } = await run([python, worker, "--check"], {
+async function check(python, worker, { ray, signal }) {
+  const needed = ray ? ["--ray=auto"] : [];
+  const { ok, how, stdout, lines } = await run([python, worker, "--check", ...needed], {
     ...(signal && { signal }),
   });
   const report = parse(stdout.trim().split("\n").at(-1) ?? "");
@@ -43,17 +44,17 @@ function parse(line) {
 /**
  * @param {string} python the user's own
  * @param {string} worker
- * @param {string} named what names it
+ * @param {{ named: string, ray: boolean }} options `named`: what names the Python
  * @param {(line: string) => void} say
  * @throws {CliError} it can't run the torch engine
  */
-async function checkOwn(python, worker, named, say) {
+async function checkOwn(python, worker, { named, ray }, say) {
   if (!fs.existsSync(python)) {
     throw new CliError(`${named} names a file that doesn't exist: ${python}`);
   }
   // Importing torch takes seconds.
   say(`Checking that ${python} can run the torch engine.`);
-  const found = await check(python, worker);
+  const found = await check(python, worker, { ray });
   if (!("problem" in found)) return;
   throw new CliError(
     `${python} can't run the torch engine: ${found.problem}. Install the packages of ` +

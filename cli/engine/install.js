@@ -133,7 +133,10 @@ async function install(plan, tools, signal) {
       if (!ended.ok) throw failureOf(ended, { ...plan, what: `uv ${args[0]}`, index });
     }
     say("Checking it.");
-    const found = await check(pythonOf(place), plan.worker, signal);
+    const found = await check(pythonOf(place), plan.worker, {
+      ray: plan.extras.includes("ray"),
+      signal,
+    });
     if ("problem" in found) {
       throw new CliError(`The torch engine was installed, but doesn't work: ${found.problem}`);
     }

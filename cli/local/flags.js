@@ -46,7 +46,10 @@ async function workerFlags(cwd, options, { engine, say, env }) {
   const isNeeded = engine === "torch" || own !== undefined;
   const worker = isNeeded ? torchWorker(cwd) : findTorchWorker(cwd);
   if (worker === undefined) return [];
-  if (own) await checkOwn(own, worker, options.python ? "--python" : "ARKOR_PYTHON", say);
+  if (own) {
+    const named = options.python ? "--python" : "ARKOR_PYTHON";
+    await checkOwn(own, worker, { named, ray: options.ray !== undefined }, say);
+  }
   const python = own || installedPython(worker, options, { engine, say });
   if (python === undefined) return [];
   const { workers, ray, vllm } = options;

@@ -43,7 +43,7 @@ function parsePath(value) {
 function parseCount(least) {
   return (/** @type {string} */ value) => {
     if (/^\d+$/.test(value) && Number(value) >= least) return Number(value);
-    throw new InvalidArgumentError(`It's a whole number from ${least} on.`);
+    throw new InvalidArgumentError(`It must be a whole number, at least ${least}.`);
   };
 }
 
@@ -52,14 +52,19 @@ function parseRay(value) {
   if (/^[\w.-]+:\d+$|^\[[\da-f:]+\]:\d+$|^auto$/.test(value)) return value;
   // A client of `ray://` shares no files with the cluster, and a run needs them.
   throw new InvalidArgumentError(
-    "It's HOST:PORT of a cluster that this machine is part of, or auto.",
+    "It must be HOST:PORT of a cluster that this machine is part of, or auto.",
   );
 }
 
 /** @param {string} value */
 function parseUrl(value) {
-  if (URL.canParse(value) && /^https?:/.test(value)) return value;
-  throw new InvalidArgumentError("It's an address like http://127.0.0.1:8000.");
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  if (!url || !/^https?:$/.test(url.protocol)) {
+    throw new InvalidArgumentError("It must be a URL like http://127.0.0.1:8000.");
+  }
+  if (!url.username && !url.password) return value;
+  // Commander would repeat the value.
+  throw new CliError("--vllm has a user name or a password in it. Set VLLM_API_KEY instead.");
 }
 
 /**
@@ -78,9 +83,13 @@ function addLocalOptions(command, { always = false } = {}) {
       ).choices(ENGINES),
     )
     .option("--python <file>", help("a Python of your own for the torch engine"), parsePath)
-    .option("--workers <number>", help("train with so many processes"), parseCount(1))
+    .option("--workers <number>", help("train with this many processes"), parseCount(1))
     .option("--ray [address]", help("train on a Ray cluster (default: RAY_ADDRESS)"), parseRay)
-    .option("--max-failures <number>", help("how often a run may start again"), parseCount(0))
+    .option(
+      "--max-failures <number>",
+      help("how many times a lost run starts again"),
+      parseCount(0),
+    )
     .option("--vllm <url>", help("a vLLM server that answers chats"), parseUrl);
 }
 

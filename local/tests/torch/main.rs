@@ -19,12 +19,15 @@ const TORCH: Engine = Engine {
     args: || {
         let python = std::env::var("ARKOR_TEST_PYTHON").expect("set by npm run test:torch");
         let program = concat!(env!("CARGO_MANIFEST_DIR"), "/torch");
+        // What's compared is the CPU's.
+        let device = "--worker-arg=--device=cpu";
         [
             "--engine=torch",
             "--worker",
             &python,
             "--worker-arg",
             program,
+            device,
         ]
         .map(str::to_owned)
         .to_vec()

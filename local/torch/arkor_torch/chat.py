@@ -21,7 +21,7 @@ from arkor_torch.model import load_base
 from arkor_torch.protocol import Cancelled, Chat, Message, Refused, Send
 from arkor_torch.text import Guides, Text
 
-# So many adapters stay beside the base.
+# Adapters kept in memory besides the base.
 MOST_ADAPTERS = 8
 
 # Takes a request's id, and answers whether it's cancelled.
@@ -37,6 +37,7 @@ class Loaded:
         self._base = load_base(folder, self.device, dtype, lambda *_: check(), in_4bit=False).eval()
         self._model: Any = self._base
         self._adapters: OrderedDict[Path, str] = OrderedDict()
+        self._loads = 0
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         text = self._base.config.get_text_config()
         self.context: int = getattr(text, "max_position_embeddings", None) or 2**31
@@ -51,10 +52,12 @@ class Loaded:
         if folder in self._adapters:
             self._adapters.move_to_end(folder)
             return
-        name = f"adapter_{len(self._adapters)}"
         if len(self._adapters) == MOST_ADAPTERS:
-            _, name = self._adapters.popitem(last=False)
-            self._model.delete_adapter(name)
+            _, oldest = self._adapters.popitem(last=False)
+            self._model.delete_adapter(oldest)
+        # A new name each time: PEFT keeps what it knows of a name, even if loading failed.
+        self._loads += 1
+        name = f"adapter_{self._loads}"
         options: dict[str, Any] = {
             "adapter_name": name,
             "is_trainable": False,
@@ -81,7 +84,7 @@ class Loaded:
                     if self._model.active_adapter != name:
                         self._model.set_adapter(name)
                 out = self._model(input_ids=inputs, **options)
-        # A copy: what isn't allowed is crossed out in it.
+        # A copy: what isn't allowed is masked in it.
         logits = out.logits[0, -1].float().clone()
         if not logits.isfinite().all():
             raise Refused(
@@ -119,7 +122,8 @@ def answer(loaded: Loaded, chat: Chat, check: Callable[[], None]) -> Iterator[st
 
 
 def choose(logits: torch.Tensor, chat: Chat, random: torch.Generator) -> int:
-    """The likeliest token at temperature 0; else by chance, within `top_p`."""
+    """The likeliest token at temperature 0; else by chance, of the smallest set of likeliest tokens whose
+    probability reaches `top_p`."""
     if chat.temperature <= 0:
         return int(logits.argmax())
     weights, ids = (logits.double() / chat.temperature).softmax(-1).cpu().sort(descending=True)
@@ -135,11 +139,14 @@ class Talker:
     def __init__(self, send: Send, is_cancelled: IsCancelled, done: Callable[[int], None]) -> None:
         self._send, self._is_cancelled, self._done = send, is_cancelled, done
         self._waiting: SimpleQueue[Message] = SimpleQueue()
+        # The ids of those that wait.
+        self._queued: set[int] = set()
         self._active: dict[int, Iterator[str | Message]] = {}
         self._loaded: tuple[Path, Loaded] | None = None
         threading.Thread(target=self._run, name="talker", daemon=True).start()
 
     def add(self, request: Message) -> None:
+        self._queued.add(request["id"])
         self._waiting.put(request)
 
     def _run(self) -> None:
@@ -147,12 +154,15 @@ class Talker:
             try:
                 request = self._waiting.get(block=not self._active)
             except Empty:
-                for id, steps in list(self._active.items()):
-                    self._try(id, partial(self._step, id, steps))
+                for id in list(self._active):
+                    self._try(id, partial(self._step, id))
             else:
                 self._try(request["id"], partial(self._begin, request))
 
     def _try(self, id: int, work: Callable[[], None]) -> None:
+        if id not in self._active and id not in self._queued:
+            # It was cancelled while another one was worked on.
+            return
         try:
             self._check(id)
             work()
@@ -160,12 +170,17 @@ class Talker:
             self._end(id, last_message(id, error))
 
     def _check(self, id: int) -> None:
+        """Asked by each layer: ends what's cancelled, also while another one is worked on."""
+        for other in [*self._active, *self._queued]:
+            if other != id and self._is_cancelled(other):
+                self._end(other, {"type": "cancelled", "id": other})
         if self._is_cancelled(id):
             raise Cancelled
 
     def _begin(self, request: Message) -> None:
         id = request["id"]
         loaded = self._base(Path(request["base"]), lambda: self._check(id))
+        self._queued.discard(id)
         if request["type"] == "chat":
             self._active[id] = answer(loaded, Chat.of(request), lambda: self._check(id))
             return
@@ -173,8 +188,8 @@ class Talker:
             loaded.load_adapter(Path(request["adapter"]))
         self._end(id, {"type": "loaded", "id": id})
 
-    def _step(self, id: int, steps: Iterator[str | Message]) -> None:
-        piece = next(steps)
+    def _step(self, id: int) -> None:
+        piece = next(self._active[id])
         if isinstance(piece, dict):
             self._end(id, piece)
         elif piece:
@@ -182,12 +197,13 @@ class Talker:
 
     def _end(self, id: int, message: Message) -> None:
         self._active.pop(id, None)
+        self._queued.discard(id)
         self._done(id)
         self._send(message)
 
     def _base(self, folder: Path, check: Callable[[], None]) -> Loaded:
         if self._loaded is None or self._loaded[0] != folder:
-            # The one before goes first, as soon as its answers have ended: two may not fit.
+            # The one before goes once its answers have ended.
             self._loaded = None
             self._loaded = (folder, Loaded(folder, check))
         return self._loaded[1]

@@ -42,6 +42,8 @@ def main() -> None:
     else:
         from arkor_torch.worker import Worker
 
+        if not options.starts_processes:
+            devices.use_one_gpu()
         Worker(options).serve()
 
 
@@ -54,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--device", choices=devices.KINDS, help="what to compute on (default: the best there is)"
     )
-    parser.add_argument("--workers", type=_count, metavar="N", help="train in so many processes (default: 1)")
+    parser.add_argument("--workers", type=_count, metavar="N", help="training processes (default: 1)")
     parser.add_argument("--ray", metavar="ADDRESS", help="train on the Ray cluster at this address")
     parser.add_argument(
         "--vllm", metavar="URL", help="have a running `vllm serve --enable-lora` answer prompts"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from arkor_torch import devices
+from arkor_torch.failures import last_message
 from arkor_torch.protocol import Channel, Message, Refused
 from arkor_torch.rank import LOST_AFTER, end_with_stdin, train_share
 
@@ -24,13 +25,13 @@ def drive(file: Path, address: str, workers: int | None) -> None:
     """Trains on a cluster that exists. Sends the run's messages."""
     channel = Channel()
     end_with_stdin()
-    request = json.loads(file.read_text())
+    request = json.loads(file.read_text(encoding="utf-8"))
     try:
         reach(address)
-        code = _drive(request, channel, address, workers)
-    except (OSError, ValueError) as error:
-        message = f"--ray: can't use the cluster at {address}: {error}. Is it running? Try `ray status`."
-        channel.send({"type": "failed", "id": request["id"], "kind": "refused", "message": message})
+        join(address)
+        code = _drive(request, channel, workers)
+    except Exception as error:
+        channel.send(last_message(request["id"], error))
         code = 1
     os._exit(code)
 
@@ -38,17 +39,30 @@ def drive(file: Path, address: str, workers: int | None) -> None:
 def reach(address: str) -> None:
     """Fails soon if nothing listens there: Ray itself tries for minutes."""
     host, colon, port = address.rpartition(":")
-    if colon and port.isdigit():
+    if not (colon and port.isdigit()):
+        return
+    try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except OSError as error:
+        raise Refused(f"--ray: can't reach {address}: {error}. Is the cluster running?") from error
 
 
-def _drive(request: Message, channel: Channel, address: str, workers: int | None) -> int:
+def join(address: str) -> None:
+    """Joins the cluster. Other versions of Python or Ray there show here."""
+    import ray
+
+    try:
+        ray.init(address=address, runtime_env={"py_modules": [str(PACKAGE)]}, log_to_driver=True)
+    except Exception as error:
+        raise Refused(f"--ray: can't join the cluster at {address}: {error}") from error
+
+
+def _drive(request: Message, channel: Channel, workers: int | None) -> int:
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
     from ray.util.queue import Queue
 
-    ray.init(address=address, runtime_env={"py_modules": [str(PACKAGE)]}, log_to_driver=True)
     gpus = int(ray.cluster_resources().get("GPU", 0))
     count = workers or gpus or len(ray.nodes())
     queue = Queue()
@@ -67,7 +81,11 @@ def _drive(request: Message, channel: Channel, address: str, workers: int | None
     scratch = Path(request["checkpoint"]).parent / "torch.tmp"
     trainer = TorchTrainer(
         _loop,
-        train_loop_config={"request": request, "queue": queue},
+        train_loop_config={
+            "request": request,
+            "queue": queue,
+            "device": os.environ.get("ARKOR_TORCH_DEVICE"),
+        },
         scaling_config=ScalingConfig(
             num_workers=count, use_gpu=gpus > 0, placement_strategy="PACK" if gpus else "SPREAD"
         ),
@@ -99,7 +117,7 @@ def _loop(config: dict[str, Any]) -> None:
     """What each worker of the cluster runs."""
     import ray.train
 
-    devices.choose(None)
+    devices.choose(config["device"])
     context = ray.train.get_context()
     request, queue = config["request"], config["queue"]
     rank = context.get_world_rank()

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import platform
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,13 +25,18 @@ def probably_has_cuda() -> bool:
 
 
 def can_load_in_4bit() -> bool:
-    return probably_has_cuda() and importlib.util.find_spec("bitsandbytes") is not None
+    """Whether bases can be quantised, as far as it shows before torch is imported."""
+    return (
+        probably_has_cuda()
+        and os.environ.get("ARKOR_TORCH_DEVICE") in (None, "cuda")
+        and not version("torch").endswith("+cpu")
+        and importlib.util.find_spec("bitsandbytes") is not None
+    )
 
 
 def choose(kind: str | None) -> None:
     """Has everything run on a kind of device. Comes before torch is imported."""
-    # Threads that wait for work would take it from each other: beside another load, steps take nine times
-    # as long.
+    # Idle OpenMP threads spin by default. On a busy machine that made steps nine times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Operations that Apple's GPUs don't have run on the CPU.
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
@@ -44,6 +50,13 @@ def choose(kind: str | None) -> None:
         os.environ["ARKOR_TORCH_DEVICE"] = kind
     if os.environ.get("ARKOR_TORCH_DEVICE") == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def use_one_gpu() -> None:
+    """Hides all GPUs but the first one. Comes before torch is imported. With several of them in one process,
+    Trainer would split each batch by itself, and TRL refuses that."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",", maxsplit=1)[0]
 
 
 def device(local_rank: int = 0) -> torch.device:

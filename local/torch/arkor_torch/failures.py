@@ -7,6 +7,9 @@ import re
 
 from arkor_torch.protocol import Cancelled, Diverged, Lost, Message, Refused
 
+# What PyTorch, its libraries and the systems say when it isn't an exception of its own.
+NO_MEMORY = ("can't allocate memory", "out of memory", "alloc_failed", "not enough memory")
+
 
 def last_message(id: int, error: BaseException) -> Message:
     """The message that ends a request."""
@@ -46,11 +49,10 @@ def described(error: BaseException) -> tuple[str, str]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    # PyTorch has no class of its own for the CPU's.
     return (
-        type(error).__name__ == "OutOfMemoryError"
+        any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
         or isinstance(error, MemoryError)
-        or "can't allocate memory" in str(error)
+        or any(text in str(error).lower() for text in NO_MEMORY)
     )
 
 

@@ -5,6 +5,7 @@ which it is however this process ends: torchrun would leave them behind."""
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -36,9 +37,13 @@ class Launcher:
         task = Train.of(request)
         task.scratch.mkdir(parents=True, exist_ok=True)
         file = task.scratch / "request.json"
-        file.write_text(json.dumps(request))
+        file.write_text(json.dumps(request), encoding="utf-8")
         process = subprocess.Popen(
-            self._command(file), stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+            self._command(file),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            env={"OMP_NUM_THREADS": str(self._threads()), **os.environ},
         )
         self._running = process
         try:
@@ -53,7 +58,7 @@ class Launcher:
         if cancelled():
             raise Cancelled
         if ends:
-            # Processes fail because another one has failed: that one knows why.
+            # A failure in one process makes the others fail: prefer the original cause.
             return min(ends, key=lambda end: (end["type"] != "completed", end.get("kind") == "lost"))
         raise Lost(f"a process that takes part in the run has ended (code {code}), see the log")
 
@@ -68,6 +73,11 @@ class Launcher:
         timer = threading.Timer(END_SECONDS, process.kill)
         timer.daemon = True
         timer.start()
+
+    def _threads(self) -> int:
+        """The cores are shared by the processes. torchrun would give each one thread."""
+        processes = 1 if self._options.ray else self._options.workers or 1
+        return max(1, (os.cpu_count() or 1) // processes)
 
     def _command(self, file: Path) -> list[str]:
         options = self._options

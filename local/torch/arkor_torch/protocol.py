@@ -167,7 +167,8 @@ class Channel:
                 os._exit(1)
 
     def keep_alive(self) -> None:
-        """Says every few seconds that the process is well: loading a model is silent for minutes."""
+        """Reports every few seconds that the process is alive: loading a model can take minutes without
+        output."""
 
         def run() -> None:
             while True:
@@ -180,5 +181,6 @@ class Channel:
 
 def requests() -> Iterator[Message]:
     """The requests, until stdin ends."""
-    for line in sys.stdin:
+    # Bytes: text would be decoded as the system's locale has it.
+    for line in sys.stdin.buffer:
         yield json.loads(line)

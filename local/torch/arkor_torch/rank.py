@@ -12,14 +12,21 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from arkor_torch.failures import described
-from arkor_torch.protocol import Channel, Message, Send, Train
+from arkor_torch import devices
+from arkor_torch.failures import described, last_message
+from arkor_torch.protocol import Channel, Message, Refused, Send, Train
 
-# A process that waits so long for another has lost it. Hanging ones are noticed by this alone.
+# How long a process waits for the others before it gives up on them. Nothing else detects one that hangs.
 LOST_AFTER = timedelta(minutes=5)
 
-# What a process says of one that it was connected to.
-LOST_PEER = ("Connection closed", "Connection reset", "Broken pipe", "NCCL", "Timed out waiting", "gloo")
+# Errors that mean that the connection to another process was lost.
+LOST_PEER = (
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "Broken pipe",
+    "Timed out waiting",
+    "remote process exited",
+)
 
 
 def take_part(file: Path) -> None:
@@ -27,15 +34,31 @@ def take_part(file: Path) -> None:
     channel = Channel()
     end_with_stdin()
     rank, local_rank, processes = (int(os.environ[name]) for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"))
+    request = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        join(local_rank, processes)
+    except Exception as error:
+        channel.send(last_message(request["id"], error))
+        os._exit(1)
+    end = train_share(request, channel.send, rank, local_rank, processes)
+    # Libraries' threads may wait for processes that are gone.
+    os._exit(end)
+
+
+def join(local_rank: int, processes: int) -> None:
+    """Makes this process one of the group."""
     import torch
 
     cuda = torch.cuda.is_available()
     if cuda:
+        count = torch.cuda.device_count()
+        if local_rank >= count:
+            raise Refused(f"--workers {processes}: this machine has {count} GPUs. Use at most as many.")
         torch.cuda.set_device(local_rank)
+    else:
+        # Apple's GPU is one, and not for several processes.
+        devices.choose("cpu")
     torch.distributed.init_process_group("nccl" if cuda else "gloo", timeout=LOST_AFTER)
-    end = train_share(json.loads(file.read_text()), channel.send, rank, local_rank, processes)
-    # Libraries' threads may wait for processes that are gone.
-    os._exit(end)
 
 
 def train_share(request: Message, send: Send, rank: int, local_rank: int, processes: int) -> int:
@@ -67,11 +90,11 @@ def train_share(request: Message, send: Send, rank: int, local_rank: int, proces
 
 
 def ignore(_message: Message) -> None:
-    """For processes whose messages would be the first one's again."""
+    """Drops messages: the first process already sends them."""
 
 
 def end_with_stdin(then: Callable[[], Any] = lambda: os._exit(1)) -> None:
-    """Ends this process when whoever started it ends, or closes the pipe."""
+    """Ends this process when stdin closes, that is, when its parent exits."""
 
     def wait() -> None:
         while sys.stdin.buffer.read(4096):

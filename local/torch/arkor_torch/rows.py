@@ -48,7 +48,7 @@ def _rows(tensors: dict[str, Any], chosen: Any) -> Rows:
     kept = np.repeat(chosen, ends - starts)
     ids = tensors["ids"][kept].astype(np.int64)
     labels = np.where(tensors["trained"][kept] == 1, ids, IGNORED)
-    # The filler is two tokens long: a row of one has nothing to predict, not even nothing.
+    # The filler has two tokens, because a row of one has no position to predict.
     ids, labels = np.append(ids, [0, 0]), np.append(labels, [IGNORED, IGNORED])
     offsets = np.concatenate(([0], np.cumsum(np.append(lengths, 2))))
     column = lambda values: pa.LargeListArray.from_arrays(offsets, values)  # noqa: E731

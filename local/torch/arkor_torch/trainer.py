@@ -3,6 +3,7 @@ feeds it batches that are decided already, and reports as docs/engine-protocol.m
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import shutil
@@ -33,12 +34,15 @@ STATE = "arkor_state.json"
 # Rows that measure are read so many at a time in each process.
 EVAL_PART = 8
 
-# How many names of trained modules are reported.
-MOST_TARGETS = 64
+# How many names of trained modules are reported. Several processes write to one pipe: a line that fits into
+# its buffer can't be torn.
+MOST_TARGETS = 32
 
 
-def config(plan: Plan, scratch: Path, device: torch.device, *, parts: int, recompute: bool) -> SFTConfig:
-    """What a plan means to TRL, and every default of TRL's that would change the run."""
+def config(
+    plan: Plan, scratch: Path, device: torch.device, *, parts: int, recompute: bool, has_experts: bool
+) -> SFTConfig:
+    """Maps a plan to TRL, and pins every TRL default that would change the run."""
     return SFTConfig(
         output_dir=str(scratch),
         max_steps=plan.total_steps,
@@ -69,8 +73,8 @@ def config(plan: Plan, scratch: Path, device: torch.device, *, parts: int, recom
         report_to="none",
         disable_tqdm=True,
         dataloader_pin_memory=device.type == "cuda",
-        # A tower that only sees images gets no gradients from text.
-        ddp_find_unused_parameters=False,
+        # Only the adapter is trained, and text reaches all of it, except for experts that no token chooses.
+        ddp_find_unused_parameters=has_experts,
     )
 
 
@@ -90,7 +94,7 @@ class Run(SFTTrainer):
         self.task = train
         self._rows, self._measured = read_rows(train.tokens)
         self.order = Order.read(train.order)
-        self._share = share
+        self.share = share
         self.train_rows = self._rows.count
         batches = [self.order.batch(step) for step in range(train.plan.total_steps)]
         self._parts = Parts(batches, share, self._rows.filler)
@@ -102,13 +106,27 @@ class Run(SFTTrainer):
         self.step_loss = torch.zeros((), device=device)
         super().__init__(
             model=base,
-            args=config(plan, train.scratch, device, parts=self._parts.per_batch, recompute=recompute),
+            args=config(
+                plan,
+                train.scratch,
+                device,
+                parts=self._parts.per_batch,
+                recompute=recompute,
+                has_experts=any(".experts." in name for name in self.targets),
+            ),
             train_dataset=self._rows.dataset,
             data_collator=DataCollatorForLanguageModeling(pad_token_id=0),
             processing_class=no_tokenizer(),
             peft_config=model.lora(base, plan.lora_r, plan.lora_alpha),
         )
+        if self.accelerator.num_processes != share.processes:
+            count = self.accelerator.num_processes
+            raise RuntimeError(f"accelerate sees {count} processes, and {share.processes} train")
         self.adapted = cast("PeftModel", self.model)
+        for value in self.adapted.parameters():
+            if value.requires_grad:
+                # TRL trains the adapter of a quantised base in bfloat16, where small updates are lost.
+                value.data = value.data.float()
         self.adapted.peft_config["default"].base_model_name_or_path = train.base_name
         self.remove_callback(PrinterCallback)
         # The loss is a mean over the tokens of a whole batch, in every architecture.
@@ -126,6 +144,20 @@ class Run(SFTTrainer):
         self.step_loss += loss
         return loss
 
+    def check_memory(self) -> None:
+        """Raises `OutOfMemoryError` if the longest rows together need too much memory. In the middle of a run
+        it would be too late to cut batches into smaller parts."""
+        longest = self._rows.lengths.argsort()[::-1][: self.share.part].tolist()
+        if self.args.gradient_checkpointing:
+            self.adapted.gradient_checkpointing_enable()
+        inputs = self._prepare_inputs(self.data_collator([self._rows.dataset[row] for row in longest]))
+        self.adapted.train()
+        with self.compute_loss_context_manager():
+            loss = self.compute_loss(self.adapted, inputs, num_items_in_batch=torch.tensor(1))
+        loss.backward()
+        self.adapted.zero_grad(set_to_none=True)
+        self._metrics["train"].clear()
+
     def trained_tokens(self) -> int:
         """The tokens of all rows that were trained in this process's part of the run."""
         lengths = self._rows.lengths[self.order.rows]
@@ -140,7 +172,7 @@ class Run(SFTTrainer):
 
     def measured_loss(self) -> float:
         """The mean loss per trained token on the rows that measure."""
-        share = Share(self._share.rank, self._share.processes, min(EVAL_PART, self._share.part))
+        share = Share(self.share.rank, self.share.processes, min(EVAL_PART, self.share.part))
         parts = Parts([list(range(self._measured.count))], share, self._measured.filler)
         sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
         self.adapted.eval()
@@ -150,7 +182,7 @@ class Run(SFTTrainer):
                 tokens = ready["labels"][:, 1:].ne(-100).sum()
                 # With a count of 1 it's the sum over this process's tokens, times the processes.
                 loss = self.compute_loss(self.adapted, ready, num_items_in_batch=torch.ones_like(tokens))
-                sums += torch.stack((loss / self._share.processes, tokens)).to(sums)
+                sums += torch.stack((loss / self.share.processes, tokens)).to(sums)
         self.adapted.train()
         total, count = self.accelerator.reduce(sums, "sum").tolist()
         return total / count if count else math.nan
@@ -254,6 +286,8 @@ def train(
 ) -> Message:
     """Trains an adapter and returns the last message. `send` is for the first process only."""
     device = devices.device(local_rank)
+    # What the run before has left.
+    release(device)
     if task.resume and not (task.resume / "optimizer.pt").exists():
         raise Refused("resume: the checkpoint is of another engine. Resume it with the one that wrote it.")
     recompute, part = processes > 1 and device.type == "cuda", task.plan.batch_size
@@ -261,14 +295,35 @@ def train(
         try:
             share = Share(rank, processes, -(-part // processes))
             return _train(task, share, device, send, cancelled, recompute=recompute)
-        except torch.OutOfMemoryError as error:
+        except TooLargeError:
             # Several processes would have to agree.
             if processes > 1 or (recompute and part == 1):
                 raise
             recompute, part = True, part if not recompute else -(-part // 2)
             note = f"recomputing activations, {part} rows at a time"
-            print(f"memory isn't enough ({error}): starting again, {note}", file=sys.stderr)
+            print(f"a batch doesn't fit into the device's memory: {note}", file=sys.stderr)
+        release(device)
+
+
+class TooLargeError(torch.OutOfMemoryError):
+    """A part of a batch doesn't fit. Nothing has been trained yet."""
+
+
+def release(device: torch.device) -> None:
+    """Gives memory back. A trainer is held by circles of references."""
+    gc.collect()
+    if device.type == "cuda":
         torch.cuda.empty_cache()
+
+
+def check_memory(run: Run, device: torch.device) -> None:
+    """Tries the longest rows out where memory is short."""
+    if device.type != "cuda":
+        return
+    try:
+        run.check_memory()
+    except torch.OutOfMemoryError as error:
+        raise TooLargeError(str(error)) from None
 
 
 def _train(
@@ -302,6 +357,7 @@ def _train(
         if isinstance(layer, GradientCheckpointingLayer):
             layer.register_forward_pre_hook(check)
     check()
+    check_memory(run, device)
     base, trained = model.parameters(run.adapted)
     send(
         {

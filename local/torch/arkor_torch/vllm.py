@@ -9,11 +9,12 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from arkor_torch.failures import last_message
-from arkor_torch.protocol import Cancelled, Message, Refused, Send
+from arkor_torch.protocol import Message, Refused, Send
 
 # How often it's asked whether an answer is still wanted.
 TICK_SECONDS = 0.1
@@ -32,33 +33,80 @@ class VllmTalker:
         self._send, self._is_cancelled, self._done = send, is_cancelled, done
 
     def add(self, request: Message) -> None:
-        threading.Thread(target=self._try, args=(request,), daemon=True).start()
+        Talk(self._server, request, self._send, self._done).start(self._is_cancelled)
 
-    def _try(self, request: Message) -> None:
-        id = request["id"]
+
+class Talk:
+    """A request that vLLM works on."""
+
+    def __init__(self, server: Server, request: Message, send: Send, done: Callable[[int], None]) -> None:
+        self._server, self._request, self._id = server, request, request["id"]
+        self._send, self._done = send, done
+        self._connection = server.connect()
+        self._socket: socket.socket | None = None
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+
+    def start(self, is_cancelled: Callable[[int], bool]) -> None:
+        threading.Thread(target=self._run, daemon=True).start()
+        threading.Thread(target=self._watch, args=(is_cancelled,), daemon=True).start()
+
+    def _run(self) -> None:
         try:
-            last = self._work(request)
+            last = self._work()
         except Exception as error:
-            last = last_message(id, error)
-        self._done(id)
-        self._send(last)
+            last = last_message(self._id, error)
+        self._end(last)
 
-    def _work(self, request: Message) -> Message:
-        id, server = request["id"], self._server
+    def _watch(self, is_cancelled: Callable[[int], bool]) -> None:
+        while not self._over.wait(TICK_SECONDS):
+            if is_cancelled(self._id):
+                self._end({"type": "cancelled", "id": self._id})
+
+    def _end(self, last: Message) -> None:
+        """Sends the last message. vLLM notices that its client has gone."""
+        with self._lock:
+            if self._over.is_set():
+                return
+            self._over.set()
+            self._done(self._id)
+            self._send(last)
+        if self._socket:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _work(self) -> Message:
+        request, server = self._request, self._server
         model = server.base(Path(request["base"]))
         if request.get("adapter"):
             model = server.load_adapter(Path(request["adapter"]))
         if request["type"] == "load":
-            return {"type": "loaded", "id": id}
+            return {"type": "loaded", "id": self._id}
+        server.reach(self._connection)
+        # The response takes it over, and has no way to end a read that waits.
+        self._socket = self._connection.sock
+        response = server.request(self._connection, "POST", "/v1/completions", asked(request, model))
         finish, tokens = "length", 0
-        with Answer(server, asked(request, model), lambda: self._is_cancelled(id)) as answer:
-            for event in answer:
-                for choice in event["choices"]:
-                    if choice["text"]:
-                        self._send({"type": "text", "id": id, "text": choice["text"]})
-                    finish = choice["finish_reason"] or finish
-                tokens = (event.get("usage") or {}).get("completion_tokens", tokens)
-        return {"type": "done", "id": id, "finish": finish, "tokens": tokens}
+        for event in events(response):
+            if "error" in event:
+                raise RuntimeError(f"--vllm: {event['error'].get('message', event['error'])}")
+            for choice in event["choices"]:
+                self._text(choice["text"])
+                finish = choice["finish_reason"] or finish
+            tokens = (event.get("usage") or {}).get("completion_tokens", tokens)
+        return {"type": "done", "id": self._id, "finish": finish, "tokens": tokens}
+
+    def _text(self, text: str) -> None:
+        with self._lock:
+            if text and not self._over.is_set():
+                self._send({"type": "text", "id": self._id, "text": text})
+
+
+def events(response: http.client.HTTPResponse) -> Iterator[Message]:
+    """The events of a streamed answer."""
+    for line in response:
+        if line.startswith(b"data: ") and not line.startswith(b"data: [DONE]"):
+            yield json.loads(line[len("data: ") :])
 
 
 def asked(request: Message, model: str) -> Message:
@@ -73,6 +121,10 @@ def asked(request: Message, model: str) -> Message:
         # vLLM takes 63 bits.
         "seed": sampling["seed"] % 2**63,
         "stop_token_ids": request["stop"],
+        # Else those of the model's generation_config.json.
+        "top_k": -1,
+        "min_p": 0,
+        "repetition_penalty": 1,
         "stream": True,
         "stream_options": {"include_usage": True},
     }
@@ -91,9 +143,10 @@ class Server:
         self.url = url.rstrip("/")
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Refused(f"--vllm: {url} isn't the address of a server, such as http://127.0.0.1:8000")
+            raise Refused("--vllm: isn't the address of a server, such as http://127.0.0.1:8000")
+        if parts.username or parts.password:
+            raise Refused("--vllm: has a user name or a password. Give the key in VLLM_API_KEY.")
         self._parts = parts
-        self._adapters: set[str] = set()
 
     def connect(self) -> http.client.HTTPConnection:
         secure = self._parts.scheme == "https"
@@ -141,58 +194,16 @@ class Server:
         raise Refused(f"--vllm: {self.url} serves {served}, not {folder}. Start it with that model.")
 
     def load_adapter(self, folder: Path) -> str:
-        """The name of an adapter, which is loaded if it isn't yet."""
-        name = "-".join(folder.parts[-3:])
-        if name not in self._adapters:
-            try:
-                self._json("POST", "/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(folder)})
-            except Refused as error:
-                if "already been loaded" not in str(error):
-                    raise Refused(
-                        f"{error} Start vLLM with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True."
-                    ) from error
-            self._adapters.add(name)
-        return name
-
-
-class Answer:
-    """The events of a streamed answer. The connection is closed when it isn't wanted any more, which is how
-    vLLM notices."""
-
-    def __init__(self, server: Server, body: Message, is_cancelled: Callable[[], bool]) -> None:
-        self._is_cancelled = is_cancelled
-        self._over = threading.Event()
-        self._connection = server.connect()
-        server.reach(self._connection)
-        # The response takes it over, and has no way to end a read that waits.
-        self._socket = self._connection.sock
-        self._response = server.request(self._connection, "POST", "/v1/completions", body)
-        threading.Thread(target=self._watch, daemon=True).start()
-
-    def __enter__(self) -> Iterator[Message]:
-        return self._events()
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._connection.close()
-
-    def _watch(self) -> None:
-        while not self._over.wait(TICK_SECONDS):
-            if self._is_cancelled():
-                with contextlib.suppress(OSError):
-                    self._socket.shutdown(socket.SHUT_RDWR)
-                return
-
-    def _events(self) -> Iterator[Message]:
+        """The name of an adapter, which is loaded if it isn't yet: vLLM may have been started again."""
+        name = f"{folder.parent.name}-{sha256(str(folder).encode()).hexdigest()[:16]}"
         try:
-            for line in self._response:
-                if line.startswith(b"data: ") and not line.startswith(b"data: [DONE]"):
-                    yield json.loads(line[len("data: ") :])
-        except (OSError, http.client.HTTPException) as error:
-            if not self._is_cancelled():
-                raise RuntimeError(f"--vllm: the answer broke off: {error}") from error
-        if self._is_cancelled():
-            raise Cancelled
+            self._json("POST", "/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(folder)})
+        except Refused as error:
+            if "already been loaded" not in str(error):
+                raise Refused(
+                    f"{error} Start vLLM with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True."
+                ) from error
+        return name
 
 
 def reason(response: http.client.HTTPResponse) -> str:

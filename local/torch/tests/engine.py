@@ -60,7 +60,7 @@ class Engine:
 
     def _write(self, request: Message) -> None:
         if self.process.stdin:
-            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.write(json.dumps(request, ensure_ascii=False) + "\n")
             self.process.stdin.flush()
 
     def cancel(self, id: int) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,6 +99,27 @@ def test_several_are_answered_at_a_time_and_one_can_be_cancelled(talker: Engine,
     assert {next(messages)["type"] for messages in texts.values()} == {"text"}
     talker.cancel(ids[1])
     assert [list(texts[id])[-1]["type"] for id in ids] == ["done", "cancelled", "done"]
+
+
+def test_a_damaged_adapter_is_refused_and_the_ones_after_it_are_right(
+    talker: Engine, trainer: Engine, model: Model, tmp_path: Path
+) -> None:
+    base = model("llama")
+    trainer.ask("train", **run(base, tmp_path, learningRate=0.02))
+    adapter = tmp_path / "adapter.tmp"
+    answer = said(talker.ask("chat", **asked(base, adapter=adapter)))
+    damaged = shutil.copytree(adapter, tmp_path / "damaged")
+    os.truncate(damaged / "adapter_model.safetensors", 500)
+    assert talker.ask("chat", **asked(base, adapter=damaged))[-1]["type"] == "failed"
+    # The scale is part of the config: it must not be the damaged one's.
+    stronger = shutil.copytree(adapter, tmp_path / "stronger")
+    config = json.loads((stronger / "adapter_config.json").read_text())
+    (stronger / "adapter_config.json").write_text(json.dumps({**config, "lora_alpha": 80}))
+    assert said(talker.ask("chat", **asked(base, adapter=stronger))) == expected(base, stronger)
+    # More adapters than are kept.
+    for number in range(9):
+        copy = shutil.copytree(adapter, tmp_path / f"copy-{number}")
+        assert said(talker.ask("chat", **asked(base, adapter=copy))) == answer
 
 
 def test_an_answer_ends_with_the_context(talker: Engine, model: Model) -> None:

@@ -33,6 +33,7 @@ class Vllm(ThreadingHTTPServer):
         self.asked: list[tuple[str, Any]] = []
         self.adapters: list[str] = []
         self.slow = False
+        self.broken = False
         self.left = threading.Event()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -59,6 +60,10 @@ class Handler(BaseHTTPRequestHandler):
             self.server.adapters.append(body["lora_name"])
             error = f"The lora adapter '{body['lora_name']}' has already been loaded."
             self._json(*((400, {"error": {"message": error}}) if known else (200, {})))
+        elif self.server.broken:
+            self.send_response(200)
+            self.end_headers()
+            self._event({"error": {"message": "the engine is dead"}})
         else:
             self._stream()
 
@@ -108,7 +113,7 @@ def test_prompts_and_adapters_are_passed_on(vllm: Vllm, engine: Engine) -> None:
     messages = engine.ask("chat", **CHAT, adapter=str(ADAPTER), constraint=constraint)
     assert [message.get("text") for message in messages] == ["Hello", " there", None]
     assert messages[-1] == {"type": "done", "id": 2, "finish": "stop", "tokens": 3}
-    (load, adapter), (path, body) = vllm.asked
+    (load, adapter), (path, body) = vllm.asked[0], vllm.asked[-1]
     assert (load, adapter["lora_path"]) == ("/v1/load_lora_adapter", str(ADAPTER))
     assert path == "/v1/completions"
     assert body["model"] == adapter["lora_name"]
@@ -117,6 +122,18 @@ def test_prompts_and_adapters_are_passed_on(vllm: Vllm, engine: Engine) -> None:
     assert body["structured_outputs"] == constraint
     engine.ask("chat", **CHAT)
     assert vllm.asked[-1][1]["model"] == "served"
+
+    # One that is loaded already, and another one with the same last names.
+    assert engine.ask("load", base=str(BASE), adapter=str(ADAPTER))[-1]["type"] == "loaded"
+    engine.ask("load", base=str(BASE), adapter=f"/elsewhere{ADAPTER}")
+    assert len(set(vllm.adapters)) == 2
+
+
+def test_paths_are_utf8_whatever_the_locale(vllm: Vllm, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{vllm.server_port}"
+    engine = Engine(tmp_path / "log", "--vllm", url, PYTHONIOENCODING="cp1252")
+    assert "not /models/José" in engine.ask("load", base="/models/José")[-1]["message"]
+    engine.end()
 
 
 def test_an_answer_that_is_cancelled_ends_there_too(vllm: Vllm, engine: Engine) -> None:
@@ -136,8 +153,14 @@ def test_what_does_not_fit_is_refused_by_name(vllm: Vllm, engine: Engine, tmp_pa
     call = {"call": {"open": "<", "schema": {}, "close": ">"}}
     assert "toolChoice" in engine.ask("chat", **CHAT, constraint=call)[-1]["message"]
 
-    vllm.adapters.append("jobs-j1-adapter")
-    assert engine.ask("load", base=str(BASE), adapter=str(ADAPTER))[-1]["type"] == "loaded"
+    vllm.broken = True
+    assert "the engine is dead" in engine.ask("chat", **CHAT)[-1]["message"]
+
+    secret = Engine(tmp_path / "secret", "--vllm", "http://user:pass@127.0.0.1:1")
+    last = secret.ask("chat", **CHAT)[-1]
+    assert "VLLM_API_KEY" in last["message"]
+    assert "pass@" not in json.dumps(last)
+    secret.end()
 
     other = Engine(tmp_path / "other", "--vllm", "http://127.0.0.1:1", VLLM_API_KEY=KEY)
     last = other.ask("chat", **CHAT)[-1]
