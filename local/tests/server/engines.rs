@@ -185,7 +185,7 @@ async fn a_worker_that_can_not_be_started_fails_what_needs_it_and_is_tried_again
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(
-        text.contains("Its last words: no module named torch"),
+        text.contains("Its last line of output: no module named torch"),
         "{text}"
     );
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Project, Server, client};
+use crate::support::{Project, Server, client, command};
 
 #[tokio::test]
 async fn half_a_character_in_a_message_was_no_json() {
@@ -50,6 +50,10 @@ async fn a_request_without_the_token_or_for_another_host_is_turned_away() {
     assert_eq!(request.send().await.unwrap().status(), 200);
     let (status, me) = server.get("/v1/me").await;
     assert_eq!((status, &me["orgs"][0]["slug"]), (200, &json!("local")));
+    assert_eq!(me["engine"], json!({ "name": "auto", "device": null }));
+    let project = Project::new();
+    let server = Server::from_command(command(&project.store()).arg("--engine=cpu"));
+    let (_, me) = server.get("/v1/me").await;
     assert_eq!(me["engine"], json!({ "name": "candle", "device": "cpu" }));
 }
 

@@ -22,7 +22,7 @@ const MAX_LOG_CHARS: usize = 2000;
 /// How long a process may take to end once its pipes are closed.
 pub const EXIT_LIMIT: Duration = Duration::from_secs(2);
 
-/// Why a worker is no more.
+/// Why a worker is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
     /// It died, or nothing was heard of it. The next one may do better.
@@ -41,9 +41,9 @@ pub struct Process {
     pub requests: Mutex<HashMap<u64, Arc<Mailbox<Message>>>>,
     /// When a line was last read.
     pub heard: Mutex<Instant>,
-    /// Why the worker is no more.
+    /// Why the worker is gone.
     pub ended: Mutex<Option<End>>,
-    last_words: Mutex<String>,
+    last_line: Mutex<String>,
     /// Whether its stderr has been read to the end.
     all_heard: AtomicBool,
 }
@@ -57,7 +57,7 @@ impl Process {
             requests: Mutex::default(),
             heard: Mutex::new(Instant::now()),
             ended: Mutex::default(),
-            last_words: Mutex::default(),
+            last_line: Mutex::default(),
             all_heard: AtomicBool::new(false),
         }
     }
@@ -114,22 +114,22 @@ impl Process {
             }
             thread::sleep(Duration::from_millis(5));
         };
-        let words = lock(&self.last_words).clone();
-        let words = if words.is_empty() {
+        let line = lock(&self.last_line).clone();
+        let output = if line.is_empty() {
             String::new()
         } else {
-            format!(". Its last words: {words}")
+            format!(". Its last line of output: {line}")
         };
         match status {
-            None => format!("it closed its stdout{words}"),
+            None => format!("it closed its stdout{output}"),
             Some(status) => match killed_by(status) {
                 Some(9) => format!(
                     "it was killed (signal 9), probably because memory ran out. Use a smaller batchSize, \
-                     maxLength or model{words}"
+                     maxLength or model{output}"
                 ),
-                Some(signal) => format!("it was ended by signal {signal}{words}"),
+                Some(signal) => format!("it was ended by signal {signal}{output}"),
                 None => format!(
-                    "it ended with code {}{words}",
+                    "it ended with code {}{output}",
                     status.code().unwrap_or_default()
                 ),
             },
@@ -195,7 +195,7 @@ impl Process {
             let text = shown(text.trim_end());
             if !text.is_empty() {
                 crate::log(format_args!("worker: {text}"));
-                *lock(&self.last_words) = text;
+                *lock(&self.last_line) = text;
             }
         }
         self.all_heard.store(true, Ordering::Release);
