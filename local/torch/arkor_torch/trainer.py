@@ -164,6 +164,10 @@ class Run(SFTTrainer):
         begun = self.order.done(self._initial_global_step)
         return int(lengths[begun : self.order.done(self.state.global_step)].sum())
 
+    def has_finite_adapter(self) -> bool:
+        trained = [value for value in self.adapted.parameters() if value.requires_grad]
+        return all(bool(value.isfinite().all()) for value in trained)
+
     def taken_loss(self) -> float:
         """The mean loss per trained token of the step that was just done, over all processes."""
         loss = self.accelerator.reduce(self.step_loss, "mean").item()
@@ -232,6 +236,9 @@ class Reports(TrainerCallback):
         if not math.isfinite(loss):
             raise Diverged(f"the loss of step {step} is {loss}. Use a smaller learningRate.")
         control.should_save = plan.saves_at(step)
+        # The loss was computed before the update.
+        if control.should_save and not run.has_finite_adapter():
+            raise Diverged(f"the adapter isn't finite after step {step}. Use a smaller learningRate.")
 
     def _log(self, step: int, evaluates: bool) -> None:
         run = self._run

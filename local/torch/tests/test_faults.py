@@ -1,9 +1,10 @@
-"""Batches that don't fit into a device's memory."""
+"""Runs in this process, whose parts are made to fail: memory that isn't enough, values that aren't finite."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from engine import Message, run
 
 from arkor_torch import trainer
 from arkor_torch.failures import described
-from arkor_torch.protocol import Train
+from arkor_torch.protocol import Diverged, Train
 
 PLAN = {"totalSteps": 7, "saveSteps": 7, "evalSteps": 7, "batchSize": 4}
 
@@ -51,13 +52,29 @@ def test_memory_that_is_never_enough_is_reported(
     assert described(error.value) == ("outOfMemory", "CUDA out of memory.")
 
 
+def test_an_adapter_that_is_not_finite_is_never_saved(
+    train_here: Callable[..., list[Message]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    taken_loss = trainer.Run.taken_loss
+
+    def poison(made: trainer.Run) -> float:
+        loss = taken_loss(made)
+        next(value for value in made.adapted.parameters() if value.requires_grad).data.fill_(torch.nan)
+        return loss
+
+    monkeypatch.setattr(trainer.Run, "taken_loss", poison)
+    with pytest.raises(Diverged, match="the adapter isn't finite after step 1"):
+        train_here(saveSteps=1, evalSteps=50, loggingSteps=50)
+    assert list((tmp_path / "checkpoints").glob("checkpoint-*")) == []
+
+
 @pytest.fixture
-def train_here(model: Callable[[str], Path], tmp_path: Path) -> Callable[[], list[Message]]:
+def train_here(model: Callable[[str], Path], tmp_path: Path) -> Callable[..., list[Message]]:
     """Trains in this process."""
 
-    def train() -> list[Message]:
+    def train(**plan: Any) -> list[Message]:
         messages: list[Message] = []
-        request = {"id": 1, **run(model("llama"), tmp_path, **PLAN)}
+        request = {"id": 1, **run(model("llama"), tmp_path, **{**PLAN, **plan})}
         messages.append(trainer.train(Train.of(request), messages.append, lambda: False))
         return messages
 
