@@ -11,11 +11,15 @@ mod support;
 #[path = "../worker/mod.rs"]
 mod worker;
 
+use std::time::Duration;
+
 use conformance::{Engine, conforms};
 
 const TORCH: Engine = Engine {
     name: "torch",
     same_chance: false,
+    // It shares the cores with the other tests of `npm run test:torch`.
+    next_within: Duration::from_secs(20),
     args: || {
         let python = std::env::var("ARKOR_TEST_PYTHON").expect("set by npm run test:torch");
         let program = concat!(env!("CARGO_MANIFEST_DIR"), "/torch");
