@@ -62,10 +62,13 @@ def _drive(request: Message, channel: Channel, workers: int | None) -> int:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
     from ray.util.queue import Queue
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     gpus = int(ray.cluster_resources().get("GPU", 0))
     count = workers or gpus or len(ray.nodes())
-    queue = Queue()
+    # On this node: messages must get through when another one dies.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
     done = threading.Event()
 
     def pass_on() -> None:
@@ -94,17 +97,18 @@ def _drive(request: Message, channel: Channel, workers: int | None) -> int:
             name="run", storage_path=str(scratch / "ray"), failure_config=FailureConfig(max_failures=0)
         ),
     )
-    code = 0
+    lost = None
     try:
         trainer.fit()
     except Exception as error:
         message = f"a worker of the cluster is gone: {cause(str(error))}"
-        # A worker that knows better has said so.
-        queue.put({"type": "failed", "id": request["id"], "kind": "lost", "message": message})
-        code = 1
+        lost = {"type": "failed", "id": request["id"], "kind": "lost", "message": message}
     done.set()
     reader.join(5)
-    return code
+    if lost:
+        # After what the workers have said, who may know better.
+        channel.send(lost)
+    return 1 if lost else 0
 
 
 def cause(text: str) -> str:
