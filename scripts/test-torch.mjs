@@ -7,6 +7,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { cargoFailures, pytestFailures, showFailures, vitestFailures } from "./failures.mjs";
 import { installIfNeeded, root, say, step } from "./steps.mjs";
 
 const require = createRequire(import.meta.url);
@@ -26,7 +27,7 @@ const { values: flags } = parseArgs({
   },
 });
 
-/** @typedef {{ passed: number, failed: number }} Tally */
+/** @typedef {{ passed: number, failed: number, failures: string[] }} Tally */
 
 /** Makes the environment, or finds that it's up to date. */
 async function prepare() {
@@ -101,7 +102,8 @@ function runner(name, program, args, env = {}) {
  */
 function tally({ output, code }, passed, failed) {
   const count = (/** @type {RegExp} */ pattern) => Number(output.match(pattern)?.[1] ?? 0);
-  return { passed: count(passed), failed: count(failed) || Number(code !== 0) };
+  const failures = [...cargoFailures(output), ...pytestFailures(output)];
+  return { passed: count(passed), failed: count(failed) || Number(code !== 0), failures };
 }
 
 async function pythonTests() {
@@ -130,8 +132,9 @@ async function javaScriptTests(name, env) {
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
   try {
     await runner(name, process.execPath, [vitest, "run", ...config, ...reporters], env);
-    const { numPassedTests, numFailedTests } = JSON.parse(readFileSync(report, "utf8"));
-    return { passed: numPassedTests, failed: numFailedTests };
+    const ended = JSON.parse(readFileSync(report, "utf8"));
+    const { numPassedTests: passed, numFailedTests: failed } = ended;
+    return { passed, failed, failures: vitestFailures(ended) };
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
@@ -159,6 +162,7 @@ const tallies = (await Promise.all([pythonTests(), throughTheBackend()])).flat()
 if (flags.device !== "cpu") {
   step(python, [path.join(PROJECT, "tests/throughput.py"), "--device", flags.device]);
 }
+showFailures(tallies.flatMap(({ failures }) => failures));
 const passed = tallies.reduce((sum, each) => sum + each.passed, 0);
 const failed = tallies.reduce((sum, each) => sum + each.failed, 0);
 process.stdout.write(`\n${passed} passed, ${failed} failed\n`);

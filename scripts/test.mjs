@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { cargoFailures, showFailures, vitestFailures } from "./failures.mjs";
 import { installIfNeeded, root, say, step } from "./steps.mjs";
 
 /** Built like `arkor-local`, so that the heavy crates are compiled once. */
@@ -11,7 +12,7 @@ const PROFILE = ["--locked", "--profile", "local"];
 /** One by one: together, each would be built with the features that the other asks for. */
 const CRATES = ["arkor", "arkor-local"];
 
-/** @typedef {{ passed: number, failed: number, code: number }} Tally */
+/** @typedef {{ passed: number, failed: number, code: number, failures: string[] }} Tally */
 
 /**
  * Runs a test runner with its output shown, and hands it back as well.
@@ -34,7 +35,8 @@ function runner(program, args) {
 
 /** @returns {Promise<Tally>} */
 async function rustTests() {
-  const tally = { passed: 0, failed: 0, code: 0 };
+  /** @type {Tally} */
+  const tally = { passed: 0, failed: 0, code: 0, failures: [] };
   for (const name of CRATES) {
     const args = ["test", ...PROFILE, "--package", name, "--no-fail-fast"];
     const { output, code } = await runner("cargo", args);
@@ -42,6 +44,7 @@ async function rustTests() {
       tally.passed += Number(ok);
       tally.failed += Number(bad);
     }
+    tally.failures.push(...cargoFailures(output));
     tally.code ||= code;
   }
   return tally;
@@ -55,8 +58,9 @@ async function javaScriptTests() {
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
   try {
     const { code } = await runner(process.execPath, [vitest, "run", ...reporters]);
-    const { numPassedTests, numFailedTests } = JSON.parse(readFileSync(report, "utf8"));
-    return { passed: numPassedTests, failed: numFailedTests, code };
+    const ended = JSON.parse(readFileSync(report, "utf8"));
+    const { numPassedTests: passed, numFailedTests: failed } = ended;
+    return { passed, failed, code, failures: vitestFailures(ended) };
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
@@ -76,6 +80,7 @@ const rust = await rustTests();
 const javaScript = await javaScriptTests();
 const passed = rust.passed + javaScript.passed;
 const failed = rust.failed + javaScript.failed;
+showFailures([...rust.failures, ...javaScript.failures]);
 say(`Rust: ${rust.passed} passed, ${rust.failed} failed`);
 say(`JavaScript: ${javaScript.passed} passed, ${javaScript.failed} failed`);
 if (rust.code !== 0 || javaScript.code !== 0) process.exitCode = 1;
