@@ -27,8 +27,8 @@ describe("bash completes", () => {
     [
       "arkor start --",
       [
-        ...["--local", "--dry-run", "--resume", "--port", "--base-model", "--engine", "--python"],
-        ...["--workers", "--ray", "--max-failures", "--vllm", "--help"],
+        ...["--local", "--dry-run", "--resume", "--port", "--base-model", "--engine", "--memory"],
+        ...["--python", "--workers", "--ray", "--max-failures", "--vllm", "--help"],
       ],
     ],
     ["arkor start --local --d", ["--dry-run"]],

@@ -39,6 +39,7 @@ describe("without the torch engine", () => {
     [[], { ARKOR_ENGINE: "cpu" }, { engine: "cpu" }],
     [["--engine", "auto"], { ARKOR_ENGINE: "torch" }, { engine: "auto" }],
     [["--max-failures", "2"], {}, { engine: "auto", "max-failures": "2" }],
+    [["--memory", "4GB"], {}, { engine: "auto", memory: "4GB" }],
   ])("%j with %j: %j", async (flags, env, expected) => {
     const { engine } = await given(new Machine([], ENTRY), flags, env);
     expect(engine).toEqual(expected);
@@ -222,6 +223,26 @@ describe("refused", () => {
       ["--max-failures", "x"],
       {},
       /argument 'x' is invalid\. It must be a whole number, at least 0\.$/,
+    ],
+    [
+      ["--memory", "lots"],
+      {},
+      /argument 'lots' is invalid\. It must be a size such as 4GB or 800MB\.$/,
+    ],
+    [
+      ["--memory", "0GB"],
+      {},
+      /argument '0GB' is invalid\. It must be a size such as 4GB or 800MB\.$/,
+    ],
+    [
+      ["--memory", "4GB", "--engine", "torch"],
+      {},
+      /^error: --memory is for the CPU engine, and this run is the torch engine's\. Leave it out\.$/,
+    ],
+    [
+      ["--memory", "4GB", "--workers", "2"],
+      {},
+      /^error: --memory is for the CPU engine, and this run is the torch engine's\. Leave it out\.$/,
     ],
     [
       ["--ray", "src/entry.ts"],

@@ -14,6 +14,7 @@ const { values } = parseArgs({
     "with-parent": { type: "boolean", default: false },
     "base-model": { type: "string" },
     engine: { type: "string" },
+    memory: { type: "string" },
     "max-failures": { type: "string" },
     worker: { type: "string" },
     "worker-arg": { type: "string", multiple: true },

@@ -24,12 +24,13 @@ const MAX_FAILURES = 3;
  * @throws {CliError} there's no torch engine, and one is needed
  */
 async function backendFlags(cwd, options, say, env = process.env) {
-  const { baseModel, workers = 1, ray, maxFailures } = options;
+  const { baseModel, memory, workers = 1, ray, maxFailures } = options;
   const engine = engineOf(options, env);
   const failures = maxFailures ?? (workers > 1 || ray ? MAX_FAILURES : undefined);
   return [
     ...(baseModel === undefined ? [] : ["--base-model", baseModel]),
     ...["--engine", engine],
+    ...(memory === undefined ? [] : ["--memory", memory]),
     ...(failures === undefined ? [] : ["--max-failures", String(failures)]),
     ...(engine === "cpu" ? [] : await workerFlags(cwd, options, { engine, say, env })),
   ];

@@ -11,6 +11,7 @@ const ENGINES = ["auto", "cpu", "torch"];
  * @typedef {object} LocalOptions
  * @property {string} [baseModel] a model directory
  * @property {string} [engine]
+ * @property {string} [memory] what the CPU engine may take, such as 4GB
  * @property {string} [python]
  * @property {number} [workers]
  * @property {string | true} [ray] the cluster's address; true for the one of RAY_ADDRESS
@@ -22,6 +23,7 @@ const ENGINES = ["auto", "cpu", "torch"];
 const FLAGS = [
   ["baseModel", "--base-model"],
   ["engine", "--engine"],
+  ["memory", "--memory"],
   ["python", "--python"],
   ["workers", "--workers"],
   ["ray", "--ray"],
@@ -45,6 +47,12 @@ function parseCount(least) {
     if (/^\d+$/.test(value) && Number(value) >= least) return Number(value);
     throw new InvalidArgumentError(`It must be a whole number, at least ${least}.`);
   };
+}
+
+/** @param {string} value */
+function parseSize(value) {
+  if (/^\d+(\.\d+)? ?(b|[mg](i?b)?)?$/i.test(value) && Number.parseFloat(value) > 0) return value;
+  throw new InvalidArgumentError("It must be a size such as 4GB or 800MB.");
 }
 
 /** @param {string} value */
@@ -82,6 +90,7 @@ function addLocalOptions(command, { always = false } = {}) {
         help("what trains (default: ARKOR_ENGINE, else auto)"),
       ).choices(ENGINES),
     )
+    .option("--memory <size>", help("the most that the CPU engine may take for a run"), parseSize)
     .option("--python <file>", help("a Python of your own for the torch engine"), parsePath)
     .option("--workers <number>", help("train with this many processes"), parseCount(1))
     .option("--ray [address]", help("train on a Ray cluster (default: RAY_ADDRESS)"), parseRay)
@@ -133,6 +142,11 @@ function engineOf(options, env) {
   }
   const [, flag] =
     FLAGS.find(([name]) => TORCH_ONLY.includes(name) && options[name] !== undefined) ?? [];
+  if (options.memory !== undefined && (engine === "torch" || flag !== undefined)) {
+    throw new CliError(
+      "--memory is for the CPU engine, and this run is the torch engine's. Leave it out.",
+    );
+  }
   if (flag === undefined) return engine;
   if (engine !== "cpu") return "torch";
   const chosen = options.engine === undefined ? "ARKOR_ENGINE=cpu" : "--engine cpu";

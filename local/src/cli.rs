@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 
 use crate::engine::auto::INSTALL;
+use crate::engine::candle::train::budget::parse_size;
 use crate::error::{Result, refused};
 use crate::server::outside::OutsideArgs;
 
@@ -74,6 +75,10 @@ pub struct Args {
     /// times.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_failures: u32,
+    /// How much memory the CPU engine may take for a run, the model included, such as 4GB (default: what is
+    /// free when the run starts).
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<u64>,
     /// End when stdin is closed: for a program that starts this one and may die.
     #[arg(long)]
     pub with_parent: bool,

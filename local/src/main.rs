@@ -114,8 +114,11 @@ fn engine(args: &Args) -> Result<Arc<dyn Engine>> {
     Ok(match (choice, worker) {
         // Now, so that one that can't be started is found out.
         (EngineChoice::Torch, Some(worker)) => Arc::new(ProcessEngine::start(worker, &|| false)?),
-        (EngineChoice::Cpu, _) => Arc::new(CandleEngine::default()),
-        (_, worker) => Arc::new(AutoEngine::new(worker)),
+        (EngineChoice::Cpu, _) => Arc::new(CandleEngine::with_memory(args.memory)),
+        (_, worker) => Arc::new(AutoEngine::new(
+            CandleEngine::with_memory(args.memory),
+            worker,
+        )),
     })
 }
 

@@ -87,7 +87,7 @@ fn run(args: &Args) -> Result<()> {
         let rows: Vec<&Example> = rows.iter().collect();
         optimizer
             .set_learning_rate(args.learning_rate * Schedule::Cosine.factor(done, 100, args.steps));
-        let (loss, mut grads) = step::gradients(&model, &rows, &|| false)?;
+        let (loss, mut grads) = step::gradients(&model, &rows, 0, &|| false)?;
         step::clip(&mut grads, &trained, 1.0)?;
         optimizer.step(&grads)?;
         window += loss;

@@ -35,9 +35,9 @@ struct LazyWorker {
 impl AutoEngine {
     /// With a worker, if there is one.
     #[must_use]
-    pub fn new(worker: Option<WorkerCommand>) -> Self {
+    pub fn new(cpu: CandleEngine, worker: Option<WorkerCommand>) -> Self {
         Self {
-            cpu: Arc::default(),
+            cpu: Arc::new(cpu),
             worker: worker.map(|command| LazyWorker {
                 command,
                 engine: Mutex::default(),

@@ -226,6 +226,9 @@ pub struct Started {
     /// What it computes in, such as `bfloat16`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dtype: Option<String>,
+    /// About how many bytes of memory it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
     /// How many processes train. One, if it doesn't say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processes: Option<usize>,

@@ -24,6 +24,7 @@ mod hub_server;
 mod hub_world;
 mod lifecycle;
 mod lost_workers;
+mod memory;
 mod model_folder;
 mod models;
 mod outside;

@@ -21,8 +21,9 @@ use crate::run_config::RunConfig;
 use crate::stop::Stop;
 pub use loaded::CandleModel;
 use loaded::LoadedModels;
-use model::Llama;
 use model::lora::Lora;
+use model::{Llama, memory};
+use train::budget;
 use train::run::Checkpoint;
 
 /// Refuses to quantise a base.
@@ -44,6 +45,8 @@ const DEVICE: &str = "cpu";
 #[derive(Debug, Default)]
 pub struct CandleEngine {
     loaded: LoadedModels,
+    /// Bytes that a run may take, the weights included.
+    memory: Option<u64>,
 }
 
 impl Engine for CandleEngine {
@@ -96,6 +99,16 @@ impl Engine for CandleEngine {
 }
 
 impl CandleEngine {
+    /// One whose runs take at most so many bytes, the weights included. Without a limit, they take what is
+    /// free.
+    #[must_use]
+    pub fn with_memory(memory: Option<u64>) -> Self {
+        Self {
+            memory,
+            ..Self::default()
+        }
+    }
+
     fn train_here(
         &self,
         task: &TrainTask,
@@ -117,16 +130,30 @@ impl CandleEngine {
         })?;
         failed?;
         let rows = tokens::read(task.tokens, stop)?;
+        let free = memory::available();
+        let fit = budget::fit(
+            &model.config,
+            model.weights.bytes(),
+            task.plan,
+            &rows.train,
+            (self.memory, free),
+            rayon::current_num_threads(),
+        )?;
+        crate::log(format_args!("{}", fit.describe(model.config.layers)));
         run.started(&Started {
             engine: NAME.to_owned(),
             device: DEVICE.to_owned(),
             base_parameters: model.weights.parameters(),
             trainable_parameters: Lora::parameters_for(&model.config, task.plan.lora_r),
+            memory_bytes: Some(fit.bytes),
             ..Started::default()
         })?;
         let mut observer = Observer { task, run };
         let resume = task.resume.map(|(_, folder)| folder);
-        let trained = train::run(&model, &rows, task.plan, resume, stop, &mut observer)?;
+        let resume = (resume, fit.recomputed);
+        let trained = cores::with_cores(fit.cores, || {
+            train::run(&model, &rows, task.plan, resume, stop, &mut observer)
+        })?;
         adapter::write(&task.adapter_folder(), &trained.lora, task.base_name)?;
         Ok(TrainEnd {
             loss: trained.loss,

@@ -2,6 +2,8 @@
 //! none, so it's defined here. Each of these is one node in candle's graph: every node costs two more passes
 //! over its values, and a gradient for weights that never change (decision 0012).
 
+use std::sync::{Mutex, PoisonError};
+
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage};
 use candle_core::{Tensor, bail};
@@ -24,7 +26,7 @@ pub fn with_backward1(
     output: Tensor,
     back: impl Backward<1> + 'static,
 ) -> Result<Tensor> {
-    input.apply_op1(Precomputed { output, back })
+    input.apply_op1(Precomputed::new(output, back))
 }
 
 /// `output`, computed from two inputs.
@@ -33,7 +35,7 @@ pub fn with_backward2(
     output: Tensor,
     back: impl Backward<2> + 'static,
 ) -> Result<Tensor> {
-    inputs[0].apply_op2(inputs[1], Precomputed { output, back })
+    inputs[0].apply_op2(inputs[1], Precomputed::new(output, back))
 }
 
 /// `output`, computed from three inputs.
@@ -42,20 +44,40 @@ pub fn with_backward3(
     output: Tensor,
     back: impl Backward<3> + 'static,
 ) -> Result<Tensor> {
-    inputs[0].apply_op3(inputs[1], inputs[2], Precomputed { output, back })
+    inputs[0].apply_op3(inputs[1], inputs[2], Precomputed::new(output, back))
+}
+
+/// Stands for `output`, whose gradient is known: the backward pass of what comes before it starts from there.
+pub fn seeded(output: &Tensor, grad: Tensor) -> Result<Tensor> {
+    let end = Tensor::zeros((), output.dtype(), output.device())?;
+    with_backward1(output, end, move |_| Ok([Some(grad.clone())]))
 }
 
 struct Precomputed<F> {
-    output: Tensor,
+    /// Gone once the node has its values, which then are in memory once.
+    output: Mutex<Option<Tensor>>,
     back: F,
 }
 
 const NAME: &str = "precomputed";
 
 impl<F> Precomputed<F> {
-    /// The output's values once more: a node owns its storage.
+    fn new(output: Tensor, back: F) -> Self {
+        let output = Mutex::new(Some(output));
+        Self { output, back }
+    }
+
+    /// The output's values: a node owns its storage.
     fn forward(&self) -> Result<(CpuStorage, Shape)> {
-        let output = self.output.contiguous()?;
+        let output = self
+            .output
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(output) = output else {
+            bail!("an operation of this model runs once only");
+        };
+        let output = output.contiguous()?;
         let (storage, layout) = output.storage_and_layout();
         match &*storage {
             Storage::Cpu(storage) if layout.start_offset() == 0 => {

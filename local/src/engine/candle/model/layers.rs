@@ -49,13 +49,14 @@ impl RmsNorm {
 /// `silu(gate) * up`, the middle of the feed-forward part.
 pub fn gated(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     let (g, u) = (gate.detach(), up.detach());
-    let sigmoid = sigmoid(&g)?;
-    let silu = (&g * &sigmoid)?;
-    let output = (&silu * &u)?;
+    let output = ((&g * sigmoid(&g)?)? * &u)?;
     if !gate.track_op() && !up.track_op() {
         return Ok(output);
     }
     gradient::with_backward2([gate, up], output, move |grad| {
+        // Again: keeping them would make the widest part of a layer twice as large.
+        let sigmoid = sigmoid(&g)?;
+        let silu = (&g * &sigmoid)?;
         let slope = (&sigmoid + (&silu - (&silu * &sigmoid)?)?)?;
         let gate = ((grad * &u)? * slope)?;
         Ok([Some(gate), Some((grad * &silu)?)])

@@ -74,31 +74,31 @@ impl Llama {
     /// own; together they make the matrix products large.
     pub fn hidden(&self, rows: &[&[u32]]) -> Result<Tensor> {
         let lengths: Vec<usize> = rows.iter().map(|row| row.len()).collect();
-        self.decode(&rows.concat(), |_, qkv| self.attention.rows(qkv, &lengths))
+        let mut hidden = self.embed(&rows.concat())?;
+        for index in 0..self.layers.len() {
+            hidden = self.layer(index, &hidden, &lengths)?;
+        }
+        Ok(hidden)
+    }
+
+    /// What the first layer gets, `[tokens, hidden]`.
+    pub fn embed(&self, ids: &[u32]) -> Result<Tensor> {
+        let ids = Tensor::from_slice(ids, ids.len(), self.device())?;
+        self.embedding.index_select(&ids, 0)
+    }
+
+    /// One layer, `[tokens, hidden]` → `[tokens, hidden]`, of whole rows with these lengths.
+    pub fn layer(&self, index: usize, hidden: &Tensor, lengths: &[usize]) -> Result<Tensor> {
+        self.layers[index].forward(hidden, |qkv| self.attention.rows(qkv, lengths))
     }
 
     /// Hidden states `[tokens, hidden]` of tokens that continue what is in the cache.
     pub fn forward_cached(&self, ids: &[u32], cache: &mut KvCache) -> Result<Tensor> {
-        self.decode(ids, |layer, qkv| {
-            self.attention.forward_cached(qkv, cache.layer(layer))
-        })
-    }
-
-    fn decode(
-        &self,
-        ids: &[u32],
-        mut attend: impl FnMut(usize, [&Tensor; 3]) -> Result<Tensor>,
-    ) -> Result<Tensor> {
-        let ids = Tensor::from_slice(ids, ids.len(), self.device())?;
-        let mut hidden = self.embedding.index_select(&ids, 0)?;
+        let mut hidden = self.embed(ids)?;
         for (index, layer) in self.layers.iter().enumerate() {
-            let normed = layer.attention_norm.forward(&hidden)?;
-            let query = layer.query.forward(&normed)?;
-            let key = layer.key.forward(&normed)?;
-            let value = layer.value.forward(&normed)?;
-            let mixed = attend(index, [&query, &key, &value])?;
-            hidden = (hidden + layer.output.forward(&mixed)?)?;
-            hidden = (&hidden + layer.mlp(&layer.mlp_norm.forward(&hidden)?)?)?;
+            hidden = layer.forward(&hidden, |qkv| {
+                self.attention.forward_cached(qkv, cache.layer(index))
+            })?;
         }
         Ok(hidden)
     }
@@ -106,6 +106,12 @@ impl Llama {
     /// Logits `[rows, vocab]` for hidden states `[rows, hidden]`.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
         self.head.forward(&self.norm.forward(hidden)?)
+    }
+
+    /// Number of tokens that have logits.
+    #[must_use]
+    pub fn vocab_size(&self) -> usize {
+        self.embedding.dims()[0]
     }
 
     /// Number of decoder layers.
@@ -157,6 +163,20 @@ impl Layer {
             up: linear(Target::Up)?,
             down: linear(Target::Down)?,
         })
+    }
+
+    fn forward(
+        &self,
+        hidden: &Tensor,
+        attend: impl FnOnce([&Tensor; 3]) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        let normed = self.attention_norm.forward(hidden)?;
+        let query = self.query.forward(&normed)?;
+        let key = self.key.forward(&normed)?;
+        let value = self.value.forward(&normed)?;
+        let mixed = attend([&query, &key, &value])?;
+        let hidden = (hidden + self.output.forward(&mixed)?)?;
+        &hidden + self.mlp(&self.mlp_norm.forward(&hidden)?)?
     }
 
     fn mlp(&self, normed: &Tensor) -> Result<Tensor> {

@@ -16,9 +16,11 @@ pub fn check(what: &str, bytes: u64) -> Result<()> {
     }
 }
 
-/// In bytes: what the kernel can hand out, within the limit of the container.
+/// In bytes: what the kernel can hand out, within the limit of the container. `None` where the system doesn't
+/// say.
 #[cfg(target_os = "linux")]
-fn available() -> Option<u64> {
+#[must_use]
+pub fn available() -> Option<u64> {
     use std::fs;
 
     let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
@@ -32,7 +34,9 @@ fn available() -> Option<u64> {
     Some(limit.map_or(kibibytes * 1024, |limit: u64| limit.min(kibibytes * 1024)))
 }
 
+/// The system doesn't say.
 #[cfg(not(target_os = "linux"))]
-fn available() -> Option<u64> {
+#[must_use]
+pub fn available() -> Option<u64> {
     None
 }

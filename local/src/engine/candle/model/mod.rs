@@ -3,12 +3,12 @@
 mod attention;
 pub mod cache;
 pub mod config;
-mod gradient;
+pub(super) mod gradient;
 pub mod layers;
 mod linear;
 pub mod llama;
 pub mod lora;
-mod memory;
+pub mod memory;
 pub mod shard;
 pub mod target;
 pub mod weights;

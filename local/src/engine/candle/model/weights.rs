@@ -92,7 +92,15 @@ impl Weights {
         self.rope.get_or_init(|| Rope::new(config)).clone()
     }
 
-    /// Number of values in all tensors.
+    /// Memory that all tensors take.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let bytes = |tensor: &Tensor| tensor.elem_count() * tensor.dtype().size_in_bytes();
+        let bytes: usize = self.tensors.values().map(bytes).sum();
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
+
+    /// Number of values.
     #[must_use]
     pub fn parameters(&self) -> usize {
         self.tensors.values().map(Tensor::elem_count).sum()

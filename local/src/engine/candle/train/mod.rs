@@ -1,6 +1,8 @@
 //! Training: from a model, encoded rows and a plan to logs, checkpoints and an adapter.
 
 mod adamw;
+pub mod budget;
+mod part;
 pub mod resume;
 pub mod run;
 pub mod step;

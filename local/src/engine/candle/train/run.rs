@@ -51,14 +51,15 @@ pub struct Trained {
     pub eval_loss: f64,
 }
 
-/// Trains an adapter, from the beginning or from the checkpoint in the folder `resume`. Ends early with
+/// Trains an adapter, from the beginning or from the checkpoint in the folder `resume`. The first `recomputed`
+/// layers are computed twice in each step, to save memory. Ends early with
 /// `Error::Stopped` when `stop` says so, and with `Error::Diverged` when a loss, a gradient or the adapter
 /// is no longer finite. The log of that step still comes; a checkpoint of it doesn't.
 pub fn run(
     model: &CandleModel,
     rows: &Split,
     plan: &Plan,
-    resume: Option<&Path>,
+    (resume, recomputed): (Option<&Path>, usize),
     stop: &dyn Stop,
     observer: &mut dyn Observer,
 ) -> Result<Trained> {
@@ -86,7 +87,15 @@ pub fn run(
         let indices = order.next_batch(plan.batch_size).iter();
         let batch: Vec<&Example> = indices.map(|index| &rows.train[*index]).collect();
         let learning_rate = plan.learning_rate_at(step);
-        let (loss, norm) = update(&trained, &batch, &vars, &mut optimizer, learning_rate, stop)?;
+        let (loss, norm) = {
+            let (loss, mut grads) = step::gradients(&trained, &batch, recomputed, stop)?;
+            let norm = step::clip(&mut grads, &vars, MAX_GRADIENT_NORM)?;
+            // Else the adapter is left alone.
+            if loss.is_finite() && norm.is_finite() {
+                optimizer.step(&grads, learning_rate)?;
+            }
+            (loss, norm)
+        };
         let broken = finite(step, "loss", loss).and_then(|()| finite(step, "gradient norm", norm));
         window.add(loss, batch.len());
         let evaluate = plan.evaluates_at(step) && broken.is_ok();
@@ -132,24 +141,6 @@ pub fn run(
         loss: last.0,
         eval_loss: last.1,
     })
-}
-
-/// One update. Returns the loss before it and the norm of the gradients; leaves the adapter alone
-/// when one of them isn't finite.
-fn update(
-    model: &Llama,
-    batch: &[&Example],
-    vars: &[Var],
-    optimizer: &mut AdamW,
-    learning_rate: f64,
-    stop: &dyn Stop,
-) -> Result<(f64, f64)> {
-    let (loss, mut grads) = step::gradients(model, batch, stop)?;
-    let norm = step::clip(&mut grads, vars, MAX_GRADIENT_NORM)?;
-    if loss.is_finite() && norm.is_finite() {
-        optimizer.step(&grads, learning_rate)?;
-    }
-    Ok((loss, norm))
 }
 
 fn finite(step: usize, what: &'static str, value: f64) -> Result<()> {

@@ -88,7 +88,32 @@ fn train_from(
 ) -> Result<Trained> {
     let base = Base::load(&Source::BuiltIn).unwrap();
     let model = CandleModel::built_in().unwrap();
-    with_all_cores(|| run(&model, &rows(&base), plan, resume, stop, seen))
+    with_all_cores(|| run(&model, &rows(&base), plan, (resume, 0), stop, seen))
+}
+
+#[test]
+fn layers_that_are_computed_twice_learn_the_same() {
+    let base = Base::load(&Source::BuiltIn).unwrap();
+    let model = CandleModel::built_in().unwrap();
+    let losses = |recomputed| {
+        let mut seen = Seen::default();
+        let rows = rows(&base);
+        with_all_cores(|| {
+            run(
+                &model,
+                &rows,
+                &plan(3),
+                (None, recomputed),
+                &|| false,
+                &mut seen,
+            )
+        })
+        .unwrap();
+        seen.logs.iter().map(bits).collect::<Vec<_>>()
+    };
+    let kept = losses(0);
+    assert_eq!(losses(2), kept);
+    assert_eq!(losses(model.config.layers), kept);
 }
 
 #[test]
@@ -286,7 +311,7 @@ fn only_the_adapter_gets_gradients_and_a_new_adapter_changes_nothing() {
     let rows = rows(&text);
     let batch: Vec<&Example> = rows.train.iter().take(2).collect();
     let before = step::loss(&plain, &batch, &|| false).unwrap();
-    let (after, mut grads) = step::gradients(&adapted, &batch, &|| false).unwrap();
+    let (after, mut grads) = step::gradients(&adapted, &batch, 0, &|| false).unwrap();
     assert!((before - after).abs() < 1e-6, "{before} {after}");
 
     // B is zero at first, so that A's gradient is zero and B's is not.
@@ -334,7 +359,7 @@ fn the_gradients_are_those_of_the_loss() {
         .map(|row| encode::encode(row, &text.text, 150, false).unwrap())
         .collect();
     let batch: Vec<&Example> = examples.iter().collect();
-    let (_, grads) = step::gradients(&model, &batch, &|| false).unwrap();
+    let (_, grads) = step::gradients(&model, &batch, 0, &|| false).unwrap();
     let scalar = |tensor: Tensor| f64::from(tensor.sum_all().unwrap().to_scalar::<f32>().unwrap());
     // Along the gradient of one kind of matrices, A and B of one layer type at a time.
     for kind in 0..14 {

@@ -2,55 +2,73 @@
 //! each core, with the rows of a part concatenated into one long matrix. There's no padding, and the parts
 //! are summed in a fixed order, whichever core finishes first.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::Var;
 use candle_core::backprop::GradStore;
-use candle_core::{Tensor, Var};
 use rayon::prelude::*;
 
+use super::part::Part;
 use crate::data::Example;
 use crate::engine::candle::model::Llama;
-use crate::engine::candle::model::layers::negative_log_likelihood;
 use crate::error::Result;
 use crate::number::as_f64;
 use crate::stop::Stop;
 
 /// Approximate limit on the tokens in a part of a batch. What the backward pass needs of a part must fit in
-/// memory once per core, and a cancelled run ends only when the parts in progress are done.
-const PART_TOKENS: usize = 512;
+/// memory once per core, and a cancelled run ends only when the layers in progress are done.
+pub(super) const PART_TOKENS: usize = 512;
 
-/// Mean loss per trained token, and its gradients.
-pub fn gradients(model: &Llama, rows: &[&Example], stop: &dyn Stop) -> Result<(f64, GradStore)> {
-    let total = targets(rows);
-    let parts: Vec<Result<(f64, GradStore)>> = parts(rows, rayon::current_num_threads())
+/// Mean loss per trained token, and its gradients. The first `recomputed` layers are computed again in the
+/// backward pass, which takes the time of their forward pass and saves the memory of what's in between.
+pub fn gradients(
+    model: &Llama,
+    rows: &[&Example],
+    recomputed: usize,
+    stop: &dyn Stop,
+) -> Result<(f64, GradStore)> {
+    let total = as_f64(targets(rows));
+    let sum = Mutex::new(Sum::default());
+    parts(rows, rayon::current_num_threads())
         .into_par_iter()
-        .map(|part| {
-            stop.check()?;
-            let loss = (summed_loss(model, part)? / as_f64(total))?;
-            let value = f64::from(loss.to_scalar::<f32>()?);
-            stop.check()?;
-            Ok((value, loss.backward()?))
-        })
-        .collect();
-    let mut sum = 0.0;
-    let mut grads: Option<GradStore> = None;
-    for part in parts {
-        let (value, part) = part?;
-        sum += value;
-        match &mut grads {
-            None => grads = Some(part),
-            Some(grads) => grads.extend(part)?,
+        .enumerate()
+        .try_for_each(|(index, rows)| {
+            let part = Part::new(rows).gradients(model, total, recomputed, stop)?;
+            let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
+            sum.add(index, part)
+        })?;
+    let sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok((sum.loss, sum.grads))
+}
+
+/// Adds up parts as they come, in their order, so that the same batch has the same sum.
+#[derive(Default)]
+struct Sum {
+    loss: f64,
+    grads: GradStore,
+    added: usize,
+    /// Those that are ahead of their turn.
+    early: BTreeMap<usize, (f64, GradStore)>,
+}
+
+impl Sum {
+    fn add(&mut self, index: usize, part: (f64, GradStore)) -> Result<()> {
+        self.early.insert(index, part);
+        while let Some((loss, grads)) = self.early.remove(&self.added) {
+            self.loss += loss;
+            self.grads.extend(grads)?;
+            self.added += 1;
         }
+        Ok(())
     }
-    Ok((sum, grads.unwrap_or_default()))
 }
 
 /// Mean loss per trained token, without gradients.
 pub fn loss(model: &Llama, rows: &[&Example], stop: &dyn Stop) -> Result<f64> {
     let sums: Vec<Result<f64>> = parts(rows, rayon::current_num_threads())
         .into_par_iter()
-        .map(|part| {
-            stop.check()?;
-            Ok(f64::from(summed_loss(model, part)?.to_scalar::<f32>()?))
-        })
+        .map(|rows| Part::new(rows).loss(model, stop))
         .collect();
     let mut sum = 0.0;
     for value in sums {
@@ -64,7 +82,7 @@ fn targets(rows: &[&Example]) -> usize {
 }
 
 /// Splits a batch into parts of about the same number of tokens, the same number of parts for each core.
-fn parts<'a, 'b>(rows: &'a [&'b Example], cores: usize) -> Vec<&'a [&'b Example]> {
+pub(super) fn parts<'a, 'b>(rows: &'a [&'b Example], cores: usize) -> Vec<&'a [&'b Example]> {
     let total: usize = rows.iter().map(|row| row.ids.len()).sum();
     let count = cores * total.div_ceil(PART_TOKENS * cores).max(1);
     let mut before = 0;
@@ -110,31 +128,6 @@ pub fn non_finite(vars: &[Var]) -> Result<f64> {
         sum += f64::from(var.affine(0.0, 0.0)?.sum_all()?.to_scalar::<f32>()?);
     }
     Ok(sum)
-}
-
-/// The summed negative log likelihood of the trained tokens of some rows. Logits are computed only
-/// where a token is trained.
-fn summed_loss(model: &Llama, rows: &[&Example]) -> Result<Tensor> {
-    let mut inputs: Vec<&[u32]> = Vec::with_capacity(rows.len());
-    let (mut places, mut targets) = (Vec::new(), Vec::new());
-    let mut start = 0;
-    for row in rows {
-        let length = row.ids.len().saturating_sub(1);
-        for place in (0..length).filter(|place| row.trained[place + 1]) {
-            places.push(u32::try_from(start + place).unwrap_or(u32::MAX));
-            targets.push(row.ids[place + 1]);
-        }
-        inputs.push(&row.ids[..length]);
-        start += length;
-    }
-    let hidden = model.hidden(&inputs)?;
-    let trained = if places.len() == start {
-        hidden
-    } else {
-        let count = places.len();
-        hidden.index_select(&Tensor::from_vec(places, count, model.device())?, 0)?
-    };
-    Ok(negative_log_likelihood(&model.logits(&trained)?, targets)?)
 }
 
 #[cfg(test)]

@@ -1,0 +1,201 @@
+//! How much memory a run takes, and how it's made to fit: first layers are computed again in the backward pass
+//! instead of kept, then fewer parts of a batch are computed at once.
+
+use super::part::MAX_LOGITS;
+use super::step::{self, PART_TOKENS};
+use crate::data::Example;
+use crate::engine::Plan;
+use crate::engine::candle::model::LlamaConfig;
+use crate::engine::candle::model::lora::Lora;
+use crate::error::{Result, refused};
+
+const MEBIBYTE: u64 = 1 << 20;
+
+/// What a run may take where the system doesn't say how much is free.
+const UNKNOWN: u64 = 4 << 30;
+
+/// Bytes of an `f32`.
+const F32: usize = 4;
+
+/// The allocator keeps some of what was freed, in pieces that are too small for what's asked next.
+const OVERHEAD: f64 = 1.15;
+
+/// How a run fits into memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fit {
+    /// About how many bytes the run takes, the weights included.
+    pub bytes: u64,
+    /// How many of the layers are computed again in the backward pass.
+    pub recomputed: usize,
+    /// Parts of a batch that are computed at once.
+    pub cores: usize,
+}
+
+/// What decides how much memory a run takes. All sizes are numbers of values, except for `weights`.
+struct Run<'a> {
+    config: &'a LlamaConfig,
+    /// Bytes.
+    weights: u64,
+    /// Values of the adapter.
+    adapter: usize,
+    /// Rank of the adapter.
+    rank: usize,
+    /// The longest rows that can meet in a batch, the longest first.
+    rows: Vec<&'a Example>,
+}
+
+/// The fit of a run whose weights are in memory already. `limit` is what the process may take in all;
+/// without one, it's what is free now. Errors when the run doesn't fit into `limit`.
+pub fn fit(
+    config: &LlamaConfig,
+    weights: u64,
+    plan: &Plan,
+    rows: &[Example],
+    (limit, free): (Option<u64>, Option<u64>),
+    cores: usize,
+) -> Result<Fit> {
+    let mut longest: Vec<&Example> = rows.iter().collect();
+    longest.sort_by_key(|row| std::cmp::Reverse(row.ids.len()));
+    longest.truncate(plan.batch_size);
+    let run = Run {
+        config,
+        weights,
+        adapter: Lora::parameters_for(config, plan.lora_r),
+        rank: plan.lora_r,
+        rows: longest,
+    };
+    let budget = limit.unwrap_or_else(|| weights + free.map_or(UNKNOWN, |free| free / 10 * 9));
+    let layers = config.layers;
+    let all_cores = (0..=layers).map(|recomputed| (recomputed, cores));
+    let fewer_cores = (1..cores).rev().map(|cores| (layers, cores));
+    let mut least = None;
+    for (recomputed, cores) in all_cores.chain(fewer_cores) {
+        let bytes = run.bytes(recomputed, cores);
+        let fit = Fit {
+            bytes,
+            recomputed,
+            cores,
+        };
+        if bytes <= budget {
+            return Ok(fit);
+        }
+        least = Some(fit);
+    }
+    match (least, limit) {
+        (Some(fit), None) => Ok(fit),
+        (Some(fit), Some(limit)) => refused(format!(
+            "memory: this run needs about {}, and --memory allows {}. Use a smaller lora.maxLength, or allow more.",
+            size(fit.bytes),
+            size(limit)
+        )),
+        (None, _) => refused("memory: there is nothing to train"),
+    }
+}
+
+impl Run<'_> {
+    fn bytes(&self, recomputed: usize, cores: usize) -> u64 {
+        let tokens = self.tokens_at_once(cores);
+        let values: usize = tokens
+            .iter()
+            .map(|tokens| self.part(*tokens, recomputed))
+            .sum();
+        // The gradients of each part, their sum, AdamW's two moments, and the adapter itself.
+        let adapter = self.adapter * (tokens.len() + 4);
+        let bytes = u64::try_from((values + adapter) * F32).unwrap_or(u64::MAX);
+        self.weights.saturating_add(scaled(bytes))
+    }
+
+    /// The tokens of the largest parts that are computed at once.
+    fn tokens_at_once(&self, cores: usize) -> Vec<usize> {
+        let tokens = |rows: &&[&Example]| rows.iter().map(|row| row.ids.len()).sum();
+        let mut parts: Vec<usize> = step::parts(&self.rows, cores).iter().map(tokens).collect();
+        parts.sort_by_key(|tokens| std::cmp::Reverse(*tokens));
+        parts.truncate(cores);
+        parts
+    }
+
+    /// What a part of so many tokens needs.
+    fn part(&self, tokens: usize, recomputed: usize) -> usize {
+        let c = self.config;
+        let kept = (c.layers - recomputed).max(1);
+        let logits = MAX_LOGITS.min(tokens * c.vocab_size);
+        // Between two layers, in the kept ones, and what the backward pass of one makes.
+        tokens * c.hidden_size * (c.layers + 2)
+            + kept * self.layer(tokens)
+            + tokens * (6 * c.intermediate_size + 6 * c.hidden_size)
+            + 5 * logits
+    }
+
+    /// What the backward pass of a layer needs: the results of its operations.
+    fn layer(&self, tokens: usize) -> usize {
+        let c = self.config;
+        let (query, key) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
+        let linear = 5 * c.hidden_size + 4 * query + 4 * key + 3 * c.intermediate_size;
+        // A token looks at half of its row, on average.
+        let longest = self.rows.first().map_or(PART_TOKENS, |row| row.ids.len());
+        let attention = c.heads * (longest.min(tokens) / 2 + 32);
+        tokens * (linear + attention + 7 * self.rank)
+    }
+}
+
+impl Fit {
+    /// For the log.
+    #[must_use]
+    pub fn describe(&self, layers: usize) -> String {
+        let about = format!("training takes about {} of memory", size(self.bytes));
+        match self.recomputed {
+            0 => about,
+            some => format!(
+                "{about}: {some} of {layers} layers are computed twice in each step to save some"
+            ),
+        }
+    }
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "an estimate"
+)]
+fn scaled(bytes: u64) -> u64 {
+    (bytes as f64 * OVERHEAD) as u64
+}
+
+/// As people write it.
+fn size(bytes: u64) -> String {
+    match bytes / MEBIBYTE {
+        mebibytes @ 0..1024 => format!("{mebibytes} MiB"),
+        mebibytes => format!("{}.{} GiB", mebibytes / 1024, mebibytes % 1024 * 10 / 1024),
+    }
+}
+
+/// Reads a size such as `4GB`, `1.5GiB` or `800MB`. Without a unit, it's bytes.
+pub fn parse_size(text: &str) -> std::result::Result<u64, String> {
+    let text = text.trim();
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "mb" | "m" => 1e6,
+        "gb" | "g" => 1e9,
+        "mib" => 1024.0 * 1024.0,
+        "gib" => 1024.0 * 1024.0 * 1024.0,
+        _ => return Err("expected a size such as 4GB or 800MB".to_owned()),
+    };
+    match number.parse::<f64>() {
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a size is positive, and whole bytes are enough"
+        )]
+        Ok(number) if number * unit >= 1.0 => Ok((number * unit) as u64),
+        _ => Err("expected a size such as 4GB or 800MB".to_owned()),
+    }
+}
+
+#[cfg(test)]
+#[path = "budget_tests.rs"]
+mod tests;
