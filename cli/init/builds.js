@@ -1,0 +1,102 @@
+// What package managers want to be told about install scripts. Only esbuild has one in a project's
+// dependencies. It works without: the script only makes the `esbuild` command start faster. So it's
+// denied unless the user allows it, and an installation neither warns nor fails.
+
+const fs = require("node:fs");
+const path = require("node:path");
+const { workspaceAbove } = require("./packages.js");
+
+/** @typedef {import("./packages.js").PackageManager} PackageManager */
+
+/**
+ * @typedef {object} Rules
+ * @property {Record<string, any>} manifest what package.json gets
+ * @property {Record<string, string>} files what else is written, if it isn't there
+ * @property {string} [note] what the user has to do
+ */
+
+/**
+ * @param {string} cwd
+ * @param {PackageManager} manager
+ * @param {boolean} allow
+ * @returns {Rules}
+ */
+function buildRules(cwd, manager, allow) {
+  const workspace = workspaceAbove(cwd, manager);
+  const file = manager === "pnpm" ? "pnpm-workspace.yaml" : "package.json";
+  if (workspace !== undefined) return elsewhere(path.join(workspace, file), manager, allow);
+  if (manager !== "pnpm") return { manifest: fields(manager, allow), files: {} };
+  const own = path.join(cwd, file);
+  if (!fs.existsSync(own)) return { manifest: {}, files: { [file]: pnpmWorkspace(allow) } };
+  return elsewhere(own, manager, allow);
+}
+
+/**
+ * The rules of a file that isn't ours to edit.
+ * @param {string} file
+ * @param {PackageManager} manager
+ * @param {boolean} allow
+ * @returns {Rules}
+ */
+function elsewhere(file, manager, allow) {
+  const none = { manifest: {}, files: {} };
+  const text = fs.readFileSync(file, "utf8");
+  const wanted =
+    manager === "pnpm"
+      ? `allowBuilds: { esbuild: ${allow} }`
+      : JSON.stringify(fields(manager, allow));
+  if (wanted === "{}" || text.includes("esbuild")) return none;
+  return {
+    ...none,
+    note: `${manager} asks about esbuild's install script: add ${wanted} to ${file}`,
+  };
+}
+
+/**
+ * @param {PackageManager} manager
+ * @param {boolean} allow
+ * @returns {Record<string, any>}
+ */
+function fields(manager, allow) {
+  if (manager === "npm") return { allowScripts: { esbuild: allow } };
+  if (manager === "yarn") return { dependenciesMeta: { esbuild: { built: allow } } };
+  // Bun runs no script that isn't listed, and has no way to deny one.
+  return allow ? { trustedDependencies: ["esbuild"] } : {};
+}
+
+/** @param {boolean} allow */
+function pnpmWorkspace(allow) {
+  const why = allow ? "" : "# esbuild works without its install script.\n";
+  return `${why}allowBuilds:\n  esbuild: ${allow}\n`;
+}
+
+/**
+ * Adds what is missing; nothing that is there changes.
+ * @param {Record<string, any>} before
+ * @param {Record<string, any>} added objects, and arrays of strings
+ * @returns {Record<string, any>} `before` itself when nothing is missing
+ */
+function withMissing(before, added) {
+  let after = before;
+  for (const [key, value] of Object.entries(added)) {
+    const now = merged(before[key], value);
+    if (now !== before[key]) after = { ...after, [key]: now };
+  }
+  return after;
+}
+
+/**
+ * @param {any} before
+ * @param {any} added
+ */
+function merged(before, added) {
+  if (before === undefined) return added;
+  if (Array.isArray(before) && Array.isArray(added)) {
+    const missing = added.filter((one) => !before.includes(one));
+    return missing.length === 0 ? before : [...before, ...missing];
+  }
+  const objects = [before, added].every((one) => typeof one === "object" && one !== null);
+  return objects && !Array.isArray(before) ? withMissing(before, added) : before;
+}
+
+module.exports = { buildRules, withMissing };
