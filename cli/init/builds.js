@@ -8,6 +8,9 @@ const { workspaceAbove } = require("./packages.js");
 
 /** @typedef {import("./packages.js").PackageManager} PackageManager */
 
+/** Bun runs no script that isn't listed, can't be told to deny one, and always says how many there are. */
+const BLOCKED = "Bun will say that it blocked a postinstall. It's esbuild's, which isn't needed.";
+
 /**
  * @typedef {object} Rules
  * @property {Record<string, any>} manifest what package.json gets
@@ -25,6 +28,7 @@ function buildRules(cwd, manager, allow) {
   const workspace = workspaceAbove(cwd, manager);
   const file = manager === "pnpm" ? "pnpm-workspace.yaml" : "package.json";
   if (workspace !== undefined) return elsewhere(path.join(workspace, file), manager, allow);
+  if (manager === "bun" && !allow) return { manifest: {}, files: {}, note: BLOCKED };
   if (manager !== "pnpm") return { manifest: fields(manager, allow), files: {} };
   const own = path.join(cwd, file);
   if (!fs.existsSync(own)) return { manifest: {}, files: { [file]: pnpmWorkspace(allow) } };
@@ -48,7 +52,7 @@ function elsewhere(file, manager, allow) {
   if (wanted === "{}" || text.includes("esbuild")) return none;
   return {
     ...none,
-    note: `${manager} asks about esbuild's install script: add ${wanted} to ${file}`,
+    note: `${manager} asks about esbuild's install script. To answer it, add ${wanted} to ${file}`,
   };
 }
 
@@ -60,7 +64,6 @@ function elsewhere(file, manager, allow) {
 function fields(manager, allow) {
   if (manager === "npm") return { allowScripts: { esbuild: allow } };
   if (manager === "yarn") return { dependenciesMeta: { esbuild: { built: allow } } };
-  // Bun runs no script that isn't listed, and has no way to deny one.
   return allow ? { trustedDependencies: ["esbuild"] } : {};
 }
 

@@ -62,15 +62,19 @@ function isSame(file, other) {
 }
 
 /**
+ * One directory after another: from inside a zip, where `yarn create` runs this, Node's own recursion
+ * has the wrong parents.
  * @param {string} directory
  * @returns {string[]} relative, with `/`, in a fixed order
  */
 function filesIn(directory) {
-  return fs
-    .readdirSync(directory, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => path.relative(directory, path.join(entry.parentPath, entry.name)))
-    .map((file) => file.split(path.sep).join("/"))
+  const entries = fs.readdirSync(directory, { withFileTypes: true });
+  return entries
+    .flatMap((entry) =>
+      entry.isDirectory()
+        ? filesIn(path.join(directory, entry.name)).map((file) => `${entry.name}/${file}`)
+        : [entry.name],
+    )
     .sort();
 }
 
