@@ -1,7 +1,9 @@
 // `arkor init [dir]`: makes a project. It asks at a terminal, uses its flags and defaults elsewhere, and
 // never overwrites a file.
 
+const { existsSync } = require("node:fs");
 const path = require("node:path");
+const { ancestors } = require("../lib/files.js");
 const { canAsk, confirm, select, text } = require("./prompt.js");
 const { CliError } = require("./errors.js");
 const { print, say } = require("./output.js");
@@ -50,8 +52,38 @@ async function init(directory, options) {
   const wrong = options.name === undefined ? undefined : nameError(options.name);
   if (wrong) throw new CliError(`--name ${JSON.stringify(options.name)}: ${wrong}`);
 
-  const asks = !options.yes && canAsk();
   const suggested = nameOf(project.name ?? path.basename(cwd));
+  const manager = wanted ?? (await packageManagerOf(cwd));
+  const choices = await choose(cwd, suggested, manager, options);
+  if (!choices) return print("Nothing was changed.");
+
+  enterDirectory(cwd);
+  const allowBuilds = options.allowBuilds ?? false;
+  const { written, manifest, note } = scaffold(cwd, { ...choices, manager, allowBuilds });
+  for (const { file, done } of written) print(`${done} ${file}`);
+  if (note) say(`note: ${note}`);
+  const isNew = choices.git && !isInRepository(cwd);
+  if (isNew) initGit(cwd);
+  else if (choices.git) say("note: This is in a git repository already, so none was created.");
+  if (choices.installs) {
+    await install(cwd, manager);
+    print(`Installed with ${manager}`);
+  }
+  if (isNew) commit(cwd, written);
+  const state = { directory: path.relative(start, cwd), installed: choices.installs };
+  for (const line of nextSteps({ manager, manifest }, state)) print(line);
+}
+
+/**
+ * What the flags leave open: asked at a terminal, else the defaults.
+ * @param {string} cwd
+ * @param {string} suggested the project's name
+ * @param {PackageManager} manager
+ * @param {InitOptions} options
+ * @returns {Promise<Choices | undefined>} undefined: the user wants nothing of it
+ */
+async function choose(cwd, suggested, manager, options) {
+  const asks = !options.yes && canAsk();
   const present = templateIn(cwd);
   if (!asks) refuseSecond(present, options.template);
   const name =
@@ -63,34 +95,24 @@ async function init(directory, options) {
       ? await select("What should the model learn?", templatesFrom(present?.template))
       : (present?.template ?? TEMPLATES[0].value));
   if (present && present.template !== template && !(await confirm(mixed(present), false))) {
-    return print("Nothing was changed.");
+    return undefined;
   }
   const agentsMd =
     options.agentsMd ?? (asks && (await confirm("Add an AGENTS.md for coding agents?", false)));
-  const manager = wanted ?? (await packageManagerOf(cwd));
   const installs =
     !options.skipInstall && (!asks || (await confirm(`Install with ${manager}?`, true)));
-  const git = !options.skipGit && (await wantsGit(start, options, asks));
-
-  enterDirectory(cwd);
-  const allowBuilds = options.allowBuilds ?? false;
-  const made = scaffold(cwd, { name, template, manager, allowBuilds, agentsMd });
-  for (const { file, done } of made.written) print(`${done} ${file}`);
-  if (made.note) say(`note: ${made.note}`);
-  const isNew = git && !isInRepository(cwd);
-  if (isNew) initGit(cwd);
-  else if (git) say("note: This is in a git repository already, so none was created.");
-  if (installs) {
-    await install(cwd, manager);
-    print(`Installed with ${manager}`);
-  }
-  if (isNew) commit(cwd, made.written);
-  const { manifest } = made;
-  const from = path.relative(start, cwd);
-  for (const line of nextSteps({ manager, manifest }, { directory: from, installed: installs })) {
-    print(line);
-  }
+  const git = !options.skipGit && (await wantsGit(cwd, options, asks));
+  return { name, template, agentsMd, installs, git };
 }
+
+/**
+ * @typedef {object} Choices
+ * @property {string} name
+ * @property {TemplateName} template
+ * @property {boolean} agentsMd
+ * @property {boolean} installs
+ * @property {boolean} git
+ */
 
 /** @typedef {import("./init/templates.js").Present} Present */
 
@@ -136,14 +158,17 @@ function wantedPackageManager({ useNpm, usePnpm, useYarn, useBun }) {
 }
 
 /**
- * @param {string} start where the project's directory is, or will be
+ * @param {string} cwd
  * @param {InitOptions} options
  * @param {boolean} asks
  * @returns {Promise<boolean>}
  */
-async function wantsGit(start, { git }, asks) {
+async function wantsGit(cwd, { git }, asks) {
   if (git) return true;
-  return asks && isInRepository(start) === false && confirm("Create a git repository?", true);
+  if (!asks) return false;
+  // The directory itself may not be there yet.
+  const nearest = ancestors(cwd).find((one) => existsSync(one)) ?? cwd;
+  return isInRepository(nearest) === false && confirm("Create a git repository?", true);
 }
 
 /**

@@ -83,21 +83,24 @@ describe("esbuild's install script", () => {
   });
 
   it("is left to the user in a pnpm-workspace.yaml of his own", async () => {
-    const mine = "allowBuilds:\n  sharp: true\n";
+    const mine = "allowBuilds:\n  sharp: true\ncatalog:\n  esbuild: ^0.28.2\n";
     const project = new Project({ "pnpm-workspace.yaml": mine });
     const { code, stderr } = await init(project, ["--use-pnpm"]);
     expect(code).toBe(0);
     expect(stderr).toBe(
-      "note: pnpm asks about esbuild's install script. To answer it, add " +
-        `allowBuilds: { esbuild: false } to ${project.path("pnpm-workspace.yaml")}\n`,
+      "note: pnpm asks about esbuild's install script. To answer it, set " +
+        `allowBuilds.esbuild to false in ${project.path("pnpm-workspace.yaml")}\n`,
     );
     expect(project.read("pnpm-workspace.yaml")).toBe(mine);
   });
 
-  it("isn't mentioned where the user has answered", async () => {
-    const project = new Project({ "pnpm-workspace.yaml": "allowBuilds:\n  esbuild: true\n" });
-    expect(await init(project, ["--use-pnpm"])).toMatchObject({ code: 0, stderr: "" });
-  });
+  it.each(["allowBuilds:\n  esbuild: true\n", "ignoredBuiltDependencies:\n  - esbuild\n"])(
+    "isn't mentioned where the user has answered: %j",
+    async (mine) => {
+      const project = new Project({ "pnpm-workspace.yaml": mine });
+      expect(await init(project, ["--use-pnpm"])).toMatchObject({ code: 0, stderr: "" });
+    },
+  );
 
   it.each(["allowScripts", "dependenciesMeta"])("is no reason to lose %s", async (field) => {
     const project = new Project({ "package.json": JSON.stringify({ [field]: [] }) });
@@ -110,21 +113,31 @@ describe("esbuild's install script", () => {
 });
 
 describe("in a workspace", () => {
+  const WORKSPACES = { workspaces: ["packages/*"], devDependencies: { esbuild: "^0.28.2" } };
+
   it.each([
-    ["pnpm", { "pnpm-workspace.yaml": "packages: [packages/*]\n" }, "pnpm-workspace.yaml"],
-    ["npm", { "package.json": '{ "workspaces": ["packages/*"] }' }, "package.json"],
-    ["yarn", { "package.json": '{ "workspaces": ["packages/*"] }' }, "package.json"],
-  ])("of %s, its settings are where the user makes them", async (manager, files, file) => {
-    const project = new Project(files as Record<string, string>);
+    ["pnpm", "pnpm-workspace.yaml", "packages: [packages/*]\n", "allowBuilds.esbuild"],
+    ["npm", "package.json", JSON.stringify(WORKSPACES), "allowScripts.esbuild"],
+    ["yarn", "package.json", JSON.stringify(WORKSPACES), "dependenciesMeta.esbuild.built"],
+  ])("of %s, its settings are where the user makes them", async (manager, file, text, setting) => {
+    const project = new Project({ [file]: text });
     const { code, stderr } = await init(project, ["packages/app", `--use-${manager}`]);
     expect(code).toBe(0);
-    expect(stderr).toContain(`note: ${manager} asks about esbuild's install script.`);
-    expect(stderr).toContain(` to ${project.path(file)}\n`);
-    expect(project.read(file)).toBe(Object.values(files)[0]);
+    expect(stderr).toBe(
+      `note: ${manager} asks about esbuild's install script. To answer it, set ${setting} to false in ${project.path(file)}\n`,
+    );
+    expect(project.read(file)).toBe(text);
     expect(manifestOf(project, "packages/app")).not.toHaveProperty("allowScripts");
     for (const own of ["pnpm-workspace.yaml", ".yarnrc.yml", "yarn.lock"]) {
       expect(project.has(`packages/app/${own}`)).toBe(false);
     }
+  });
+
+  it("that has answered, there is nothing to say", async () => {
+    const answered = { ...WORKSPACES, allowScripts: { esbuild: false } };
+    const project = new Project({ "package.json": JSON.stringify(answered) });
+    const { code, stderr } = await init(project, ["packages/app", "--use-npm"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   });
 });
 

@@ -194,6 +194,14 @@ describe("git", () => {
     expect(await git(project, "status", "--porcelain")).toBe("?? secret.txt\n");
   });
 
+  it("leaves out what the project has git ignore", async () => {
+    const { project, start } = user(IDENTITY, { ".gitignore": "data/\n" });
+    expect((await start()).stderr).toBe("");
+    const files = (await git(project, "ls-files")).trim().split("\n");
+    expect(files).toContain("package.json");
+    expect(files).not.toContain("data/triage.jsonl");
+  });
+
   it("makes up no author: without one, the repository has no commit yet", async () => {
     const { project, start } = user("");
     const { code, stdout, stderr } = await start();

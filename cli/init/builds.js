@@ -2,8 +2,8 @@
 // dependencies. It works without: the script only makes the `esbuild` command start faster. So it's
 // denied unless the user allows it, and an installation neither warns nor fails.
 
-const fs = require("node:fs");
 const path = require("node:path");
+const { readIfPresent } = require("./files.js");
 const { workspaceAbove } = require("./packages.js");
 
 /** @typedef {import("./packages.js").PackageManager} PackageManager */
@@ -25,14 +25,14 @@ const BLOCKED = "Bun will say that it blocked a postinstall. It's esbuild's, whi
  * @returns {Rules}
  */
 function buildRules(cwd, manager, allow) {
+  if (manager === "bun" && !allow) return { manifest: {}, files: {}, note: BLOCKED };
   const workspace = workspaceAbove(cwd, manager);
   const file = manager === "pnpm" ? "pnpm-workspace.yaml" : "package.json";
   if (workspace !== undefined) return elsewhere(path.join(workspace, file), manager, allow);
-  if (manager === "bun" && !allow) return { manifest: {}, files: {}, note: BLOCKED };
   if (manager !== "pnpm") return { manifest: fields(manager, allow), files: {} };
   const own = path.join(cwd, file);
-  if (!fs.existsSync(own)) return { manifest: {}, files: { [file]: pnpmWorkspace(allow) } };
-  return elsewhere(own, manager, allow);
+  if (readIfPresent(own) !== undefined) return elsewhere(own, manager, allow);
+  return { manifest: {}, files: { [file]: pnpmWorkspace(allow) } };
 }
 
 /**
@@ -44,16 +44,31 @@ function buildRules(cwd, manager, allow) {
  */
 function elsewhere(file, manager, allow) {
   const none = { manifest: {}, files: {} };
-  const text = fs.readFileSync(file, "utf8");
-  const wanted =
-    manager === "pnpm"
-      ? `allowBuilds: { esbuild: ${allow} }`
-      : JSON.stringify(fields(manager, allow));
-  if (wanted === "{}" || text.includes("esbuild")) return none;
+  const text = readIfPresent(file) ?? "";
+  if (manager === "pnpm" ? ANSWERED.test(text) : hasAnswer(text, manager, allow)) return none;
+  const answer = {
+    npm: `set allowScripts.esbuild to ${allow}`,
+    pnpm: `set allowBuilds.esbuild to ${allow}`,
+    yarn: `set dependenciesMeta.esbuild.built to ${allow}`,
+    bun: "add esbuild to trustedDependencies",
+  };
   return {
     ...none,
-    note: `${manager} asks about esbuild's install script. To answer it, add ${wanted} to ${file}`,
+    note: `${manager} asks about esbuild's install script. To answer it, ${answer[manager]} in ${file}`,
   };
+}
+
+/** In YAML: a setting of esbuild's, or a list that has it. It may also be there with a version. */
+const ANSWERED = /\besbuild["']?\s*:\s*(true|false)\b|-\s*["']?esbuild\b/;
+
+/**
+ * @param {string} text of a package.json
+ * @param {PackageManager} manager
+ * @param {boolean} allow
+ */
+function hasAnswer(text, manager, allow) {
+  const manifest = JSON.parse(text);
+  return withMissing(manifest, fields(manager, allow)) === manifest;
 }
 
 /**

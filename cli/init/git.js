@@ -51,17 +51,19 @@ function initGit(cwd) {
  */
 function commitFirst(cwd, files) {
   const locks = LOCK_FILES.filter((file) => existsSync(path.join(cwd, file)));
-  const all = [...new Set([...files, ...locks])];
-  const added = git(cwd, ["add", "--", ...all]);
+  // It fails for a file that the user has git ignore, and adds the others.
+  const added = git(cwd, ["add", "--", ...new Set([...files, ...locks])]);
   // Without a name and an address, git would make them up from the machine's.
-  const message = ["-c", "user.useConfigOnly=true", "commit", "--quiet"];
-  const done = added.status === 0 ? git(cwd, [...message, "-m", "Start with arkor"]) : added;
+  const options = ["-c", "user.useConfigOnly=true"];
+  const done = git(cwd, [...options, "commit", "--quiet", "-m", "Start with arkor"]);
   if (done.status === 0) return undefined;
   const output = `${done.stderr}${done.stdout}`;
   if (/user\.(name|email)|tell me who you are|no (name|email) was given/i.test(output)) {
     return "git doesn't know your name and e-mail address: set user.name and user.email, then run `git commit`";
   }
-  return oneLine(output.trim() || done.error?.message || `git exited with code ${done.status}`);
+  return (
+    oneLine(`${added.stderr}${output}`.trim()) || done.error?.message || `exit code ${done.status}`
+  );
 }
 
 module.exports = { checkGit, commitFirst, initGit, isInRepository };
