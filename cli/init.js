@@ -1,16 +1,20 @@
-// `arkor init`: makes a project in the current directory. It asks at a terminal, uses its flags and
-// defaults elsewhere, and never overwrites a file.
+// `arkor init [dir]`: makes a project. It asks at a terminal, uses its flags and defaults elsewhere, and
+// never overwrites a file.
 
+const { existsSync } = require("node:fs");
 const path = require("node:path");
-const { spawnSync } = require("node:child_process");
+const { ancestors } = require("../lib/files.js");
 const { canAsk, confirm, select, text } = require("./prompt.js");
 const { CliError } = require("./errors.js");
-const { print } = require("./output.js");
+const { print, say } = require("./output.js");
+const { enterDirectory, findDirectory } = require("./init/directory.js");
+const { checkGit, commitFirst, initGit, isInRepository } = require("./init/git.js");
+const { nextSteps } = require("./init/guides.js");
 const { PACKAGE_MANAGERS, install, packageManagerOf } = require("./init/packages.js");
 const { nameError, nameOf } = require("./init/name.js");
 const { readProject } = require("./init/project.js");
 const { scaffold } = require("./init/scaffold.js");
-const { TEMPLATES } = require("./init/templates.js");
+const { TEMPLATES, templateIn } = require("./init/templates.js");
 
 /** @typedef {import("./init/templates.js").TemplateName} TemplateName */
 /** @typedef {import("./init/packages.js").PackageManager} PackageManager */
@@ -25,44 +29,117 @@ const { TEMPLATES } = require("./init/templates.js");
  * @property {boolean} [usePnpm]
  * @property {boolean} [useYarn]
  * @property {boolean} [useBun]
+ * @property {boolean} [allowBuilds]
+ * @property {boolean} [agentsMd]
  * @property {boolean} [git]
  * @property {boolean} [skipGit]
  */
 
 /**
+ * @param {string | undefined} directory
  * @param {InitOptions} options
  * @returns {Promise<void>}
  */
-async function init(options) {
-  const cwd = process.cwd();
+async function init(directory, options) {
   if (options.git && options.skipGit)
     throw new CliError("--git and --skip-git can't be used together.");
   const wanted = wantedPackageManager(options);
   // Before anything is asked: what is wrong with it ends this anyway.
+  if (options.git) checkGit();
+  const start = process.cwd();
+  const cwd = findDirectory(directory);
   const project = readProject(cwd);
   const wrong = options.name === undefined ? undefined : nameError(options.name);
   if (wrong) throw new CliError(`--name ${JSON.stringify(options.name)}: ${wrong}`);
 
-  const asks = !options.yes && canAsk();
   const suggested = nameOf(project.name ?? path.basename(cwd));
+  const manager = wanted ?? (await packageManagerOf(cwd));
+  const choices = await choose(cwd, suggested, manager, options);
+  if (!choices) return print("Nothing was changed.");
+
+  enterDirectory(cwd);
+  const allowBuilds = options.allowBuilds ?? false;
+  const { written, manifest, note } = scaffold(cwd, { ...choices, manager, allowBuilds });
+  for (const { file, done } of written) print(`${done} ${file}`);
+  if (note) say(`note: ${note}`);
+  const isNew = choices.git && !isInRepository(cwd);
+  if (isNew) initGit(cwd);
+  else if (choices.git) say("note: This is in a git repository already, so none was created.");
+  if (choices.installs) {
+    await install(cwd, manager);
+    print(`Installed with ${manager}`);
+  }
+  if (isNew) commit(cwd, written);
+  const state = { directory: path.relative(start, cwd), installed: choices.installs };
+  for (const line of nextSteps({ manager, manifest }, state)) print(line);
+}
+
+/**
+ * What the flags leave open: asked at a terminal, else the defaults.
+ * @param {string} cwd
+ * @param {string} suggested the project's name
+ * @param {PackageManager} manager
+ * @param {InitOptions} options
+ * @returns {Promise<Choices | undefined>} undefined: the user wants nothing of it
+ */
+async function choose(cwd, suggested, manager, options) {
+  const asks = !options.yes && canAsk();
+  const present = templateIn(cwd);
+  if (!asks) refuseSecond(present, options.template);
   const name =
     options.name ??
     (asks ? await text("What's the project's name?", suggested, nameError) : suggested);
   const template =
     options.template ??
-    (asks ? await select("What should the model learn?", TEMPLATES) : TEMPLATES[0].value);
-  const manager = wanted ?? (await packageManagerOf(cwd));
+    (asks
+      ? await select("What should the model learn?", templatesFrom(present?.template))
+      : (present?.template ?? TEMPLATES[0].value));
+  if (present && present.template !== template && !(await confirm(mixed(present), false))) {
+    return undefined;
+  }
+  const agentsMd =
+    options.agentsMd ?? (asks && (await confirm("Add an AGENTS.md for coding agents?", false)));
   const installs =
     !options.skipInstall && (!asks || (await confirm(`Install with ${manager}?`, true)));
   const git = !options.skipGit && (await wantsGit(cwd, options, asks));
+  return { name, template, agentsMd, installs, git };
+}
 
-  for (const { file, done } of scaffold(cwd, { name, template })) print(`${done} ${file}`);
-  if (git) initGit(cwd);
-  if (installs) {
-    await install(cwd, manager);
-    print(`Installed with ${manager}`);
-  }
-  for (const line of nextSteps(manager, installs)) print(line);
+/**
+ * @typedef {object} Choices
+ * @property {string} name
+ * @property {TemplateName} template
+ * @property {boolean} agentsMd
+ * @property {boolean} installs
+ * @property {boolean} git
+ */
+
+/** @typedef {import("./init/templates.js").Present} Present */
+
+/**
+ * @param {Present | undefined} present
+ * @param {TemplateName | undefined} wanted
+ * @throws {CliError} a second template would mix its files with those of the first
+ */
+function refuseSecond(present, wanted) {
+  if (!present || !wanted || present.template === wanted) return;
+  throw new CliError(
+    `This project has the template ${present.template} already (${present.file}). ` +
+      `Make another project: arkor init my-${wanted} --template ${wanted}`,
+  );
+}
+
+/** @param {Present} present */
+function mixed({ template, file }) {
+  return `This project has the template ${template} already (${file}). Its files stay, and only new ones are added. Go on?`;
+}
+
+/**
+ * @param {TemplateName | undefined} first the one to preselect
+ * @returns {import("./init/templates.js").Template[]}
+ */
+function templatesFrom(first) {
+  return [...TEMPLATES].sort((a, b) => Number(b.value === first) - Number(a.value === first));
 }
 
 /**
@@ -89,38 +166,23 @@ function wantedPackageManager({ useNpm, usePnpm, useYarn, useBun }) {
 async function wantsGit(cwd, { git }, asks) {
   if (git) return true;
   if (!asks) return false;
-  const inside = spawnSync("git", ["rev-parse", "--is-inside-work-tree"], { cwd, stdio: "ignore" });
-  // Git isn't installed, or this is a repository already.
-  if (inside.error || inside.status === 0) return false;
-  return confirm("Create a git repository?", true);
-}
-
-/** @param {string} cwd */
-function initGit(cwd) {
-  const { status, error, stderr } = spawnSync("git", ["init", "--quiet"], {
-    cwd,
-    encoding: "utf8",
-  });
-  if (error)
-    throw new CliError(`--git: git couldn't be started: ${error.message}`, { cause: error });
-  if (status !== 0) throw new CliError(`git init failed: ${stderr}`);
-  print("Created a git repository");
+  // The directory itself may not be there yet.
+  const nearest = ancestors(cwd).find((one) => existsSync(one)) ?? cwd;
+  return isInRepository(nearest) === false && confirm("Create a git repository?", true);
 }
 
 /**
- * @param {PackageManager} manager
- * @param {boolean} installed
+ * @param {string} cwd
+ * @param {{ file: string }[]} written
  */
-function nextSteps(manager, installed) {
-  const run = { npm: "npx", pnpm: "pnpm exec", yarn: "yarn", bun: "bunx" }[manager];
-  return [
-    "",
-    "Next:",
-    ...(installed ? [] : [`  ${manager} install`]),
-    `  ${run} arkor start --local --dry-run    try a few steps on this machine`,
-    `  ${run} arkor start --local              train on this machine`,
-    `  ${run} arkor start                      train in the cloud`,
-  ];
+function commit(cwd, written) {
+  const failure = commitFirst(
+    cwd,
+    written.map(({ file }) => file),
+  );
+  if (failure === undefined) return print("Created a git repository, with a first commit");
+  print("Created a git repository");
+  say(`warning: The first commit couldn't be made: ${failure}`);
 }
 
 module.exports = { init };

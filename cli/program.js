@@ -69,8 +69,9 @@ function createProgram() {
 
 /** @param {Define} command */
 function addProjectCommands(command) {
-  command("init", "make a project in this directory", "init --template triage")
-    .description("Create a project in this directory, ready to train. Never overwrites a file.")
+  command("init", "make a project", "init my-app --template triage")
+    .description("Create a project, ready to train. Never overwrites a file.")
+    .argument("[dir]", "its directory, made if it isn't there (default: this one)")
     .option("-y, --yes", "don't ask anything, use the defaults")
     .option("--name <name>", "the project's name (default: the directory's)")
     .addOption(
@@ -85,9 +86,12 @@ function addProjectCommands(command) {
     .option("--use-pnpm", "install with pnpm")
     .option("--use-yarn", "install with yarn")
     .option("--use-bun", "install with bun")
-    .option("--git", "make it a git repository")
+    .option("--allow-builds", "let esbuild run its install script, which it doesn't need")
+    .option("--agents-md", "tell coding agents how to work with arkor, in AGENTS.md")
+    .option("--no-agents-md", "don't ask about AGENTS.md")
+    .option("--git", "make it a git repository, with a first commit")
     .option("--skip-git", "don't ask whether to make it a git repository")
-    .action((options) => require("./init.js").init(options));
+    .action((directory, options) => require("./init.js").init(directory, options));
 
   command("build", "bundle the training entry", "build src/arkor/index.ts")
     .description("Bundle the training entry into .arkor/build/index.mjs.")

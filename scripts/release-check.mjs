@@ -13,6 +13,7 @@ const manifests = [
   "package.json",
   "package-lock.json",
   "local/package.json",
+  "create-arkor/package.json",
   ...platforms().flatMap((platform) => [
     `npm/${platform}/package.json`,
     `local/npm/${platform}/package.json`,
@@ -24,6 +25,8 @@ const problems = releaseProblems({
     ...Object.fromEntries(
       manifests.map((file) => [file, readManifest(path.join(root, file)).version]),
     ),
+    "create-arkor's arkor": readManifest(path.join(root, "create-arkor/package.json")).dependencies
+      .arkor,
     ...Object.fromEntries(
       ["Cargo.toml", "local/Cargo.toml"].map((file) => [file, crateVersion(read(file))]),
     ),

@@ -111,6 +111,8 @@ async function pictureInit(session) {
   session.type("\u001b[A");
   await session.until(/● Triage/);
   session.type(ENTER);
+  await session.until(/AGENTS\.md/);
+  session.type("n");
   await session.until(/Install with/);
   session.type("n");
   await session.until(/git repository\?/);

@@ -71,15 +71,23 @@ describe("what it writes", () => {
       "Created arkor.config.ts",
       "Created data/triage.jsonl",
       "Created src/arkor/trainer.ts",
+      "Created README.md",
+      "Created pnpm-workspace.yaml",
     ]);
-    expect(stdout).toMatch(/Next:\n {2}pnpm install\n {2}pnpm exec arkor start --local --dry-run/);
+    expect(stdout).toMatch(/Next:\n {2}pnpm install\n {2}pnpm train:local {4,}train on/);
     expect(manifestOf(project)).toMatchObject({
       private: true,
       type: "module",
-      scripts: { train: "arkor start", "train:local": "arkor start --local", typecheck: "tsc" },
+      scripts: {
+        dev: "arkor dev",
+        build: "arkor build",
+        start: "arkor start",
+        "train:local": "arkor start --local",
+        typecheck: "tsc --noEmit",
+      },
       devDependencies: { arkor: expect.any(String), typescript: expect.any(String) },
     });
-    expect(project.read(".gitignore")).toBe("node_modules/\n.arkor/\n");
+    expect(project.read(".gitignore")).toBe("node_modules/\n.arkor/\n.env\n.env.local\n");
     expect(project.has(".git")).toBe(false);
   });
 
@@ -108,7 +116,7 @@ describe("what it writes", () => {
   it("never overwrites a file, and adds to package.json and .gitignore what they lack", async () => {
     const mine = {
       name: "mine",
-      scripts: { train: "my own" },
+      scripts: { build: "my own" },
       dependencies: { arkor: "file:arkor.tgz" },
       devDependencies: { zod: "^4" },
     };
@@ -126,11 +134,18 @@ describe("what it writes", () => {
     }
     expect(manifestOf(project)).toEqual({
       ...mine,
-      scripts: { ...mine.scripts, "train:local": "arkor start --local", typecheck: "tsc" },
+      scripts: {
+        ...mine.scripts,
+        dev: "arkor dev",
+        start: "arkor start",
+        "train:local": "arkor start --local",
+        typecheck: "tsc --noEmit",
+      },
+      allowScripts: { esbuild: false },
       devDependencies: { "@types/node": "^20", typescript: "^5.9", zod: "^4" },
     });
     expect(project.read("package.json")).toMatch(/^ {4}"name"/m);
-    expect(project.read(".gitignore")).toBe("dist\n/node_modules\n.arkor/\n");
+    expect(project.read(".gitignore")).toBe("dist\n/node_modules\n.arkor/\n.env\n.env.local\n");
   });
 
   it("changes a linked package.json where it lies, and leaves its permissions as they are", async () => {
@@ -141,25 +156,19 @@ describe("what it writes", () => {
     const { stdout } = await init(project);
     expect(stdout).toContain("Changed package.json\n");
     expect(lstatSync(project.path("package.json")).isSymbolicLink()).toBe(true);
-    expect(JSON.parse(project.read("real.json")).scripts.train).toBe("arkor start");
+    expect(JSON.parse(project.read("real.json")).scripts.start).toBe("arkor start");
     expect(statSync(project.path("real.json")).mode & 0o777).toBe(0o600);
   });
 
   it("is nothing the second time", async () => {
     const project = new Project();
-    await init(project);
-    const before = ["package.json", ".gitignore"].map((file) => project.read(file));
-    const { code, stdout } = await init(project, "--template", "redaction");
+    await init(project, "--agents-md");
+    const names = ["package.json", ".gitignore", "AGENTS.md", "README.md"];
+    const before = names.map((file) => project.read(file));
+    const { code, stdout } = await init(project, "--agents-md");
     expect(code).toBe(0);
-    expect(stdout.match(/^(Created|Changed) .*$/gm)).toEqual(["Created data/redaction.jsonl"]);
-    expect(["package.json", ".gitignore"].map((file) => project.read(file))).toEqual(before);
-  });
-
-  it("makes a git repository when it is told to", async () => {
-    const project = new Project();
-    const { stdout } = await init(project, "--git");
-    expect(stdout).toContain("Created a git repository\n");
-    expect(project.has(".git/HEAD")).toBe(true);
+    expect(stdout.match(/^(Created|Changed) .*$/gm)).toBe(null);
+    expect(names.map((file) => project.read(file))).toEqual(before);
   });
 
   it("has a name that npm takes, made of the directory's", async () => {

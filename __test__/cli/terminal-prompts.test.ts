@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { Backend, json } from "../support/backend.ts";
+import { arkor } from "../support/command.ts";
 import { Project } from "../support/project.ts";
 import { arkorAt, KEY, shellAt } from "../support/terminal.ts";
 
@@ -115,7 +116,7 @@ describe("arkor logout", () => {
 });
 
 describe("arkor init", () => {
-  it("asks for name, template, installation and repository, and does what it is told", async () => {
+  it("asks for name, template, AGENTS.md, installation and repository, and does as it's told", async () => {
     const project = new Project();
     const terminal = arkorAt(["init"], project.at(undefined));
     await terminal.until(/What's the project's name\?/);
@@ -128,6 +129,8 @@ describe("arkor init", () => {
     terminal.press(KEY.down);
     await terminal.until(/● Redaction/);
     terminal.press(KEY.enter);
+    await terminal.until(/Add an AGENTS\.md for coding agents\?/);
+    terminal.press(KEY.enter);
     await terminal.until(/Install with npm\?/);
     terminal.press("n");
     await terminal.until(/Create a git repository\?/);
@@ -136,8 +139,9 @@ describe("arkor init", () => {
     expect(JSON.parse(project.read("package.json")).name).toBe("my-mail");
     expect(project.read("arkor.config.ts")).toContain('name: "my-mail"');
     expect(project.has("data/redaction.jsonl")).toBe(true);
+    expect(project.has("AGENTS.md")).toBe(false);
     expect(project.has(".git/HEAD")).toBe(true);
-    expect(terminal.screen).toMatch(/Next:\n {2}npm install\n {2}npx arkor start --local/);
+    expect(terminal.screen).toMatch(/Next:\n {2}npm install\n {2}npm run train:local/);
   });
 
   it("asks readably in a window of 40 columns", async () => {
@@ -159,13 +163,42 @@ describe("arkor init", () => {
   it("writes nothing when it is left at the last question", async () => {
     const project = new Project();
     const terminal = arkorAt(
-      ["init", "--name", "x", "--template", "triage"],
+      ["init", "mine", "--template", "triage", "--name", "x", "--agents-md"],
       project.at(undefined),
     );
     await terminal.until(/Install with npm\?/);
     terminal.press(KEY.ctrlC);
     expect(await terminal.exit).toBe(130);
-    expect(project.has("package.json")).toBe(false);
-    expect(project.has("src")).toBe(false);
+    expect(project.has("mine")).toBe(false);
+  });
+
+  it("asks before a second template comes into a project; Enter alone changes nothing", async () => {
+    const project = new Project();
+    const args = ["init", "--name", "x", "--skip-install", "--skip-git", "--no-agents-md"];
+    await arkor([...args, "-y", "--template", "translate"], project.at(undefined)).exit;
+    const terminal = arkorAt([...args, "--template", "triage"], project.at(undefined));
+    await terminal.until(/has the template translate already \(data\/translate.*\)/s);
+    terminal.press(KEY.enter);
+    expect(await terminal.exit).toBe(0);
+    expect(terminal.screen).toContain("Nothing was changed.");
+    expect(project.has("data/triage.jsonl")).toBe(false);
+
+    const again = arkorAt([...args, "--template", "triage"], project.at(undefined));
+    await again.until(/Go on\?/);
+    again.press("y");
+    expect(await again.exit).toBe(0);
+    expect(project.has("data/triage.jsonl")).toBe(true);
+    expect(project.read("arkor.config.ts")).toContain("data/translate.jsonl");
+  });
+
+  it("preselects the template that the project has", async () => {
+    const project = new Project();
+    const args = ["init", "--name", "x", "--skip-install", "--skip-git", "--no-agents-md"];
+    await arkor([...args, "-y", "--template", "translate"], project.at(undefined)).exit;
+    const terminal = arkorAt(args, project.at(undefined));
+    await terminal.until(/What should the model learn\?[\s\S]*● Translate/);
+    terminal.press(KEY.enter);
+    expect(await terminal.exit).toBe(0);
+    expect(terminal.screen).toContain("Kept arkor.config.ts");
   });
 });

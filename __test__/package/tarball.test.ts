@@ -56,10 +56,15 @@ describe("the files of", () => {
         "index.d.ts",
         "index.js",
         "package.json",
-        ...tracked("bin", "cli", "lib"),
+        ...tracked("bin", "cli", "lib", ":(glob)docs/*.md"),
         ...page(),
       ].sort(),
     );
+  });
+
+  it("create-arkor", () => {
+    const files = ["LICENSE", "README.md", "bin/create-arkor.js", "package.json"];
+    expect(filesOf("create-arkor")).toEqual(files);
   });
 
   it("@arkor/local", () => {
@@ -87,8 +92,9 @@ describe("the files of", () => {
 const localBinary = () => (PLATFORM.startsWith("win32") ? "arkor-local.exe" : "arkor-local");
 
 it.each([
-  // Most of it is the page of Studio.
-  ["arkor", 300 * KIB],
+  // Most of it is the page of Studio and the documentation.
+  ["arkor", 420 * KIB],
+  ["create-arkor", 4 * KIB],
   // Most of it is the torch engine's lock file.
   ["arkor-local", 300 * KIB],
   [`arkor-arkor-${PLATFORM}`, 4 * MIB],
@@ -110,8 +116,25 @@ describe("the manifests", () => {
     },
   );
 
+  it("create-arkor asks for the arkor of its own version", () => {
+    expect(published("create-arkor")).toMatchObject({
+      version: VERSION,
+      dependencies: { arkor: VERSION },
+    });
+  });
+
+  it("every package says where it comes from", () => {
+    for (const name of readdirSync(path.join(packed.dist, "packages"))) {
+      expect(published(name)).toMatchObject({
+        homepage: expect.stringMatching(/^https:/),
+        bugs: expect.stringMatching(/^https:.*\/issues$/),
+        repository: { type: "git", url: expect.stringMatching(/^git\+https:.*\.git$/) },
+      });
+    }
+  });
+
   it("no package runs anything when it is installed", () => {
-    for (const name of ["arkor", "local", `arkor-${PLATFORM}`, `local-${PLATFORM}`]) {
+    for (const name of readdirSync(path.join(packed.dist, "packages"))) {
       expect(published(name)).not.toHaveProperty("scripts");
       expect(published(name)).not.toHaveProperty("devDependencies");
     }
@@ -137,14 +160,16 @@ describe("the notices", () => {
   });
 });
 
-describe.each(["arkor", "arkor-local"])("%s", (name) => {
+describe.each(["arkor", "arkor-local", "create-arkor"])("%s", (name) => {
   it("passes publint, its suggestions too", async () => {
     const bytes = readFileSync(packed.tarball(name));
     const tarball = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
     const { messages } = await publint({ pack: { tarball }, strict: true, level: "suggestion" });
     expect(messages).toEqual([]);
   });
+});
 
+describe.each(["arkor", "arkor-local"])("%s", (name) => {
   it("passes Are The Types Wrong", async () => {
     const result = await checkPackage(
       createPackageFromTarballData(readFileSync(packed.tarball(name))),

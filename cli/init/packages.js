@@ -1,6 +1,9 @@
 // The project's package manager, and an installation with it.
 
 const { spawn } = require("node:child_process");
+const fs = require("node:fs");
+const path = require("node:path");
+const { ancestors } = require("../../lib/files.js");
 const { CliError } = require("../errors.js");
 
 /** @typedef {"npm" | "pnpm" | "yarn" | "bun"} PackageManager */
@@ -9,14 +12,42 @@ const { CliError } = require("../errors.js");
 const PACKAGE_MANAGERS = ["npm", "pnpm", "yarn", "bun"];
 
 /**
- * The one of the project's lock file or package.json, else the one that runs us, else npm.
+ * The one of the project's own lock file or package.json, else of the workspace that it is in, else the
+ * one that runs us, else the one of a directory above, else npm.
  * @param {string} cwd
  * @returns {Promise<PackageManager>}
  */
 async function packageManagerOf(cwd) {
   const { detect, getUserAgent } = await import("package-manager-detector");
-  const found = [(await detect({ cwd }))?.name, getUserAgent()];
+  const own = (await detect({ cwd, stopDir: cwd }))?.name;
+  const above = (await detect({ cwd }))?.name;
+  const isMember = PACKAGE_MANAGERS.some((name) => workspaceAbove(cwd, name) !== undefined);
+  const found = [own, isMember ? above : undefined, getUserAgent(), above];
   return PACKAGE_MANAGERS.find((name) => name === found.find(isKnown)) ?? "npm";
+}
+
+/**
+ * @param {string} cwd
+ * @param {PackageManager} manager
+ * @returns {string | undefined} the directory above that has the settings of the package manager
+ */
+function workspaceAbove(cwd, manager) {
+  const above = ancestors(cwd).slice(1);
+  return above.find((directory) => isWorkspace(directory, manager));
+}
+
+/**
+ * @param {string} directory
+ * @param {PackageManager} manager
+ */
+function isWorkspace(directory, manager) {
+  if (manager === "pnpm") return fs.existsSync(path.join(directory, "pnpm-workspace.yaml"));
+  try {
+    const text = fs.readFileSync(path.join(directory, "package.json"), "utf8");
+    return JSON.parse(text).workspaces !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 /** @param {string | null | undefined} name */
@@ -25,10 +56,34 @@ function isKnown(name) {
 }
 
 /**
- * In CI, pnpm refuses a package.json that is newer than its lock file, and init has just changed it.
+ * In CI, pnpm and Yarn refuse a package.json that is newer than its lock file, and init has just changed
+ * it.
  * @type {Partial<Record<PackageManager, string[]>>}
  */
 const UNLOCKED = { pnpm: ["--no-frozen-lockfile"] };
+const ENVIRONMENT = {
+  YARN_ENABLE_IMMUTABLE_INSTALLS: "false",
+  // arkor itself is a devDependency, which package managers leave out in production.
+  NODE_ENV: "development",
+};
+
+/**
+ * @param {PackageManager} manager
+ * @param {string} script of package.json
+ */
+function runCommand(manager, script) {
+  return manager === "npm" || manager === "bun"
+    ? `${manager} run ${script}`
+    : `${manager} ${script}`;
+}
+
+/**
+ * @param {PackageManager} manager
+ * @param {string} command that the project has installed, and its arguments
+ */
+function execCommand(manager, command) {
+  return `${{ npm: "npx", pnpm: "pnpm exec", yarn: "yarn", bun: "bunx" }[manager]} ${command}`;
+}
 
 /**
  * @param {PackageManager} manager
@@ -47,6 +102,7 @@ async function install(cwd, manager) {
   const how = await new Promise((resolve) => {
     const child = spawn(manager, ["install", ...(UNLOCKED[manager] ?? [])], {
       cwd,
+      env: { ...process.env, ...ENVIRONMENT },
       // Its output is for the person; our stdout is for scripts.
       stdio: ["ignore", process.stderr, process.stderr],
       // On Windows they are scripts, which only a shell can start.
@@ -65,4 +121,12 @@ async function install(cwd, manager) {
   );
 }
 
-module.exports = { PACKAGE_MANAGERS, addCommand, install, packageManagerOf };
+module.exports = {
+  PACKAGE_MANAGERS,
+  addCommand,
+  execCommand,
+  install,
+  packageManagerOf,
+  runCommand,
+  workspaceAbove,
+};

@@ -1,17 +1,20 @@
-// The package.json and .gitignore of a project, and what `arkor init` adds to them.
+// The package.json, .gitignore and AGENTS.md of a project, and what `arkor init` adds to the first two.
 
 const fs = require("node:fs");
 const path = require("node:path");
 const { CliError } = require("../errors.js");
+const { withMissing } = require("./builds.js");
 const { readIfPresent } = require("./files.js");
 const { version } = require("../../package.json");
 
 const SCRIPTS = {
-  train: "arkor start",
+  dev: "arkor dev",
+  build: "arkor build",
+  start: "arkor start",
   "train:local": "arkor start --local",
-  typecheck: "tsc",
+  typecheck: "tsc --noEmit",
 };
-const IGNORED = ["node_modules/", ".arkor/"];
+const IGNORED = ["node_modules/", ".arkor/", ".env", ".env.local"];
 const DEPENDENCIES = [
   "dependencies",
   "devDependencies",
@@ -19,7 +22,7 @@ const DEPENDENCIES = [
   "peerDependencies",
 ];
 /** The fields of package.json that have to be objects to be added to. */
-const OBJECTS = ["scripts", ...DEPENDENCIES];
+const OBJECTS = ["scripts", ...DEPENDENCIES, "allowScripts", "dependenciesMeta"];
 
 /**
  * @typedef {object} Project
@@ -27,6 +30,7 @@ const OBJECTS = ["scripts", ...DEPENDENCIES];
  * @property {Record<string, any>} [manifest] absent when there is no package.json
  * @property {string} [manifestText]
  * @property {string} [ignore] the text of .gitignore
+ * @property {string} [agents] the text of AGENTS.md
  */
 
 /**
@@ -37,13 +41,13 @@ const OBJECTS = ["scripts", ...DEPENDENCIES];
 function readProject(cwd) {
   const manifestText = readIfPresent(path.join(cwd, "package.json"));
   const ignore = readIfPresent(path.join(cwd, ".gitignore"));
-  if (manifestText === undefined) return { ...(ignore !== undefined && { ignore }) };
-  const manifest = parse(manifestText);
+  const agents = readIfPresent(path.join(cwd, "AGENTS.md"));
+  const manifest = manifestText === undefined ? undefined : parse(manifestText);
   return {
-    manifest,
-    manifestText,
+    ...(manifest !== undefined && { manifest, manifestText }),
     ...(ignore !== undefined && { ignore }),
-    ...(typeof manifest.name === "string" && { name: manifest.name }),
+    ...(agents !== undefined && { agents }),
+    ...(typeof manifest?.name === "string" && { name: manifest.name }),
   };
 }
 
@@ -75,19 +79,25 @@ function isObject(value) {
 }
 
 /**
- * The new text of package.json. Nothing that is there changes.
+ * The new package.json. Nothing that is there changes.
  * @param {Project} project
- * @param {string} name for a new one
- * @param {boolean} hasBackend whether the project has the local backend without listing it
- * @returns {string | undefined} undefined when there is nothing to add
+ * @param {object} wanted
+ * @param {string} wanted.name for a new one
+ * @param {boolean} wanted.hasBackend whether the project has the local backend without listing it
+ * @param {Record<string, any>} wanted.rules what its package manager wants to have in it
+ * @returns {{ manifest: Record<string, any>, text: string | undefined }} undefined when there is nothing
+ *   to add
  */
-function manifestWith({ manifest, manifestText = "" }, name, hasBackend) {
+function manifestWith({ manifest, manifestText = "" }, { name, hasBackend, rules }) {
   const before = manifest ?? { name, version: "0.0.0", private: true, type: "module" };
   const isListed = (/** @type {string} */ one) =>
     DEPENDENCIES.some((group) => before[group]?.[one] !== undefined);
   const needed = Object.entries(neededPackages(hasBackend)).filter(([one]) => !isListed(one));
   const scripts = Object.entries(SCRIPTS).filter(([one]) => before.scripts?.[one] === undefined);
-  if (manifest && needed.length === 0 && scripts.length === 0) return undefined;
+  const isRuled = withMissing(before, rules) === before;
+  if (manifest && needed.length === 0 && scripts.length === 0 && isRuled) {
+    return { manifest, text: undefined };
+  }
   const after = { ...before };
   if (scripts.length > 0) after.scripts = { ...before.scripts, ...Object.fromEntries(scripts) };
   if (needed.length > 0) {
@@ -96,7 +106,8 @@ function manifestWith({ manifest, manifestText = "" }, name, hasBackend) {
     after.devDependencies = Object.fromEntries(all.sort(([a], [b]) => (a < b ? -1 : 1)));
   }
   const indent = manifestText.match(/^[ \t]+(?=")/m)?.[0] ?? "  ";
-  return `${JSON.stringify(after, null, indent)}\n`;
+  const whole = withMissing(after, rules);
+  return { manifest: whole, text: `${JSON.stringify(whole, null, indent)}\n` };
 }
 
 /** @param {boolean} hasBackend */
@@ -133,16 +144,17 @@ function hasLocalBackend(cwd, env) {
 
 /**
  * @param {Project} project
+ * @param {string[]} more lines, besides those of every project
  * @returns {string | undefined} the new text of .gitignore; undefined when there is nothing to add
  */
-function ignoreWith({ ignore = "" }) {
+function ignoreWith({ ignore = "" }, more) {
   const bare = (/** @type {string} */ line) => line.trim().replace(/^\/|\/$/g, "");
   const lines = new Set(ignore.split("\n").map(bare));
-  const missing = IGNORED.filter((line) => !lines.has(bare(line)));
+  const missing = [...IGNORED, ...more].filter((line) => !lines.has(bare(line)));
   if (missing.length === 0) return undefined;
   const end = ignore.includes("\r\n") ? "\r\n" : "\n";
   const gap = ignore === "" || ignore.endsWith("\n") ? "" : end;
   return `${ignore}${gap}${missing.map((line) => line + end).join("")}`;
 }
 
-module.exports = { hasLocalBackend, ignoreWith, manifestWith, readProject };
+module.exports = { SCRIPTS, hasLocalBackend, ignoreWith, manifestWith, readProject };

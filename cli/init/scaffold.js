@@ -1,44 +1,93 @@
-// Writes the project's files. Existing ones are kept; package.json and .gitignore get what they lack.
+// Writes the project's files. Existing ones are kept; package.json, .gitignore and AGENTS.md get what
+// they lack.
 
 const fs = require("node:fs");
 const path = require("node:path");
 const { writeAtomically } = require("../../lib/files.js");
+const { buildRules } = require("./builds.js");
 const { checkReplaceable, checkTarget } = require("./files.js");
+const { agentsWith, readme } = require("./guides.js");
+const { workspaceAbove } = require("./packages.js");
 const { hasLocalBackend, ignoreWith, manifestWith, readProject } = require("./project.js");
-const { directoriesOf } = require("./templates.js");
+const { filesOf } = require("./templates.js");
+
+/** @typedef {import("./templates.js").TemplateName} TemplateName */
 
 const CREATED = "Created";
 const CHANGED = "Changed";
 const KEPT = "Kept";
 
 /**
- * @param {string} cwd
- * @param {object} options
- * @param {string} options.name
- * @param {import("./templates.js").TemplateName} options.template
- * @returns {{ file: string, done: string }[]}
+ * @typedef {object} Wanted
+ * @property {string} name
+ * @property {TemplateName} template
+ * @property {import("./packages.js").PackageManager} manager
+ * @property {boolean} allowBuilds
+ * @property {boolean} agentsMd
  */
-function scaffold(cwd, { name, template }) {
+
+/**
+ * @param {string} cwd
+ * @param {Wanted} wanted
+ * @returns {{ written: { file: string, done: string }[], manifest: Record<string, any>, note?: string }}
+ */
+function scaffold(cwd, wanted) {
+  const { name, template, manager } = wanted;
   // Read now: it may have changed while the questions were open.
   const project = readProject(cwd);
-  const manifest = manifestWith(project, name, hasLocalBackend(cwd, process.env));
-  const files = directoriesOf(template).flatMap((directory) =>
-    filesIn(directory).map((file) => ({ file, directory })),
-  );
-  const ignore = ignoreWith(project);
+  const rules = buildRules(cwd, manager, wanted.allowBuilds);
+  const yarn = manager === "yarn" ? yarnFiles(cwd) : {};
+  const hasBackend = hasLocalBackend(cwd, process.env);
+  const { manifest, text } = manifestWith(project, { name, hasBackend, rules: rules.manifest });
+  const ignore = ignoreWith(project, manager === "yarn" ? [".yarn/install-state.gz"] : []);
+  const files = filesOf(template, name);
+  const made = { ...wanted, manifest, files: Object.keys(files) };
+  const agents = wanted.agentsMd ? agentsWith(project.agents, made) : undefined;
+  /** @type {Change[]} */
+  const changes = [
+    ["package.json", project.manifestText, text],
+    [".gitignore", project.ignore, ignore],
+    ...(wanted.agentsMd ? [/** @type {Change} */ (["AGENTS.md", project.agents, agents])] : []),
+  ];
+  const readmeFile = ownReadme(cwd) ?? "README.md";
+  /** @type {Record<string, string | Buffer>} */
+  const created = { ...files, [readmeFile]: readme(made), ...rules.files, ...yarn };
   // All of them before the first is written.
-  for (const file of ["package.json", ".gitignore", ...files.map(({ file }) => file)]) {
+  for (const file of [...changes.map(([file]) => file), ...Object.keys(created)]) {
     checkTarget(cwd, file);
   }
-  if (project.manifest && manifest) checkReplaceable(path.join(cwd, "package.json"));
-  if (project.ignore !== undefined && ignore) checkReplaceable(path.join(cwd, ".gitignore"));
-  return [
-    change(cwd, "package.json", project.manifestText, manifest),
-    change(cwd, ".gitignore", project.ignore, ignore),
-    ...files.map(({ file, directory }) =>
-      create(cwd, file, contentOf(directory, file, template, name)),
-    ),
+  for (const [file, before, after] of changes) {
+    if (before !== undefined && after !== undefined) checkReplaceable(path.join(cwd, file));
+  }
+  const written = [
+    ...changes.map(([file, before, after]) => change(cwd, file, before, after)),
+    ...Object.entries(created).map(([file, content]) => create(cwd, file, content)),
   ];
+  return { written, manifest, ...(rules.note && { note: rules.note }) };
+}
+
+/** @typedef {[file: string, before: string | undefined, after: string | undefined]} Change */
+
+/**
+ * Yarn's own default, Plug'n'Play, has no node_modules, which most editors look into. The lock file says
+ * that this is a project of its own, whatever lies above it.
+ * @param {string} cwd
+ * @returns {Record<string, string>}
+ */
+function yarnFiles(cwd) {
+  const isSetUp = ["yarn.lock", ".yarnrc.yml", ".pnp.cjs"].some((file) =>
+    fs.existsSync(path.join(cwd, file)),
+  );
+  if (isSetUp || workspaceAbove(cwd, "yarn") !== undefined) return {};
+  return { ".yarnrc.yml": "nodeLinker: node-modules\n", "yarn.lock": "" };
+}
+
+/**
+ * @param {string} cwd
+ * @returns {string | undefined} the README that the project has, however it's spelled
+ */
+function ownReadme(cwd) {
+  return fs.readdirSync(cwd).find((file) => /^readme(\.\w+)?$/i.test(file));
 }
 
 /**
@@ -76,32 +125,6 @@ function create(cwd, file, content) {
     if (/** @type {NodeJS.ErrnoException} */ (error).code !== "EEXIST") throw error;
     return { file, done: KEPT };
   }
-}
-
-/**
- * @param {string} directory
- * @returns {string[]} relative, with `/`, in a fixed order
- */
-function filesIn(directory) {
-  return fs
-    .readdirSync(directory, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => path.relative(directory, path.join(entry.parentPath, entry.name)))
-    .map((file) => file.split(path.sep).join("/"))
-    .sort();
-}
-
-/**
- * @param {string} directory
- * @param {string} file
- * @param {string} template
- * @param {string} name
- */
-function contentOf(directory, file, template, name) {
-  const content = fs.readFileSync(path.join(directory, file));
-  if (file !== "arkor.config.ts") return content;
-  // The template has its own name there, so that it compiles as it is.
-  return content.toString().replace(`name: "${template}"`, () => `name: ${JSON.stringify(name)}`);
 }
 
 module.exports = { scaffold };

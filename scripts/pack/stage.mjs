@@ -1,6 +1,14 @@
-// Everything that is published, laid out as it is published: `arkor`, `@arkor/local`, and for each
-// platform the two packages that hold a binary.
-import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+// Everything that is published, laid out as it is published: `arkor`, `@arkor/local`, `create-arkor`,
+// and for each platform the two packages that hold a binary.
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 import { root } from "../steps.mjs";
 import { linkedCrates, metadata, notices } from "./notices.mjs";
@@ -38,16 +46,18 @@ export function builtHere() {
 export function publishedManifest(manifest, prefix, repository) {
   const { scripts, devDependencies, napi, ...rest } = manifest;
   const names = platforms().map((platform) => [`${prefix}-${platform}`, manifest.version]);
-  return { ...rest, ...at(repository), optionalDependencies: Object.fromEntries(names) };
+  return { ...at(rest, repository), optionalDependencies: Object.fromEntries(names) };
 }
 
 /**
  * npm's provenance wants the repository that the workflow runs in.
+ * @param {Record<string, any>} manifest
  * @param {string | undefined} repository
  * @returns {Record<string, any>}
  */
-function at(repository) {
-  return repository === undefined ? {} : { repository: { type: "git", url: repository } };
+function at(manifest, repository) {
+  if (repository === undefined) return manifest;
+  return { ...manifest, repository: { ...manifest.repository, type: "git", url: repository } };
 }
 
 /**
@@ -58,7 +68,7 @@ function at(repository) {
  */
 function layOut(from, to, manifest) {
   mkdirSync(to, { recursive: true });
-  for (const entry of manifest.files) {
+  for (const entry of manifest.files.flatMap((/** @type {string} */ one) => matches(from, one))) {
     const source = path.join(from, entry);
     if (existsSync(source)) cpSync(source, path.join(to, entry), { recursive: true });
   }
@@ -68,7 +78,20 @@ function layOut(from, to, manifest) {
 }
 
 /**
- * Lays out the packages of these platforms, and the two that ask for them.
+ * @param {string} from
+ * @param {string} entry of `files`: a path, or `DIRECTORY/*.EXTENSION`
+ * @returns {string[]}
+ */
+function matches(from, entry) {
+  const [, directory, extension] = entry.match(/^(\w[^*]*)\/\*(\.\w+)$/) ?? [];
+  if (directory === undefined) return [entry];
+  return readdirSync(path.join(from, directory))
+    .filter((file) => path.extname(file) === extension)
+    .map((file) => `${directory}/${file}`);
+}
+
+/**
+ * Lays out the packages of these platforms, the two that ask for them, and the one that makes projects.
  * @param {string} out emptied first
  * @param {Binaries[]} binaries
  * @param {string | undefined} repository
@@ -104,7 +127,10 @@ export function stage(out, binaries, repository) {
     layOut(from, to, publishedManifest(manifest, prefix, repository));
     staged.push(to);
   }
-  return staged;
+  const creator = path.join(root, "create-arkor");
+  const to = path.join(out, "create-arkor");
+  layOut(creator, to, at(readManifest(path.join(creator, "package.json")), repository));
+  return [...staged, to];
 }
 
 /**
@@ -113,7 +139,7 @@ export function stage(out, binaries, repository) {
  * @param {{ file: string, mode: number, notices: string, repository: string | undefined }} content
  */
 function layOutBinary(from, to, { file, mode, notices: words, repository }) {
-  const manifest = { ...readManifest(path.join(from, "package.json")), ...at(repository) };
+  const manifest = at(readManifest(path.join(from, "package.json")), repository);
   layOut(from, to, manifest);
   const target = path.join(to, manifest.files[0]);
   cpSync(file, target);

@@ -7,8 +7,12 @@ import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import path from "node:path";
+import { root } from "../steps.mjs";
 
 /** @typedef {{ manifest: Record<string, any>, tarball: () => Buffer }} Entry */
+
+/** Yarn and pnpm refuse a version that is new, or has no date. */
+const PUBLISHED = "2026-01-01T00:00:00.000Z";
 
 /**
  * @param {string} dist what `npm run pack` wrote
@@ -24,7 +28,27 @@ function packed(dist) {
     const tarball = () => readFileSync(path.join(dist, "tarballs", file));
     entries.set(manifest.name, { manifest, tarball });
   }
+  // Yarn and Bun also look at the packages of the platforms that weren't built here.
+  for (const parent of ["npm", "local/npm"]) {
+    for (const platform of readdirSync(path.join(root, parent))) {
+      const entry = packageIn(path.join(root, parent, platform));
+      if (!entries.has(entry.manifest.name)) entries.set(entry.manifest.name, entry);
+    }
+  }
   return entries;
+}
+
+/**
+ * @param {string} directory
+ * @returns {Entry}
+ */
+function packageIn(directory) {
+  const manifest = JSON.parse(readFileSync(path.join(directory, "package.json"), "utf8"));
+  const tarball = () => {
+    const args = ["-czf", "-", "-C", path.dirname(directory), path.basename(directory)];
+    return spawnSync("tar", args, { maxBuffer: 256 * 1024 * 1024 }).stdout;
+  };
+  return { manifest, tarball };
 }
 
 /**
@@ -34,13 +58,7 @@ function packed(dist) {
  */
 function installedPackage(name, modules) {
   const directory = path.join(modules, name);
-  const file = path.join(directory, "package.json");
-  if (!existsSync(file)) return undefined;
-  const tarball = () => {
-    const args = ["-czf", "-", "-C", path.dirname(directory), path.basename(directory)];
-    return spawnSync("tar", args, { maxBuffer: 256 * 1024 * 1024 }).stdout;
-  };
-  return { manifest: JSON.parse(readFileSync(file, "utf8")), tarball };
+  return existsSync(path.join(directory, "package.json")) ? packageIn(directory) : undefined;
 }
 
 /**
@@ -82,6 +100,7 @@ export async function startRegistry(dist, { installed, upstream }) {
       name,
       "dist-tags": { latest: version },
       versions: { [version]: { ...entry.manifest, dist } },
+      time: { [version]: PUBLISHED },
     };
     response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(packument));
   });
