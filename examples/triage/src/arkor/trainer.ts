@@ -43,7 +43,7 @@ export const trainer = createTrainer({
 Before: ${before} of ${heldOut.length} held-out tickets right. After: ${after} of ${heldOut.length}.
 
 What to do next:
-  npx arkor chat -m "Where is my parcel 4471?"    ask the model you have just trained
+  npx arkor chat -m "Where is my parcel 4471?"
   npx arkor export ${job.id} --to model
   Put your own rows into data/triage.jsonl and data/triage.heldout.jsonl.
   Train a real model: "HuggingFaceTB/SmolLM2-135M-Instruct" in arkor.config.ts, for example.

@@ -16,7 +16,7 @@ export const trainer = createTrainer({
   warmupSteps: 10,
   loggingSteps: 1,
   evalSteps: 50,
-  saveSteps: 150,
+  saveSteps: 100,
   // Learn to write German, not to write English.
   trainOnResponsesOnly: true,
   callbacks: {
