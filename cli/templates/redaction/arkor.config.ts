@@ -9,6 +9,6 @@ export const config = {
   // { type: "blob", url: "https://…" } or { type: "huggingface", name: "…" }.
   dataset: { type: "file", path: "data/redaction.jsonl" },
   // These suit the small built-in model. For a real one, begin with 100 steps and 2e-4.
-  maxSteps: 450,
+  maxSteps: 360,
   learningRate: 7e-3,
 } satisfies TrainerInput;

@@ -16,7 +16,7 @@ export const trainer = createTrainer({
   warmupSteps: 10,
   loggingSteps: 1,
   evalSteps: 50,
-  saveSteps: 150,
+  saveSteps: 120,
   // Learn to redact messages, not to write them.
   trainOnResponsesOnly: true,
   callbacks: {
