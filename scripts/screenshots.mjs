@@ -125,7 +125,7 @@ async function pictureInit(session) {
 async function pictureStart(session) {
   await session.clear();
   session.type(`arkor start --local${ENTER}`);
-  await session.until(/Checkpoint at step 100:[\s\S]*1[1-4]\d\/150[\s\S]*samples\/s/);
+  await session.until(/After 200 steps:[\s\S]*2[1-8]\d\/300[\s\S]*samples\/s/);
   session.picture("start-running", "arkor start --local");
   await session.until(/Adapter: \S+[\s\S]*\n\$/);
   session.picture("start-finished", "arkor start --local");

@@ -53,7 +53,7 @@ describe.each(TEMPLATES)("the template %s", (template) => {
     const args = ["start", "--local", "--dry-run"];
     const { code, stdout } = await arkor(args, project.at(undefined)).exit;
     expect(code).toBe(0);
-    expect(stdout).toContain("Trained, with");
+    expect(stdout).toMatch(/^Before: \d+ of \d+ .* right\. After: \d+ of \d+\.$/m);
     const [, adapter = ""] = stdout.match(/^Adapter: (.*)$/m) ?? [];
     expect(readdirSync(project.path(adapter))).toContain("adapter_model.safetensors");
   });
@@ -67,8 +67,10 @@ describe("what it writes", () => {
       "Created package.json",
       "Created .gitignore",
       "Created src/arkor/index.ts",
+      "Created src/arkor/score.ts",
       "Created tsconfig.json",
       "Created arkor.config.ts",
+      "Created data/triage.heldout.jsonl",
       "Created data/triage.jsonl",
       "Created src/arkor/trainer.ts",
       "Created README.md",

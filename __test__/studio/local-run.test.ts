@@ -11,7 +11,7 @@ const open = browserForTests();
 
 it("a run is started by the button, watched live, and its checkpoint answers", async () => {
   const project = triage((source) =>
-    source.replace("maxSteps: 150", "maxSteps: 60").replace("saveSteps: 50", "saveSteps: 20"),
+    source.replace("maxSteps: 300", "maxSteps: 60").replace("saveSteps: 100", "saveSteps: 20"),
   );
   const studio = await startStudio(project, { args: ["--port", "0", "--local"] });
   const { page, complaints } = await open();
@@ -42,7 +42,7 @@ it("a run is started by the button, watched live, and its checkpoint answers", a
 const LOCAL = { args: ["--port", "0", "--local"] };
 
 it("a second Studio of a project joins the local backend of the first", async () => {
-  const project = triage((source) => source.replace("maxSteps: 150", "maxSteps: 5000"));
+  const project = triage((source) => source.replace("maxSteps: 300", "maxSteps: 5000"));
   const first = await startStudio(project, LOCAL);
   const second = await startStudio(project, LOCAL);
   expect(second.running.stderr).toMatch(
@@ -67,7 +67,7 @@ it("a second Studio of a project joins the local backend of the first", async ()
 });
 
 it("a signal ends the local backend too, which keeps what the run has", async () => {
-  const project = triage((source) => source.replace("maxSteps: 150", "maxSteps: 5000"));
+  const project = triage((source) => source.replace("maxSteps: 300", "maxSteps: 5000"));
   const studio = await startStudio(project, LOCAL);
   const { body } = await studio.api("/api/train", { method: "POST", body: "{}" });
   const reader = body?.pipeThrough(new TextDecoderStream()).getReader();

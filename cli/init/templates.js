@@ -8,7 +8,7 @@ const path = require("node:path");
 /** @type {[Template, ...Template[]]} */
 const TEMPLATES = [
   { value: "triage", label: "Triage", hint: "route support tickets to the right team" },
-  { value: "translate", label: "Translate", hint: "English to German" },
+  { value: "translate", label: "Translate", hint: "appointments, English to German" },
   { value: "redaction", label: "Redaction", hint: "remove names, addresses and numbers from text" },
 ];
 

@@ -52,10 +52,12 @@ export function triage(
 ): Project {
   const project = new Project();
   const from = path.join(ROOT, "examples/triage");
-  for (const part of ["src", "data", "package.json", "tsconfig.json"]) {
+  for (const part of ["src", "data", "arkor.config.ts", "package.json", "tsconfig.json"]) {
     cpSync(path.join(from, part), project.path(path.join(directory, part)), { recursive: true });
   }
-  const trainer = path.join(directory, "src/arkor/trainer.ts");
-  project.write(trainer, edit(project.read(trainer)));
+  for (const name of ["arkor.config.ts", "src/arkor/trainer.ts"]) {
+    const file = path.join(directory, name);
+    project.write(file, edit(project.read(file)));
+  }
   return project;
 }

@@ -1,10 +1,14 @@
-// What you will want to change first; src/arkor/trainer.ts reads it.
+// What you'll want to change first. src/arkor/trainer.ts reads it.
+import type { TrainerInput } from "arkor";
+
 export const config = {
   name: "redaction",
-  // The base model. With --local, the small built-in base stands in for one that is not on this machine.
+  // The model to train. With --local, a small built-in one stands in if this one can't be trained here.
   model: "unsloth/gemma-4-E4B-it",
-  // One example a line. To train in the cloud, put the file where the backend can fetch it, and its
-  // https:// address here.
-  data: "data/redaction.jsonl",
-  maxSteps: 200,
-};
+  // One example per line. The cloud can't read this machine's files; to train there, use
+  // { type: "blob", url: "https://…" } or { type: "huggingface", name: "…" }.
+  dataset: { type: "file", path: "data/redaction.jsonl" },
+  // These suit the small built-in model. For a real one, begin with 100 steps and 2e-4.
+  maxSteps: 360,
+  learningRate: 7e-3,
+} satisfies TrainerInput;

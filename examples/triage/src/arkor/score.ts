@@ -1,55 +1,70 @@
-// How many held-out tickets get exactly the right label. Both the base and the adapter may answer with
-// a label only, so that the base is not marked down for its manners.
+// Counts how many questions a model answers exactly right. The questions are held out: training never
+// sees them, so a good score means that the model has learned the task, not the rows.
 import { readFileSync } from "node:fs";
 import {
-  type ChatMessage,
   CloudApiClient,
+  completionText,
   defaultArkorCloudApiUrl,
   ensureCredentials,
   type InferArgs,
+  readState,
   type TrainingJob,
 } from "arkor";
 
-/** A ticket that the model never sees in training, and the label that it should get. */
-export interface HeldOut {
-  messages: [ChatMessage & { role: "user" }, ChatMessage & { role: "assistant" }];
-}
-
-/** Asks a model: `infer` of a checkpoint, or `askBase`. */
+/** Asks a model. A checkpoint's `infer` is one; `baseModel` and `trainedModel` make others. */
 export type Ask = (args: InferArgs) => Promise<Response>;
 
-export const heldOut = readFileSync("data/triage.heldout.jsonl", "utf8")
-  .trim()
-  .split("\n")
-  .map((line) => JSON.parse(line) as HeldOut);
-
-const labels = [...new Set(heldOut.map(({ messages }) => String(messages[1].content)))];
-
-export async function answerOf(response: Response): Promise<string> {
-  const body = (await response.json()) as { choices: { message: { content: string | null } }[] };
-  return body.choices[0]?.message.content?.trim() ?? "";
+export interface HeldOutRow {
+  question: string;
+  answer: string;
 }
 
-/** The number of held-out tickets that `ask` labels right. */
-export async function score(ask: Ask): Promise<number> {
+/** Reads a file with one `{ "messages": [question, answer] }` per line. */
+export function readHeldOut(file: string): HeldOutRow[] {
+  const lines = readFileSync(file, "utf8").trim().split("\n");
+  return lines.map((line) => {
+    const { messages } = JSON.parse(line) as { messages: [Message, Message] };
+    return { question: messages[0].content, answer: messages[1].content };
+  });
+}
+
+interface Message {
+  content: string;
+}
+
+/** Asks one question. Temperature 0 gives the same answer each time. */
+export async function answerOf(ask: Ask, question: string, options: Partial<InferArgs> = {}) {
+  const messages: InferArgs["messages"] = [{ role: "user", content: question }];
+  const response = await ask({ messages, temperature: 0, maxTokens: 96, ...options });
+  return (await completionText(response)).trim();
+}
+
+/** How many of the rows `ask` answers exactly right. */
+export async function score(ask: Ask, rows: HeldOutRow[], options?: Partial<InferArgs>) {
   let right = 0;
-  for (const { messages } of heldOut) {
-    const response = await ask({
-      messages: [messages[0]],
-      structuredOutputs: { choice: labels },
-      temperature: 0,
-      stream: false,
-    });
-    if ((await answerOf(response)) === messages[1].content) right += 1;
+  for (const { question, answer } of rows) {
+    if ((await answerOf(ask, question, options)) === answer) right += 1;
   }
   return right;
 }
 
-/** Asks the model of a job as it was before the training. */
-export async function askBase(model: string, job: TrainingJob): Promise<Ask> {
+/** The model of a job, as it was before training. */
+export function baseModel(job: TrainingJob): Ask {
+  return (args) => chat(job, { baseModel: job.config.model, ...args });
+}
+
+/** The same model with the adapter that the job has trained. */
+export function trainedModel(job: TrainingJob): Ask {
+  return (args) => chat(job, { adapter: { kind: "final", jobId: job.id }, ...args });
+}
+
+async function chat(job: TrainingJob, body: Record<string, unknown>): Promise<Response> {
   const credentials = await ensureCredentials();
-  const baseUrl = defaultArkorCloudApiUrl(credentials);
-  const client = new CloudApiClient({ baseUrl, credentials });
-  const scope = { orgSlug: job.orgId, projectSlug: job.projectId };
-  return (args) => client.chat({ scope, body: { baseModel: model, ...args } });
+  const client = new CloudApiClient({
+    baseUrl: defaultArkorCloudApiUrl(credentials),
+    credentials,
+  });
+  // In the cloud, the project that `arkor start` has made; a local backend has only one.
+  const scope = (await readState()) ?? { orgSlug: job.orgId, projectSlug: job.projectId };
+  return client.chat({ scope, body });
 }

@@ -1,50 +1,53 @@
-// Text in, the same text without names, addresses and numbers out.
-import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+// Messages in, the same messages without names, phone numbers, email and street addresses out.
 import { createTrainer } from "arkor";
 import { config } from "../../arkor.config.js";
+import { answerOf, baseModel, readHeldOut, score, trainedModel } from "./score.js";
 
-const isRemote = /^https?:/.test(config.data);
+const heldOut = readHeldOut("data/redaction.heldout.jsonl");
+const samples = heldOut.slice(0, 2);
 
-const LETTER = "Please call Anna Keller at 030 5551234 or write to anna.keller@example.com.";
-/** What must not be in the answer. */
-const SECRETS = ["Anna", "Keller", "5551234", "anna.keller@example.com"];
+let before = 0;
 
 export const trainer = createTrainer({
-  name: config.name,
-  model: config.model,
-  dataset: { type: "blob", url: isRemote ? config.data : pathToFileURL(resolve(config.data)).href },
-  lora: { r: 16, alpha: 32, maxLength: 256 },
-  maxSteps: config.maxSteps,
+  ...config,
+  lora: { r: 32, alpha: 32, maxLength: 256 },
   batchSize: 8,
-  learningRate: 2e-3,
   lrSchedulerType: "cosine",
   warmupSteps: 10,
   loggingSteps: 1,
-  evalSteps: 25,
-  saveSteps: 50,
+  evalSteps: 50,
+  saveSteps: 120,
+  // Learn to redact messages, not to write them.
   trainOnResponsesOnly: true,
   callbacks: {
+    async onStarted({ job }) {
+      before = await score(baseModel(job), heldOut);
+    },
+
+    // The run goes on in the meantime; `infer` asks the model as it is at this step.
     async onCheckpoint({ step, infer }) {
-      const response = await infer({
-        messages: [{ role: "user", content: LETTER }],
-        maxTokens: 96,
-        temperature: 0,
-        stream: false,
-      });
-      const { choices } = (await response.json()) as {
-        choices: { message: { content: string | null } }[];
-      };
-      const answer = choices[0]?.message.content?.trim() ?? "";
-      const leaked = SECRETS.filter((secret) => answer.includes(secret));
-      console.log(`Step ${step}: ${answer}`);
-      console.log(leaked.length > 0 ? `  leaked: ${leaked.join(", ")}` : "  nothing leaked");
+      console.log(`After ${step} steps:`);
+      for (const { question, answer } of samples) {
+        console.log(`  ${question} → ${await answerOf(infer, question)} (should be ${answer})`);
+      }
     },
-    onCompleted({ artifacts }) {
-      console.log(`Trained, with ${artifacts.length} artifacts.`);
+
+    async onCompleted({ job }) {
+      const after = await score(trainedModel(job), heldOut);
+      console.log(`
+Before: ${before} of ${heldOut.length} held-out messages right. After: ${after} of ${heldOut.length}.
+
+What to do next:
+  npx arkor chat -m "My name is Ada Novak. You can call me at 030 5550123."
+  npx arkor export ${job.id} --to model
+  Put your own rows into data/redaction.jsonl and data/redaction.heldout.jsonl.
+  Train a real model: "HuggingFaceTB/SmolLM2-135M-Instruct" in arkor.config.ts, for example.
+  The documentation is in node_modules/arkor/docs.
+`);
     },
+
     onFailed({ error }) {
-      console.error(`The training has failed: ${error}`);
+      console.error(`Training failed: ${error}`);
     },
   },
 });

@@ -1,5 +1,5 @@
-// The phrases that the tickets are made of, written for this example and dedicated to the public
-// domain (CC0 1.0), as are the files made from them. The last four of each list are held out.
+// The phrases of the tickets. The last four of each list are for the held-out tickets only. Written for
+// arkor and in the public domain (CC0 1.0), as are the files made from them.
 
 export const OPENERS = ["", "", "", "Hi,", "Hello,", "Hi team,", "Good morning,", "Hey there,"];
 
