@@ -25,6 +25,14 @@ it("docs/command.md has a row for every flag", () => {
   expect(missing).toEqual([]);
 });
 
+it("create-arkor/README.md has every flag of arkor init", () => {
+  const page = readFileSync(path.join(ROOT, "create-arkor/README.md"), "utf8");
+  const init = (createProgram() as Command).commands.find((one) => one.name() === "init");
+  const flags = (init?.options ?? []).map((option) => option.long ?? "");
+  expect(flags).toContain("--template");
+  expect(flags.filter((flag) => !page.includes(`\`${flag}`))).toEqual([]);
+});
+
 /** Each command, and those that a command has, with the names that one types. */
 function withNames(commands: readonly Command[]): [string, Command][] {
   return commands.flatMap((one): [string, Command][] => [

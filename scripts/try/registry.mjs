@@ -44,9 +44,12 @@ function packed(dist) {
  */
 function packageIn(directory) {
   const manifest = JSON.parse(readFileSync(path.join(directory, "package.json"), "utf8"));
+  /** @type {Buffer | undefined} */
+  let bytes;
   const tarball = () => {
     const args = ["-czf", "-", "-C", path.dirname(directory), path.basename(directory)];
-    return spawnSync("tar", args, { maxBuffer: 256 * 1024 * 1024 }).stdout;
+    bytes ??= spawnSync("tar", args, { maxBuffer: 256 * 1024 * 1024 }).stdout;
+    return bytes;
   };
   return { manifest, tarball };
 }
