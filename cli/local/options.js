@@ -159,6 +159,7 @@ module.exports = {
   checkLocalOptions,
   engineOf,
   givenFlag,
+  parseCount,
   parsePath,
   rayAddress,
 };

@@ -74,6 +74,9 @@ pub struct Args {
     /// times.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_failures: u32,
+    /// Run no jobs: those that aren't over wait for the next server. For a program that only asks.
+    #[arg(long)]
+    pub no_runs: bool,
     /// End when stdin is closed: for a program that starts this one and may die.
     #[arg(long)]
     pub with_parent: bool,

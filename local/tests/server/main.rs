@@ -26,6 +26,7 @@ mod lifecycle;
 mod lost_workers;
 mod model_folder;
 mod models;
+mod no_runs;
 mod outside;
 mod resume;
 mod run;
