@@ -53,7 +53,7 @@ async function exportJob(target, options) {
   ]);
   const result = await exporter.run();
   if (result === undefined) {
-    say("Stopped. Nothing more is written.");
+    say("Stopped. What was written so far may be incomplete.");
     return INTERRUPTED;
   }
   report(result, { to, format, name: String(job.name ?? jobId) });
