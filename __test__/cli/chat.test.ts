@@ -301,7 +301,7 @@ describe("a conversation at a terminal", () => {
       user("two"),
     ]);
     terminal.press(KEY.ctrlC);
-    await terminal.until(/\(stopped\)[^]*\(stopped\)\n> ?$/);
+    await terminal.until(/\(stopped\)[\s\S]*\(stopped\)\n> ?$/);
     terminal.press(KEY.ctrlC);
     expect(await terminal.exit).toBe(0);
   });
@@ -312,7 +312,7 @@ describe("a conversation at a terminal", () => {
     terminal.press("one", KEY.enter);
     await terminal.until(/error: too long\n> ?$/);
     terminal.press("two", KEY.enter);
-    await terminal.until(/error: too long[^]*error: too long\n> ?$/);
+    await terminal.until(/error: too long[\s\S]*error: too long\n> ?$/);
     expect(asked()[1].messages).toEqual([user("two")]);
     terminal.press("\u0004");
     expect(await terminal.exit).toBe(0);

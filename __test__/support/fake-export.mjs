@@ -6,7 +6,7 @@ import path from "node:path";
 
 const mode = process.env.FAKE_EXPORT;
 const [, , command, ...args] = process.argv;
-const valueOf = (/** @type {string} */ flag) => args[args.indexOf(flag) + 1] ?? "";
+const flagValue = (/** @type {string} */ flag) => args[args.indexOf(flag) + 1] ?? "";
 const say = (/** @type {object} */ event) => process.stdout.write(`${JSON.stringify(event)}\n`);
 
 if (command !== "export") throw new Error(`not export but ${command}`);
@@ -17,8 +17,8 @@ if (mode === "fails" || mode === "silent") {
   process.exit(1);
 }
 const file = path.join(
-  valueOf("--to"),
-  { gguf: "model.gguf" }[valueOf("--format")] ?? "model.safetensors",
+  flagValue("--to"),
+  { gguf: "model.gguf" }[flagValue("--format")] ?? "model.safetensors",
 );
 say({ type: "progress", done: 1_500_000, total: 6_000_000, file: "model.safe\u001b[2J" });
 if (mode === "endless") setInterval(() => {}, 1000);
@@ -29,7 +29,7 @@ else {
     type: "done",
     files: [
       { path: file, bytes: 6_000_000 },
-      { path: path.join(valueOf("--to"), "config.json"), bytes: 900 },
+      { path: path.join(flagValue("--to"), "config.json"), bytes: 900 },
     ],
     base: "owner/base",
     notes: ["The base was quantised once more."],
