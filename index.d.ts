@@ -118,24 +118,47 @@ export interface TrainerInput {
   lrSchedulerType?: string;
   /** AdamW's weight decay. */
   weightDecay?: number;
-  /** Steps until the learning rate reaches its peak. Passed through unchanged. */
+  /**
+   * Steps until the learning rate reaches its peak, for example `10`. Passed through unchanged. Default of
+   * the local backend: `0`.
+   */
   warmupSteps?: unknown;
-  /** Steps between `onLog` calls. Passed through unchanged. */
+  /**
+   * Steps between `onLog` calls, for example `5`. Passed through unchanged. Default of the local backend:
+   * `1`, every step.
+   */
   loggingSteps?: unknown;
-  /** Steps between checkpoints, and so between `onCheckpoint` calls. Passed through unchanged. */
+  /**
+   * Steps between checkpoints, and so between `onCheckpoint` calls, for example `50`. Passed through
+   * unchanged. Default of the local backend: a third of all steps. There's always one after the last step.
+   */
   saveSteps?: unknown;
   /**
    * So many checkpoints are kept on the backend's disk; the last one and the one with the lowest eval
    * loss always are. All by default. An addition of this package, for the local backend.
    */
   saveTotalLimit?: number;
-  /** Steps between evaluations, which give `onLog` its `evalLoss`. Passed through unchanged. */
+  /**
+   * Steps between evaluations, which give `onLog` its `evalLoss`, for example `25`. Passed through unchanged.
+   * Default of the local backend: a fifth of all steps. It also evaluates with the first log and after the
+   * last step.
+   */
   evalSteps?: unknown;
-  /** Compute the loss on the assistant's responses only. Passed through unchanged. */
+  /**
+   * `true` computes the loss on the assistant's responses only. Passed through unchanged. Default of the
+   * local backend: `false`, on everything.
+   */
   trainOnResponsesOnly?: unknown;
-  /** The format of the rows. Passed through unchanged. */
+  /**
+   * The shape of the rows, for example `"messages"`, `"prompt_completion"` or `"alpaca"`, or as an object,
+   * `{ type: "messages" }`. Passed through unchanged. Default of the local backend: told from the rows;
+   * it's needed only for rows that fit several.
+   */
   datasetFormat?: unknown;
-  /** Which split is used. Passed through unchanged. */
+  /**
+   * Which split of a Hub dataset is trained on, for example `"train"`. Passed through unchanged. Default of
+   * the local backend: `"train"`.
+   */
   datasetSplit?: unknown;
   /** Do a short but complete trial run, including checkpoints and the adapter. */
   dryRun?: boolean;
@@ -246,7 +269,33 @@ export interface TrainingResult {
   /** The job's last known state. */
   job: TrainingJob;
   /** What the run produced, as the backend sent it; `[]` unless it completed. */
-  artifacts: unknown[];
+  artifacts: TrainingArtifact[];
+}
+
+/**
+ * A file that a run has produced, as the backend sent it. The fields named here are those of the local
+ * backend, which sends all of them. Another backend may send other fields: check those that you use.
+ *
+ * @example
+ * ```ts
+ * import type { TrainingResult } from "arkor";
+ *
+ * export function adapterOf({ artifacts }: TrainingResult): string | undefined {
+ *   return artifacts.find(({ name }) => name === "adapter_model.safetensors")?.path;
+ * }
+ * ```
+ */
+export interface TrainingArtifact {
+  /** The file's name, for example `adapter_model.safetensors`. */
+  name?: string;
+  /** Its absolute path on the backend's machine. */
+  path?: string;
+  /** In bytes. */
+  size?: number;
+  /** The SHA-256 of its content, in hexadecimal. */
+  sha256?: string;
+  // biome-ignore lint/suspicious/noExplicitAny: an interface of the user's own must fit, as a cast or a guard
+  [field: string]: any;
 }
 
 /** The states of a job. */
@@ -305,7 +354,10 @@ export interface TrainerCallbacks {
   /** A checkpoint of the adapter was saved, every `saveSteps`. The run continues in the meantime. */
   onCheckpoint: (context: CheckpointContext) => unknown | Promise<unknown>;
   /** The run completed. If this callback throws, the result isn't lost. */
-  onCompleted: (context: { job: TrainingJob; artifacts: unknown[] }) => unknown | Promise<unknown>;
+  onCompleted: (context: {
+    job: TrainingJob;
+    artifacts: TrainingArtifact[];
+  }) => unknown | Promise<unknown>;
   /**
    * The run failed on the backend; `error` is its message, a string. Errors thrown by other callbacks
    * never get here.
@@ -365,8 +417,8 @@ export interface CheckpointContext {
   artifacts?: CheckpointArtifact[];
 }
 
-/** A file of a checkpoint. What it looks like is up to the backend. */
-export type CheckpointArtifact = unknown;
+/** A file of a checkpoint. */
+export type CheckpointArtifact = TrainingArtifact;
 
 /**
  * The text of a chat answer: what `infer` and {@link CloudApiClient.chat} resolve with, streamed or not. An

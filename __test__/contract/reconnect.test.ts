@@ -273,7 +273,8 @@ it("T27: one of 10 MiB arrives whole", async () => {
     stream.event("training.completed", { artifacts: [artifact] }, 1),
   );
   const { artifacts } = await backend.trainer().wait();
-  expect(artifacts[0] === artifact).toBe(true);
+  const first: unknown = artifacts[0];
+  expect(first === artifact).toBe(true);
 });
 
 it("createTrainer names an option that it can't use", async () => {

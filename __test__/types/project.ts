@@ -50,6 +50,7 @@ import {
   type TrainerCallbacks,
   type TrainerContext,
   type TrainerInput,
+  type TrainingArtifact,
   type TrainingJob,
   type TrainingLogContext,
   type TrainingResult,
@@ -78,12 +79,27 @@ const callbacks: Partial<TrainerCallbacks> = {
       signal: controller.signal,
     });
     const files: unknown[] | undefined = artifacts;
-    const first: CheckpointArtifact | undefined = files?.[0];
-    console.log(step, adapter.jobId, await response.json(), first);
+    const first: CheckpointArtifact | undefined = artifacts?.[0];
+    const size: number | undefined = first?.size;
+    console.log(step, adapter.jobId, await response.json(), files, size, first?.newer);
   },
   onCompleted: ({ artifacts }) => artifacts.length,
   onFailed: ({ error }) => error.toUpperCase(),
 };
+
+/** Artifacts as a project has typed them for itself, when they had no type. */
+interface OwnArtifact {
+  uri: string;
+}
+export function ownArtifacts({ artifacts }: TrainingResult): OwnArtifact[] {
+  const all: unknown[] = artifacts;
+  const cast = artifacts as OwnArtifact[];
+  const guarded = artifacts.filter((one): one is OwnArtifact => typeof one === "object");
+  const typed: TrainingArtifact[] = cast;
+  return all.length > typed.length ? cast : guarded;
+}
+export const untyped: TrainerCallbacks["onCompleted"] = (context: { artifacts: unknown[] }) =>
+  context.artifacts.length;
 
 export const trainer: Trainer = createTrainer({
   name: "triage",
