@@ -9,12 +9,11 @@ const options: BackendOptions = {
   onLog: (line) => line.length,
 };
 
-export async function use(): Promise<string> {
-  const backend: Backend = await startBackend(options);
+startBackend(options).then(async (backend: Backend) => {
   Object.assign(process.env, backend.env);
   await backend.stop();
-  return `${binaryPath()} ${backend.url} ${backend.token} ${backend.store}`;
-}
+  console.log(binaryPath(), backend.url, backend.token, backend.store);
+});
 
 test("a test", ({ backend, expect }) => {
   expect(backend.url satisfies string).toContain("http");
