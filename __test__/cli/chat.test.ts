@@ -12,7 +12,7 @@ const jobAt = (id: string, day: number, status = "completed") => ({
   id,
   status,
   name: `run of ${id}`,
-  createdAt: `2026-01-0${day}T00:00:00Z`,
+  createdAt: new Date(Date.UTC(2026, 0, day)).toISOString(),
 });
 
 /** A chunk of a streamed answer. */
