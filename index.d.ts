@@ -118,24 +118,47 @@ export interface TrainerInput {
   lrSchedulerType?: string;
   /** AdamW's weight decay. */
   weightDecay?: number;
-  /** Steps until the learning rate reaches its peak. Passed through unchanged. */
+  /**
+   * Steps until the learning rate reaches its peak, for example `10`. Passed through unchanged. Default of
+   * the local backend: `0`.
+   */
   warmupSteps?: unknown;
-  /** Steps between `onLog` calls. Passed through unchanged. */
+  /**
+   * Steps between `onLog` calls, for example `5`. Passed through unchanged. Default of the local backend:
+   * `1`, every step.
+   */
   loggingSteps?: unknown;
-  /** Steps between checkpoints, and so between `onCheckpoint` calls. Passed through unchanged. */
+  /**
+   * Steps between checkpoints, and so between `onCheckpoint` calls, for example `50`. Passed through
+   * unchanged. Default of the local backend: a third of all steps. There's always one after the last step.
+   */
   saveSteps?: unknown;
   /**
    * So many checkpoints are kept on the backend's disk; the last one and the one with the lowest eval
    * loss always are. All by default. An addition of this package, for the local backend.
    */
   saveTotalLimit?: number;
-  /** Steps between evaluations, which give `onLog` its `evalLoss`. Passed through unchanged. */
+  /**
+   * Steps between evaluations, which give `onLog` its `evalLoss`, for example `25`. Passed through unchanged.
+   * Default of the local backend: a fifth of all steps. It also evaluates with the first log and after the
+   * last step.
+   */
   evalSteps?: unknown;
-  /** Compute the loss on the assistant's responses only. Passed through unchanged. */
+  /**
+   * `true` computes the loss on the assistant's responses only. Passed through unchanged. Default of the
+   * local backend: `false`, on everything.
+   */
   trainOnResponsesOnly?: unknown;
-  /** The format of the rows. Passed through unchanged. */
+  /**
+   * The shape of the rows, for example `"messages"`, `"prompt_completion"` or `"alpaca"`, or as an object,
+   * `{ type: "messages" }`. Passed through unchanged. Default of the local backend: told from the rows;
+   * it's needed only for rows that fit several.
+   */
   datasetFormat?: unknown;
-  /** Which split is used. Passed through unchanged. */
+  /**
+   * Which split of a Hub dataset is trained on, for example `"train"`. Passed through unchanged. Default of
+   * the local backend: `"train"`.
+   */
   datasetSplit?: unknown;
   /** Do a short but complete trial run, including checkpoints and the adapter. */
   dryRun?: boolean;
@@ -245,8 +268,36 @@ export interface Trainer {
 export interface TrainingResult {
   /** The job's last known state. */
   job: TrainingJob;
-  /** What the run produced, as the backend sent it; `[]` unless it completed. */
+  /**
+   * What the run produced, as the backend sent it; `[]` unless it completed. Cast one of the local backend's
+   * to {@link TrainingArtifact}.
+   */
   artifacts: unknown[];
+}
+
+/**
+ * A file that a run or a checkpoint has produced, as the local backend sends it. What another backend sends may
+ * have another shape, so `artifacts` is `unknown[]` everywhere: check what you use.
+ *
+ * @example
+ * ```ts
+ * import type { TrainingArtifact, TrainingResult } from "arkor";
+ *
+ * export function adapterOf({ artifacts }: TrainingResult): string | undefined {
+ *   const files = artifacts as Partial<TrainingArtifact>[];
+ *   return files.find(({ name }) => name === "adapter_model.safetensors")?.path;
+ * }
+ * ```
+ */
+export interface TrainingArtifact {
+  /** The file's name, for example `adapter_model.safetensors`. */
+  name: string;
+  /** Its absolute path on the backend's machine. */
+  path: string;
+  /** In bytes. */
+  size: number;
+  /** The SHA-256 of its content, in hexadecimal. */
+  sha256: string;
 }
 
 /** The states of a job. */
@@ -365,7 +416,7 @@ export interface CheckpointContext {
   artifacts?: CheckpointArtifact[];
 }
 
-/** A file of a checkpoint. What it looks like is up to the backend. */
+/** A file of a checkpoint, as the backend sent it; the local backend sends a {@link TrainingArtifact}. */
 export type CheckpointArtifact = unknown;
 
 /**

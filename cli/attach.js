@@ -1,7 +1,8 @@
 // `arkor attach`: watches a job that was submitted before, with the callbacks of an entry. The backend
 // sends its events from the first one on, so the callbacks see the whole run.
 
-const { joinRunning } = require("./local/join.js");
+const { chooseBackend } = require("./local/choose.js");
+const { readStored } = require("./local/store.js");
 const { watch } = require("./watch.js");
 
 /**
@@ -11,8 +12,13 @@ const { watch } = require("./watch.js");
  * @returns {Promise<number>} the exit code
  */
 async function attach(jobId, entry, { local }) {
-  await joinRunning(process.cwd(), { local });
-  return watch(entry, { jobId, ...(local && { hint: " --local" }) });
+  const cwd = process.cwd();
+  const { status } = readStored(cwd, jobId) ?? {};
+  // One that was interrupted goes on while it's watched; for one that is over, nothing else should.
+  const runs = status === "queued" || status === "running";
+  const backend = await chooseBackend(cwd, { local, jobId, runs });
+  const hint = local ? " --local" : undefined;
+  return watch(entry, { jobId, hint, ...(backend.isLocal && { backend }) });
 }
 
 module.exports = { attach };

@@ -9,7 +9,11 @@
  * @property {Value | undefined} value undefined for a switch
  */
 
-/** @typedef {"file" | "directory" | "other" | string[]} Value what comes next; a list holds every choice */
+/**
+ * What comes next; a list holds every choice. Jobs are those of the project's local store, which need no
+ * backend.
+ * @typedef {"file" | "directory" | "job" | "job or file" | "other" | string[]} Value
+ */
 
 /**
  * @typedef {object} Words
@@ -20,7 +24,23 @@
  * @property {string[]} children the last names of its own commands
  */
 
+const { STORE } = require("./local/store.js");
+
 const SHELLS = /** @type {const} */ (["bash", "zsh", "fish"]);
+
+/** For bash and zsh: the jobs of the nearest store. */
+const JOBS = `_arkor_jobs() {
+  local dir="$PWD"
+  while [[ -n "$dir" && ! -d "$dir/${STORE}/jobs" ]]; do dir="\${dir%/*}"; done
+  command ls "$dir/${STORE}/jobs" 2>/dev/null
+}`;
+const FISH_JOBS = `function __arkor_jobs
+  set -l dir $PWD
+  while test -n "$dir"; and not test -d "$dir/${STORE}/jobs"
+    set dir (string replace -r '/[^/]*$' '' -- $dir)
+  end
+  command ls "$dir/${STORE}/jobs" 2>/dev/null
+end`;
 
 /**
  * @param {import("commander").Command} program
@@ -53,11 +73,11 @@ function wordsOf(help, command, parent) {
     value:
       option.required || option.optional ? expected(option.argChoices, option.flags) : undefined,
   }));
-  // A shell can't complete a job id. Where there are two arguments, the last is the file.
-  const argument = command.registeredArguments.at(-1);
+  const kinds = command.registeredArguments.map((one) => expected(one.argChoices, one.name()));
   const children = help.visibleCommands(command).map((child) => child.name());
-  const value =
-    children.length > 0 ? children : argument && expected(argument.argChoices, argument.name());
+  const takesJobAndFile = kinds.includes("job") && kinds.includes("file");
+  const own = takesJobAndFile ? "job or file" : kinds.at(-1);
+  const value = children.length > 0 ? children : own;
   const name = parent === undefined ? command.name() : `${parent} ${command.name()}`;
   return { name, description: command.summary(), flags, value, children };
 }
@@ -80,6 +100,7 @@ function nestedNames(commands) {
 function expected(choices, text) {
   if (choices) return choices;
   if (text.includes("dir")) return "directory";
+  if (/job|target/.test(text)) return "job";
   return /entry|<file>/.test(text) ? "file" : "other";
 }
 
@@ -97,6 +118,9 @@ function bash(commands, root) {
     if (value === "file") return "compopt -o default 2>/dev/null; COMPREPLY=()";
     if (value === "directory")
       return 'compopt -o dirnames 2>/dev/null; COMPREPLY=($(compgen -d -- "$word"))';
+    if (value === "job") return 'COMPREPLY=($(compgen -W "$(_arkor_jobs)" -- "$word"))';
+    if (value === "job or file")
+      return 'compopt -o default 2>/dev/null; COMPREPLY=($(compgen -W "$(_arkor_jobs)" -- "$word"))';
     return value === "other"
       ? "COMPREPLY=()"
       : `COMPREPLY=($(compgen -W "${value.join(" ")}" -- "$word"))`;
@@ -115,6 +139,7 @@ function bash(commands, root) {
   const names = topOf(commands).map(({ name }) => name);
   const quoted = (/** @type {string[]} */ all) => all.map((name) => `"${name}"`).join("|");
   return `# bash completion for arkor. Add to ~/.bashrc: source <(arkor completion bash)
+${JOBS}
 _arkor() {
   local word="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}" command="" words="" one
   COMPREPLY=()
@@ -156,6 +181,8 @@ function zsh(commands, root) {
   const action = (/** @type {Value} */ value) => {
     if (value === "file") return "_files";
     if (value === "directory") return "_files -/";
+    if (value === "job") return "{compadd -- $(_arkor_jobs)}";
+    if (value === "job or file") return "{compadd -- $(_arkor_jobs); _files}";
     return value === "other" ? " " : `(${value.join(" ")})`;
   };
   /** @param {Flag} flag */
@@ -173,6 +200,7 @@ function zsh(commands, root) {
   );
   return `#compdef arkor
 # zsh completion for arkor. Add to ~/.zshrc, after compinit: source <(arkor completion zsh)
+${JOBS}
 _arkor() {
   local -a commands=(
 ${list.join("\n")}
@@ -209,6 +237,8 @@ function fish(commands, root) {
   const action = (/** @type {Value} */ value) => {
     if (value === "file") return " -r -F";
     if (value === "directory") return " -x -a '(__fish_complete_directories)'";
+    if (value === "job") return " -x -a '(__arkor_jobs)'";
+    if (value === "job or file") return " -r -F -a '(__arkor_jobs)'";
     return value === "other" ? " -x" : ` -x -a ${quote(value.join(" "))}`;
   };
   const flag =
@@ -231,6 +261,7 @@ function fish(commands, root) {
     ];
   });
   return `# fish completion for arkor. Save as ~/.config/fish/completions/arkor.fish
+${FISH_JOBS}
 complete -c arkor -f
 ${root.flags.map(flag("__fish_use_subcommand")).join("\n")}
 ${lines.join("\n")}

@@ -117,6 +117,21 @@ async function cancelLocalRun(run, interrupts, say) {
 }
 
 /**
+ * After Ctrl-C on a run whose backend was started to watch it: both stop, and neither is cancelled.
+ * @param {WatchedRun} run
+ * @param {Interrupts} _interrupts
+ * @param {(line: string) => void} say
+ * @returns {Promise<void>} when the backend may be stopped
+ */
+async function pauseLocalRun({ jobId }, _interrupts, say) {
+  if (jobId === undefined) return;
+  say(
+    `Stopped watching; job ${jobId} stops with its local backend and goes on from its last checkpoint with the next one. ` +
+      `To watch it again: arkor attach ${jobId} --local. To cancel it: arkor cancel ${jobId} --local.`,
+  );
+}
+
+/**
  * Stops a local backend, which first saves what it has; a second Ctrl-C kills it.
  * @param {{ stop: (options: { atOnce: boolean }) => Promise<void> }} backend
  * @param {Interrupts} interrupts
@@ -145,4 +160,4 @@ async function cancel(trainer, say, success) {
   }
 }
 
-module.exports = { Interrupts, cancelLocalRun, endBackend, leaveCloudRun };
+module.exports = { Interrupts, cancelLocalRun, endBackend, leaveCloudRun, pauseLocalRun };

@@ -1,11 +1,8 @@
 // `arkor jobs` and `arkor cancel`: the project's jobs on the backend.
 
-const fs = require("node:fs");
-const path = require("node:path");
 const { cancelJob, listJobs } = require("../lib/account.js");
 const { printableJson } = require("../lib/printable.js");
-const { CliError } = require("./errors.js");
-const { joinRunning } = require("./local/join.js");
+const { withBackend } = require("./local/choose.js");
 const { print } = require("./output.js");
 const { formatDuration } = require("./format.js");
 const { painter } = require("./reporter.js");
@@ -28,10 +25,7 @@ const STYLES = {
  * @returns {Promise<void>}
  */
 async function showJobs({ json, local }) {
-  await joinRunning(process.cwd(), { local });
-  const jobs = await listJobs(process.cwd()).catch((error) => {
-    throw withLocalRuns(error, process.cwd());
-  });
+  const jobs = await withBackend({ local }, () => listJobs(process.cwd()));
   const { stdout } = process;
   if (json) {
     stdout.write(`${printableJson(jobs)}\n`);
@@ -42,20 +36,6 @@ async function showJobs({ json, local }) {
     const lines = jobsTable(jobs, { now: Date.now(), width, paint: painter(stdout) });
     stdout.write(`${lines.join("\n")}\n`);
   }
-}
-
-/**
- * @param {unknown} error
- * @param {string} cwd
- * @returns {unknown} where nobody is signed in but there are local runs, an error that says how to list them
- */
-function withLocalRuns(error, cwd) {
-  const isUnsigned = error instanceof Error && error.message.startsWith("Not signed in.");
-  if (!isUnsigned || !fs.existsSync(path.join(cwd, ".arkor/local/jobs"))) return error;
-  return new CliError(
-    `${error.message} To list this directory's local runs, start \`arkor local\` in another terminal.`,
-    { cause: error },
-  );
 }
 
 /**
@@ -119,9 +99,10 @@ function tookOf({ status, startedAt, completedAt }, now) {
  * @param {{ local?: boolean }} options
  */
 async function cancel(jobId, { local }) {
-  await joinRunning(process.cwd(), { local });
-  await cancelJob(process.cwd(), jobId);
-  print(outcomeOf(jobId, await statusOf(jobId)));
+  await withBackend({ local, jobId }, async () => {
+    await cancelJob(process.cwd(), jobId);
+    print(outcomeOf(jobId, await statusOf(jobId)));
+  });
 }
 
 /**

@@ -3,7 +3,7 @@
 
 const { Argument, Command, InvalidArgumentError, Option } = require("commander");
 const { version } = require("../package.json");
-const { addLocalOptions, parsePath } = require("./local/options.js");
+const { addLocalOptions, parseCount, parsePath } = require("./local/options.js");
 
 /**
  * @param {string} value
@@ -17,13 +17,32 @@ function parsePort(value) {
   return port;
 }
 
+/** @param {string} value */
+function parseTemperature(value) {
+  const temperature = Number(value);
+  if (value.trim() === "" || !Number.isFinite(temperature) || temperature < 0) {
+    throw new InvalidArgumentError("It must be a number, at least 0.");
+  }
+  return temperature;
+}
+
+/**
+ * A path is read where the user is; anything else is a name.
+ * @param {string} value
+ */
+function parseTarget(value) {
+  return /^\.{1,2}(?:[/\\]|$)/.test(value) ? parsePath(value) : value;
+}
+
 /** @param {string} text */
 function example(text) {
   return `\nExample:\n  $ ${text}`;
 }
 
 const ENTRY = "the training entry (default: src/arkor/index.ts)";
-const LOCAL = "ask the local backend that serves this project (default: if nobody is signed in)";
+const LOCAL = "ask this project's local backend (default: if the project has no run in the cloud)";
+const TARGET =
+  "a job's id, <job>/<step> for a checkpoint, or a model (default: the newest completed job)";
 const JOB = "the job's id, as arkor jobs lists it";
 /** They have nothing to do with a project that is there already. */
 const OUTSIDE = new Set(["init", "completion"]);
@@ -151,15 +170,23 @@ function addRunCommands(command) {
       process.exitCode = await require("./attach.js").attach(jobId, entry, options);
     });
 
-  command("jobs", "list this project's jobs", "jobs --json")
+  const jobs = command("jobs", "list this project's jobs", "jobs --json")
+    .helpCommand(false)
     .option("--json", "print what the backend says, as JSON")
     .option("--local", LOCAL)
     .action((options) => require("./jobs.js").showJobs(options));
+
+  command("rm", "delete a local job with its files", "jobs rm job_0a1b2c", jobs)
+    .argument("<job>", JOB)
+    .option("-y, --yes", "don't ask")
+    .action((jobId, options) => require("./remove.js").removeJob(jobId, options));
 
   command("cancel", "cancel a job", "cancel job_0a1b2c")
     .argument("<jobId>", JOB)
     .option("--local", LOCAL)
     .action((jobId, options) => require("./jobs.js").cancel(jobId, options));
+
+  addModelCommands(command);
 
   const local = command("local", "run the local backend alone, until Ctrl-C", "local --port 4820")
     .description(
@@ -176,6 +203,54 @@ function addRunCommands(command) {
 
   for (const one of [start, dev]) addLocalOptions(one);
   addLocalOptions(local, { always: true });
+}
+
+/** @param {Define} command */
+function addModelCommands(command) {
+  command("chat", "talk to a model of this project", 'chat -m "Where is my parcel?"')
+    .description(
+      "Talk to a model of this project. With -m, or when stdin isn't a terminal, it answers once; text on " +
+        "stdin follows the message of -m.",
+    )
+    .argument("[target]", TARGET, parseTarget)
+    .option("-m, --message <text>", "ask this, and end after the answer")
+    .option("--system <text>", "the system prompt")
+    .option(
+      "--temperature <number>",
+      "0 takes the likeliest tokens (default: the backend's)",
+      parseTemperature,
+    )
+    .option("--max-tokens <number>", "the longest answer (default: the backend's)", parseCount(1))
+    .option("--json", "print answer, model, usage and finishReason as one JSON object")
+    .option("--local", LOCAL)
+    .action(async (target, options) => {
+      process.exitCode = await require("./chat.js").chat(target, options);
+    });
+
+  command("export", "take a local job's model out", "export job_0a1b2c --to triage --format ollama")
+    .description(
+      "Write the model that a local job has trained to a folder, for other programs: its adapter for " +
+        "PEFT, merged weights for transformers and vLLM, or GGUF for llama.cpp and Ollama.",
+    )
+    .argument("<job>", `${JOB}, or <job>/<step> for a checkpoint`)
+    .requiredOption("--to <dir>", "the folder that is written", parsePath)
+    .addOption(
+      new Option("--format <format>", "what is written")
+        .choices(["peft", "merged", "gguf", "ollama"])
+        .default("peft"),
+    )
+    .addOption(
+      new Option(
+        "--quantize <type>",
+        "with gguf and ollama: the weights' type (default: q8_0)",
+      ).choices(["f16", "q8_0", "q4_0"]),
+    )
+    .option("--checkpoint <step>", "a checkpoint instead of the final adapter", parseCount(0))
+    .option("--base-model <dir>", "where its base is, if not where it was trained from", parsePath)
+    .option("--force", "write into a folder that isn't empty")
+    .action(async (job, options) => {
+      process.exitCode = await require("./export.js").exportJob(job, options);
+    });
 }
 
 /** @param {Define} command */

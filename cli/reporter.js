@@ -177,4 +177,4 @@ class Reporter {
   }
 }
 
-module.exports = { Reporter, painter };
+module.exports = { Reporter, painter, rewraps };

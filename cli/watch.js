@@ -5,7 +5,13 @@ const { buildForRun } = require("./build.js");
 const { endNow, endSoon } = require("./ending.js");
 const { CliError, deprecationText } = require("./errors.js");
 const { internalsOf } = require("./internals.js");
-const { Interrupts, cancelLocalRun, endBackend, leaveCloudRun } = require("./interrupts.js");
+const {
+  Interrupts,
+  cancelLocalRun,
+  endBackend,
+  leaveCloudRun,
+  pauseLocalRun,
+} = require("./interrupts.js");
 const { LocalBackend } = require("./local/backend.js");
 const { howToGoOn } = require("./local/checkpoints.js");
 const { backendFor, pointAt } = require("./local/join.js");
@@ -25,9 +31,11 @@ const ENDED = new Set(["completed", "failed", "cancelled"]);
  * @property {number} [port]
  * @property {string} [jobId] a job that was submitted before; else one is submitted
  * @property {string} [resume] a job that a new one goes on from, instead of one that is submitted
- * @property {string} [hint] what a command needs besides the job's id, to find the job
+ * @property {string | undefined} [hint] what a command needs besides the job's id, to find the job
+ * @property {RunBackend} [backend] the local backend of a job that was submitted before
  */
 
+/** @typedef {Pick<import("./local/choose.js").Chosen, "isOurs" | "lost" | "stop">} RunBackend */
 /** @typedef {OwnOptions & import("./local/options.js").LocalOptions} WatchOptions */
 
 /**
@@ -52,7 +60,7 @@ class Session {
   #options;
   #reporter = new Reporter();
   #interrupts = new Interrupts();
-  /** @type {Awaited<ReturnType<typeof backendFor>> | undefined} */ #backend;
+  /** @type {RunBackend | undefined} */ #backend;
   /** Ends the watching of a cloud run: no callback starts after it. */
   #stop = new AbortController();
   /** @type {import("./interrupts.js").WatchedRun} */ #watched = {};
@@ -64,6 +72,7 @@ class Session {
   /** @param {WatchOptions} options */
   constructor(options) {
     this.#options = options;
+    this.#backend = options.backend;
   }
 
   /**
@@ -84,8 +93,7 @@ class Session {
       this.#stopReporting();
       const say = (/** @type {string} */ line) => this.say(line);
       if (!this.#options.local) this.#stop.abort(new CliError("Stopped by Ctrl-C."));
-      const leave = this.#options.local ? cancelLocalRun : leaveCloudRun;
-      await leave(this.#watched, this.#interrupts, say);
+      await this.#leave(this.#watched, this.#interrupts, say);
       return INTERRUPTED;
     } finally {
       this.#stopReporting();
@@ -94,6 +102,12 @@ class Session {
       if (this.#backend) await endBackend(this.#backend, this.#interrupts);
       this.#interrupts.close();
     }
+  }
+
+  /** What Ctrl-C does to the run. */
+  get #leave() {
+    if (this.#options.local) return cancelLocalRun;
+    return this.#backend?.isOurs ? pauseLocalRun : leaveCloudRun;
   }
 
   /** Nothing is left that could settle what the entry waits for: the process is about to end. */

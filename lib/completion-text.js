@@ -23,6 +23,23 @@ async function completionText(response) {
  * @returns {AsyncGenerator<string, void, undefined>}
  */
 async function* completionStream(response) {
+  for await (const { text } of completionParts(response)) if (text !== "") yield text;
+}
+
+/**
+ * A piece of an answer, or a whole one.
+ * @typedef {object} CompletionPart
+ * @property {string} text may be empty
+ * @property {unknown} model what answers, as the backend calls it
+ * @property {unknown} finishReason
+ * @property {unknown} usage
+ */
+
+/**
+ * @param {Response} response
+ * @returns {AsyncGenerator<CompletionPart, void, undefined>}
+ */
+async function* completionParts(response) {
   if (response.bodyUsed) throw new TypeError("The response's body has already been read.");
   if (!response.ok) throw await refusalOf(response);
   const type = response.headers.get("content-type") ?? "";
@@ -33,11 +50,11 @@ async function* completionStream(response) {
 /** @param {Response} response */
 async function* whole(response) {
   const answer = parse(response, await response.text());
-  const text = answer?.choices?.[0]?.message?.content;
   if (!Array.isArray(answer?.choices)) {
     throw new CloudApiError(response.status, "The answer isn't a chat completion.");
   }
-  if (text) yield String(text);
+  const [choice] = answer.choices;
+  yield partOf(answer, choice, choice?.message?.content);
 }
 
 /** @param {Response} response */
@@ -45,15 +62,27 @@ async function* streamed(response) {
   let isComplete = false;
   for await (const data of eventData(response)) {
     if (data === DONE) return;
-    const choice = parse(response, data)?.choices?.find(
+    const chunk = parse(response, data);
+    const choice = chunk?.choices?.find(
       (/** @type {{ index?: number }} */ { index = 0 }) => index === 0,
     );
-    if (choice?.delta?.content) yield String(choice.delta.content);
+    yield partOf(chunk, choice, choice?.delta?.content);
     isComplete ||= choice?.finish_reason != null;
   }
   // Half an answer that looks like a whole one would be scored, stored or shown as such.
   if (!isComplete)
     throw new CloudApiError(response.status, "The answer ended before it was complete.");
+}
+
+/**
+ * @param {any} answer
+ * @param {any} choice
+ * @param {unknown} content
+ * @returns {CompletionPart}
+ */
+function partOf(answer, choice, content) {
+  const text = content ? String(content) : "";
+  return { text, model: answer?.model, finishReason: choice?.finish_reason, usage: answer?.usage };
 }
 
 /**
@@ -109,4 +138,4 @@ function messageOf(error) {
   return typeof error.message === "string" ? error.message : JSON.stringify(error);
 }
 
-module.exports = { completionStream, completionText };
+module.exports = { completionParts, completionStream, completionText };

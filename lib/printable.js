@@ -37,6 +37,19 @@ function manyLines(text) {
 }
 
 /**
+ * The same for text as it stands, such as a model's answer or a piece of it: spaces, tabs and lines stay.
+ * @param {string} text
+ * @returns {string}
+ */
+function asItStands(text) {
+  return text
+    .replace(/\r\n?/g, "\n")
+    .replace(UNSAFE, (character) =>
+      character === "\n" || character === "\t" ? character : REPLACEMENT,
+    );
+}
+
+/**
  * JSON with every unsafe character escaped: a reader of JSON gets the same value.
  * @param {unknown} value
  * @returns {string}
@@ -47,4 +60,4 @@ function printableJson(value) {
   return JSON.stringify(value, null, 2).replace(UNSAFE, escaped);
 }
 
-module.exports = { manyLines, oneLine, printableJson };
+module.exports = { asItStands, manyLines, oneLine, printableJson };

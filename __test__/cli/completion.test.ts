@@ -5,13 +5,20 @@ import { arkor, run } from "../support/command.ts";
 import { Project } from "../support/project.ts";
 
 /** What bash offers at the end of the line. */
-async function offered(line: string): Promise<string[]> {
-  const project = new Project({ "entry.ts": "", "models/x": "" });
+async function offered(line: string, cwd = "."): Promise<string[]> {
+  const project = new Project({
+    "entry.ts": "",
+    "models/x": "",
+    ".arkor/local/jobs/job_0a/job.json": "{}",
+    ".arkor/local/jobs/job_1b/job.json": "{}",
+    ".arkor/local/jobs/.new-1/x": "",
+    "src/arkor/index.ts": "",
+  });
   const script = (await arkor(["completion", "bash"], project).exit).stdout;
   project.write("arkor.bash", script);
   const words = line.split(" ");
   const ask = `
-    source arkor.bash
+    source arkor.bash; cd ${cwd}
     COMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")}); COMP_CWORD=${words.length - 1}
     compopt() { echo "option: $*"; }
     _arkor; printf '%s\\n' "\${COMPREPLY[@]}"`;
@@ -39,8 +46,15 @@ describe("bash completes", () => {
     ["arkor start --port ", []],
     ["arkor local --tls-cert ", ["option: -o default"]],
     ["arkor local --listen ", []],
-    ["arkor jobs ", []],
-    ["arkor start --resume ", []],
+    ["arkor jobs ", ["rm"]],
+    ["arkor jobs rm job_0", ["job_0a"]],
+    ["arkor cancel ", ["job_0a", "job_1b"]],
+    ["arkor chat ", ["job_0a", "job_1b"]],
+    ["arkor export job_1", ["job_1b"]],
+    ["arkor export job_1b --to m", ["option: -o dirnames", "models"]],
+    ["arkor export job_1b --format g", ["gguf"]],
+    ["arkor attach job_1", ["option: -o default", "job_1b"]],
+    ["arkor start --resume ", ["job_0a", "job_1b"]],
     ["arkor start --engine ", ["auto", "cpu", "torch"]],
     ["arkor engine ", ["list", "install", "remove"]],
     ["arkor engine i", ["install"]],
@@ -49,6 +63,10 @@ describe("bash completes", () => {
   ])("%s", async (line, words) => {
     expect(await offered(line)).toEqual(words);
   });
+});
+
+it("bash completes jobs in a folder of the project too", async () => {
+  expect(await offered("arkor chat job_0", "src/arkor")).toEqual(["job_0a"]);
 });
 
 describe.each(["bash", "zsh", "fish"])("the script for %s", (shell) => {

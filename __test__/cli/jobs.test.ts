@@ -43,6 +43,9 @@ const JOBS = [
   },
 ];
 
+/** What the commands say of the backend that they ask. */
+const asking = (backend: { url: string }) => `Using the cloud at ${backend.url}.\n`;
+
 async function withProject(...scripts: StreamScript[]) {
   const backend = await Backend.start(...scripts);
   backend.on("GET /v1/jobs", (_, response) => json(response, 200, { jobs: JOBS }));
@@ -103,24 +106,13 @@ describe("arkor jobs", () => {
   });
 });
 
-it("arkor jobs says how to list local runs when there are some and nobody is signed in", async () => {
-  const backend = await Backend.start();
-  const project = new Project({ ".arkor/local/jobs/job-1/job.json": "{}" });
-  const { code, stderr } = await arkor(["jobs"], project.at(backend)).exit;
-  expect({ code, stderr }).toEqual({
-    code: 1,
-    stderr:
-      "error: Not signed in. Run `arkor login` first. To list this directory's local runs, start " +
-      "`arkor local` in another terminal.\n",
-  });
-});
-
 describe("arkor jobs at a terminal", () => {
   it("colours the states, and fits a window of 40 columns", async () => {
     const { backend, project } = await withProject();
     const terminal = arkorAt(["jobs"], { ...project.at(backend), columns: 40 });
     expect(await terminal.exit).toBe(0);
     expect(terminal.lines).toEqual([
+      `Using the cloud at ${backend.url}.`,
       "ID     STATUS     NAME",
       "job-2  running    second",
       "job-1  completed  first",
@@ -171,7 +163,8 @@ describe("arkor cancel", () => {
       json(response, 404, { error: "no such job" }),
     );
     const { code, stderr } = await arkor(["cancel", "job/9"], project.at(backend)).exit;
-    expect({ code, stderr }).toEqual({ code: 1, stderr: "error: no such job\n" });
+    const told = `${asking(backend)}error: no such job\n`;
+    expect({ code, stderr }).toEqual({ code: 1, stderr: told });
   });
 });
 
@@ -207,7 +200,8 @@ describe("arkor attach", () => {
       stream.event("training.failed", { error: "out of memory" }, 1).end(),
     );
     const { code, stderr } = await arkor(["attach", "job-1"], project.at(backend)).exit;
-    expect({ code, stderr }).toEqual({ code: 1, stderr: "error: the run failed: out of memory\n" });
+    const told = `${asking(backend)}error: the run failed: out of memory\n`;
+    expect({ code, stderr }).toEqual({ code: 1, stderr: told });
   });
 
   it("Ctrl-C leaves the job alone, twice cancels it", async () => {
@@ -231,7 +225,7 @@ describe("arkor attach", () => {
     expect({ code, stdout, stderr }).toEqual({
       code: 1,
       stdout: "",
-      stderr: "error: no such job\n",
+      stderr: `${asking(backend)}error: no such job\n`,
     });
     expect(backend.requests).toHaveLength(1);
   });
@@ -244,13 +238,15 @@ describe("jobs, cancel and attach make neither an identity nor a project", () =>
     const nobody = await arkor(args, project.at(backend)).exit;
     expect(nobody).toMatchObject({
       code: 1,
-      stderr: "error: Not signed in. Run `arkor login` first.\n",
+      stderr:
+        "error: Not signed in, and no run of this project is on this machine. Run `arkor login` first, or " +
+        "train here: arkor start --local\n",
     });
     project.signIn(backend);
     const nothing = await arkor(args, project.at(backend)).exit;
     expect(nothing.code).toBe(1);
     expect(nothing.stderr).toMatch(
-      /^error: No \.arkor\/state\.json found in .*: no run of this project was submitted from here\. `arkor start` submits the first one\.\n$/,
+      /^Using the cloud at .*\nerror: No \.arkor\/state\.json found in .*: no run of this project was submitted from here\. `arkor start` submits the first one\.\n$/,
     );
     expect(backend.requests).toEqual([]);
   });

@@ -206,7 +206,7 @@ describe("references", () => {
   });
 
   it("the messages that docs/troubleshooting.md explains are those of the code", () => {
-    const sources = ["lib", "cli", "src", "local/src", "local/index.js"]
+    const sources = ["lib", "cli", "src", "local/src", "local/binary.js"]
       .flatMap((name) => filesIn(path.join(ROOT, name)))
       .map((file) => readFileSync(file, "utf8"))
       // A message is broken into lines as its file's language has it.

@@ -12,6 +12,7 @@ const { values } = parseArgs({
     port: { type: "string", default: "0" },
     store: { type: "string" },
     "with-parent": { type: "boolean", default: false },
+    "no-runs": { type: "boolean" },
     "base-model": { type: "string" },
     engine: { type: "string" },
     memory: { type: "string" },

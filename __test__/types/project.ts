@@ -50,6 +50,7 @@ import {
   type TrainerCallbacks,
   type TrainerContext,
   type TrainerInput,
+  type TrainingArtifact,
   type TrainingJob,
   type TrainingLogContext,
   type TrainingResult,
@@ -84,6 +85,12 @@ const callbacks: Partial<TrainerCallbacks> = {
   onCompleted: ({ artifacts }) => artifacts.length,
   onFailed: ({ error }) => error.toUpperCase(),
 };
+
+/** Artifacts are cast to the local backend's type, or to one of the project's own. */
+export function sizes({ artifacts }: TrainingResult): number[] {
+  const raw: unknown[] = artifacts;
+  return (raw as TrainingArtifact[]).map(({ size }) => size);
+}
 
 export const trainer: Trainer = createTrainer({
   name: "triage",

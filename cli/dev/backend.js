@@ -68,7 +68,7 @@ class Backend {
    * Calls the backend for the project.
    * @template T
    * @param {(client: CloudApiClient, scope: Scope) => Promise<T>} call
-   * @param {(notice: Notice) => void} onDeprecation
+   * @param {(notice: Notice) => void} [onDeprecation] without it the notice waits for the command's end
    * @returns {Promise<T>}
    * @throws {Refusal} there is no project yet
    */
@@ -82,17 +82,18 @@ class Backend {
     }
     const credentials = await ensureCredentials();
     const baseUrl = defaultArkorCloudApiUrl(credentials);
-    return call(new CloudApiClient({ baseUrl, credentials, onDeprecation }), scope);
+    const options = { baseUrl, credentials, ...(onDeprecation && { onDeprecation }) };
+    return call(new CloudApiClient(options), scope);
   }
 
   /**
-   * @param {(notice: Notice) => void} onDeprecation
+   * @param {(notice: Notice) => void} [onDeprecation]
    * @returns {Promise<import("../..").TrainingJob[]>}
    */
   async jobs(onDeprecation) {
     if (!(await this.#scope())) return [];
     const jobs = await listJobs(this.#cwd);
-    const notice = binding.takeDeprecation();
+    const notice = onDeprecation && binding.takeDeprecation();
     if (notice) onDeprecation(notice);
     return jobs;
   }

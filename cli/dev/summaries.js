@@ -1,10 +1,8 @@
 // What the list of jobs shows of a run besides the job itself: its last loss and its best eval loss. They
 // are only in the event stream, so a finished job's is read once and remembered.
 
-const { createParser } = require("./parser.js");
+const { pastEvents } = require("../past-events.js");
 
-/** Nothing in a running job's stream separates past events from new ones: a pause this long does. */
-const QUIET_MS = 250;
 const AT_ONCE = 3;
 
 /**
@@ -47,11 +45,9 @@ class Summaries {
       await new Promise((resolve) => this.#waiting.push(() => resolve(undefined)));
     }
     this.#running += 1;
-    const quiet = new AbortController();
     try {
-      return await summarize(await this.#open(jobId, quiet.signal), quiet);
+      return await summarize((signal) => this.#open(jobId, signal));
     } finally {
-      quiet.abort();
       this.#running -= 1;
       this.#waiting.shift()?.();
     }
@@ -59,16 +55,13 @@ class Summaries {
 }
 
 /**
- * @param {Response} response
- * @param {AbortController} quiet
+ * @param {(signal: AbortSignal) => Promise<Response>} open
  * @returns {Promise<Summary>}
  */
-async function summarize(response, quiet) {
+async function summarize(open) {
   /** @type {Summary} */
   const summary = { step: null, loss: null, bestEvalLoss: null, bestEvalStep: null };
-  let isOver = false;
-  const parser = createParser((data) => {
-    if (data.type === "training.completed" || data.type === "training.failed") isOver = true;
+  await pastEvents(open, (data) => {
     if (data.type !== "training.log") return;
     const { step, loss, evalLoss } = data;
     if (typeof step === "number") summary.step = step;
@@ -78,20 +71,6 @@ async function summarize(response, quiet) {
     summary.bestEvalLoss = evalLoss;
     summary.bestEvalStep = summary.step;
   });
-  const decoder = new TextDecoder();
-  let timer = setTimeout(() => quiet.abort(), QUIET_MS * 4);
-  try {
-    for await (const chunk of response.body ?? []) {
-      parser(decoder.decode(chunk, { stream: true }));
-      if (isOver) break;
-      clearTimeout(timer);
-      timer = setTimeout(() => quiet.abort(), QUIET_MS);
-    }
-  } catch (error) {
-    if (!quiet.signal.aborted) throw error;
-  } finally {
-    clearTimeout(timer);
-  }
   return summary;
 }
 

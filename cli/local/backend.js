@@ -4,9 +4,9 @@
 const path = require("node:path");
 const { CliError } = require("../errors.js");
 const { BackendChild, howItEnded } = require("./child.js");
+const { STORE } = require("./store.js");
 const { checkVersion } = require("./version.js");
 
-const STORE = ".arkor/local";
 const MAX_RESTARTS = 3;
 const START_TIMEOUT_MS = 30_000;
 /** Time to save before a backend that was asked to end is killed. */

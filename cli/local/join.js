@@ -12,7 +12,7 @@ const { checkVersion } = require("./version.js");
 const ANNOUNCED = ".arkor/local/server.json";
 const ANSWER_MS = 2000;
 
-/** @typedef {{ url: string, token: string, version?: unknown, pid?: unknown }} Announced */
+/** @typedef {{ url: string, token: string, version?: unknown, pid?: unknown, runs?: unknown }} Announced */
 
 /** A backend that another command has started. It stays when this one ends. */
 class RunningBackend {
@@ -52,6 +52,7 @@ async function backendFor(cwd, options, say) {
       ...(port !== undefined && { port }),
     });
   }
+  checkRuns(running);
   const flag = givenFlag(options, { "--port": port });
   if (flag !== undefined) {
     throw new CliError(
@@ -72,6 +73,17 @@ async function runningBackend(cwd) {
   if (!announced || !(await answers(announced))) return undefined;
   await checkVersion(announced.version, { cwd, name: nameOf(announced), also: "stop that one" });
   return announced;
+}
+
+/**
+ * @param {Announced} running
+ * @throws {CliError} it runs no jobs
+ */
+function checkRuns(running) {
+  if (running.runs !== false) return;
+  throw new CliError(
+    `${nameOf(running)} runs no jobs: another command, such as arkor chat, has started it for itself. End that command first.`,
+  );
 }
 
 /**
@@ -117,26 +129,4 @@ function pointAt({ url, token }) {
   process.env.ARKOR_LOCAL_TOKEN = token;
 }
 
-/**
- * Has this process's requests go to the local backend that serves a project: with `local`, or when
- * nobody is signed in to the cloud.
- * @param {string} cwd
- * @param {{ local?: boolean | undefined }} options
- * @throws {CliError} with `local` there must be one
- */
-async function joinRunning(cwd, { local }) {
-  if (!local && (process.env.ARKOR_LOCAL_TOKEN || (await isSignedIn()))) return;
-  const running = await runningBackend(cwd);
-  if (running) pointAt(running);
-  else if (local) {
-    throw new CliError("No local backend serves this project. Start one: arkor local");
-  }
-}
-
-async function isSignedIn() {
-  const { readCredentials } = require("../../lib/credentials.js");
-  // One that can't be read isn't for us to report: the request that needs it does.
-  return (await readCredentials().catch(() => true)) !== null;
-}
-
-module.exports = { backendFor, pointAt, joinRunning };
+module.exports = { RunningBackend, backendFor, checkRuns, pointAt, runningBackend };

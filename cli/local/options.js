@@ -173,6 +173,7 @@ module.exports = {
   checkLocalOptions,
   engineOf,
   givenFlag,
+  parseCount,
   parsePath,
   rayAddress,
 };

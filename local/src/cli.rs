@@ -79,6 +79,9 @@ pub struct Args {
     /// free when the run starts).
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<u64>,
+    /// Run no jobs: those that aren't over wait for the next server. For a program that only asks.
+    #[arg(long)]
+    pub no_runs: bool,
     /// End when stdin is closed: for a program that starts this one and may die.
     #[arg(long)]
     pub with_parent: bool,

@@ -86,9 +86,9 @@ async fn start(args: &Args) -> Result<()> {
     })?;
     let outside = Outside::open(&args.outside).await?;
     let url = format!("http://{address}");
-    store.announce(&url, &token)?;
+    store.announce(&url, &token, !args.no_runs)?;
     let runner = Runner::new(engine, args.max_failures);
-    let jobs = Jobs::open(store, base_model, runner)?;
+    let jobs = Jobs::open(store, base_model, runner, !args.no_runs)?;
     let app = App::new(jobs, token.clone(), address.port())?;
     let shutdown = async move {
         end.asked().await;

@@ -41,6 +41,8 @@ pub struct Jobs {
     runner: Arc<Runner>,
     /// Ids sort by the time of their making.
     by_id: RwLock<BTreeMap<String, Arc<JobHandle>>>,
+    /// Whether this server runs jobs at all.
+    runs: bool,
     queue: Mutex<Option<Sender<Arc<JobHandle>>>>,
     worker: Mutex<Option<JoinHandle<()>>>,
     preparing: Arc<Semaphore>,
@@ -57,23 +59,37 @@ pub struct Page {
 
 impl Jobs {
     /// Reads the jobs of a store, and starts the thread that runs them: those that aren't over yet go on. A
-    /// job whose files can't be read is left out, and said so on stderr.
-    pub fn open(store: Store, base_model: Option<PathBuf>, runner: Runner) -> Result<Self> {
+    /// job whose files can't be read is left out, and said so on stderr. Without `runs`, nothing runs: such
+    /// jobs wait for the next server.
+    pub fn open(
+        store: Store,
+        base_model: Option<PathBuf>,
+        runner: Runner,
+        runs: bool,
+    ) -> Result<Self> {
         let by_id = read_jobs(&store)?;
         let runner = Arc::new(runner);
-        let (sender, receiver) = channel();
-        for handle in by_id.values().filter(|handle| !handle.is_over()) {
-            // The other end is right here.
-            let _ = sender.send(Arc::clone(handle));
-        }
-        let worker = spawn_worker(receiver, Arc::clone(&runner))?;
+        let (queue, worker) = if runs {
+            let (sender, receiver) = channel();
+            for handle in by_id.values().filter(|handle| !handle.is_over()) {
+                // The other end is right here.
+                let _ = sender.send(Arc::clone(handle));
+            }
+            (
+                Some(sender),
+                Some(spawn_worker(receiver, Arc::clone(&runner))?),
+            )
+        } else {
+            (None, None)
+        };
         Ok(Self {
             store,
             base_model,
             runner,
             by_id: RwLock::new(by_id),
-            queue: Mutex::new(Some(sender)),
-            worker: Mutex::new(Some(worker)),
+            runs,
+            queue: Mutex::new(queue),
+            worker: Mutex::new(worker),
             preparing: Arc::new(Semaphore::new(PREPARING)),
         })
     }

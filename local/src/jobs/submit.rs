@@ -28,11 +28,14 @@ use crate::time;
 /// the reason.
 const PREPARING_LIMIT: Duration = Duration::from_secs(55);
 
+const RUNS_NOTHING: &str = "this local backend runs no jobs: it was started with --no-runs, for a command \
+                            that only asks. Submit again when that command has ended";
 const STOPPING: &str = "the local backend is stopping: start it again";
 
 impl Jobs {
     /// Checks a config and its rows, and queues the job. Refuses what can't be done.
     pub async fn submit(&self, project: &str, name: &str, config: &Value) -> Result<Job> {
+        self.check_runs()?;
         let (parsed, base) = self.check(config).await?;
         let staged = Staged::new(&self.store.jobs_dir())?;
         let prepared = match self.files(&parsed).await? {
@@ -56,6 +59,13 @@ impl Jobs {
         self.queue(project, name, without_token(config), run, &staged)
     }
 
+    fn check_runs(&self) -> Result<()> {
+        if self.runs {
+            return Ok(());
+        }
+        refused(RUNS_NOTHING)
+    }
+
     /// Checks a config, and finds its model.
     pub(super) async fn check(&self, config: &Value) -> Result<(RunConfig, Resolved)> {
         let engine = &self.runner.engine;
@@ -71,6 +81,7 @@ impl Jobs {
 
     /// Queues a job that goes on from the last checkpoint of one that failed or was cancelled.
     pub fn resume(&self, handle: &JobHandle) -> Result<Job> {
+        self.check_runs()?;
         let job = handle.job();
         let (Some(run), Some(step)) = (&job.run, handle.checkpoints().last().copied()) else {
             return refused(format!(

@@ -72,13 +72,15 @@ impl Store {
     }
 
     /// Notes who holds the store and how to reach it: for the message that another server prints, and
-    /// for a command that joins this one. Only the store's owner may read the token.
-    pub fn announce(&self, url: &str, token: &str) -> Result<()> {
+    /// for a command that joins this one. Only the store's owner may read the token. `runs` tells whether
+    /// it runs jobs.
+    pub fn announce(&self, url: &str, token: &str, runs: bool) -> Result<()> {
         let holder = json!({
             "pid": std::process::id(),
             "url": url,
             "token": token,
             "version": crate::VERSION,
+            "runs": runs,
         });
         write_privately(&self.dir.join(HOLDER), holder.to_string().as_bytes())
     }
@@ -125,7 +127,7 @@ mod tests {
     fn a_store_has_one_owner_and_says_who() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
-        store.announce("http://127.0.0.1:1", "t0ken").unwrap();
+        store.announce("http://127.0.0.1:1", "t0ken", true).unwrap();
         let error = Store::open(dir.path()).unwrap_err().to_string();
         assert!(error.contains(&std::process::id().to_string()), "{error}");
         assert!(error.contains("http://127.0.0.1:1"), "{error}");

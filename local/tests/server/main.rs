@@ -27,6 +27,7 @@ mod lost_workers;
 mod memory;
 mod model_folder;
 mod models;
+mod no_runs;
 mod outside;
 mod resume;
 mod run;

@@ -1,0 +1,96 @@
+// One answer of a model, printed as it comes.
+
+const { completionParts } = require("../../lib/completion-text.js");
+const { asItStands } = require("../../lib/printable.js");
+const { say } = require("../output.js");
+
+/**
+ * @typedef {object} Asking what is the same for every question
+ * @property {import("../dev/backend.js").Backend} backend
+ * @property {Record<string, unknown>} fields of the request's body: what answers, and how it samples
+ * @property {boolean} isLocal
+ */
+
+/** @typedef {{ role: string, content: string }} Message */
+
+/**
+ * @typedef {object} Answer
+ * @property {string} text as far as it came
+ * @property {unknown} model
+ * @property {unknown} usage
+ * @property {unknown} finishReason
+ * @property {number} presses of Ctrl-C; the first stops the answer
+ */
+
+/**
+ * Asks, and prints the answer on stdout. Ctrl-C closes the request, which ends the work on the backend too.
+ * @param {Asking} asking
+ * @param {Message[]} messages
+ * @param {{ prints?: boolean }} [options]
+ * @returns {Promise<Answer>}
+ */
+async function answerTo(asking, messages, { prints = true } = {}) {
+  const { stdout } = process;
+  const interrupt = new AbortController();
+  /** @type {Answer} */
+  const answer = { text: "", model: null, usage: null, finishReason: null, presses: 0 };
+  const onInterrupt = () => {
+    answer.presses += 1;
+    interrupt.abort();
+  };
+  process.on("SIGINT", onInterrupt);
+  try {
+    for await (const part of partsOf(asking, messages, interrupt.signal)) {
+      answer.model ??= part.model;
+      answer.usage = part.usage ?? answer.usage;
+      answer.finishReason = part.finishReason ?? answer.finishReason;
+      answer.text += part.text;
+      if (prints) stdout.write(asItStands(part.text));
+    }
+  } catch (error) {
+    if (answer.presses === 0) throw error;
+  } finally {
+    if (prints && answer.text !== "" && !answer.text.endsWith("\n")) stdout.write("\n");
+    process.off("SIGINT", onInterrupt);
+  }
+  return answer;
+}
+
+/**
+ * Always streamed: the head of an answer that is sent as a whole comes at its end, which may be later than
+ * requests wait.
+ * @param {Asking} asking
+ * @param {Message[]} messages
+ * @param {AbortSignal} signal
+ */
+async function* partsOf({ backend, fields, isLocal }, messages, signal) {
+  const body = { ...fields, messages, stream: true };
+  const response = await backend.call((client, scope) => client.chat({ scope, body, signal }));
+  let isFirst = true;
+  for await (const part of completionParts(response)) {
+    if (isFirst && isLocal) tellStandIn(fields.baseModel, part.model);
+    isFirst = false;
+    yield part;
+  }
+}
+
+/**
+ * @param {unknown} wanted
+ * @param {unknown} used
+ */
+function tellStandIn(wanted, used) {
+  if (typeof wanted !== "string" || typeof used !== "string" || used === wanted) return;
+  say(`warning: ${used} stands in: ${wanted} is not on this machine.`);
+}
+
+/**
+ * @param {Answer} answer
+ * @returns {string | undefined} what the answer itself doesn't show
+ */
+function noteOn({ presses, finishReason, text }) {
+  if (presses > 0) return "(stopped)";
+  if (finishReason === "length") return "(cut off: --max-tokens sets how long an answer may be)";
+  return text.trim() === "" ? "(no text)" : undefined;
+}
+
+module.exports = { answerTo, noteOn };

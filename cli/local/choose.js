@@ -1,0 +1,148 @@
+// Which backend a command asks that takes a job: this project's local one, or the cloud.
+
+const { CliError } = require("../errors.js");
+const { say } = require("../output.js");
+const { LocalBackend } = require("./backend.js");
+const { findLocalBackend } = require("./find.js");
+const { backendFlags } = require("./flags.js");
+const { RunningBackend, checkRuns, pointAt, runningBackend } = require("./join.js");
+const { hasStore, isStored } = require("./store.js");
+
+/**
+ * @typedef {object} Wanted
+ * @property {boolean | undefined} [local] the flag `--local`
+ * @property {string | undefined} [jobId] the job that the command is about; a local one is asked for here
+ * @property {boolean} [runs] whether jobs that aren't over go on with a backend that is started
+ * @property {boolean} [withoutStore] whether `--local` also makes sense before the first run
+ */
+
+/**
+ * @typedef {object} Chosen
+ * @property {boolean} isLocal
+ * @property {boolean} isOurs it ends with this command
+ * @property {Promise<never>} lost rejects when it's gone for good
+ * @property {(options?: { atOnce?: boolean }) => Promise<void>} stop
+ */
+
+/** @type {Omit<Chosen, "isLocal">} */
+const LASTING = { isOurs: false, lost: new Promise(() => {}), stop: async () => {} };
+
+/** What such a backend logs and the command tells itself, or nobody needs to know. */
+const UNTOLD = /^arkor-local: (?:stopping$|chat: )/;
+
+/**
+ * Has this process's requests go to the backend that a command is about, and says which one that is.
+ * @param {string} cwd the project
+ * @param {Wanted} wanted
+ * @returns {Promise<Chosen>}
+ * @throws {CliError} there is none
+ */
+async function chooseBackend(cwd, wanted) {
+  const { ARKOR_CLOUD_API_URL: url, ARKOR_LOCAL_TOKEN: token } = process.env;
+  if (!wanted.local && token) {
+    say(`Using the local backend at ${url}.`);
+    return { ...LASTING, isLocal: true };
+  }
+  if (await isInCloud(cwd, wanted)) {
+    const { defaultArkorCloudApiUrl, readCredentials } = require("../../lib/credentials.js");
+    // One that can't be read isn't for us to report: the request that needs it does.
+    const credentials = await readCredentials().catch(() => null);
+    say(`Using the cloud at ${defaultArkorCloudApiUrl(credentials)}.`);
+    return { ...LASTING, isLocal: false };
+  }
+  const backend = await localBackend(cwd, wanted);
+  return {
+    isLocal: true,
+    isOurs: backend.isOurs,
+    lost: backend.lost,
+    stop: (options) => backend.stop(options),
+  };
+}
+
+/**
+ * @param {string} cwd
+ * @param {Wanted} wanted
+ * @returns {Promise<boolean>}
+ * @throws {CliError} nobody is signed in, and nothing is here
+ */
+async function isInCloud(cwd, { local, jobId }) {
+  if (local || (jobId !== undefined && isStored(cwd, jobId))) return false;
+  const { readCredentials, readState } = require("../../lib/credentials.js");
+  const isSignedIn = (await readCredentials().catch(() => true)) !== null;
+  if (!hasStore(cwd)) {
+    if (isSignedIn) return true;
+    throw new CliError(
+      "Not signed in, and no run of this project is on this machine. Run `arkor login` first, or train here: arkor start --local",
+    );
+  }
+  // An identity is there as soon as anything was ever run in the cloud, also for another project.
+  return isSignedIn && (await readState(cwd)) !== null;
+}
+
+/**
+ * @param {string} cwd
+ * @param {Wanted} wanted
+ * @returns {Promise<LocalBackend | RunningBackend>} started
+ */
+async function localBackend(cwd, { runs = false, withoutStore = false }) {
+  const running = await runningBackend(cwd);
+  if (running) return joined(running, runs);
+  if (!withoutStore && !hasStore(cwd)) {
+    throw new CliError(
+      "No run of this project is on this machine. Train here: arkor start --local",
+    );
+  }
+  const backend = new LocalBackend({
+    command: findLocalBackend(cwd, process.env),
+    cwd,
+    say: (line) => {
+      if (!UNTOLD.test(line)) say(line);
+    },
+    flags: [...(await backendFlags(cwd, {}, say)), ...(runs ? [] : ["--no-runs"])],
+  });
+  try {
+    pointAt(await backend.start());
+  } catch (error) {
+    // Another command may have been faster.
+    const faster = await runningBackend(cwd);
+    if (faster) return joined(faster, runs);
+    throw error;
+  }
+  say("Using a local backend, started for this command.");
+  return backend;
+}
+
+/**
+ * @param {import("./join.js").Announced} running
+ * @param {boolean} runs
+ */
+function joined(running, runs) {
+  if (runs) checkRuns(running);
+  say(`Using the local backend that runs at ${running.url}.`);
+  pointAt(running);
+  return new RunningBackend(running);
+}
+
+/**
+ * Does a command's work with the backend that it's about.
+ * @template T
+ * @param {Wanted} wanted
+ * @param {(backend: { isLocal: boolean, signal: AbortSignal }) => Promise<T>} work `signal` is aborted when
+ *   the backend is gone for good
+ * @returns {Promise<T>}
+ */
+async function withBackend(wanted, work) {
+  const backend = await chooseBackend(process.cwd(), wanted);
+  const gone = new AbortController();
+  backend.lost.catch((error) => gone.abort(error));
+  try {
+    return await Promise.race([
+      work({ isLocal: backend.isLocal, signal: gone.signal }),
+      backend.lost,
+    ]);
+  } finally {
+    await backend.stop();
+  }
+}
+
+module.exports = { chooseBackend, withBackend };

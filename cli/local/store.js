@@ -1,0 +1,38 @@
+// What of a local store can be known without its backend.
+
+const fs = require("node:fs");
+const path = require("node:path");
+
+const STORE = ".arkor/local";
+
+/** @param {string} cwd the project */
+function hasStore(cwd) {
+  return fs.existsSync(path.join(cwd, STORE));
+}
+
+/**
+ * @param {string} cwd
+ * @param {string} jobId
+ * @returns {boolean} whether it's a job of this project's store
+ */
+function isStored(cwd, jobId) {
+  return readStored(cwd, jobId) !== undefined;
+}
+
+/**
+ * @param {string} cwd
+ * @param {string} jobId
+ * @returns {Partial<import("../..").TrainingJob> | undefined} its record; undefined when there is none
+ */
+function readStored(cwd, jobId) {
+  if (!/^\w[\w-]*$/.test(jobId)) return undefined;
+  try {
+    const text = fs.readFileSync(path.join(cwd, STORE, "jobs", jobId, "job.json"), "utf8");
+    const record = JSON.parse(text);
+    return typeof record === "object" && record !== null ? record : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+module.exports = { STORE, hasStore, isStored, readStored };
