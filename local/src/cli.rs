@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::engine::auto::INSTALL;
 use crate::engine::candle::train::budget::parse_size;
 use crate::error::{Result, refused};
+use crate::export::args::ExportArgs;
 use crate::server::outside::OutsideArgs;
 
 /// Which engine trains and answers.
@@ -31,9 +32,13 @@ pub enum EngineChoice {
 #[command(
     name = "arkor-local",
     version,
+    args_conflicts_with_subcommands = true,
     after_help = "Example:\n  arkor-local --port 4820 --store .arkor/local"
 )]
 pub struct Args {
+    /// Something else than serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Port to listen on; 0 takes a free one.
     #[arg(long, default_value_t = 0)]
     pub port: u16,
@@ -85,6 +90,13 @@ pub struct Args {
     /// End when stdin is closed: for a program that starts this one and may die.
     #[arg(long)]
     pub with_parent: bool,
+}
+
+/// What the program does instead of serving.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Writes the model that a job trained, for other programs.
+    Export(ExportArgs),
 }
 
 impl Args {

@@ -25,6 +25,7 @@ pub mod data;
 pub mod endpoints;
 pub mod engine;
 pub mod error;
+pub mod export;
 pub mod folder;
 pub mod hub;
 pub mod jobs;

@@ -8,20 +8,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arkor_local::base::{Base, Source, built_in};
-use arkor_local::cli::{Args, EngineChoice};
+use arkor_local::cli::{Args, Command, EngineChoice};
 use arkor_local::engine::Engine;
 use arkor_local::engine::auto::AutoEngine;
 use arkor_local::engine::candle::CandleEngine;
 use arkor_local::engine::process::{ProcessEngine, Timing, WorkerCommand};
 use arkor_local::error::{Error, Result, refused};
+use arkor_local::export::args::ExportArgs;
 use arkor_local::jobs::{Jobs, Runner};
 use arkor_local::server::outside::Outside;
 use arkor_local::server::{self, App};
 use arkor_local::store::Store;
 use clap::Parser;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 /// A training step allocates and frees hundreds of large tensors. The system's allocator gives their
 /// pages back each time, and the kernel clears them anew (decision 0012).
@@ -32,15 +34,39 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(4);
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return unusable(&error),
+    };
     single_threaded_tensor_operations();
-    match start(&args) {
+    let result = match &args.command {
+        Some(Command::Export(args)) => export(args),
+        None => start(&args),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             arkor_local::log(format_args!("{error}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The arguments can't be used, or they ask for help. What `export` is refused for is a line on stderr.
+fn unusable(error: &clap::Error) -> ExitCode {
+    let is_export = std::env::args().nth(1).is_some_and(|arg| arg == "export");
+    if !error.use_stderr() || !is_export {
+        error.exit();
+    }
+    let text = error.to_string();
+    let first = text.lines().take_while(|line| !line.is_empty());
+    let line: Vec<&str> = first.map(str::trim).collect();
+    let line = line.join(" ");
+    arkor_local::log(format_args!(
+        "{}. See arkor-local export --help.",
+        line.strip_prefix("error: ").unwrap_or(&line)
+    ));
+    ExitCode::FAILURE
 }
 
 /// Training runs rows in parallel (`train::step`). Threads inside of each operation on top of that
@@ -100,6 +126,26 @@ async fn start(args: &Args) -> Result<()> {
     server.await.map_err(|_| Error::Stopped)
 }
 
+/// Writes an export. A signal ends it, and what it has written so far is removed.
+#[tokio::main(flavor = "current_thread")]
+async fn export(args: &ExportArgs) -> Result<()> {
+    let end = End::listen(false)?;
+    let stop = CancellationToken::new();
+    let (args, stopped) = (args.clone(), stop.clone());
+    let mut work = tokio::task::spawn_blocking(move || {
+        let mut print = |line: &Value| announce(&line.to_string());
+        arkor_local::export::run(&args, &|| stopped.is_cancelled(), &mut print)
+    });
+    let done = tokio::select! {
+        done = &mut work => done,
+        () = end.asked() => {
+            stop.cancel();
+            work.await
+        }
+    };
+    done.map_err(|_| Error::Stopped)?
+}
+
 /// The engine that was asked for.
 fn engine(args: &Args) -> Result<Arc<dyn Engine>> {
     let choice = args.engine()?;
@@ -149,7 +195,7 @@ fn checked_base_model(dir: &Path, engine: &dyn Engine) -> Result<PathBuf> {
     }
 }
 
-/// The one line on stdout.
+/// A line on stdout.
 fn announce(line: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{line}")

@@ -4,9 +4,9 @@
 pub mod built_in;
 pub mod config_fields;
 pub mod resolve;
-mod template;
+pub(crate) mod template;
 pub mod text;
-mod text_files;
+pub(crate) mod text_files;
 mod tokenizer;
 
 use std::collections::HashMap;

@@ -151,7 +151,9 @@ impl TextCodec {
                 .is_some_and(|source| marked(&source.text))
     }
 
-    fn mentions(&self, word: &str, with_tools: bool) -> bool {
+    /// Whether the chat template's code has `word` as a name or inside a string.
+    #[must_use]
+    pub fn mentions(&self, word: &str, with_tools: bool) -> bool {
         self.templates
             .source(with_tools)
             .is_some_and(|source| source.mentions(word))

@@ -11,7 +11,7 @@ use super::prepare::TOKENS;
 use crate::atomic::sync_folder;
 use crate::base::Resolved;
 use crate::error::{Error, Result};
-use crate::store::{Attempts, EventLog, Job, PreparedRun, RunRecord, Status};
+use crate::store::{self, Attempts, EventLog, Job, PreparedRun, RunRecord, Status};
 use crate::time;
 
 const EVENTS: &str = "events.jsonl";
@@ -99,32 +99,19 @@ impl JobHandle {
     /// Where the checkpoint of a step is, or will be.
     #[must_use]
     pub fn checkpoint_dir(&self, step: usize) -> PathBuf {
-        self.dir
-            .join("checkpoints")
-            .join(format!("checkpoint-{step}"))
+        store::checkpoint_dir(&self.dir, step)
     }
 
     /// The steps of its checkpoints, in order.
     #[must_use]
     pub fn checkpoints(&self) -> Vec<usize> {
-        let entries = fs::read_dir(self.dir.join("checkpoints"));
-        let mut steps: Vec<usize> = entries
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter_map(|entry| {
-                let name = entry.file_name();
-                name.to_str()?.strip_prefix("checkpoint-")?.parse().ok()
-            })
-            .collect();
-        steps.sort_unstable();
-        steps
+        store::checkpoints(&self.dir)
     }
 
     /// Where the final adapter is, or will be.
     #[must_use]
     pub fn adapter_dir(&self) -> PathBuf {
-        self.dir.join("adapter")
+        store::adapter_dir(&self.dir)
     }
 
     /// Where the checkpoint of another job is that this one goes on from.

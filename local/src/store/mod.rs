@@ -105,6 +105,35 @@ impl Drop for Store {
     }
 }
 
+/// Where the final adapter of a job in `dir` is, or will be.
+#[must_use]
+pub fn adapter_dir(dir: &Path) -> PathBuf {
+    dir.join("adapter")
+}
+
+/// Where the checkpoint of a step of a job in `dir` is, or will be.
+#[must_use]
+pub fn checkpoint_dir(dir: &Path, step: usize) -> PathBuf {
+    dir.join("checkpoints").join(format!("checkpoint-{step}"))
+}
+
+/// The steps of the checkpoints of a job in `dir`, in order.
+#[must_use]
+pub fn checkpoints(dir: &Path) -> Vec<usize> {
+    let entries = fs::read_dir(dir.join("checkpoints"));
+    let mut steps: Vec<usize> = entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name();
+            name.to_str()?.strip_prefix("checkpoint-")?.parse().ok()
+        })
+        .collect();
+    steps.sort_unstable();
+    steps
+}
+
 fn holder(dir: &Path) -> String {
     let text = fs::read_to_string(dir.join(HOLDER)).unwrap_or_default();
     match serde_json::from_str::<Value>(&text) {

@@ -166,11 +166,15 @@ impl Rope {
     }
 }
 
+/// The angle per position of each pair of dimensions, before it's stretched.
+pub fn plain_frequencies(config: &LlamaConfig) -> impl Iterator<Item = f64> {
+    let (theta, width) = (config.rope_theta, as_f64(config.head_dim));
+    (0..config.head_dim / 2).map(move |pair| 1.0 / theta.powf(2.0 * as_f64(pair) / width))
+}
+
 /// The angle per position of each pair of dimensions.
-fn frequencies(config: &LlamaConfig) -> Vec<f64> {
-    let width = as_f64(config.head_dim);
-    let plain = (0..config.head_dim / 2)
-        .map(|pair| 1.0 / config.rope_theta.powf(2.0 * as_f64(pair) / width));
+pub fn frequencies(config: &LlamaConfig) -> Vec<f64> {
+    let plain = plain_frequencies(config);
     match config.rope_scaling {
         RopeScaling::None => plain.collect(),
         RopeScaling::Llama3 {

@@ -25,6 +25,9 @@ const TYPES: [(&str, DType, u64); 3] = [
     ("BF16", DType::BF16, 2),
 ];
 
+/// Gets the bytes of a file, piece by piece.
+pub type CopyTo<'a> = &'a mut dyn FnMut(&[u8]) -> Result<()>;
+
 /// What the header says of a tensor.
 #[derive(Debug, Clone, Deserialize)]
 pub struct TensorInfo {
@@ -111,14 +114,44 @@ impl Shard {
         })
     }
 
+    /// The file's path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names of its tensors, in the order of their data.
+    #[must_use]
+    pub fn in_order(&self) -> Vec<&str> {
+        let mut names: Vec<_> = self.tensors.iter().collect();
+        names.sort_by_key(|(name, info)| (info.data_offsets, *name));
+        names.into_iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Hands everything before the data to `to`: the header, with its length.
+    pub fn copy_header(&self, to: CopyTo) -> Result<()> {
+        self.copy(0, self.start, to)
+    }
+
+    /// Hands the data of a tensor to `to`, whatever its type.
+    pub fn copy_tensor(&self, name: &str, to: CopyTo) -> Result<()> {
+        match self.tensors.get(name) {
+            Some(info) => {
+                let (begin, end) = info.data_offsets;
+                self.copy(self.start + begin, self.start + end, to)
+            }
+            None => self.refuse(&format!("it has no tensor {name}")),
+        }
+    }
+
+    /// The type of a tensor's values. Refuses one that can't be read, a quantised one for example.
+    pub fn dtype(&self, name: &str) -> Result<DType> {
+        self.layout(name).map(|(_, dtype)| dtype)
+    }
+
     /// A refusal that names the file.
     pub fn refuse<T>(&self, why: &str) -> Result<T> {
         refused(format!("{}: {}: {why}", self.what, self.path.display()))
-    }
-
-    /// Refuses a tensor whose values can't be read, a quantised one for example.
-    pub fn check(&self, name: &str) -> Result<()> {
-        self.layout(name).map(drop)
     }
 
     /// Refuses more values than fit into memory.
@@ -142,12 +175,26 @@ impl Shard {
     pub fn read(&self, name: &str) -> Result<Tensor> {
         let (info, dtype) = self.layout(name)?;
         let (begin, end) = info.data_offsets;
-        let failed = |source| Error::io("can't read the weights", &self.path, source);
-        let mut file = &self.file;
-        file.seek(SeekFrom::Start(self.start + begin))
-            .map_err(failed)?;
         // Piece by piece: the whole in its own type beside the whole in `f32` would be twice the memory.
         let mut values: Vec<f32> = Vec::with_capacity(info.shape.iter().product());
+        self.copy(self.start + begin, self.start + end, &mut |piece| {
+            let count = piece.len() / dtype.size_in_bytes();
+            let part = Tensor::from_raw_buffer(piece, dtype, &[count], &Device::Cpu)?;
+            values.extend(part.to_dtype(DType::F32)?.to_vec1::<f32>()?);
+            Ok(())
+        })?;
+        Ok(Tensor::from_vec(
+            values,
+            info.shape.as_slice(),
+            &Device::Cpu,
+        )?)
+    }
+
+    /// Hands a part of the file to `to`, in pieces of whole values.
+    fn copy(&self, begin: u64, end: u64, to: CopyTo) -> Result<()> {
+        let failed = |source| Error::io("can't read the weights", &self.path, source);
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(begin)).map_err(failed)?;
         let mut piece = Vec::with_capacity(READ_BYTES);
         let mut left = end - begin;
         while left > 0 {
@@ -157,16 +204,10 @@ impl Shard {
             if read as u64 != length {
                 return Err(failed(io::ErrorKind::UnexpectedEof.into()));
             }
-            let count = read / dtype.size_in_bytes();
-            let part = Tensor::from_raw_buffer(&piece, dtype, &[count], &Device::Cpu)?;
-            values.extend(part.to_dtype(DType::F32)?.to_vec1::<f32>()?);
+            to(&piece)?;
             left -= length;
         }
-        Ok(Tensor::from_vec(
-            values,
-            info.shape.as_slice(),
-            &Device::Cpu,
-        )?)
+        Ok(())
     }
 
     fn layout(&self, name: &str) -> Result<(&TensorInfo, DType)> {

@@ -107,12 +107,23 @@ impl Weights {
     }
 }
 
-/// The weight files of a directory, with exactly the tensors that the config asks for.
+/// The weight files of a directory, which fit into memory.
 fn checked(dir: &Path, config: &LlamaConfig) -> Result<Vec<Shard>> {
-    let mut shards = Vec::new();
-    for name in files(dir)? {
-        shards.push(Shard::open(&dir.join(name), "model")?);
-    }
+    let shards = open(dir)?;
+    check_tensors(dir, config, &shards)?;
+    Shard::check_memory(&shards)?;
+    Ok(shards)
+}
+
+/// The weight files of a directory.
+pub fn open(dir: &Path) -> Result<Vec<Shard>> {
+    let files = files(dir)?;
+    let open = |name: String| Shard::open(&dir.join(name), "model");
+    files.into_iter().map(open).collect()
+}
+
+/// Refuses weight files that don't have exactly the tensors that the config asks for.
+pub fn check_tensors(dir: &Path, config: &LlamaConfig, shards: &[Shard]) -> Result<()> {
     let expected: HashMap<String, Vec<usize>> = target::tensors(config).into_iter().collect();
     for (name, shape) in &expected {
         let Some(shard) = shards.iter().find(|shard| shard.tensors.contains_key(name)) else {
@@ -121,7 +132,7 @@ fn checked(dir: &Path, config: &LlamaConfig) -> Result<Vec<Shard>> {
                 dir.display()
             ));
         };
-        shard.check(name)?;
+        shard.dtype(name)?;
         if shard.tensors[name].shape != *shape {
             return shard.refuse(&format!(
                 "the tensor {name} has the shape {:?}, config.json says {shape:?}",
@@ -129,7 +140,7 @@ fn checked(dir: &Path, config: &LlamaConfig) -> Result<Vec<Shard>> {
             ));
         }
     }
-    for shard in &shards {
+    for shard in shards {
         if let Some(name) = shard
             .tensors
             .keys()
@@ -140,8 +151,7 @@ fn checked(dir: &Path, config: &LlamaConfig) -> Result<Vec<Shard>> {
             ));
         }
     }
-    Shard::check_memory(&shards)?;
-    Ok(shards)
+    Ok(())
 }
 
 /// What weight files may hold although the model is complete without it.

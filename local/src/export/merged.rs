@@ -1,0 +1,134 @@
+//! A Hugging Face directory: the base's files, with its weights merged.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use candle_core::DType;
+use safetensors::View;
+
+use super::merge::{Merger, check_values};
+use super::progress::Progress;
+use super::target::Target;
+use crate::error::{Error, Result};
+
+/// The files of a model that belong beside its weights.
+const FILES: [&str; 12] = [
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "config.json",
+    "generation_config.json",
+    "merges.txt",
+    "model.safetensors.index.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "vocab.json",
+];
+
+/// The folder of more chat templates.
+pub const TEMPLATES: &str = "additional_chat_templates";
+
+/// The files that will be written.
+#[derive(Debug)]
+pub struct Plan {
+    /// Paths relative to the base's directory.
+    copies: Vec<PathBuf>,
+    /// In bytes.
+    pub total: u64,
+}
+
+/// Whether a file of this name is one of a model.
+pub fn is_part(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    FILES.contains(&name)
+        || ["LICENSE", "NOTICE", "USE_POLICY"]
+            .iter()
+            .any(|start| upper.starts_with(start))
+        || (name.starts_with("model") && name.ends_with(".safetensors"))
+}
+
+/// What there is to write.
+pub fn plan(base: &Path, merger: &Merger) -> Result<Plan> {
+    let mut copies = Vec::new();
+    let whole = merger.shards.len() == 1;
+    for name in names(base)? {
+        // The index belongs to shards.
+        let idle = name.ends_with(".safetensors")
+            || (whole
+                && name == "model.safetensors.index.json"
+                && base.join("model.safetensors").is_file());
+        if is_part(&name) && !idle && base.join(&name).is_file() {
+            copies.push(PathBuf::from(name));
+        }
+    }
+    let templates = base.join(TEMPLATES);
+    if templates.is_dir() {
+        let names = names(&templates)?;
+        let files = names.iter().filter(|name| name.ends_with(".jinja"));
+        copies.extend(files.map(|name| Path::new(TEMPLATES).join(name)));
+    }
+    let mut total = 0;
+    for path in copies
+        .iter()
+        .map(|name| base.join(name))
+        .chain(merger.shards.iter().map(|shard| shard.path().to_owned()))
+    {
+        let size = fs::metadata(&path).map_err(|source| Error::io("can't read", &path, source))?;
+        total += size.len();
+    }
+    Ok(Plan { copies, total })
+}
+
+/// Writes the files.
+pub fn write(
+    base: &Path,
+    merger: &Merger,
+    plan: &Plan,
+    target: &Target,
+    progress: &mut Progress,
+) -> Result<()> {
+    for name in &plan.copies {
+        let path = base.join(name);
+        let bytes = fs::read(&path).map_err(|source| Error::io("can't read", &path, source))?;
+        target.write(&name.to_string_lossy(), &bytes, progress)?;
+    }
+    for shard in &merger.shards {
+        let name = shard.path().file_name().unwrap_or_default();
+        let mut file = target.create(&name.to_string_lossy(), progress)?;
+        // Shapes and types stay, and with them the header.
+        shard.copy_header(&mut |piece| file.write(piece))?;
+        for name in shard.in_order() {
+            if merger.changes(name) {
+                let dtype = shard.dtype(name)?;
+                let merged = merger.tensor(name)?;
+                check_values(name, &merged, largest(dtype))?;
+                file.write(&merged.to_dtype(dtype)?.data())?;
+            } else {
+                shard.copy_tensor(name, &mut |piece| file.write(piece))?;
+            }
+        }
+        file.end()?;
+    }
+    Ok(())
+}
+
+/// The largest value of a type.
+fn largest(dtype: DType) -> f32 {
+    if dtype == DType::F16 {
+        65504.0
+    } else {
+        f32::MAX
+    }
+}
+
+fn names(dir: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(dir).map_err(|source| Error::io("can't read", dir, source))?;
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    Ok(names)
+}

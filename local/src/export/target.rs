@@ -1,0 +1,361 @@
+//! The directory that is written. Files are made in a working directory and moved when all are complete:
+//! a failure leaves nothing behind, and a killed process nothing that looks finished.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::progress::Progress;
+use crate::adapter_folder;
+use crate::atomic::sync_folder;
+use crate::base::built_in;
+use crate::error::{Error, Result, refused};
+
+/// The working directory, beside a new directory or inside one that is there. Moving files needs one file
+/// system, and the parent of a directory may be on another one.
+const WORK: &str = ".arkor-export";
+
+/// Held as long as an export works there.
+const LOCK: &str = "lock";
+
+/// Bytes are counted after pieces of this size.
+const PIECE: usize = 1 << 20;
+
+/// A file of an export.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Exported {
+    /// Its absolute path.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// The directory of an export that is being written.
+#[derive(Debug)]
+pub struct Target {
+    dir: PathBuf,
+    work: PathBuf,
+    existed: bool,
+    /// Parents that weren't there, the outermost first.
+    parents: Vec<PathBuf>,
+    lock: Option<File>,
+    /// Whether the working directory is this export's.
+    mine: bool,
+    published: bool,
+}
+
+impl Target {
+    /// Refuses a directory that has files in it, unless `force` is set.
+    pub fn open(to: &Path, force: bool) -> Result<Self> {
+        let dir =
+            std::path::absolute(to).map_err(|source| Error::io("--to: can't use", to, source))?;
+        let existed = dir.exists();
+        if existed && !dir.is_dir() {
+            return refused(format!(
+                "--to: {} is a file. Choose a directory.",
+                dir.display()
+            ));
+        }
+        if existed && !force && entries(&dir)?.iter().any(|name| name != WORK) {
+            return refused(format!(
+                "--to: {} is not empty. Choose another directory, or replace an export in it with --force.",
+                dir.display()
+            ));
+        }
+        let (Some(parent), Some(name)) = (dir.parent(), dir.file_name()) else {
+            return refused(format!(
+                "--to: {} can't be written. Choose a directory in it.",
+                dir.display()
+            ));
+        };
+        let work = if existed {
+            dir.join(WORK)
+        } else {
+            parent.join(format!(".{}{WORK}", name.to_string_lossy()))
+        };
+        let missing = parent.ancestors().take_while(|parent| !parent.exists());
+        let mut parents: Vec<PathBuf> = missing.map(Path::to_owned).collect();
+        parents.reverse();
+        let mut target = Self {
+            dir,
+            work,
+            existed,
+            parents,
+            lock: None,
+            mine: false,
+            published: false,
+        };
+        target.start()?;
+        Ok(target)
+    }
+
+    fn start(&mut self) -> Result<()> {
+        for parent in &self.parents {
+            fs::create_dir(parent).map_err(|source| self.failed(parent, source))?;
+        }
+        let path = self.work.join(LOCK);
+        let created = match fs::create_dir(&self.work) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
+            created => created
+                .map(|()| true)
+                .map_err(|source| self.failed(&self.work, source))?,
+        };
+        if !created {
+            self.take_over(&path)?;
+        }
+        self.mine = true;
+        let lock = File::create_new(&path).map_err(|source| self.failed(&path, source))?;
+        lock.try_lock()
+            .map_err(|error| self.failed(&path, error.into()))?;
+        self.lock = Some(lock);
+        Ok(())
+    }
+
+    /// Empties the working directory that a killed export left.
+    fn take_over(&self, path: &Path) -> Result<()> {
+        let old = match File::open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            old => Some(old.map_err(|source| self.failed(path, source))?),
+        };
+        match old.as_ref().map(File::try_lock) {
+            Some(Ok(())) => {}
+            Some(Err(TryLockError::WouldBlock)) => {
+                return refused(format!(
+                    "--to: another export writes {}. Wait for it, or choose another directory.",
+                    self.dir.display()
+                ));
+            }
+            Some(Err(TryLockError::Error(source))) => return Err(self.failed(path, source)),
+            None => {
+                return refused(format!(
+                    "--to: {} is in the way. Remove it, or choose another directory.",
+                    self.work.display()
+                ));
+            }
+        }
+        drop(old);
+        fs::remove_dir_all(&self.work)
+            .and_then(|()| fs::create_dir(&self.work))
+            .map_err(|source| self.failed(&self.work, source))
+    }
+
+    /// The absolute path of the directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where the files are until they're complete.
+    #[must_use]
+    pub fn work(&self) -> &Path {
+        &self.work
+    }
+
+    /// Refuses to begin what there is no room for. Where the system doesn't say how much there is,
+    /// everything passes.
+    pub fn check_space(&self, bytes: u64) -> Result<()> {
+        match free_space(&self.work) {
+            Some(free) if free < bytes => refused(format!(
+                "--to: {} has {} free, and the export needs {}. Make room, or choose a directory on another disk.",
+                self.dir.display(),
+                size(free),
+                size(bytes)
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Begins a file.
+    pub fn create<'a, 'b>(
+        &'a self,
+        name: &str,
+        progress: &'a mut Progress<'b>,
+    ) -> Result<TargetFile<'a, 'b>> {
+        let path = self.work.join(name);
+        progress.begin(name)?;
+        let file = path.parent().map_or(Ok(()), fs::create_dir_all);
+        let file = file.and_then(|()| File::create(&path));
+        let file = file.map_err(|source| self.failed(&path, source))?;
+        Ok(TargetFile {
+            target: self,
+            file: BufWriter::new(file),
+            path,
+            progress,
+        })
+    }
+
+    /// Writes a small file.
+    pub fn write(&self, name: &str, bytes: &[u8], progress: &mut Progress) -> Result<()> {
+        let mut file = self.create(name, progress)?;
+        file.write(bytes)?;
+        file.end()
+    }
+
+    /// Moves the files to their place. Returns them in the order of their names.
+    pub fn publish(mut self) -> Result<Vec<Exported>> {
+        // An open file can't be removed everywhere.
+        self.lock = None;
+        let names = self.move_files()?;
+        self.published = true;
+        sync_folder(&self.dir);
+        self.dir.parent().into_iter().for_each(sync_folder);
+        let mut files = Vec::new();
+        for name in names {
+            let listed = list(&self.dir.join(name), &mut files);
+            listed.map_err(|source| self.failed(&self.dir, source))?;
+        }
+        Ok(files)
+    }
+
+    fn move_files(&self) -> Result<Vec<String>> {
+        let failed = |source| self.failed(&self.dir, source);
+        fs::remove_file(self.work.join(LOCK)).map_err(failed)?;
+        let names = entries(&self.work)?;
+        if !self.existed {
+            fs::rename(&self.work, &self.dir).map_err(failed)?;
+            return Ok(names);
+        }
+        // What an earlier export wrote, and nothing else.
+        for name in entries(&self.dir)? {
+            if is_exported(&name) && !names.contains(&name) {
+                remove(&self.dir.join(name)).map_err(failed)?;
+            }
+        }
+        for name in &names {
+            let path = self.dir.join(name);
+            if path.is_dir() {
+                remove(&path).map_err(failed)?;
+            }
+            fs::rename(self.work.join(name), path).map_err(failed)?;
+        }
+        fs::remove_dir(&self.work).map_err(failed)?;
+        Ok(names)
+    }
+
+    /// What to do about an error of the file system.
+    fn failed(&self, path: &Path, source: io::Error) -> Error {
+        match source.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                Error::Refused(format!(
+                    "--to: there's no space left for {} ({source}). Make room, or choose a directory on another disk.",
+                    path.display()
+                ))
+            }
+            _ => Error::io("--to: can't write", path, source),
+        }
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        if self.published {
+            return;
+        }
+        if self.mine {
+            let _ = fs::remove_dir_all(&self.work);
+        }
+        for parent in self.parents.iter().rev() {
+            let _ = fs::remove_dir(parent);
+        }
+    }
+}
+
+/// A file that is being written.
+pub struct TargetFile<'a, 'b> {
+    target: &'a Target,
+    file: BufWriter<File>,
+    path: PathBuf,
+    progress: &'a mut Progress<'b>,
+}
+
+impl TargetFile<'_, '_> {
+    /// Adds bytes to it.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        for piece in bytes.chunks(PIECE) {
+            let written = self.file.write_all(piece);
+            written.map_err(|source| self.target.failed(&self.path, source))?;
+            self.progress.add(piece.len())?;
+        }
+        Ok(())
+    }
+
+    /// Waits until it's on disk.
+    pub fn end(mut self) -> Result<()> {
+        let flushed = self
+            .file
+            .flush()
+            .and_then(|()| self.file.get_ref().sync_all());
+        flushed.map_err(|source| self.target.failed(&self.path, source))
+    }
+}
+
+/// Whether an export writes something of this name.
+fn is_exported(name: &str) -> bool {
+    const NAMES: [&str; 5] = [
+        adapter_folder::CONFIG,
+        adapter_folder::WEIGHTS,
+        super::gguf::FILE,
+        super::ollama::FILE,
+        built_in::NAME,
+    ];
+    NAMES.contains(&name) || name == super::merged::TEMPLATES || super::merged::is_part(name)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    if path.is_dir() && !path.is_symlink() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    }
+}
+
+/// The names in a directory, in order.
+fn entries(dir: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(dir).map_err(|source| Error::io("--to: can't read", dir, source))?;
+    let mut names: Vec<String> = entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+/// A file, or the files of a directory.
+fn list(path: &Path, files: &mut Vec<Exported>) -> io::Result<()> {
+    if path.is_dir() {
+        let mut paths: Vec<PathBuf> = fs::read_dir(path)?
+            .flatten()
+            .map(|entry| entry.path())
+            .collect();
+        paths.sort();
+        return paths.iter().try_for_each(|path| list(path, files));
+    }
+    files.push(Exported {
+        path: path.display().to_string(),
+        bytes: fs::metadata(path)?.len(),
+    });
+    Ok(())
+}
+
+/// For people.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{} kB", bytes / 1000),
+        1_000_000..10_000_000_000 => format!("{} MB", bytes / 1_000_000),
+        _ => format!("{} GB", bytes / 1_000_000_000),
+    }
+}
+
+/// In bytes, for this user.
+#[cfg(unix)]
+fn free_space(dir: &Path) -> Option<u64> {
+    let space = rustix::fs::statvfs(dir).ok()?;
+    space.f_bavail.checked_mul(space.f_frsize)
+}
+
+#[cfg(not(unix))]
+fn free_space(_: &Path) -> Option<u64> {
+    None
+}
