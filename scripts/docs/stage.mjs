@@ -1,0 +1,128 @@
+// Puts the site's sources together: docs/, and the pages that lie elsewhere in the repository. docs/README.md
+// is the index, on GitHub and on the site: the sidebar is made from its lists.
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import path from "node:path";
+import { root } from "../steps.mjs";
+
+/** Pages that aren't in docs/, and their names on the site. */
+const ELSEWHERE = new Map([
+  ["local/README.md", "local-backend.md"],
+  ["bench/README.md", "benchmarks.md"],
+  ["CONTRIBUTING.md", "contributing.md"],
+  ["CHANGELOG.md", "changelog.md"],
+]);
+const INDEX = "docs/README.md";
+const REFERENCE = "reference/index.md";
+
+/** @returns {Map<string, string>} every page: where it is in the repository → where it is on the site */
+export function pages() {
+  const inDocs = readdirSync(path.join(root, "docs"), { recursive: true, encoding: "utf8" })
+    .map((file) => file.split(path.sep).join("/"))
+    .filter((file) => file.endsWith(".md") && file !== "README.md")
+    .sort();
+  const pairs = inDocs.map((file) => /** @type {const} */ ([`docs/${file}`, file]));
+  return new Map([[INDEX, "index.md"], ...pairs, ...ELSEWHERE, ["index.d.ts", REFERENCE]]);
+}
+
+/**
+ * @typedef {object} Group
+ * @property {string} text
+ * @property {{ text: string, link: string }[]} items
+ */
+
+/**
+ * The sidebar: a group for each heading of the index, an item for each link at the beginning of an item there.
+ * @returns {Group[]}
+ */
+export function sidebar() {
+  const known = pages();
+  /** @type {Group[]} */
+  const groups = [];
+  for (const line of readFileSync(path.join(root, INDEX), "utf8").split("\n")) {
+    const [, heading] = line.match(/^## (.+)$/) ?? [];
+    if (heading !== undefined) groups.push({ text: heading, items: [] });
+    const [, text, target] = line.match(/^(?:\d+\.|-) \[([^\]]+)\]\(([^)]+)\)/) ?? [];
+    if (text === undefined || target === undefined) continue;
+    const source = path.posix.join("docs", target);
+    const page =
+      known.get(source) ?? (source === "docs/decisions" ? "decisions/index.md" : undefined);
+    if (page === undefined) throw new Error(`${INDEX} links to ${target}, which is no page.`);
+    groups.at(-1)?.items.push({ text, link: `/${page.replace(/(index)?\.md$/, "")}` });
+  }
+  return groups.filter(({ items }) => items.length > 0);
+}
+
+/**
+ * A page's text with its links for the site: to other pages there, to the repository for everything else.
+ * @param {string} text
+ * @param {string} source where the page is in the repository
+ * @param {{ pages: Map<string, string>, repository: string }} site
+ */
+export function withLinks(text, source, { pages: known, repository }) {
+  const from = path.posix.dirname(known.get(source) ?? "");
+  // `](target)`, or `[label]: target` on a line of its own.
+  const links = /(\]\(|^\[[^\]]+\]: )([^)\s#]+)((?:#[^)\s]*)?(?:\)|$))/gm;
+  return text.replace(links, (whole, open, target, rest) => {
+    if (/^[a-z]+:/i.test(target)) return whole;
+    const file = path.posix.join(path.posix.dirname(source), target);
+    const page = known.get(file) ?? (file === "docs/decisions" ? "decisions/index.md" : undefined);
+    if (page !== undefined) return `${open}./${path.posix.relative(from, page)}${rest}`;
+    // What docs/ has besides pages is copied.
+    if (file.startsWith("docs/images/") && source.startsWith("docs/")) return whole;
+    if (!existsSync(path.join(root, file)))
+      throw new Error(`${source} links to ${target}, which doesn't exist.`);
+    return `${open}${repository}/blob/main/${file}${rest}`;
+  });
+}
+
+/** @param {string} site the directory to write, which is replaced */
+export function stage(site) {
+  rmSync(site, { recursive: true, force: true });
+  const manifest = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
+  const repository = manifest.repository.url.replace(/^git\+|\.git$/g, "");
+  const known = pages();
+  const write = (/** @type {string} */ file, /** @type {string} */ text) => {
+    mkdirSync(path.dirname(path.join(site, file)), { recursive: true });
+    writeFileSync(path.join(site, file), text);
+  };
+  for (const [source, page] of known) {
+    if (page === REFERENCE) continue;
+    const text = readFileSync(path.join(root, source), "utf8");
+    write(page, withLinks(text, source, { pages: known, repository }));
+  }
+  cpSync(path.join(root, "docs/images"), path.join(site, "images"), { recursive: true });
+  write("decisions/index.md", decisions(known));
+  const config = {
+    title: "arkor",
+    description: manifest.description,
+    // Under any path that a site may be published at.
+    cleanUrls: false,
+    lastUpdated: false,
+    themeConfig: {
+      nav: [{ text: "Reference", link: "/reference/" }],
+      sidebar: sidebar(),
+      outline: [2, 3],
+      search: { provider: "local" },
+      socialLinks: [{ icon: "github", link: repository }],
+    },
+  };
+  write(".vitepress/config.mjs", `export default ${JSON.stringify(config, null, 2)};\n`);
+}
+
+/** @param {Map<string, string>} known */
+function decisions(known) {
+  const items = [...known].filter(([source]) => source.startsWith("docs/decisions/"));
+  const lines = items.map(([source, page]) => {
+    const [, title] = readFileSync(path.join(root, source), "utf8").match(/^# (.+)$/m) ?? [];
+    return `- [${title}](./${path.posix.basename(page)})`;
+  });
+  return `# Decisions\n\nWhy things are the way they are.\n\n${lines.join("\n")}\n`;
+}
