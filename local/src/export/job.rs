@@ -69,11 +69,9 @@ impl Trained {
             None => resolve(&adapter_folder::base_name(&self.adapter)?, None)?,
         };
         let name = trained_on.used();
-        if job.run.is_some()
-            && let Some(reason) = &trained_on.stand_in
-        {
+        if job.run.is_some() && trained_on.stand_in.is_some() {
             self.notes.push(format!(
-                "The job asked for {} and was trained on {name}, which this is: {reason}.",
+                "The model is {name}, which stood in for {} in this job.",
                 trained_on.requested
             ));
         }

@@ -198,7 +198,7 @@ async fn a_base_that_stood_in_is_what_is_exported_and_the_notes_say_so() {
     assert_eq!(export.done()["base"], "arkor-tiny");
     let notes = export.notes();
     assert!(
-        notes[0].starts_with("The job asked for acme/not-here and was trained on arkor-tiny"),
+        notes[0] == "The model is arkor-tiny, which stood in for acme/not-here in this job.",
         "{notes:?}"
     );
     assert!(notes[1].contains("dry run"), "{notes:?}");
