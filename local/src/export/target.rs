@@ -357,3 +357,22 @@ fn free_space(dir: &Path) -> Option<u64> {
 fn free_space(_: &Path) -> Option<u64> {
     None
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn what_there_is_no_room_for_is_not_begun() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = Target::open(&dir.path().join("out"), false).unwrap();
+        target.check_space(1).unwrap();
+        let error = target.check_space(u64::MAX).unwrap_err().to_string();
+        assert!(error.contains("Make room"), "{error}");
+        drop(target);
+        assert!(entries(dir.path()).unwrap().is_empty());
+    }
+}
