@@ -8,7 +8,7 @@ const { CliError } = require("./errors.js");
 const { joinRunning } = require("./local/join.js");
 const { print } = require("./output.js");
 const { formatDuration } = require("./format.js");
-const { painter } = require("./reporter.js");
+const { painter } = require("./paint.js");
 const { table } = require("./table.js");
 
 /** @typedef {import("..").TrainingJob} Job */

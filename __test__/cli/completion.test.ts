@@ -27,7 +27,8 @@ describe("bash completes", () => {
     [
       "arkor start --",
       [
-        ...["--local", "--dry-run", "--resume", "--port", "--base-model", "--engine", "--python"],
+        ...["--local", "--dry-run", "--resume", "--port", "--base-model", "--strict-model"],
+        ...["--no-strict-model", "--engine", "--python"],
         ...["--workers", "--ray", "--max-failures", "--vllm", "--help"],
       ],
     ],

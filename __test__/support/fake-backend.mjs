@@ -13,6 +13,7 @@ const { values } = parseArgs({
     store: { type: "string" },
     "with-parent": { type: "boolean", default: false },
     "base-model": { type: "string" },
+    "strict-model": { type: "boolean" },
     engine: { type: "string" },
     "max-failures": { type: "string" },
     worker: { type: "string" },

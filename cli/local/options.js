@@ -10,6 +10,7 @@ const ENGINES = ["auto", "cpu", "torch"];
 /**
  * @typedef {object} LocalOptions
  * @property {string} [baseModel] a model directory
+ * @property {boolean} [strictModel] whether a job is refused whose model another one would stand in for
  * @property {string} [engine]
  * @property {string} [python]
  * @property {number} [workers]
@@ -21,6 +22,7 @@ const ENGINES = ["auto", "cpu", "torch"];
 /** @type {[keyof LocalOptions, string][]} */
 const FLAGS = [
   ["baseModel", "--base-model"],
+  ["strictModel", "--strict-model"],
   ["engine", "--engine"],
   ["python", "--python"],
   ["workers", "--workers"],
@@ -76,6 +78,11 @@ function addLocalOptions(command, { always = false } = {}) {
   const help = (/** @type {string} */ text) => (always ? text : `with --local: ${text}`);
   return command
     .option("--base-model <dir>", help("a Hugging Face model directory to train on"), parsePath)
+    .option(
+      "--strict-model",
+      help("fail if the model can't be trained here (default: if CI is set)"),
+    )
+    .option("--no-strict-model", help("train arkor-tiny instead, and warn (default)"))
     .addOption(
       new Option(
         "--engine <engine>",
@@ -99,7 +106,9 @@ function addLocalOptions(command, { always = false } = {}) {
  * @returns {string | undefined} the first flag that is given
  */
 function givenFlag(options, more = {}) {
-  const own = FLAGS.map(([name, flag]) => /** @type {const} */ ([flag, options[name]]));
+  // --no-strict-model asks for nothing that another backend couldn't do.
+  const given = { ...options, strictModel: options.strictModel || undefined };
+  const own = FLAGS.map(([name, flag]) => /** @type {const} */ ([flag, given[name]]));
   return [...own, ...Object.entries(more)].find(([, value]) => value !== undefined)?.[0];
 }
 
@@ -116,6 +125,15 @@ function checkLocalOptions(options, more) {
   }
   engineOf(options, process.env);
   if (options.ray) rayAddress(options.ray, process.env);
+}
+
+/**
+ * @param {LocalOptions} options
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {boolean} whether no other model may stand in. In CI nobody would read the warning.
+ */
+function isStrict({ strictModel }, env) {
+  return strictModel ?? !["", "0", "false"].includes(env.CI ?? "");
 }
 
 /**
@@ -159,6 +177,7 @@ module.exports = {
   checkLocalOptions,
   engineOf,
   givenFlag,
+  isStrict,
   parsePath,
   rayAddress,
 };

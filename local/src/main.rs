@@ -88,7 +88,7 @@ async fn start(args: &Args) -> Result<()> {
     let url = format!("http://{address}");
     store.announce(&url, &token)?;
     let runner = Runner::new(engine, args.max_failures);
-    let jobs = Jobs::open(store, base_model, runner)?;
+    let jobs = Jobs::open(store, base_model, runner)?.with_strict_model(args.strict_model);
     let app = App::new(jobs, token.clone(), address.port())?;
     let shutdown = async move {
         end.asked().await;

@@ -38,6 +38,7 @@ const DELETED: &str = ".deleted-";
 pub struct Jobs {
     store: Store,
     base_model: Option<PathBuf>,
+    strict_model: bool,
     runner: Arc<Runner>,
     /// Ids sort by the time of their making.
     by_id: RwLock<BTreeMap<String, Arc<JobHandle>>>,
@@ -70,12 +71,22 @@ impl Jobs {
         Ok(Self {
             store,
             base_model,
+            strict_model: false,
             runner,
             by_id: RwLock::new(by_id),
             queue: Mutex::new(Some(sender)),
             worker: Mutex::new(Some(worker)),
             preparing: Arc::new(Semaphore::new(PREPARING)),
         })
+    }
+
+    /// Whether a job is refused whose model another one would stand in for.
+    #[must_use]
+    pub fn with_strict_model(self, strict_model: bool) -> Self {
+        Self {
+            strict_model,
+            ..self
+        }
     }
 
     /// The store that they are in.

@@ -34,6 +34,7 @@ impl Jobs {
     /// Checks a config and its rows, and queues the job. Refuses what can't be done.
     pub async fn submit(&self, project: &str, name: &str, config: &Value) -> Result<Job> {
         let (parsed, base) = self.check(config).await?;
+        self.check_stand_in(&base)?;
         let staged = Staged::new(&self.store.jobs_dir())?;
         let prepared = match self.files(&parsed).await? {
             Some(files) => {
@@ -69,6 +70,13 @@ impl Jobs {
         Ok((parsed, base))
     }
 
+    fn check_stand_in(&self, base: &Resolved) -> Result<()> {
+        if self.strict_model {
+            base.refuse_stand_in()?;
+        }
+        Ok(())
+    }
+
     /// Queues a job that goes on from the last checkpoint of one that failed or was cancelled.
     pub fn resume(&self, handle: &JobHandle) -> Result<Job> {
         let job = handle.job();
@@ -78,6 +86,7 @@ impl Jobs {
                 job.id
             ));
         };
+        self.check_stand_in(&run.base)?;
         let staged = Staged::new(&self.store.jobs_dir())?;
         link_folder(&handle.checkpoint_dir(step), &staged.path.join("resume"))?;
         if run.prepared.is_some() {
