@@ -26,6 +26,8 @@ const TOOLS = [
   "esbuild",
   "csv-parse",
   "openai",
+  "ai",
+  "@ai-sdk/openai-compatible",
 ];
 
 const home = realpathSync(mkdtempSync(path.join(tmpdir(), "arkor-docs-")));
