@@ -131,7 +131,7 @@ describe("commands", () => {
     ),
   ];
 
-  it.each(commands.filter(([, line]) => /^(npx )?arkor\b/.test(line)))(
+  it.each(commands.filter(([, line]) => /^(npx )?arkor(\s|$)/.test(line)))(
     "%s: %s exists",
     (_, line) => {
       const words = line.replace(/^npx /, "").split(/\s+/).slice(1);
