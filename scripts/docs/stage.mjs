@@ -114,7 +114,20 @@ export function stage(site) {
       socialLinks: [{ icon: "github", link: repository }],
     },
   };
-  write(".vitepress/config.mjs", `export default ${JSON.stringify(config, null, 2)};\n`);
+  const anchor = path.relative(
+    path.join(site, ".vitepress"),
+    path.join(root, "scripts/docs/anchor.mjs"),
+  );
+  write(
+    ".vitepress/config.mjs",
+    `import { anchorOf } from ${JSON.stringify(anchor.split(path.sep).join("/"))};
+
+export default {
+  ...${JSON.stringify(config)},
+  markdown: { anchor: { slugify: anchorOf } },
+};
+`,
+  );
 }
 
 /** @param {Map<string, string>} known */
