@@ -227,7 +227,7 @@ describe("is refused before anything is written", () => {
     [
       [],
       { data: "mine" },
-      /^error: data isn't a directory, which data\/triage\.jsonl needs\. Move it away, then run this again\.$/,
+      /^error: data isn't a directory, which data\/triage\.heldout\.jsonl needs\. Move it away, then run this again\.$/,
     ],
     ...[".gitignore", "package.json", "arkor.config.ts"].map(
       (file): [string[], Record<string, string>, RegExp] => [
