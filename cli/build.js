@@ -2,8 +2,10 @@
 
 const fs = require("node:fs");
 const path = require("node:path");
-const { DEFAULT_ENTRY, bundle } = require("../lib/bundle.js");
+const { DEFAULT_ENTRY, bundle, esbuildErrors } = require("../lib/bundle.js");
+const { inSource } = require("../lib/bundle/location.js");
 const { isFile } = require("../lib/files.js");
+const { oneLine } = require("../lib/printable.js");
 const { CliError } = require("./errors.js");
 
 /** Where `arkor build` writes, relative to the project. */
@@ -56,11 +58,59 @@ async function buildInto(source, outfile) {
     return await bundle(source, process.cwd(), outfile);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    throw new CliError(message, { cause: error });
+    const details = await codeFrames(error);
+    throw new CliError(message, { cause: error, ...(details !== undefined && { details }) });
   } finally {
     // esbuild's service is a process of its own, which would idle beside the whole training.
     await require("esbuild").stop();
   }
+}
+
+/**
+ * What esbuild has found, with the lines of source that it's about. Of the first error only the line: the
+ * message has the rest.
+ * @param {unknown} error of `bundle`
+ * @returns {Promise<string | undefined>} undefined for an error that isn't esbuild's
+ */
+async function codeFrames(error) {
+  const cause = error instanceof Error ? error.cause : undefined;
+  const errors = esbuildErrors(cause);
+  if (errors.length === 0) return undefined;
+  const messages = errors.map((one) => ({ ...shown(one), notes: one.notes.map(shown) }));
+  const { stderr } = process;
+  const frames = await require("esbuild").formatMessages(messages, {
+    kind: "error",
+    color: Boolean(stderr.isTTY && stderr.hasColors()),
+    ...(stderr.isTTY && { terminalWidth: stderr.columns }),
+  });
+  const [first = "", ...rest] = frames.map((frame, index) =>
+    [messages[index], ...(messages[index]?.notes ?? [])].reduce(countedFromOne, frame),
+  );
+  const line = first.slice(first.search(/\n[^\n]*│/) + 1);
+  return [messages[0]?.location ? line : "", ...rest].join("").trimEnd() || undefined;
+}
+
+/**
+ * @template {{ location: import("esbuild").Location | null }} T
+ * @param {T} message or one of its notes
+ * @returns {T} with the line as it is in the source
+ */
+function shown(message) {
+  if (!message.location) return message;
+  const { lineText, ...rest } = inSource(message.location);
+  return { ...message, location: { ...rest, lineText: oneLine(lineText) } };
+}
+
+/**
+ * esbuild counts columns from 0 here; everyone else, editors included, counts from 1.
+ * @param {string} frame
+ * @param {{ location: import("esbuild").Location | null } | undefined} message
+ */
+function countedFromOne(frame, message) {
+  const location = message?.location;
+  if (!location) return frame;
+  const at = `${location.file}:${location.line}:`;
+  return frame.replace(`${at}${location.column}:`, `${at}${location.column + 1}:`);
 }
 
 module.exports = { BUILT, build, buildForRun };

@@ -1,18 +1,24 @@
-// How the command reports that something went wrong: one line for any thrown value. With ARKOR_DEBUG=1
-// the stack and the chain of causes follow.
+// How the command reports that something went wrong: one line for any thrown value, which begins with the
+// place in the project's code that threw it. With ARKOR_DEBUG=1 the stack and the chain of causes follow.
 
 const { inspect, types } = require("node:util");
 const { manyLines, oneLine } = require("../lib/printable.js");
+const { placeOf, projectFrames } = require("./frames.js");
 
 /** An error whose message is complete: the user can act on it without its stack or cause. */
 class CliError extends Error {
+  /** Lines that follow it, safe for a terminal. @type {string | undefined} */
+  details;
+
   /**
    * @param {string} message
-   * @param {ErrorOptions} [options]
+   * @param {ErrorOptions & { details?: string }} [options]
    */
   constructor(message, options) {
     super(message, options);
     this.name = "CliError";
+    // Not enumerable, so that ARKOR_DEBUG=1 doesn't print it twice.
+    Object.defineProperty(this, "details", { value: options?.details, enumerable: false });
   }
 }
 
@@ -34,10 +40,55 @@ class Cancelled extends Error {
  * @returns {string}
  */
 function describe(error) {
+  const unreached = unreachedBy(error);
+  if (unreached) return unreached.text;
   if (!isError(error)) return oneLine(typeof error === "string" ? error : inspect(error)).trim();
   const message = messageOf(error);
   const cause = error instanceof CliError ? undefined : reasonOf(error.cause);
   return oneLine(cause && !message.includes(cause) ? `${message} (${cause})` : message).trim();
+}
+
+/** The system says these when no network is there. */
+const OFFLINE = new Set(["ENOTFOUND", "EAI_AGAIN", "ENETUNREACH", "ENETDOWN", "EHOSTUNREACH"]);
+
+/** The origin, what failed in the words of the HTTP client, and the reason. */
+const UNANSWERED =
+  /^https?:\/\/([^\s/]+): (?:client error \(\w+\): |tcp connect error: |dns error: )*(.*)$/s;
+
+/** @type {[RegExp, string][]} what to do, by the system's code */
+const ADVICE = [
+  [/^ECONNREFUSED$/, "Nothing listens there. Is ARKOR_CLOUD_API_URL right?"],
+  [/CERT|ISSUER|LEAF/, "If a proxy reads your TLS, set NODE_EXTRA_CA_CERTS to its certificate."],
+];
+
+/**
+ * @param {unknown} error
+ * @returns {{ host: string, isOffline: boolean, text: string } | undefined} what a request of ours says that
+ *   got no answer; undefined for another error, such as one of the project's own `fetch`
+ */
+function unreachedBy(error) {
+  if (!isError(error) || error.message !== "fetch failed" || !isError(error.cause))
+    return undefined;
+  const { code } = /** @type {NodeJS.ErrnoException} */ (error.cause);
+  const [, host, why = ""] = error.cause.message.match(UNANSWERED) ?? [];
+  if (host === undefined) return undefined;
+  const reason = oneLine(code === undefined || why.includes(code) ? why : `${why}, ${code}`).trim();
+  const isOffline = code !== undefined && OFFLINE.has(code);
+  const failed = `Can't reach ${host}: ${reason}.`;
+  const advice = ADVICE.find(([codes]) => codes.test(code ?? ""))?.[1];
+  const text = advice === undefined ? failed : `${failed} ${advice}`;
+  return { host, isOffline, text: isOffline ? `Can't reach ${host} (offline?).` : text };
+}
+
+/**
+ * Says besides an error that no network is needed to train, where that is the way out.
+ * @param {unknown} error of a command that has --local, and wasn't given it
+ * @returns {unknown}
+ */
+function withLocalHint(error) {
+  const unreached = unreachedBy(error);
+  if (!unreached?.isOffline) return error;
+  return new CliError(`${unreached.text} \`--local\` trains on this machine.`, { cause: error });
 }
 
 /**
@@ -85,8 +136,21 @@ function reasonOf(cause) {
  * @returns {string}
  */
 function errorText(error, env = process.env) {
-  const line = `error: ${describe(error)}`;
-  return env.ARKOR_DEBUG === "1" ? `${line}\n${manyLines(inspect(error))}` : line;
+  const { details } = /** @type {Partial<CliError>} */ (error instanceof CliError ? error : {});
+  const line = `error: ${placed(error)}`;
+  const lines = details === undefined ? [line] : [line, details];
+  if (env.ARKOR_DEBUG === "1") lines.push(manyLines(inspect(error)));
+  return lines.join("\n");
+}
+
+/**
+ * @param {unknown} error any thrown value
+ * @returns {string} its words, after the place in the project's code that threw it
+ */
+function placed(error) {
+  const place = error instanceof CliError ? undefined : placeOf(error);
+  const words = describe(error);
+  return oneLine(place === undefined || words.startsWith(place) ? words : `${place}: ${words}`);
 }
 
 /** @param {{ message: string, sunset?: string | null }} notice from the backend about this version */
@@ -94,8 +158,14 @@ function deprecationText({ message, sunset }) {
   return `warning: ${oneLine(message)}${sunset ? ` (support ends on ${oneLine(sunset)})` : ""}`;
 }
 
+/** The stacks of warnings that are printed without them. @type {WeakMap<Error, unknown>} */
+const stacks = new WeakMap();
+/** So many lines of a callback's stack say where it was. */
+const MOST_FRAMES = 3;
+
 /**
- * Cleans a warning before Node's own listener prints it: its message may quote the backend.
+ * Readies a warning for Node's own listener, which prints it: its message may quote the backend, and of a
+ * callback's stack only the project's own code says where to look.
  * @param {Error & { detail?: unknown }} warning
  */
 function cleanWarning(warning) {
@@ -103,6 +173,19 @@ function cleanWarning(warning) {
     const text = warning[field];
     if (typeof text === "string") Object.assign(warning, { [field]: manyLines(text) });
   }
+  if (warning.name !== "ArkorCallbackWarning" || process.env.ARKOR_DEBUG === "1") return;
+  const frames = projectFrames({ stack: warning.detail }).slice(0, MOST_FRAMES);
+  if (frames.length === 0) return;
+  stacks.set(warning, warning.detail);
+  warning.detail = frames.map(({ text }) => text).join("\n");
+}
+
+/**
+ * Gives a warning its whole stack back, for listeners of the project.
+ * @param {Error & { detail?: unknown }} warning
+ */
+function restoreWarning(warning) {
+  if (stacks.has(warning)) warning.detail = stacks.get(warning);
 }
 
 module.exports = {
@@ -113,4 +196,7 @@ module.exports = {
   describe,
   errorText,
   oneLine,
+  placed,
+  restoreWarning,
+  withLocalHint,
 };

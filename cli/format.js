@@ -37,6 +37,16 @@ function formatLearningRate(value) {
   return Number.isFinite(value) && value !== 0 ? value.toExponential(1) : String(value + 0);
 }
 
+/**
+ * @param {number} value whole, not negative
+ * @returns {string} `324`, `12,000`, `1.1M`, `7.2B`
+ */
+function formatCount(value) {
+  return value < 1e6
+    ? value.toLocaleString("en-US")
+    : value.toLocaleString("en-US", { notation: "compact", maximumFractionDigits: 1 });
+}
+
 /** @param {number} value not negative */
 function formatSpeed(value) {
   if (value >= 1e6 || (value > 0 && value < 0.01)) return value.toExponential(1);
@@ -73,6 +83,7 @@ function formatSize(bytes) {
 
 module.exports = {
   formatBytes,
+  formatCount,
   formatDuration,
   formatLearningRate,
   formatMetric,

@@ -15,6 +15,8 @@ const INTERNALS = Symbol.for("arkor.internals");
  * @property {string | null} [lastEventId]
  */
 
+/** @typedef {{ name: CallbackName, step: number | undefined, error: unknown }} CallbackFailure */
+
 /**
  * @typedef {object} RunObserver
  * @property {(name: CallbackName, context: any, meta?: Record<string, unknown>) => void} [onEvent]
@@ -22,6 +24,8 @@ const INTERNALS = Symbol.for("arkor.internals");
  * @property {(event: any) => void} [onUnknown] called with an event whose type runs no callback, if the
  *   observer was there before `wait()`
  * @property {(info: ReconnectInfo) => void} [onReconnect]
+ * @property {(failure: CallbackFailure) => void} [onCallbackError] called with what a callback threw that the
+ *   run goes on from
  */
 
 /**

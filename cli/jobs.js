@@ -5,7 +5,7 @@ const { printableJson } = require("../lib/printable.js");
 const { withBackend } = require("./local/choose.js");
 const { print } = require("./output.js");
 const { formatDuration } = require("./format.js");
-const { painter } = require("./reporter.js");
+const { painter } = require("./paint.js");
 const { table } = require("./table.js");
 
 /** @typedef {import("..").TrainingJob} Job */

@@ -2,7 +2,14 @@
 
 const path = require("node:path");
 const { CommanderError } = require("commander");
-const { CliError, Cancelled, cleanWarning, deprecationText, describe } = require("./errors.js");
+const {
+  CliError,
+  Cancelled,
+  cleanWarning,
+  deprecationText,
+  describe,
+  restoreWarning,
+} = require("./errors.js");
 const { say, sayError } = require("./output.js");
 const { createProgram } = require("./program.js");
 
@@ -18,6 +25,7 @@ async function main(args) {
   process.stdout.on("error", onWriteError);
   process.stderr.on("error", onWriteError);
   process.prependListener("warning", cleanWarning);
+  process.on("warning", restoreWarning);
   process.on("uncaughtException", onUncaught);
   try {
     // Nothing to do is no error: it asks what there is.

@@ -3,6 +3,7 @@
 
 const { oneLine } = require("../lib/printable.js");
 const { errorText } = require("./errors.js");
+const { paintMark, painter } = require("./paint.js");
 
 /**
  * A line of the result on stdout, which scripts may read.
@@ -14,21 +15,21 @@ function print(line, stream = process.stdout) {
 }
 
 /**
- * A line on stderr for the person who runs the command.
+ * A line on stderr for the person who runs the command. `error:` and `warning:` are coloured.
  * @param {string} line
  * @param {NodeJS.WritableStream} [stream]
  */
 function say(line, stream = process.stderr) {
-  stream.write(`${oneLine(line)}\n`);
+  stream.write(`${paintMark(oneLine(line), painter(stream))}\n`);
 }
 
 /**
- * An error on stderr: one line, and the stack with ARKOR_DEBUG=1.
+ * An error on stderr: one line, with code frames if the bundle failed, and the stack with ARKOR_DEBUG=1.
  * @param {unknown} error any thrown value
  * @param {NodeJS.WritableStream} [stream]
  */
 function sayError(error, stream = process.stderr) {
-  stream.write(`${errorText(error)}\n`);
+  stream.write(`${paintMark(errorText(error), painter(stream))}\n`);
 }
 
 module.exports = { print, say, sayError };

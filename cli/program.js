@@ -74,6 +74,9 @@ function createProgram() {
   addRunCommands(command);
   addAccountCommands(command);
   addEngineCommands(command);
+  command("info", "print versions, engines, devices and settings, for a bug report", "info --json")
+    .option("--json", "print them as JSON")
+    .action((options) => require("./info.js").showInfo(options));
   const { SHELLS, completionScript } = require("./completion.js");
   command("completion", "print a completion script for a shell", "completion bash >> ~/.bashrc")
     .addArgument(new Argument("<shell>", "the shell").choices(SHELLS))

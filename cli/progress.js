@@ -49,6 +49,8 @@ class Progress {
   /** @type {number | undefined} */ total;
   /** @type {number | undefined} */ loss;
   /** @type {number | undefined} */ evalLoss;
+  /** @type {number | undefined} */ firstLoss;
+  /** @type {number | undefined} */ firstEvalLoss;
   /** @type {number | undefined} */ learningRate;
   /** @type {number | undefined} */ samplesPerSecond;
   /** How often the stream had to be opened again after a failure. */
@@ -119,6 +121,8 @@ class Progress {
     if (typeof context.loss === "number") this.loss = context.loss;
     if (isNumber(context.loss)) this.#remember(context.loss);
     if (typeof context.evalLoss === "number") this.evalLoss = context.evalLoss;
+    this.firstLoss ??= this.loss;
+    this.firstEvalLoss ??= this.evalLoss;
     if (typeof context.learningRate === "number") this.learningRate = context.learningRate;
     const speed = context.samplesPerSecond;
     if (isNumber(speed) && speed >= 0) this.samplesPerSecond = speed;

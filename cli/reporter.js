@@ -1,23 +1,17 @@
-// What the user sees of a run besides the callbacks' own output: a live block on a terminal, plain
-// lines elsewhere. Both go to stderr, so that stdout stays readable for scripts.
+// What the user sees of a run besides the callbacks' own output: what trains where, a live block on a
+// terminal and plain lines elsewhere, and a summary. All of it goes to stderr, so that stdout stays readable
+// for scripts.
 
-const { styleText } = require("node:util");
 const { describe } = require("./errors.js");
+const { facts, wrap } = require("./facts.js");
 const { LiveBlock } = require("./live-block.js");
 const { print, say, sayError } = require("./output.js");
+const { painter } = require("./paint.js");
 const { Progress } = require("./progress.js");
+const { Failures, endedFacts, standInNotice, startedFacts } = require("./run-facts.js");
 
 /** At most one line of progress a second, so that the log of a long run stays readable. */
 const PLAIN_MS = 1000;
-
-/**
- * @param {NodeJS.WriteStream} stream
- * @returns {import("./cells.js").Paint} honours NO_COLOR, FORCE_COLOR and TERM=dumb
- */
-function painter(stream) {
-  const colours = stream.isTTY && stream.hasColors();
-  return (style, text) => (colours ? styleText(style, text, { validateStream: false }) : text);
-}
 
 /**
  * Most terminals rewrap their lines when they are resized; these two cut them off.
@@ -35,6 +29,11 @@ class Reporter {
   /** @type {LiveBlock | undefined} */ #live;
   #saidAt = Number.NEGATIVE_INFINITY;
   #said = "";
+  #paint;
+  #begunAt;
+  #failures = new Failures();
+  #isIntroduced = false;
+  #isObserving = false;
 
   /**
    * @param {object} [options]
@@ -52,12 +51,13 @@ class Reporter {
     this.#stdout = stdout;
     this.#stderr = stderr;
     this.#now = now;
+    this.#begunAt = now();
+    this.#paint = painter(stderr);
     if (!stderr.isTTY || env.TERM === "dumb") return;
-    const paint = painter(stderr);
     this.#live = new LiveBlock({
       terminal: stderr,
       streams: stdout.isTTY ? [stdout, stderr] : [stderr],
-      render: (columns) => this.#progress.block(columns, paint),
+      render: (columns) => this.#progress.block(columns, this.#paint),
       wraps: rewraps(env),
       now,
     });
@@ -65,13 +65,21 @@ class Reporter {
 
   /**
    * The observer for a trainer's internals.
-   * @param {{ replayed?: boolean }} [options] `replayed`: the run's past events come first
+   * @param {object} [options]
+   * @param {boolean} [options.replayed] the run's past events come first
+   * @param {string} [options.where] the backend's host, if it isn't this machine
    * @returns {import("./internals.js").RunObserver}
    */
-  observer({ replayed = false } = {}) {
+  observer({ replayed = false, where } = {}) {
     this.#progress = new Progress({ replayed });
+    this.#begunAt = this.#now();
+    this.#isObserving = true;
     return {
-      onEvent: (name, context, meta) => this.#onEvent(name, context, meta),
+      onEvent: (name, context, meta) => {
+        if (name === "onStarted") this.#introduce(context.job, meta, where);
+        this.#onEvent(name, context, meta);
+      },
+      onCallbackError: (failure) => this.#failures.add(failure),
       onUnknown: (event) => this.#onUnknown(event),
       onReconnect: ({ attempt, delayMs, error }) => {
         if (error !== undefined) this.#progress.reconnects += 1;
@@ -84,6 +92,58 @@ class Reporter {
         this.say(`reconnecting in ${seconds} s${why}`);
       },
     };
+  }
+
+  /**
+   * Says once what trains where, and whether it's another model than the one that was named.
+   * @param {any} job
+   * @param {any} meta
+   * @param {string | undefined} where
+   */
+  #introduce(job, meta, where) {
+    if (this.#isIntroduced) return;
+    this.#isIntroduced = true;
+    const [warning, ...more] = standInNotice(meta);
+    if (warning !== undefined) this.#sayWrapped(warning);
+    for (const line of more) this.#sayWrapped(line, "  ");
+    const name = typeof job?.name === "string" ? ` ${job.name}` : "";
+    this.#sayFacts(`Training${name}`, startedFacts(job, meta, where));
+  }
+
+  /**
+   * @param {string} line
+   * @param {string} [indent]
+   */
+  #sayWrapped(line, indent = "") {
+    for (const [index, part] of wrap(line, this.#width - 1 - indent.length).entries()) {
+      this.say(index === 0 ? indent + part : `  ${part}`);
+    }
+  }
+
+  /**
+   * @param {string} title
+   * @param {import("./facts.js").Fact[]} rows
+   */
+  #sayFacts(title, rows) {
+    this.say(title);
+    for (const line of facts(rows, this.#paint, this.#width)) this.#stderr.write(`${line}\n`);
+  }
+
+  get #width() {
+    return this.#stderr.isTTY ? this.#stderr.columns : Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * What came of the run, if it was observed.
+   * @param {any} job
+   * @param {import("./facts.js").Fact[]} next commands
+   */
+  summarize(job, next) {
+    if (!this.#isObserving) return;
+    const tookMs = this.#now() - this.#begunAt;
+    const rows = endedFacts({ job, tookMs, progress: this.#progress, failures: this.#failures });
+    if (rows.length > 1 || next.length > 0) this.#sayFacts("Summary", rows);
+    if (next.length > 0) this.#sayFacts("Next", next);
   }
 
   /** @type {NonNullable<import("./internals.js").RunObserver["onEvent"]>} */
@@ -177,4 +237,4 @@ class Reporter {
   }
 }
 
-module.exports = { Reporter, painter, rewraps };
+module.exports = { Reporter, rewraps };

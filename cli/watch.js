@@ -1,9 +1,10 @@
 // What `arkor start` and `arkor attach` share: one trainer, watched to its end. With --local its backend
 // is a child of this process, or one that serves the project already; else it is the cloud.
 
+const fs = require("node:fs");
 const { buildForRun } = require("./build.js");
 const { endNow, endSoon } = require("./ending.js");
-const { CliError, deprecationText } = require("./errors.js");
+const { CliError, deprecationText, withLocalHint } = require("./errors.js");
 const { internalsOf } = require("./internals.js");
 const {
   Interrupts,
@@ -12,6 +13,7 @@ const {
   leaveCloudRun,
   pauseLocalRun,
 } = require("./interrupts.js");
+const { explained } = require("./load-error.js");
 const { LocalBackend } = require("./local/backend.js");
 const { howToGoOn } = require("./local/checkpoints.js");
 const { backendFor, pointAt } = require("./local/join.js");
@@ -22,6 +24,8 @@ const FAILED = 1;
 const INTERRUPTED = 130;
 /** When the user is told that the entry is still loading. */
 const SLOW_LOAD_MS = 3000;
+/** Lines of the backend's log about what the run's own events say, and the reporter in more words. */
+const SAID_BY_EVENTS = /^arkor-local: (?:job \S+(?:: \S+ stands in: | is \w+$)|stopping$)/;
 const ENDED = new Set(["completed", "failed", "cancelled"]);
 
 /**
@@ -84,7 +88,8 @@ class Session {
       // After Ctrl-C, errors only follow from it: a backend that is gone, a run that was cut off.
       if (this.#interrupts.count > 0) return INTERRUPTED;
       this.#stopReporting();
-      this.#reporter.sayError(error);
+      const { local, jobId } = this.#options;
+      this.#reporter.sayError(local || jobId !== undefined ? error : withLocalHint(error));
       return FAILED;
     });
     try {
@@ -161,6 +166,8 @@ class Session {
     process.once("exit", onExit);
     try {
       return await loadTrainer(file);
+    } catch (error) {
+      throw await explained(error, file);
     } finally {
       clearTimeout(timer);
       process.off("exit", onExit);
@@ -168,7 +175,10 @@ class Session {
   }
 
   async #startBackend() {
-    const backend = await backendFor(process.cwd(), this.#options, (line) => this.say(line));
+    const say = (/** @type {string} */ line) => {
+      if (!SAID_BY_EVENTS.test(line)) this.say(line);
+    };
+    const backend = await backendFor(process.cwd(), this.#options, say);
     if (this.#interrupts.count > 0) return;
     this.#backend = backend;
     // Before the project's code is loaded: its trainer reads the address when it starts.
@@ -190,7 +200,10 @@ class Session {
     internals?.stopOn(this.#stop.signal);
     if (internals) {
       const replayed = jobId !== undefined;
-      this.#unobserve = internals.observe(this.#reporter.observer({ replayed }));
+      const where = process.env.ARKOR_LOCAL_TOKEN ? undefined : await cloudHost();
+      this.#unobserve = internals.observe(
+        this.#reporter.observer({ replayed, ...(where !== undefined && { where }) }),
+      );
     }
     this.#takeDeprecation = internals?.takeDeprecation;
     if (this.#interrupts.count > 0) return INTERRUPTED;
@@ -252,14 +265,47 @@ class Session {
       this.say(`error: the run failed: ${job.error}`);
     }
     this.#reporter.print(`Job ${jobId} finished with status=${job.status}`);
-    if (job.status !== "completed") {
-      const how = this.#backend && this.#interrupts.count === 0 ? howToGoOn(jobId) : undefined;
-      if (how !== undefined) this.say(how);
-      return FAILED;
-    }
-    if (this.#backend) this.#reporter.print(`Adapter: ${LocalBackend.jobPath(jobId, "adapter")}`);
-    return COMPLETED;
+    const isLocal = Boolean(process.env.ARKOR_LOCAL_TOKEN);
+    const adapter = LocalBackend.jobPath(jobId, "adapter");
+    const isCompleted = job.status === "completed";
+    const hasAdapter = this.#backend !== undefined || (isLocal && fs.existsSync(adapter));
+    if (isCompleted && hasAdapter) this.#reporter.print(`Adapter: ${adapter}`);
+    if (this.#interrupts.count > 0) return isCompleted ? COMPLETED : FAILED;
+    const next = isCompleted ? nextCommands(jobId, isLocal) : [];
+    this.#reporter.summarize(job, next);
+    if (isCompleted) return COMPLETED;
+    const how = isLocal ? howToGoOn(jobId) : undefined;
+    if (how !== undefined) this.say(how);
+    return FAILED;
   }
+}
+
+/** @returns {Promise<string>} the cloud's host */
+async function cloudHost() {
+  const { defaultArkorCloudApiUrl, readCredentials } = require("../lib/credentials.js");
+  // Whatever is wrong with either is for the request to report.
+  try {
+    return new URL(defaultArkorCloudApiUrl(await readCredentials())).host;
+  } catch {
+    return "the cloud";
+  }
+}
+
+/**
+ * @param {string} jobId of a completed run
+ * @param {boolean} isLocal
+ * @returns {import("./facts.js").Fact[]}
+ */
+function nextCommands(jobId, isLocal) {
+  const { credentialsPath } = require("../lib/credentials.js");
+  // Whoever is signed in has to say that a run of this machine is meant.
+  const flag = isLocal && fs.existsSync(credentialsPath()) ? " --local" : "";
+  const commands = [
+    ["ask it", `arkor chat ${jobId}${flag}`],
+    ...(isLocal ? [["use it", `arkor export ${jobId} --to model --format ollama`]] : []),
+    ["all runs", `arkor jobs${flag}`],
+  ];
+  return commands.map(([label = "", value = ""]) => ({ label, value, style: "cyan", whole: true }));
 }
 
 module.exports = { watch };

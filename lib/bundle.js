@@ -4,7 +4,7 @@
 const { createHash } = require("node:crypto");
 const fs = require("node:fs");
 const path = require("node:path");
-const { BANNER, DEFINE, location, sourceColumn } = require("./bundle/location.js");
+const { BANNER, DEFINE, inSource, location } = require("./bundle/location.js");
 const { packages } = require("./bundle/packages.js");
 const { brokenAbove, findSettings } = require("./bundle/tsconfig.js");
 const { NOTHING_EXPORTED, PICKED_EXPORTS } = require("./entry.js");
@@ -39,7 +39,7 @@ function outfileFor(project, entry) {
  * @param {string} [outfile] in that directory
  * @returns {Promise<Bundle>}
  * @throws {Error} the entry exports no trainer, or has an error; then the message is
- *   `file:line:column: text` of the first one
+ *   `file:line:column: text` of the first one, and its cause is esbuild's, with all of them
  */
 async function bundle(entry, project, outfile = outfileFor(project, entry)) {
   // Node and esbuild both go by real paths.
@@ -94,7 +94,7 @@ async function run(entry, project, outfile) {
   try {
     return await (broken === undefined ? build({}) : build(ownOnly, broken));
   } catch (error) {
-    const named = broken === undefined && brokenAbove(errorsOf(error), home);
+    const named = broken === undefined && brokenAbove(esbuildErrors(error), home);
     if (named) return await build(ownOnly, named).catch(fail);
     return fail(error);
   }
@@ -132,9 +132,16 @@ function esbuild(entry, project, outfile, settings) {
   return require("esbuild").build(options);
 }
 
-/** @param {unknown} error */
-function errorsOf(error) {
-  return /** @type {Partial<import("esbuild").BuildFailure>} */ (error).errors ?? [];
+/**
+ * @param {unknown} error
+ * @returns {import("esbuild").Message[]} those of a failed build, the reason for the others first; else none
+ */
+function esbuildErrors(error) {
+  const { errors = [] } = /** @type {Partial<import("esbuild").BuildFailure>} */ (error ?? {});
+  // Settings that can't be read are the reason an import isn't found.
+  const isSettings = (/** @type {import("esbuild").Message} */ { location }) =>
+    location?.file.endsWith(".json") === true;
+  return [...errors].sort((one, other) => Number(isSettings(other)) - Number(isSettings(one)));
 }
 
 /**
@@ -142,13 +149,12 @@ function errorsOf(error) {
  * @returns {never}
  */
 function fail(error) {
-  const errors = errorsOf(error);
-  // Settings that can't be read come first: they're the reason an import isn't found.
-  const first = errors.find(({ location }) => location?.file.endsWith(".json")) ?? errors[0];
+  const [first, ...rest] = esbuildErrors(error);
   if (!first) throw error;
   const { location: place, text } = first;
-  const at = place ? `${place.file}:${place.line}:${sourceColumn(place) + 1}: ` : "";
-  throw new Error(`${at}${text}`, { cause: error });
+  const at = place ? `${place.file}:${place.line}:${inSource(place).column + 1}: ` : "";
+  const more = rest.length === 0 ? "" : ` (and ${rest.length} more)`;
+  throw new Error(`${at}${text}${more}`, { cause: error });
 }
 
-module.exports = { DEFAULT_ENTRY, bundle };
+module.exports = { DEFAULT_ENTRY, bundle, esbuildErrors };

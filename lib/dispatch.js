@@ -7,7 +7,7 @@
 // Node's own, also while a test has put another in its place.
 const { setImmediate } = require("node:timers");
 const { binding } = require("./addon.js");
-const { tell, toError, wordsOf } = require("./errors.js");
+const { stackOf, tell, toError, wordsOf } = require("./errors.js");
 const { parse, read } = require("./json.js");
 
 // How a batch is laid out. Rust says so when the first trainer is made, because that loads the addon. As
@@ -38,6 +38,14 @@ function readLayout() {
  * @property {(name: CallbackName, context: any, metadata: unknown) => void} [onEvent]
  * @property {(event: any) => void} [onUnknown] gets events whose type runs no callback
  * @property {(notice: import("..").ReconnectNotice) => void} [onReconnect]
+ * @property {(failure: CallbackFailure) => void} [onCallbackError] gets what a callback threw that the run
+ *   goes on from
+ */
+/**
+ * @typedef {object} CallbackFailure
+ * @property {CallbackName} name
+ * @property {number | undefined} step
+ * @property {unknown} error
  */
 
 /** Calls one trainer's callbacks, and keeps what the events lead to: the job, the result, the last error. */
@@ -143,7 +151,7 @@ class Dispatcher {
       } catch (error) {
         this.thrown = error;
         if (signal?.aborted) return native.threw(index, true);
-        if (!this.rejects) warn(name, columns[at + stepAt], error, (flags & hasId) !== 0);
+        if (!this.rejects) this.#warn(name, columns[at + stepAt], error, (flags & hasId) !== 0);
         return native.threw(index, false);
       }
     }
@@ -217,6 +225,28 @@ class Dispatcher {
     }
   }
 
+  /**
+   * T19: a routed error is seen. The stack is the warning's detail, which Node prints below it.
+   * @param {CallbackName} name
+   * @param {number} at the event's step
+   * @param {unknown} error
+   * @param {boolean} skipped
+   */
+  #warn(name, at, error, skipped) {
+    const step = Number.isNaN(at) ? undefined : at;
+    const where = step === undefined ? name : `${name} at step ${step}`;
+    const next = skipped
+      ? "its id counts as seen, so the event is skipped when the stream is opened again"
+      : "it has no id, so the event comes again when the stream is opened again";
+    const detail = stackOf(error);
+    tell(
+      (words) =>
+        process.emitWarning(words, { type: "ArkorCallbackWarning", ...(detail && { detail }) }),
+      `${where} threw: ${wordsOf(error)}; ${next}`,
+    );
+    for (const { onCallbackError } of this.observers) tell(onCallbackError, { name, step, error });
+  }
+
   /** @param {string} text */
   #reconnecting(text) {
     const { attempt, delayMs, lastEventId, error } = JSON.parse(text);
@@ -256,24 +286,6 @@ function lookUp(input, name) {
 function metric(columns, at, index) {
   const isNumber = (columns[at + flagsAt] & (hasMetric << index)) !== 0;
   return isNumber ? columns[at + metricsAt + index] : null;
-}
-
-/**
- * T19: a routed error is seen.
- * @param {string} name
- * @param {number} step
- * @param {unknown} error
- * @param {boolean} skipped
- */
-function warn(name, step, error, skipped) {
-  const where = Number.isNaN(step) ? name : `${name} at step ${step}`;
-  const next = skipped
-    ? "its id counts as seen, so the event is skipped when the stream is opened again"
-    : "it has no id, so the event comes again when the stream is opened again";
-  tell(
-    (words) => process.emitWarning(words, "ArkorCallbackWarning"),
-    `${where} threw: ${wordsOf(error)}; ${next}`,
-  );
 }
 
 module.exports = { Dispatcher };

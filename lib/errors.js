@@ -209,6 +209,19 @@ function wordsOf(thrown) {
 }
 
 /**
+ * @param {unknown} thrown
+ * @returns {string | undefined} its stack, if it has one
+ */
+function stackOf(thrown) {
+  try {
+    const { stack } = /** @type {{ stack?: unknown }} */ (thrown);
+    return typeof stack === "string" ? stack : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
  * Calls a listener. An error in it, thrown now or rejected later, must not affect the caller.
  * @template T
  * @param {((value: T) => unknown) | undefined} listener
@@ -230,6 +243,7 @@ module.exports = {
   keepFetchFailure,
   native,
   nativeSync,
+  stackOf,
   tell,
   toError,
   wordsOf,

@@ -108,7 +108,32 @@ describe("a module's place", () => {
   it("does not move an error in the first line of a module", async () => {
     const project = new Project({ [ENTRY]: "const url = import.meta.url; const = 1;\n" });
     const { stderr } = await arkor(["build"], project).exit;
-    expect(stderr).toBe(`error: ${ENTRY}:1:36: Expected identifier but found "="\n`);
+    expect(stderr.split("\n")).toEqual([
+      `error: ${ENTRY}:1:36: Expected identifier but found "="`,
+      "      1 │ const url = import.meta.url; const = 1;",
+      `        ╵ ${" ".repeat(35)}^`,
+      "",
+    ]);
+  });
+
+  it("shows every error of a build with its line, and the first one in its message", async () => {
+    const project = new Project({
+      [ENTRY]: `import "./gone.js";\nimport "./gone-too.js";\nexport const trainer = 1;`,
+    });
+    const { code, stderr } = await arkor(["start"], project).exit;
+    expect(code).toBe(1);
+    expect(stderr.split("\n")).toEqual([
+      `error: ${ENTRY}:1:8: Could not resolve "./gone.js" (and 1 more)`,
+      `      1 │ import "./gone.js";`,
+      "        ╵        ~~~~~~~~~~~",
+      "",
+      `✘ [ERROR] Could not resolve "./gone-too.js"`,
+      "",
+      `    ${ENTRY}:2:8:`,
+      `      2 │ import "./gone-too.js";`,
+      "        ╵        ~~~~~~~~~~~~~~~",
+      "",
+    ]);
   });
 });
 
@@ -239,7 +264,7 @@ describe("files that are none", () => {
     fifo(project, file);
     const { code, stderr } = await arkor(["build"], project).exit;
     expect(stderr).toContain(message);
-    expect(stderr.trim().split("\n")).toHaveLength(1);
+    expect(stderr.match(/^error: /gm)).toHaveLength(1);
     expect(code).toBe(1);
   });
 
@@ -280,14 +305,14 @@ describe("files that are none", () => {
     });
     const { code, stderr } = await arkor(["build"], project).exit;
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^error: tsconfig\.json:1:\d+: .*\n$/);
+    expect(stderr).toMatch(/^error: tsconfig\.json:1:\d+: .*\n/);
   });
 
   it("are an error where they are the project's own: a tsconfig.json that is no JSON", async () => {
     const project = new Project({ "tsconfig.json": "{ nothing", [ENTRY]: handMadeTrainer() });
     const { code, stderr } = await arkor(["build"], project).exit;
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^error: tsconfig\.json:1:\d+: .*\n$/);
+    expect(stderr).toMatch(/^error: tsconfig\.json:1:\d+: .*\n/);
   });
 });
 

@@ -34,8 +34,9 @@ describe("bash completes", () => {
     [
       "arkor start --",
       [
-        ...["--local", "--dry-run", "--resume", "--port", "--base-model", "--engine", "--memory"],
-        ...["--python", "--workers", "--ray", "--max-failures", "--vllm", "--help"],
+        ...["--local", "--dry-run", "--resume", "--port", "--base-model", "--strict-model"],
+        ...["--no-strict-model", "--engine", "--memory", "--python"],
+        ...["--workers", "--ray", "--max-failures", "--vllm", "--help"],
       ],
     ],
     ["arkor start --local --d", ["--dry-run"]],

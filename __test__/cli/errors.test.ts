@@ -43,7 +43,7 @@ const answer =
 const unreadable = (project: Project) => mkdirSync(project.credentials, { recursive: true });
 const NOWHERE = { ARKOR_CLOUD_API_URL: "http://user:s3cret@127.0.0.1:1/base" };
 const REFUSED_THERE =
-  /^fetch failed \(http:\/\/127\.0\.0\.1:1: .*[Cc]onnection refused.*, ECONNREFUSED\)$/;
+  /^Can't reach 127\.0\.0\.1:1: Connection refused.*, ECONNREFUSED\. Nothing listens there\. Is ARKOR_CLOUD_API_URL right\?$/;
 const UNSUPPORTED = {
   error: "sdk_version_unsupported",
   currentVersion: "0.1.0",
@@ -93,7 +93,7 @@ const CASES: Record<string, Case> = {
   "a login that can't be renewed": {
     args: ["whoami"],
     credentials: { ...OAUTH, expiresAt: 1 },
-    expected: /^fetch failed \(.*[Cc]onnection refused.*\)$/,
+    expected: /^Can't reach 127\.0\.0\.1:1: Connection refused.*$/,
     cause: /\[cause\]: Error: .*[Cc]onnection refused/,
   },
   "a backend that is not there": {
@@ -199,6 +199,9 @@ describe.each(Object.entries(CASES))("%s", (_, one) => {
     const { code, stdout, stderr } = await provoke();
     expect(code).toBe(1);
     const lines = stderr.trimEnd().split("\n");
+    // A line of source follows what esbuild says.
+    const frame = lines.findIndex((text) => text.includes("│"));
+    if (frame >= 0) lines.splice(frame);
     const [line = ""] = lines.splice(-1);
     expect(line).toMatch(/^error: /);
     expect(line.replace("error: ", "")).toMatch(expected);

@@ -253,6 +253,9 @@ describe("the reporter", () => {
     onEvent("onCheckpoint", { step: 30 });
     onEvent("onCompleted", {});
     expect(stderr.lines.map((line) => line.replace(/ {2}eta .*/, ""))).toEqual([
+      "Training",
+      "  device  this machine",
+      "  steps   30",
       "step 1/30  loss 1.000",
       "step 11/30  loss 1.000",
       "step 15/30  loss 1.000  eval 1.500",

@@ -115,17 +115,17 @@ describe("a run", () => {
     });
     const { code, stdout, stderr } = await arkor(["start"], project).exit;
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-    expect(stderr).toBe("error: fetch failed (connect ECONNREFUSED)\n");
+    expect(stderr).toBe("error: src/arkor/index.ts:4:34: fetch failed (connect ECONNREFUSED)\n");
   });
 
-  it("of an entry that throws points into the source with ARKOR_DEBUG=1", async () => {
+  it("of an entry that throws points into the source, with ARKOR_DEBUG=1 by the stack", async () => {
     const project = new Project({
       "src/arkor/index.ts": `import "./setup.js";\n${handMadeTrainer()}`,
       "src/arkor/setup.ts": `\n\nthrow new Error("no data");\n`,
     });
     const plain = await arkor(["start"], project).exit;
     const debug = await arkor(["start"], { ...project, env: { ARKOR_DEBUG: "1" } }).exit;
-    expect(plain).toMatchObject({ code: 1, stderr: "error: no data\n" });
+    expect(plain).toMatchObject({ code: 1, stderr: "error: src/arkor/setup.ts:3:7: no data\n" });
     expect(debug.stderr).toMatch(/src[/\\]arkor[/\\]setup\.ts:3/);
   });
 

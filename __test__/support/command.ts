@@ -82,7 +82,8 @@ export interface RunOptions {
 export function run(program: string, args: string[], { cwd, env = {} }: RunOptions): Running {
   const child = spawn(program, args, {
     cwd,
-    env: { ...process.env, ARKOR_DEBUG: undefined, FORCE_COLOR: undefined, ...env },
+    // A person's environment, wherever the tests run.
+    env: { ...process.env, ARKOR_DEBUG: undefined, CI: undefined, FORCE_COLOR: undefined, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const running = new Running(child);

@@ -14,6 +14,7 @@ const { values } = parseArgs({
     "with-parent": { type: "boolean", default: false },
     "no-runs": { type: "boolean" },
     "base-model": { type: "string" },
+    "strict-model": { type: "boolean" },
     engine: { type: "string" },
     memory: { type: "string" },
     "max-failures": { type: "string" },

@@ -23,7 +23,7 @@ const UV_PREFIX = "uv-";
 
 /** @typedef {{ place: string, python: string, marker: Marker }} Environment */
 
-/** @returns {string} where engines are installed */
+/** @returns {string} where engines are installed, which needn't exist */
 function enginesDirectory(env = process.env) {
   const windows = env.LOCALAPPDATA || path.join(os.homedir(), "AppData", "Local");
   const cache = env.XDG_CACHE_HOME || path.join(os.homedir(), ".cache");
@@ -156,6 +156,7 @@ function isAlive(pid) {
 module.exports = {
   alone,
   complete,
+  enginesDirectory,
   environmentAt,
   ownUvPlace,
   ownUvPlaces,

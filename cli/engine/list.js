@@ -87,4 +87,4 @@ async function removeTorch() {
   });
 }
 
-module.exports = { listEngines, removeTorch };
+module.exports = { cpuEngine, listEngines, removeTorch, torchEngines };

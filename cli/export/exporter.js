@@ -9,7 +9,8 @@ const { formatBytes, formatSize, isNumber } = require("../format.js");
 const { LiveBlock } = require("../live-block.js");
 const { howItEnded } = require("../local/child.js");
 const { say } = require("../output.js");
-const { painter, rewraps } = require("../reporter.js");
+const { painter } = require("../paint.js");
+const { rewraps } = require("../reporter.js");
 
 /**
  * @typedef {object} Exported

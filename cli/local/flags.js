@@ -6,7 +6,7 @@ const { environmentAt, placeOf, places } = require("../engine/environments.js");
 const { readLock } = require("../engine/lock.js");
 const { CliError } = require("../errors.js");
 const { findTorchWorker, torchWorker } = require("./find.js");
-const { engineOf, rayAddress } = require("./options.js");
+const { engineOf, isStrict, rayAddress } = require("./options.js");
 
 const INSTALL = "arkor engine install torch";
 /** How often a run on several processes or machines may start again before it's given up. */
@@ -29,6 +29,7 @@ async function backendFlags(cwd, options, say, env = process.env) {
   const failures = maxFailures ?? (workers > 1 || ray ? MAX_FAILURES : undefined);
   return [
     ...(baseModel === undefined ? [] : ["--base-model", baseModel]),
+    ...(isStrict(options, env) ? ["--strict-model"] : []),
     ...["--engine", engine],
     ...(memory === undefined ? [] : ["--memory", memory]),
     ...(failures === undefined ? [] : ["--max-failures", String(failures)]),

@@ -10,6 +10,7 @@ const ENGINES = ["auto", "cpu", "torch"];
 /**
  * @typedef {object} LocalOptions
  * @property {string} [baseModel] a model directory
+ * @property {boolean} [strictModel] whether a job is refused whose model another one would stand in for
  * @property {string} [engine]
  * @property {string} [memory] what the CPU engine may take, such as 4GB
  * @property {string} [python]
@@ -22,6 +23,7 @@ const ENGINES = ["auto", "cpu", "torch"];
 /** @type {[keyof LocalOptions, string][]} */
 const FLAGS = [
   ["baseModel", "--base-model"],
+  ["strictModel", "--strict-model"],
   ["engine", "--engine"],
   ["memory", "--memory"],
   ["python", "--python"],
@@ -84,6 +86,11 @@ function addLocalOptions(command, { always = false } = {}) {
   const help = (/** @type {string} */ text) => (always ? text : `with --local: ${text}`);
   return command
     .option("--base-model <dir>", help("a Hugging Face model directory to train on"), parsePath)
+    .option(
+      "--strict-model",
+      help("fail if the model can't be trained here (default: if CI is set)"),
+    )
+    .option("--no-strict-model", help("train arkor-tiny instead, and warn (default)"))
     .addOption(
       new Option(
         "--engine <engine>",
@@ -108,7 +115,9 @@ function addLocalOptions(command, { always = false } = {}) {
  * @returns {string | undefined} the first flag that is given
  */
 function givenFlag(options, more = {}) {
-  const own = FLAGS.map(([name, flag]) => /** @type {const} */ ([flag, options[name]]));
+  // --no-strict-model asks for nothing that another backend couldn't do.
+  const given = { ...options, strictModel: options.strictModel || undefined };
+  const own = FLAGS.map(([name, flag]) => /** @type {const} */ ([flag, given[name]]));
   return [...own, ...Object.entries(more)].find(([, value]) => value !== undefined)?.[0];
 }
 
@@ -125,6 +134,15 @@ function checkLocalOptions(options, more) {
   }
   engineOf(options, process.env);
   if (options.ray) rayAddress(options.ray, process.env);
+}
+
+/**
+ * @param {LocalOptions} options
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {boolean} whether no other model may stand in. In CI nobody would read the warning.
+ */
+function isStrict({ strictModel }, env) {
+  return strictModel ?? !["", "0", "false"].includes(env.CI ?? "");
 }
 
 /**
@@ -173,6 +191,7 @@ module.exports = {
   checkLocalOptions,
   engineOf,
   givenFlag,
+  isStrict,
   parseCount,
   parsePath,
   rayAddress,

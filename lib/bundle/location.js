@@ -8,7 +8,7 @@ const { urlFrom } = require("./packages.js");
 const SCRIPT = /\.[cm]?[jt]sx?$/;
 const NEEDS_LOCATION = /\bmeta\b|__dirname|__filename/;
 const HASHBANG = /^#!.*\n/;
-/** What a module with a location begins with; see `sourceColumn`. */
+/** What a module with a location begins with; see `inSource`. */
 const PREFIX = /^var __arkor_meta = __arkor_locate\("[^"]*"\);/;
 
 /** What every module's `import.meta`, and so on, is replaced with: a variable of its own. */
@@ -61,12 +61,15 @@ function location(directory) {
 }
 
 /**
- * @param {import("esbuild").Location} location of an error
- * @returns {number} its column in the source, from 0
+ * @template {Pick<import("esbuild").Location, "column" | "lineText">} T
+ * @param {T} location of an error; its column counts from 0
+ * @returns {T} as it is in the source
  */
-function sourceColumn({ column, lineText }) {
+function inSource(location) {
+  const { column, lineText } = location;
   const [prefix = ""] = lineText.match(PREFIX) ?? [];
-  return Math.max(0, column - prefix.length);
+  const start = Math.max(0, column - prefix.length);
+  return { ...location, column: start, lineText: lineText.slice(prefix.length) };
 }
 
-module.exports = { BANNER, DEFINE, location, sourceColumn };
+module.exports = { BANNER, DEFINE, inSource, location };

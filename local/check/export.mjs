@@ -6,6 +6,7 @@
 // Trains a short adapter on each base, on arkor-tiny if there is none. Ends with 1 if a text differs that must not.
 
 import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -49,9 +50,7 @@ class Backend {
       env: { ...process.env, HF_HUB_OFFLINE: "1" },
       stdio: ["pipe", "pipe", "ignore"],
     });
-    const [line] = await Array.fromAsync(
-      take(createInterface({ input: backend.process.stdout }), 1),
-    );
+    const [line] = await once(createInterface({ input: backend.process.stdout }), "line");
     Object.assign(backend, JSON.parse(line));
     return backend;
   }
@@ -88,14 +87,6 @@ class Backend {
   async stop() {
     this.process.stdin.end();
     await new Promise((done) => this.process.once("exit", done));
-  }
-}
-
-async function* take(lines, count) {
-  for await (const line of lines) {
-    yield line;
-    count -= 1;
-    if (count === 0) return;
   }
 }
 

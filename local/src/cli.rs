@@ -52,6 +52,9 @@ pub struct Args {
     /// Hugging Face directory of a Llama model to train, whatever model a job names.
     #[arg(long)]
     pub base_model: Option<PathBuf>,
+    /// Refuse a job whose model can't be trained here, instead of training the built-in base in its place.
+    #[arg(long)]
+    pub strict_model: bool,
     /// The second listener.
     #[command(flatten)]
     pub outside: OutsideArgs,

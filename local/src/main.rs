@@ -114,7 +114,8 @@ async fn start(args: &Args) -> Result<()> {
     let url = format!("http://{address}");
     store.announce(&url, &token, !args.no_runs)?;
     let runner = Runner::new(engine, args.max_failures);
-    let jobs = Jobs::open(store, base_model, runner, !args.no_runs)?;
+    let jobs =
+        Jobs::open(store, base_model, runner, !args.no_runs)?.with_strict_model(args.strict_model);
     let app = App::new(jobs, token.clone(), address.port())?;
     let shutdown = async move {
         end.asked().await;

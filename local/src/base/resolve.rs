@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::built_in::NAME as BUILT_IN;
+use crate::engine::auto::INSTALL;
 use crate::error::{Result, refused};
 use crate::hub::{RepoKind, cache_folder, is_repo_name, snapshot};
 
@@ -65,6 +66,21 @@ impl Resolved {
     pub fn lacks_weights(&self) -> bool {
         let hub = self.hub.as_ref();
         hub.is_some_and(|model| model.missing_weights.is_some())
+    }
+
+    /// Refuses the built-in base in place of a model that can't be trained here, and says what to do.
+    pub fn refuse_stand_in(&self) -> Result<()> {
+        let (Some(reason), Source::BuiltIn) = (&self.stand_in, &self.source) else {
+            return Ok(());
+        };
+        let requested = &self.requested;
+        refused(format!(
+            "model: {}. Nothing was started: with --strict-model, the default where CI is set, {BUILT_IN} \
+             doesn't stand in. To train {requested}, be online so that it can be downloaded, give its \
+             directory with --base-model, or install the torch engine: {INSTALL}. To train {BUILT_IN}, name \
+             it as the model, or pass --no-strict-model.",
+            reason.trim_end_matches('.')
+        ))
     }
 
     /// For `training.started`.

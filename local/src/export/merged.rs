@@ -65,9 +65,10 @@ pub fn plan(base: &Path, merger: &Merger) -> Result<Plan> {
     }
     let templates = base.join(TEMPLATES);
     if templates.is_dir() {
-        let names = names(&templates)?;
-        let files = names.iter().filter(|name| name.ends_with(".jinja"));
-        copies.extend(files.map(|name| Path::new(TEMPLATES).join(name)));
+        let paths = names(&templates)?
+            .into_iter()
+            .map(|name| Path::new(TEMPLATES).join(name));
+        copies.extend(paths.filter(|path| path.extension().is_some_and(|kind| kind == "jinja")));
     }
     let mut total = 0;
     for path in copies
@@ -102,9 +103,9 @@ pub fn write(
         for name in shard.in_order() {
             if merger.changes(name) {
                 let dtype = shard.dtype(name)?;
-                let merged = merger.tensor(name)?;
-                check_values(name, &merged, largest(dtype))?;
-                file.write(&merged.to_dtype(dtype)?.data())?;
+                let tensor = merger.tensor(name)?;
+                check_values(name, &tensor, largest(dtype))?;
+                file.write(&tensor.to_dtype(dtype)?.data())?;
             } else {
                 shard.copy_tensor(name, &mut |piece| file.write(piece))?;
             }

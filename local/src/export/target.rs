@@ -93,22 +93,22 @@ impl Target {
 
     fn start(&mut self) -> Result<()> {
         for parent in &self.parents {
-            fs::create_dir(parent).map_err(|source| self.failed(parent, source))?;
+            fs::create_dir(parent).map_err(|source| failed(parent, source))?;
         }
         let path = self.work.join(LOCK);
         let created = match fs::create_dir(&self.work) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
             created => created
                 .map(|()| true)
-                .map_err(|source| self.failed(&self.work, source))?,
+                .map_err(|source| failed(&self.work, source))?,
         };
         if !created {
             self.take_over(&path)?;
         }
         self.mine = true;
-        let lock = File::create_new(&path).map_err(|source| self.failed(&path, source))?;
+        let lock = File::create_new(&path).map_err(|source| failed(&path, source))?;
         lock.try_lock()
-            .map_err(|error| self.failed(&path, error.into()))?;
+            .map_err(|error| failed(&path, error.into()))?;
         self.lock = Some(lock);
         Ok(())
     }
@@ -117,7 +117,7 @@ impl Target {
     fn take_over(&self, path: &Path) -> Result<()> {
         let old = match File::open(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
-            old => Some(old.map_err(|source| self.failed(path, source))?),
+            old => Some(old.map_err(|source| failed(path, source))?),
         };
         match old.as_ref().map(File::try_lock) {
             Some(Ok(())) => {}
@@ -127,7 +127,7 @@ impl Target {
                     self.dir.display()
                 ));
             }
-            Some(Err(TryLockError::Error(source))) => return Err(self.failed(path, source)),
+            Some(Err(TryLockError::Error(source))) => return Err(failed(path, source)),
             None => {
                 return refused(format!(
                     "--to: {} is in the way. Remove it, or choose another directory.",
@@ -138,7 +138,7 @@ impl Target {
         drop(old);
         fs::remove_dir_all(&self.work)
             .and_then(|()| fs::create_dir(&self.work))
-            .map_err(|source| self.failed(&self.work, source))
+            .map_err(|source| failed(&self.work, source))
     }
 
     /// The absolute path of the directory.
@@ -177,9 +177,8 @@ impl Target {
         progress.begin(name)?;
         let file = path.parent().map_or(Ok(()), fs::create_dir_all);
         let file = file.and_then(|()| File::create(&path));
-        let file = file.map_err(|source| self.failed(&path, source))?;
+        let file = file.map_err(|source| failed(&path, source))?;
         Ok(TargetFile {
-            target: self,
             file: BufWriter::new(file),
             path,
             progress,
@@ -204,13 +203,13 @@ impl Target {
         let mut files = Vec::new();
         for name in names {
             let listed = list(&self.dir.join(name), &mut files);
-            listed.map_err(|source| self.failed(&self.dir, source))?;
+            listed.map_err(|source| failed(&self.dir, source))?;
         }
         Ok(files)
     }
 
     fn move_files(&self) -> Result<Vec<String>> {
-        let failed = |source| self.failed(&self.dir, source);
+        let failed = |source| failed(&self.dir, source);
         fs::remove_file(self.work.join(LOCK)).map_err(failed)?;
         let names = entries(&self.work)?;
         if !self.existed {
@@ -233,19 +232,6 @@ impl Target {
         fs::remove_dir(&self.work).map_err(failed)?;
         Ok(names)
     }
-
-    /// What to do about an error of the file system.
-    fn failed(&self, path: &Path, source: io::Error) -> Error {
-        match source.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-                Error::Refused(format!(
-                    "--to: there's no space left for {} ({source}). Make room, or choose a directory on another disk.",
-                    path.display()
-                ))
-            }
-            _ => Error::io("--to: can't write", path, source),
-        }
-    }
 }
 
 impl Drop for Target {
@@ -262,9 +248,21 @@ impl Drop for Target {
     }
 }
 
+/// What to do about an error of the file system.
+fn failed(path: &Path, source: io::Error) -> Error {
+    match source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            Error::Refused(format!(
+                "--to: there's no space left for {} ({source}). Make room, or choose a directory on another disk.",
+                path.display()
+            ))
+        }
+        _ => Error::io("--to: can't write", path, source),
+    }
+}
+
 /// A file that is being written.
 pub struct TargetFile<'a, 'b> {
-    target: &'a Target,
     file: BufWriter<File>,
     path: PathBuf,
     progress: &'a mut Progress<'b>,
@@ -275,7 +273,7 @@ impl TargetFile<'_, '_> {
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         for piece in bytes.chunks(PIECE) {
             let written = self.file.write_all(piece);
-            written.map_err(|source| self.target.failed(&self.path, source))?;
+            written.map_err(|source| failed(&self.path, source))?;
             self.progress.add(piece.len())?;
         }
         Ok(())
@@ -287,7 +285,7 @@ impl TargetFile<'_, '_> {
             .file
             .flush()
             .and_then(|()| self.file.get_ref().sync_all());
-        flushed.map_err(|source| self.target.failed(&self.path, source))
+        flushed.map_err(|source| failed(&self.path, source))
     }
 }
 
@@ -358,4 +356,23 @@ fn free_space(dir: &Path) -> Option<u64> {
 #[cfg(not(unix))]
 fn free_space(_: &Path) -> Option<u64> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn what_there_is_no_room_for_is_not_begun() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = Target::open(&dir.path().join("out"), false).unwrap();
+        target.check_space(1).unwrap();
+        let error = target.check_space(u64::MAX).unwrap_err().to_string();
+        assert!(error.contains("Make room"), "{error}");
+        drop(target);
+        assert!(entries(dir.path()).unwrap().is_empty());
+    }
 }

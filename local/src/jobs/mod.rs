@@ -38,6 +38,7 @@ const DELETED: &str = ".deleted-";
 pub struct Jobs {
     store: Store,
     base_model: Option<PathBuf>,
+    strict_model: bool,
     runner: Arc<Runner>,
     /// Ids sort by the time of their making.
     by_id: RwLock<BTreeMap<String, Arc<JobHandle>>>,
@@ -85,6 +86,7 @@ impl Jobs {
         Ok(Self {
             store,
             base_model,
+            strict_model: false,
             runner,
             by_id: RwLock::new(by_id),
             runs,
@@ -92,6 +94,15 @@ impl Jobs {
             worker: Mutex::new(worker),
             preparing: Arc::new(Semaphore::new(PREPARING)),
         })
+    }
+
+    /// Whether a job is refused whose model another one would stand in for.
+    #[must_use]
+    pub fn with_strict_model(self, strict_model: bool) -> Self {
+        Self {
+            strict_model,
+            ..self
+        }
     }
 
     /// The store that they are in.

@@ -37,6 +37,7 @@ impl Jobs {
     pub async fn submit(&self, project: &str, name: &str, config: &Value) -> Result<Job> {
         self.check_runs()?;
         let (parsed, base) = self.check(config).await?;
+        self.check_stand_in(&base)?;
         let staged = Staged::new(&self.store.jobs_dir())?;
         let prepared = match self.files(&parsed).await? {
             Some(files) => {
@@ -79,6 +80,13 @@ impl Jobs {
         Ok((parsed, base))
     }
 
+    fn check_stand_in(&self, base: &Resolved) -> Result<()> {
+        if self.strict_model {
+            base.refuse_stand_in()?;
+        }
+        Ok(())
+    }
+
     /// Queues a job that goes on from the last checkpoint of one that failed or was cancelled.
     pub fn resume(&self, handle: &JobHandle) -> Result<Job> {
         self.check_runs()?;
@@ -89,6 +97,7 @@ impl Jobs {
                 job.id
             ));
         };
+        self.check_stand_in(&run.base)?;
         let staged = Staged::new(&self.store.jobs_dir())?;
         link_folder(&handle.checkpoint_dir(step), &staged.path.join("resume"))?;
         if run.prepared.is_some() {

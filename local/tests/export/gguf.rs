@@ -10,7 +10,7 @@ use candle_core::{Device, Tensor};
 use serde_json::json;
 
 use crate::support::directory;
-use crate::world::{World, difference, names};
+use crate::world::{World, difference, merged, names};
 
 /// A file, and its tensors in `f32`.
 fn read(path: &Path) -> (Content, HashMap<String, (GgmlDType, Tensor)>) {
@@ -43,7 +43,7 @@ fn of_layer(layer: usize, name: &str) -> String {
 #[tokio::test]
 async fn a_gguf_file_has_the_merged_weights_in_each_type() {
     let world = World::trained(&json!({}), &[]).await;
-    let expected = world.merged(&world.job_dir().join("adapter"), 2.0);
+    let expected = merged(&world.job_dir().join("adapter"), 2.0);
     // The default is q8_0.
     for (args, dtype, head, most) in [
         (

@@ -6,7 +6,7 @@ use candle_core::{DType, Device};
 use serde_json::{Value, json};
 
 use crate::support::directory;
-use crate::world::{ANSWER, World, difference, names};
+use crate::world::{ANSWER, World, difference, merged, names};
 
 #[tokio::test]
 async fn a_merged_folder_answers_as_the_adapter_does() {
@@ -49,7 +49,7 @@ async fn a_merged_folder_answers_as_the_adapter_does() {
 
     let tensors =
         candle_core::safetensors::load(out.join("model.safetensors"), &Device::Cpu).unwrap();
-    let expected = world.merged(&world.job_dir().join("adapter"), 2.0);
+    let expected = merged(&world.job_dir().join("adapter"), 2.0);
     assert_eq!(tensors.len(), expected.len());
     for (name, expected) in &expected {
         assert_eq!(tensors[name].dtype(), DType::F16);
@@ -174,20 +174,23 @@ async fn a_checkpoint_is_exported_when_it_is_named_or_when_it_is_all_there_is() 
     // As a cancelled job is.
     fs::remove_dir_all(world.job_dir().join("adapter")).unwrap();
     let record = world.job_dir().join("job.json");
-    let text = fs::read_to_string(&record).unwrap();
-    fs::write(&record, text.replace("\"completed\"", "\"cancelled\"")).unwrap();
+    let mut job: Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+    job["status"] = json!("cancelled");
+    fs::write(&record, job.to_string()).unwrap();
     let last = world.export("last", &["--format", "peft"]);
     assert!(weights("last") == of_step(24));
     let note = "The job is cancelled and has no final adapter: this is its checkpoint of step 24.";
     assert_eq!(last.notes()[0], note);
 
     fs::remove_dir_all(world.job_dir().join("checkpoints")).unwrap();
-    let none = world.export("none", &["--format", "peft"]);
-    assert_eq!(none.code, 1);
+    let refused = world.export("none", &["--format", "peft"]);
+    assert_eq!(refused.code, 1);
     assert!(
-        none.error.contains("neither an adapter nor a checkpoint"),
+        refused
+            .error
+            .contains("neither an adapter nor a checkpoint"),
         "{}",
-        none.error
+        refused.error
     );
 }
 
@@ -220,6 +223,6 @@ async fn the_scale_of_rank_stabilised_adapters_is_theirs() {
             .unwrap();
     let name = "model.layers.0.mlp.up_proj.weight";
     let actual = tensors[name].to_dtype(DType::F32).unwrap();
-    let expected = world.merged(&world.job_dir().join("adapter"), 4.0);
+    let expected = merged(&world.job_dir().join("adapter"), 4.0);
     assert!(difference(&expected[name], &actual) < 5e-4);
 }

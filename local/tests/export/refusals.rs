@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
+use crate::support::directory;
 use crate::world::{World, names};
 
 #[tokio::test]
@@ -177,7 +178,8 @@ async fn what_a_killed_export_left_is_taken_over_and_what_another_one_writes_is_
 #[cfg(unix)]
 #[tokio::test]
 async fn a_limit_on_the_size_of_files_is_said_and_leaves_nothing() {
-    let world = World::trained(&json!({ "maxSteps": 1 }), &[]).await;
+    let base = directory();
+    let world = World::trained(&json!({ "maxSteps": 1, "model": base.path() }), &[]).await;
     let before = names(&world.path(""));
     let binary = env!("CARGO_BIN_EXE_arkor-local");
     // Blocks of 512 or of 1024 bytes: less than the file either way.

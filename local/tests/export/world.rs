@@ -93,27 +93,27 @@ impl World {
             .unwrap()
             .to_owned()
     }
+}
 
-    /// The tensors of the base, with what the adapter in `dir` adds to them.
-    pub fn merged(&self, dir: &Path, scale: f64) -> HashMap<String, Tensor> {
-        let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/arkor-tiny");
-        let load = |path: PathBuf| candle_core::safetensors::load(path, &Device::Cpu).unwrap();
-        let adapter = load(dir.join("adapter_model.safetensors"));
-        let mut merged = HashMap::new();
-        for (name, tensor) in load(assets.join("model.safetensors")) {
-            let tensor = tensor.to_dtype(candle_core::DType::F32).unwrap();
-            let part = |part: &str| {
-                let module = name.strip_suffix(".weight").unwrap();
-                adapter.get(&format!("base_model.model.{module}.{part}.weight"))
-            };
-            let added = match (part("lora_A"), part("lora_B")) {
-                (Some(a), Some(b)) => (tensor + (b.matmul(a).unwrap() * scale).unwrap()).unwrap(),
-                _ => tensor,
-            };
-            merged.insert(name, added);
-        }
-        merged
+/// The tensors of the base, with what the adapter in `dir` adds to them.
+pub fn merged(dir: &Path, scale: f64) -> HashMap<String, Tensor> {
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/arkor-tiny");
+    let load = |path: PathBuf| candle_core::safetensors::load(path, &Device::Cpu).unwrap();
+    let adapter = load(dir.join("adapter_model.safetensors"));
+    let mut merged = HashMap::new();
+    for (name, tensor) in load(assets.join("model.safetensors")) {
+        let tensor = tensor.to_dtype(candle_core::DType::F32).unwrap();
+        let part = |part: &str| {
+            let module = name.strip_suffix(".weight").unwrap();
+            adapter.get(&format!("base_model.model.{module}.{part}.weight"))
+        };
+        let added = match (part("lora_A"), part("lora_B")) {
+            (Some(a), Some(b)) => (tensor + (b.matmul(a).unwrap() * scale).unwrap()).unwrap(),
+            _ => tensor,
+        };
+        merged.insert(name, added);
     }
+    merged
 }
 
 /// What an export printed.

@@ -15,7 +15,7 @@ async fn a_run_that_needs_more_memory_than_it_may_have_fails_and_says_how_much()
         .until("training.failed")
         .await;
     let error = last.data["error"].as_str().unwrap();
-    let expected = "and --memory allows 4 MiB. Use a smaller lora.maxLength, or allow more.";
+    let expected = "and --memory allows 5 MB. Use a smaller lora.maxLength, or allow more.";
     assert!(
         error.starts_with("memory: this run needs about "),
         "{error}"

@@ -97,6 +97,53 @@ async fn a_model_that_is_not_here_is_stood_in_for_and_that_is_said() {
 }
 
 #[tokio::test]
+async fn with_strict_model_nothing_stands_in_and_what_is_here_is_trained() {
+    let project = Project::new();
+    let store = project.store();
+    // A run with a stand-in, to go on with.
+    let lenient = Server::start(&store);
+    let config =
+        project.config(&json!({ "model": "acme/huge-70b", "maxSteps": 100_000, "saveSteps": 1 }));
+    let id = lenient.submit(&config).await;
+    lenient
+        .events(&id, None)
+        .await
+        .until("checkpoint.saved")
+        .await;
+    let (status, _) = lenient
+        .post(&format!("/v1/jobs/{id}/cancel"), &json!({}))
+        .await;
+    assert!(status < 300, "{status}");
+    drop(lenient);
+
+    let server = Server::from_command(command(&store).arg("--strict-model"));
+    let submission = json!({ "name": "t", "config": config });
+    for (path, body) in [
+        ("/v1/jobs".to_owned(), &submission),
+        (format!("/v1/jobs/{id}/resume"), &json!({})),
+    ] {
+        let (status, body) = server.post(&path, body).await;
+        let error = body["error"].as_str().unwrap_or_default();
+        assert_eq!(status, 400, "{path}: {body}");
+        for word in [
+            "model: acme/huge-70b is not on this machine",
+            "--strict-model",
+            "--base-model",
+            "arkor engine install torch",
+            "--no-strict-model",
+        ] {
+            assert!(error.contains(word), "{path}: {error}");
+        }
+    }
+    let (_, jobs) = server.get("/v1/jobs").await;
+    assert_eq!(jobs["jobs"].as_array().map(Vec::len), Some(1));
+    let (_, events) = server
+        .complete(&project.config(&json!({ "dryRun": true })))
+        .await;
+    assert!(kinds(&events).contains(&"training.completed"), "{events:?}");
+}
+
+#[tokio::test]
 async fn training_lowers_the_loss_on_rows_that_it_never_saw() {
     let project = Project::new();
     let server = Server::start(&project.store());

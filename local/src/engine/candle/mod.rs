@@ -139,7 +139,9 @@ impl CandleEngine {
             (self.memory, free),
             rayon::current_num_threads(),
         )?;
-        crate::log(format_args!("{}", fit.describe(model.config.layers)));
+        if let Some(savings) = fit.savings(model.config.layers) {
+            crate::log(format_args!("{savings}"));
+        }
         run.started(&Started {
             engine: NAME.to_owned(),
             device: DEVICE.to_owned(),

@@ -104,7 +104,9 @@ fn meta(bytes: &mut Vec<u8>, value: &Meta) {
         }
         Meta::Texts(values) => {
             list(bytes, 8, values.len());
-            values.iter().for_each(|value| text(bytes, value));
+            for value in values {
+                text(bytes, value);
+            }
         }
         Meta::I32s(values) => {
             list(bytes, 5, values.len());

@@ -170,9 +170,10 @@ fn tensors(
         let Some(renamed) = renamed(&name) else {
             continue;
         };
-        let is_head = match config.tie_word_embeddings {
-            true => renamed == "token_embd.weight",
-            false => renamed == "output.weight",
+        let is_head = if config.tie_word_embeddings {
+            renamed == "token_embd.weight"
+        } else {
+            renamed == "output.weight"
         };
         let heads = match architecture {
             Architecture::Llama if renamed.contains(".attn_q.") => Some(config.heads),

@@ -37,9 +37,10 @@ export const trainer = createTrainer({
       console.log(`
 Before: ${before} of ${heldOut.length} held-out messages right. After: ${after} of ${heldOut.length}.
 
-What to do next:
+Try it:
   npx arkor chat -m "My name is Ada Novak. You can call me at 030 5550123."
-  npx arkor export ${job.id} --to model
+
+Make it yours:
   Put your own rows into data/redaction.jsonl and data/redaction.heldout.jsonl.
   Train a real model: "HuggingFaceTB/SmolLM2-135M-Instruct" in arkor.config.ts, for example.
   The documentation is in node_modules/arkor/docs.

@@ -37,9 +37,10 @@ export const trainer = createTrainer({
       console.log(`
 Before: ${before} of ${heldOut.length} held-out sentences right. After: ${after} of ${heldOut.length}.
 
-What to do next:
+Try it:
   npx arkor chat -m "The concert is on Friday at half past eight."
-  npx arkor export ${job.id} --to model
+
+Make it yours:
   Put your own rows into data/translate.jsonl and data/translate.heldout.jsonl.
   Train a real model: "HuggingFaceTB/SmolLM2-135M-Instruct" in arkor.config.ts, for example.
   The documentation is in node_modules/arkor/docs.

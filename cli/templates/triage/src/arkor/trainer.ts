@@ -42,9 +42,10 @@ export const trainer = createTrainer({
       console.log(`
 Before: ${before} of ${heldOut.length} held-out tickets right. After: ${after} of ${heldOut.length}.
 
-What to do next:
+Try it:
   npx arkor chat -m "Where is my parcel 4471?"
-  npx arkor export ${job.id} --to model
+
+Make it yours:
   Put your own rows into data/triage.jsonl and data/triage.heldout.jsonl.
   Train a real model: "HuggingFaceTB/SmolLM2-135M-Instruct" in arkor.config.ts, for example.
   The documentation is in node_modules/arkor/docs.

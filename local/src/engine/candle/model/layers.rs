@@ -173,6 +173,7 @@ pub fn plain_frequencies(config: &LlamaConfig) -> impl Iterator<Item = f64> {
 }
 
 /// The angle per position of each pair of dimensions.
+#[must_use]
 pub fn frequencies(config: &LlamaConfig) -> Vec<f64> {
     let plain = plain_frequencies(config);
     match config.rope_scaling {

@@ -9,7 +9,7 @@ use crate::engine::candle::model::LlamaConfig;
 use crate::engine::candle::model::lora::Lora;
 use crate::error::{Result, refused};
 
-const MEBIBYTE: u64 = 1 << 20;
+const MEGABYTE: u64 = 1_000_000;
 
 /// What a run may take where the system doesn't say how much is free.
 const UNKNOWN: u64 = 4 << 30;
@@ -139,16 +139,16 @@ impl Run<'_> {
 }
 
 impl Fit {
-    /// For the log.
+    /// What is done to save memory, for the log. `None`: nothing.
     #[must_use]
-    pub fn describe(&self, layers: usize) -> String {
-        let about = format!("training takes about {} of memory", size(self.bytes));
-        match self.recomputed {
-            0 => about,
-            some => format!(
-                "{about}: {some} of {layers} layers are computed twice in each step to save some"
-            ),
-        }
+    pub fn savings(&self, layers: usize) -> Option<String> {
+        (self.recomputed > 0).then(|| {
+            format!(
+                "to fit into {} of memory, {} of {layers} layers are computed twice in each step",
+                size(self.bytes),
+                self.recomputed
+            )
+        })
     }
 }
 
@@ -164,9 +164,9 @@ fn scaled(bytes: u64) -> u64 {
 
 /// As people write it.
 fn size(bytes: u64) -> String {
-    match bytes / MEBIBYTE {
-        mebibytes @ 0..1024 => format!("{mebibytes} MiB"),
-        mebibytes => format!("{}.{} GiB", mebibytes / 1024, mebibytes % 1024 * 10 / 1024),
+    match bytes / MEGABYTE {
+        megabytes @ 0..1000 => format!("{megabytes} MB"),
+        megabytes => format!("{}.{} GB", megabytes / 1000, megabytes % 1000 / 100),
     }
 }
 

@@ -34,7 +34,7 @@ fn fitted(length: usize, limit: Option<u64>, free: Option<u64>, cores: usize) ->
     let config = CandleModel::built_in().unwrap().config;
     fit(
         &config,
-        MEBIBYTE,
+        MEGABYTE,
         &plan(8),
         &rows(length),
         (limit, free),
@@ -52,7 +52,7 @@ fn layers_are_recomputed_until_a_run_fits_and_then_fewer_cores_are_used() {
     let free = fitted(
         512,
         None,
-        Some((plenty.bytes - MEBIBYTE) / 9 * 10 - MEBIBYTE),
+        Some((plenty.bytes - MEGABYTE) / 9 * 10 - MEGABYTE),
         4,
     )
     .unwrap();
