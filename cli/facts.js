@@ -52,4 +52,4 @@ function wrap(text, width) {
   return lines;
 }
 
-module.exports = { facts, wrap };
+module.exports = { INDENT, facts, wrap };

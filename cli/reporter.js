@@ -2,8 +2,9 @@
 // terminal and plain lines elsewhere, and a summary. All of it goes to stderr, so that stdout stays readable
 // for scripts.
 
+const { oneLine } = require("../lib/printable.js");
 const { describe } = require("./errors.js");
-const { facts, wrap } = require("./facts.js");
+const { INDENT, facts, wrap } = require("./facts.js");
 const { LiveBlock } = require("./live-block.js");
 const { print, say, sayError } = require("./output.js");
 const { painter } = require("./paint.js");
@@ -105,19 +106,19 @@ class Reporter {
     this.#isIntroduced = true;
     const [warning, ...more] = standInNotice(meta);
     if (warning !== undefined) this.#sayWrapped(warning);
-    for (const line of more) this.#sayWrapped(line, "  ");
+    for (const text of more) this.#sayWrapped(text, INDENT);
     const name = typeof job?.name === "string" ? ` ${job.name}` : "";
     this.#sayFacts(`Training${name}`, startedFacts(job, meta, where));
   }
 
   /**
-   * @param {string} line
-   * @param {string} [indent]
+   * Says a text, whose further lines are indented.
+   * @param {string} text
+   * @param {string} [indent] of its first line
    */
-  #sayWrapped(line, indent = "") {
-    for (const [index, part] of wrap(line, this.#width - 1 - indent.length).entries()) {
-      this.say(index === 0 ? indent + part : `  ${part}`);
-    }
+  #sayWrapped(text, indent = "") {
+    const lines = wrap(text, this.#width - 1 - INDENT.length);
+    for (const [index, line] of lines.entries()) this.say((index === 0 ? indent : INDENT) + line);
   }
 
   /**
@@ -125,8 +126,8 @@ class Reporter {
    * @param {import("./facts.js").Fact[]} rows
    */
   #sayFacts(title, rows) {
-    this.say(title);
-    for (const line of facts(rows, this.#paint, this.#width)) this.#stderr.write(`${line}\n`);
+    const lines = [this.#paint("bold", oneLine(title)), ...facts(rows, this.#paint, this.#width)];
+    this.#stderr.write(`${lines.join("\n")}\n`);
   }
 
   get #width() {

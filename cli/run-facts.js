@@ -115,10 +115,18 @@ function standInNotice(meta) {
       "install the torch engine, if the CPU engine doesn't know it: arkor engine install torch",
   ].filter((way) => way !== false);
   return [
-    `warning: ${BUILT_IN} stands in for ${textOf(requested)}: ${why}.`,
+    `warning: ${BUILT_IN} stands in for ${textOf(requested)}${whichIs(textOf(requested), why)}.`,
     `To train ${textOf(requested)}: ${ways.join("; or ")}.`,
     `${BUILT_IN} shows that your data and callbacks work, and no more. --strict-model makes this an error.`,
   ];
+}
+
+/**
+ * @param {string} requested
+ * @param {string} why
+ */
+function whichIs(requested, why) {
+  return why.startsWith(`${requested} is `) ? `, which${why.slice(requested.length)}` : `: ${why}`;
 }
 
 /**

@@ -25,7 +25,7 @@ describe("a model that isn't here", () => {
     expect(stderr.match(/stands in/g)).toHaveLength(1);
     const at = stderr.indexOf("warning: ");
     expect(stderr.slice(at).split("\n").slice(0, 4)).toEqual([
-      `warning: arkor-tiny stands in for ${MODEL}: ${MODEL} is not on this machine (no such directory, not in the Hugging Face cache), and HF_HUB_OFFLINE is set.`,
+      `warning: arkor-tiny stands in for ${MODEL}, which is not on this machine (no such directory, not in the Hugging Face cache), and HF_HUB_OFFLINE is set.`,
       `  To train ${MODEL}: unset HF_HUB_OFFLINE, so that it's downloaded; or give its directory with --base-model DIR; or install the torch engine, if the CPU engine doesn't know it: arkor engine install torch.`,
       "  arkor-tiny shows that your data and callbacks work, and no more. --strict-model makes this an error.",
       "Training real",
