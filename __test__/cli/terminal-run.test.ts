@@ -224,6 +224,7 @@ describe("what a run prepares", () => {
     (await streamed.promise).completed();
     expect(await terminal.exit).toBe(0);
     expect(beforeSummary(terminal)).toEqual([
+      `Using the cloud at ${backend.url}.`,
       "Watching job job-1",
       expect.stringMatching(/^step 11 /),
       "callback: step 11",

@@ -117,7 +117,9 @@ describe("a home directory that can't be one", () => {
       expect({ command, code, stderr }).toEqual({
         command,
         code: 1,
-        stderr: expect.stringMatching(/^error: (HOME|USERPROFILE) is empty.*\n$/),
+        stderr: expect.stringMatching(
+          /^(Using the cloud at .*\n)?error: (HOME|USERPROFILE) is empty.*\n$/,
+        ),
       });
     }
   });
