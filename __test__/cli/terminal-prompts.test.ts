@@ -177,7 +177,8 @@ describe("arkor init", () => {
     const args = ["init", "--name", "x", "--skip-install", "--skip-git", "--no-agents-md"];
     await arkor([...args, "-y", "--template", "translate"], project.at(undefined)).exit;
     const terminal = arkorAt([...args, "--template", "triage"], project.at(undefined));
-    await terminal.until(/has the template translate already \(data\/translate.*\)/s);
+    // The question is wrapped, and its lines begin with a bar.
+    await terminal.until(/has the template translate[\s│]+already[\s│]+\(data\/translate.*\)/s);
     terminal.press(KEY.enter);
     expect(await terminal.exit).toBe(0);
     expect(terminal.screen).toContain("Nothing was changed.");
