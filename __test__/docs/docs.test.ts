@@ -19,7 +19,7 @@ const inLanguage = (...languages: string[]) =>
   ALL_BLOCKS.filter(({ language }) => languages.includes(language));
 
 it("every block says its language, and only flags that mean something", () => {
-  const known = ["ts", "js", "sh", "console", "json", "jsonl", "yaml", "text"];
+  const known = ["ts", "js", "sh", "console", "json", "jsonl", "yaml", "python", "text"];
   const odd = ALL_BLOCKS.filter(
     ({ language, flags }) =>
       !known.includes(language) || [...flags].some((flag) => flag !== "run" && flag !== "test"),
