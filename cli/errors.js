@@ -42,10 +42,24 @@ class Cancelled extends Error {
 function describe(error) {
   const unreached = unreachedBy(error);
   if (unreached) return unreached.text;
-  if (!isError(error)) return oneLine(typeof error === "string" ? error : inspect(error)).trim();
+  return withAdvice(oneLine(wordsOf(error)).trim());
+}
+
+/** @param {unknown} error */
+function wordsOf(error) {
+  if (!isError(error)) return typeof error === "string" ? error : inspect(error);
   const message = messageOf(error);
   const cause = error instanceof CliError ? undefined : reasonOf(error.cause);
-  return oneLine(cause && !message.includes(cause) ? `${message} (${cause})` : message).trim();
+  return cause && !message.includes(cause) ? `${message} (${cause})` : message;
+}
+
+const NO_SPACE = /ENOSPC|no space left|os error 28\b/i;
+const FREE_SPACE = "The disk is full: free some space.";
+
+/** @param {string} words */
+function withAdvice(words) {
+  if (!NO_SPACE.test(words) || words.includes("free")) return words;
+  return `${words.replace(/\.$/, "")}. ${FREE_SPACE}`;
 }
 
 /** The system says these when no network is there. */

@@ -4,7 +4,7 @@
 const fs = require("node:fs");
 const { buildForRun } = require("./build.js");
 const { endNow, endSoon } = require("./ending.js");
-const { CliError, deprecationText, withLocalHint } = require("./errors.js");
+const { CliError, deprecationText, describe, withLocalHint } = require("./errors.js");
 const { internalsOf } = require("./internals.js");
 const {
   Interrupts,
@@ -262,7 +262,7 @@ class Session {
     // Cut off by a second Ctrl-C: how the job was last seen is not how it has finished.
     if (this.#interrupts.count > 0 && !ENDED.has(job.status)) return INTERRUPTED;
     if (job.status === "failed") {
-      this.say(`error: the run failed: ${job.error}`);
+      this.say(`error: the run failed: ${describe(job.error)}`);
     }
     this.#reporter.print(`Job ${jobId} finished with status=${job.status}`);
     const isLocal = Boolean(process.env.ARKOR_LOCAL_TOKEN);
