@@ -61,13 +61,18 @@ it.each([
   );
 });
 
-it("tells the first error of the source as file:line:column in one line", async () => {
+it("tells the first error of the source as file:line:column, and shows the line", async () => {
   const project = new Project({
     "src/arkor/index.ts": `export { trainer } from "./missing.js";\nconst = 1;\n`,
   });
   const { code, stderr } = await arkor(["build"], project).exit;
   expect(code).toBe(1);
-  expect(stderr).toBe(`error: src/arkor/index.ts:2:7: Expected identifier but found "="\n`);
+  expect(stderr.split("\n")).toEqual([
+    `error: src/arkor/index.ts:2:7: Expected identifier but found "="`,
+    "      2 │ const = 1;",
+    "        ╵       ^",
+    "",
+  ]);
 });
 
 it("refuses an entry that exports no trainer, and keeps the bundle that was there", async () => {
