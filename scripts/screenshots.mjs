@@ -131,6 +131,14 @@ async function pictureStart(session) {
   session.picture("start-finished", "arkor start --local");
 }
 
+/** @param {Session} session */
+async function pictureChat(session) {
+  await session.clear();
+  session.type(`arkor chat -m "My card was charged twice."${ENTER}`);
+  await session.until(/billing\n\$ $/m);
+  session.picture("chat", "arkor chat");
+}
+
 /**
  * @param {Session} session
  * @param {Session} server in another terminal
@@ -142,7 +150,7 @@ async function pictureJobs(session, server) {
   );
   session.type(`export ARKOR_CLOUD_API_URL=${url} ARKOR_LOCAL_TOKEN=${token}${ENTER}`);
   session.type(`arkor start --dry-run${ENTER}`);
-  await session.until(/finished with status=completed\n\$ $/m);
+  await session.until(/finished with status=completed[\s\S]*\n\$ $/m);
   await session.clear();
   session.type(`arkor jobs${ENTER}`);
   await session.until(/NAME[\s\S]*\n\$ $/m);
@@ -156,6 +164,7 @@ const server = new Session(cwd, env);
 try {
   await pictureInit(session);
   await pictureStart(session);
+  await pictureChat(session);
   await pictureJobs(session, server);
 } finally {
   session.end();

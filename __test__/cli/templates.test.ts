@@ -134,7 +134,7 @@ it("triage labels at least 80 % of the held-out tickets right after training, an
   const [, before = 60, after = 0] = (stdout.match(score) ?? []).map(Number);
   expect(before).toBeLessThan(30);
   expect(after).toBeGreaterThanOrEqual(48);
-  expect(stdout).toMatch(/npx arkor export job_\w+ --to model/);
+  expect(stdout).toMatch(/npx arkor chat -m "Where is my parcel/);
   // The command prints the progress; the template prints no loss of its own.
   expect(stdout).not.toMatch(/loss/i);
   const checkpoints = [...stdout.matchAll(/^After (\d+) steps:$/gm)].map(([, step]) => step);

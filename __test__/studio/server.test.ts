@@ -173,7 +173,7 @@ it("a run outlives the request that started it, and its whole output can be had 
   cloud.streams.get("job_1")?.end();
   const output = await (await studio.api(`/api/runs/${id}/output`)).text();
   expect(output).toMatch(/^Started job job_1\n/m);
-  expect(output).toMatch(/finished with status=completed\n---\nexit=0\n$/);
+  expect(output).toMatch(/finished with status=completed\nSummary\n[\s\S]*\n---\nexit=0\n$/);
   expect((await runs())[0]).toMatchObject({ id, jobId: "job_1", exitCode: 0, dryRun: false });
 
   async function runs() {
