@@ -67,16 +67,28 @@ async function chooseBackend(cwd, wanted) {
  */
 async function isInCloud(cwd, { local, jobId }) {
   if (local || (jobId !== undefined && isStored(cwd, jobId))) return false;
-  const { readCredentials, readState } = require("../../lib/credentials.js");
-  const isSignedIn = (await readCredentials().catch(() => true)) !== null;
+  const { readState } = require("../../lib/credentials.js");
   if (!hasStore(cwd)) {
-    if (isSignedIn) return true;
+    if (await isSignedIn()) return true;
     throw new CliError(
       "Not signed in, and no run of this project is on this machine. Run `arkor login` first, or train here: arkor start --local",
     );
   }
   // An identity is there as soon as anything was ever run in the cloud, also for another project.
-  return isSignedIn && (await readState(cwd)) !== null;
+  return (await isSignedIn()) && (await readState(cwd)) !== null;
+}
+
+/** Also with a login that can't be used: the request that needs it says why. */
+async function isSignedIn() {
+  const { checkLogin } = require("../../lib/account.js");
+  const { readCredentials } = require("../../lib/credentials.js");
+  try {
+    if ((await readCredentials()) !== null) return true;
+    await checkLogin();
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 /**
