@@ -62,7 +62,15 @@ fn comparable(events: &[Event]) -> Vec<Value> {
             event.as_object_mut().unwrap().remove(field);
         }
         if let Some(metadata) = event.get_mut("metadata").and_then(Value::as_object_mut) {
-            for field in ["engine", "dtype", "processes", "modelClass", "targets"] {
+            let of_engine = [
+                "engine",
+                "dtype",
+                "memoryBytes",
+                "processes",
+                "modelClass",
+                "targets",
+            ];
+            for field in of_engine {
                 metadata.remove(field);
             }
         }
