@@ -71,7 +71,7 @@ async function init(directory, options) {
   }
   if (isNew) commit(cwd, written);
   const state = { directory: path.relative(start, cwd), installed: choices.installs };
-  for (const line of nextSteps({ manager, manifest }, state)) print(line);
+  for (const line of nextSteps({ manager, manifest }, state, process.stdout.columns)) print(line);
 }
 
 /**

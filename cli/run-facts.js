@@ -103,21 +103,13 @@ function standInNotice(meta) {
   const { requested, used, standIn, reason } = meta?.baseModel ?? {};
   if (standIn !== true || used !== BUILT_IN) return [];
   const why = textOf(reason).replace(/\.$/, "");
-  const isMissing = why.includes("not on this machine");
-  const ways = [
-    isMissing && why.includes("HF_HUB_OFFLINE") && "unset HF_HUB_OFFLINE, so that it's downloaded",
-    isMissing &&
-      !why.includes("HF_HUB_OFFLINE") &&
-      "be online, so that it's downloaded from the Hub",
-    "give its directory with --base-model DIR",
-    !why.includes("arkor engine") &&
-      meta.engine !== "torch" &&
-      "install the torch engine, if the CPU engine doesn't know it: arkor engine install torch",
-  ].filter((way) => way !== false);
+  const name = textOf(requested);
+  const ways = ["pass its directory with --base-model DIR"];
+  if (why.includes("HF_HUB_OFFLINE")) ways.unshift("unset HF_HUB_OFFLINE");
+  else if (why.includes("not on this machine")) ways.unshift("be online");
   return [
-    `warning: ${BUILT_IN} stands in for ${textOf(requested)}${whichIs(textOf(requested), why)}.`,
-    `To train ${textOf(requested)}: ${ways.join("; or ")}.`,
-    `${BUILT_IN} shows that your data and callbacks work, and no more. --strict-model makes this an error.`,
+    `warning: ${BUILT_IN} stands in for ${name}${whichIs(name, why)}.`,
+    `It shows that your data and callbacks work, and no more. To train ${name}, ${ways.join(" or ")}. --strict-model makes this an error.`,
   ];
 }
 

@@ -25,7 +25,8 @@ const INTERRUPTED = 130;
 /** When the user is told that the entry is still loading. */
 const SLOW_LOAD_MS = 3000;
 /** Lines of the backend's log about what the run's own events say, and the reporter in more words. */
-const SAID_BY_EVENTS = /^arkor-local: (?:job \S+(?:: \S+ stands in: | is \w+$)|stopping$)/;
+const SAID_BY_EVENTS =
+  /^arkor-local: (?:(?:job \S+|chat): \S+ stands in: |job \S+ is \w+$|stopping$)/;
 const ENDED = new Set(["completed", "failed", "cancelled"]);
 
 /**

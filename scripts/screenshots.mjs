@@ -1,16 +1,27 @@
-// `node scripts/screenshots.mjs`: the pictures of the command in docs/images. Each is a recording of a
-// real run in a pseudo-terminal, drawn as SVG from what a terminal emulator made of it.
+// `node scripts/screenshots.mjs [--columns N] [--to DIR]`: the pictures of the command, in docs/images unless
+// told otherwise. Each is a recording of a real run in a pseudo-terminal, drawn as SVG from what a terminal
+// emulator made of it, in the colours of a dark and of a light terminal.
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { parseArgs } from "node:util";
 import { spawn } from "@lydell/node-pty";
 import xterm from "@xterm/headless";
 import { root, say } from "./steps.mjs";
 import { toSvg } from "./svg.mjs";
 
-const COLUMNS = 92;
-const ROWS = 40;
-const IMAGES = path.join(root, "docs/images");
+const { values: flags } = parseArgs({
+  options: {
+    columns: { type: "string", default: "100" },
+    to: { type: "string", default: path.join(root, "docs/images") },
+  },
+});
+const COLUMNS = Number(flags.columns);
+/** More than any command prints, so that nothing scrolls out of the picture. */
+const ROWS = 200;
+const IMAGES = path.resolve(flags.to);
+/** How long a step may take: the longest trains a template. */
+const LONGEST_MS = 100_000;
 const ENTER = "\r";
 const DOWN = "\u001b[B";
 
@@ -50,15 +61,17 @@ class Session {
 
   /**
    * @param {RegExp} pattern
-   * @returns {Promise<RegExpMatchArray>} when the screen shows it
+   * @returns {Promise<void>} when the screen shows it
    */
   until(pattern) {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
+      const giveUp = () => reject(new Error(`${pattern} never came:\n${this.#screen}`));
+      const timer = setTimeout(giveUp, LONGEST_MS);
       const look = () => {
-        const match = this.#screen.match(pattern);
-        if (!match) return;
+        if (!pattern.test(this.#screen)) return;
+        clearTimeout(timer);
         this.#watchers.delete(look);
-        resolve(match);
+        resolve();
       };
       this.#watchers.add(look);
       look();
@@ -71,7 +84,7 @@ class Session {
    */
   picture(name, title) {
     writeFileSync(path.join(IMAGES, `${name}.svg`), toSvg(this.#terminal, title));
-    say(`docs/images/${name}.svg`);
+    say(path.join(IMAGES, `${name}.svg`));
   }
 
   clear() {
@@ -139,35 +152,25 @@ async function pictureChat(session) {
   session.picture("chat", "arkor chat");
 }
 
-/**
- * @param {Session} session
- * @param {Session} server in another terminal
- */
-async function pictureJobs(session, server) {
-  server.type(`arkor local${ENTER}`);
-  const [, url, token] = await server.until(
-    /ARKOR_CLOUD_API_URL=(\S+)\s+export ARKOR_LOCAL_TOKEN=(\S+)[\s\S]*Ctrl-C ends it/,
-  );
-  session.type(`export ARKOR_CLOUD_API_URL=${url} ARKOR_LOCAL_TOKEN=${token}${ENTER}`);
-  session.type(`arkor start --dry-run${ENTER}`);
-  await session.until(/finished with status=completed[\s\S]*\n\$ $/m);
+/** @param {Session} session */
+async function pictureJobs(session) {
+  session.type(`arkor start --local --dry-run${ENTER}`);
+  await session.until(/all runs +arkor jobs\n\$ $/m);
   await session.clear();
   session.type(`arkor jobs${ENTER}`);
-  await session.until(/NAME[\s\S]*\n\$ $/m);
+  await session.until(/STATUS[\s\S]*\n\$ $/m);
   session.picture("jobs", "arkor jobs");
 }
 
 mkdirSync(IMAGES, { recursive: true });
 const { home, cwd, env } = workplace();
 const session = new Session(cwd, env);
-const server = new Session(cwd, env);
 try {
   await pictureInit(session);
   await pictureStart(session);
   await pictureChat(session);
-  await pictureJobs(session, server);
+  await pictureJobs(session);
 } finally {
   session.end();
-  server.end();
   rmSync(home, { recursive: true, force: true });
 }

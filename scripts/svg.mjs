@@ -3,27 +3,23 @@
 const CELL = { width: 8.4, height: 18 };
 const MARGIN = 16;
 const BAR = 34;
-const BACKGROUND = "#16181d";
-const FOREGROUND = "#d7dae0";
-/** The eight colours and their bright ones, as the terminal numbers them. */
-const PALETTE = [
-  "#3b4048",
-  "#e06c75",
-  "#98c379",
-  "#e5c07b",
-  "#61afef",
-  "#c678dd",
-  "#56b6c2",
-  "#d7dae0",
-  "#7f848e",
-  "#e06c75",
-  "#98c379",
-  "#e5c07b",
-  "#61afef",
-  "#c678dd",
-  "#56b6c2",
-  "#ffffff",
-];
+/** The eight colours and their bright ones, as the terminal numbers them, after the two that it has by default. */
+const DARK = {
+  background: "#16181d",
+  foreground: "#d7dae0",
+  palette: [
+    ...["#3b4048", "#e06c75", "#98c379", "#e5c07b", "#61afef", "#c678dd", "#56b6c2", "#d7dae0"],
+    ...["#7f848e", "#e06c75", "#98c379", "#e5c07b", "#61afef", "#c678dd", "#56b6c2", "#ffffff"],
+  ],
+};
+const LIGHT = {
+  background: "#fafafa",
+  foreground: "#383a42",
+  palette: [
+    ...["#383a42", "#c9372c", "#3d8b37", "#986801", "#2f6fde", "#a626a4", "#0b7c96", "#a0a1a7"],
+    ...["#696c77", "#c9372c", "#3d8b37", "#986801", "#2f6fde", "#a626a4", "#0b7c96", "#d0d1d6"],
+  ],
+};
 
 /** @typedef {import("@xterm/headless").Terminal} Terminal */
 /** @typedef {import("@xterm/headless").IBufferCell} Cell */
@@ -44,7 +40,8 @@ export function toSvg(terminal, title) {
   );
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${escaped(title)}">`,
-    `<rect width="${width}" height="${height}" rx="8" fill="${BACKGROUND}"/>`,
+    `<style>${styles()}</style>`,
+    `<rect width="${width}" height="${height}" rx="8"/>`,
     ...["#e06c75", "#e5c07b", "#98c379"].map(
       (fill, index) => `<circle cx="${20 + index * 18}" cy="17" r="5.5" fill="${fill}"/>`,
     ),
@@ -81,12 +78,24 @@ function pieces(line) {
     .filter(({ text }) => text !== "");
 }
 
-/** @param {Cell} cell */
+/** One picture for both: a browser takes the colours of the theme that the reader has. */
+function styles() {
+  return `${rules(DARK)}@media (prefers-color-scheme:light){${rules(LIGHT)}}`;
+}
+
+/** @param {typeof DARK} theme */
+function rules({ background, foreground, palette }) {
+  const colours = palette.map((colour, index) => `.c${index}{fill:${colour}}`);
+  return `rect{fill:${background}}text{fill:${foreground};white-space:pre}${colours.join("")}.b{font-weight:bold}.d{fill-opacity:.6}`;
+}
+
+/** @param {Cell} cell its style as the names of classes */
 function styleOf(cell) {
-  const colour = cell.isFgPalette() ? (PALETTE[cell.getFgColor()] ?? FOREGROUND) : FOREGROUND;
-  const weight = cell.isBold() ? ' font-weight="bold"' : "";
-  const dim = cell.isDim() ? ' fill-opacity="0.6"' : "";
-  return `fill="${colour}"${weight}${dim}`;
+  const classes = [];
+  if (cell.isFgPalette() && cell.getFgColor() < 16) classes.push(`c${cell.getFgColor()}`);
+  if (cell.isBold()) classes.push("b");
+  if (cell.isDim()) classes.push("d");
+  return classes.join(" ");
 }
 
 /**
@@ -97,7 +106,7 @@ function textAt({ column, text, style }, y) {
   const x = (MARGIN + column * CELL.width).toFixed(1);
   // As wide as its cells, whatever font the reader has.
   const length = ([...text].length * CELL.width).toFixed(1);
-  return `<text x="${x}" y="${y}" textLength="${length}" ${style}>${escaped(text)}</text>`;
+  return `<text x="${x}" y="${y}" textLength="${length}"${style && ` class="${style}"`}>${escaped(text)}</text>`;
 }
 
 /** @param {string} text */

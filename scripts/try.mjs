@@ -1,7 +1,7 @@
 // `npm run try -- [--dist DIR] [--basic | --managers] [--train]`: installs the packed tarballs into clean
 // projects and tries them there, as their users do. `--basic` leaves out what needs further tools;
 // `--managers` makes a project with each package manager instead; `--train` also trains with the packed
-// local backend. Needs nothing but Node and npm, so that it runs in a bare
+// local backend, with `--managers` a whole template, whose model is then asked. Needs nothing but Node and npm, so that it runs in a bare
 // container; prints a table, exits with 1 when a trial fails.
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -38,7 +38,10 @@ function record(name, passed) {
 }
 
 if (flags.managers) {
-  for (const { name, passed } of await tryManagers(registry.url, flags)) record(name, passed);
+  for (const { name, passed, seconds, keys } of await tryManagers(registry.url, flags)) {
+    const road = flags.train ? `: an answer after ${Math.round(seconds)} s and ${keys} keys` : "";
+    record(name + road, passed);
+  }
 } else {
   await tryTrials();
 }

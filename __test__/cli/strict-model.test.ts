@@ -11,23 +11,23 @@ import { arkorAt } from "../support/terminal.ts";
 const MODEL = "unsloth/gemma-4-E4B-it";
 const OFFLINE = { HF_HUB_OFFLINE: "1" };
 const RUN = entry({ maxSteps: 2, saveSteps: 2 }, { asks: false });
-const REFUSED = /^error: model: unsloth\/gemma-4-E4B-it is not on this machine .*--strict-model/m;
+const REFUSED = /^error: model: unsloth\/gemma-4-E4B-it is not on this machine, .*--strict-model/m;
 
 const project = (source = RUN) => new Project({ "src/arkor/index.ts": source });
 
 describe("a model that isn't here", () => {
   it("is replaced with one warning, which says how to train it", async () => {
+    const asking = project(entry({ maxSteps: 2, saveSteps: 2 }, { asks: true }));
     const { code, stdout, stderr } = await arkor(
       ["start", "--local"],
-      project().at(undefined, OFFLINE),
+      asking.at(undefined, OFFLINE),
     ).exit;
     expect(code).toBe(0);
     expect(stderr.match(/stands in/g)).toHaveLength(1);
     const at = stderr.indexOf("warning: ");
-    expect(stderr.slice(at).split("\n").slice(0, 4)).toEqual([
-      `warning: arkor-tiny stands in for ${MODEL}, which is not on this machine (no such directory, not in the Hugging Face cache), and HF_HUB_OFFLINE is set.`,
-      `  To train ${MODEL}: unset HF_HUB_OFFLINE, so that it's downloaded; or give its directory with --base-model DIR; or install the torch engine, if the CPU engine doesn't know it: arkor engine install torch.`,
-      "  arkor-tiny shows that your data and callbacks work, and no more. --strict-model makes this an error.",
+    expect(stderr.slice(at).split("\n").slice(0, 3)).toEqual([
+      `warning: arkor-tiny stands in for ${MODEL}, which is not on this machine, and HF_HUB_OFFLINE is set.`,
+      `  It shows that your data and callbacks work, and no more. To train ${MODEL}, unset HF_HUB_OFFLINE or pass its directory with --base-model DIR. --strict-model makes this an error.`,
       "Training real",
     ]);
     expect(stdout).toContain("finished with status=completed\n");
@@ -43,7 +43,7 @@ describe("a model that isn't here", () => {
     const { lines } = terminal;
     const at = lines.findIndex((line) => line.startsWith("warning:"));
     const notice = lines.slice(at, lines.indexOf("Training real"));
-    expect(notice.length).toBeGreaterThan(6);
+    expect(notice.length).toBeGreaterThan(4);
     expect(notice.filter((line) => line.length > 59)).toEqual([]);
   });
 

@@ -144,6 +144,27 @@ describe("arkor init", () => {
     expect(terminal.screen).toMatch(/Next:\n {2}npm install\n {2}npm run train:local/);
   });
 
+  it("names the next steps in a window of 40 columns, each command in one piece", async () => {
+    const project = new Project();
+    const terminal = arkorAt(["init", "-y", "--skip-install"], {
+      ...project.at(undefined),
+      columns: 40,
+    });
+    expect(await terminal.exit).toBe(0);
+    const lines = terminal.lines.filter((line) => line !== "");
+    expect(lines.slice(lines.indexOf("Next:"))).toEqual([
+      "Next:",
+      "  npm install",
+      "  npm run train:local",
+      "    train on this machine",
+      "  npx arkor chat",
+      "    ask the model that came out",
+      "  npm run dev",
+      "    open Studio, to do both in a",
+      "    browser",
+    ]);
+  });
+
   it("asks readably in a window of 40 columns", async () => {
     const project = new Project();
     const terminal = arkorAt(["init", "--name", "x"], { ...project.at(undefined), columns: 40 });

@@ -1,6 +1,7 @@
 // What `arkor init` writes for those who go on from there: the project's README, the block of AGENTS.md
 // for coding agents, and the last lines of the command itself.
 
+const { INDENT, wrap } = require("../facts.js");
 const { TEMPLATES } = require("./templates.js");
 const { execCommand, runCommand } = require("./packages.js");
 const { SCRIPTS } = require("./project.js");
@@ -134,9 +135,10 @@ function agentsWith(before, made) {
  * @param {object} state
  * @param {string} state.directory from where the user is; empty when he is there
  * @param {boolean} state.installed
+ * @param {number} [columns] of the terminal
  * @returns {string[]} lines
  */
-function nextSteps(project, { directory, installed }) {
+function nextSteps(project, { directory, installed }, columns = Number.POSITIVE_INFINITY) {
   const { manager } = project;
   const steps = [
     ...(directory === ""
@@ -148,11 +150,15 @@ function nextSteps(project, { directory, installed }) {
     [call(project, "dev"), "open Studio, to do both in a browser"],
   ];
   const width = Math.max(...steps.map(([command]) => command.length));
-  return [
-    "",
-    "Next:",
-    ...steps.map(([command, does]) => `  ${command.padEnd(width + 4)}${does}`.trimEnd()),
-  ];
+  const lines = steps.map(([command, does]) =>
+    `${INDENT}${command.padEnd(width + 4)}${does}`.trimEnd(),
+  );
+  if (lines.every((line) => line.length < columns)) return ["", "Next:", ...lines];
+  const below = steps.flatMap(([command, does]) => [
+    INDENT + command,
+    ...wrap(does, columns - 5).map((line) => `${INDENT}${INDENT}${line}`.trimEnd()),
+  ]);
+  return ["", "Next:", ...below.filter((line) => line !== "")];
 }
 
 module.exports = { agentsWith, nextSteps, readme };

@@ -13,8 +13,13 @@ pub enum Error {
     #[error("{0}")]
     Refused(String),
     /// A server that is needed for what the client asked for can't be reached: HTTP 400 too.
-    #[error("{0}")]
-    Unreachable(String),
+    #[error("{text}")]
+    Unreachable {
+        /// Which server, in a few words.
+        what: String,
+        /// The whole message, with the cause and what to do.
+        text: String,
+    },
     /// A file or a directory could not be used.
     #[error("{what}: {source}")]
     Io {
@@ -74,7 +79,7 @@ impl Error {
     /// Whether the client is at fault (400), not the server (500).
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::Unreachable(_))
+        matches!(self, Self::Refused(_) | Self::Unreachable { .. })
     }
 }
 

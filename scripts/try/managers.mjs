@@ -1,6 +1,7 @@
 // `npm create arkor` with each package manager that has rules of its own, from an empty directory with
-// an empty home: the project is made, installed without a complaint, type-checked and built. The package
-// managers come as npm packages, and so does a Node that is new enough for all of them.
+// an empty home: the project is made, installed without a complaint, type-checked and built, and on request
+// the template is trained and asked. The package managers come as npm packages, and so does a Node that is
+// new enough for all of them.
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -11,28 +12,39 @@ import { execute } from "./project.mjs";
  * @typedef {object} Manager
  * @property {string} from the npm package that it comes in
  * @property {string} program
+ * @property {string} exec what runs a command of an installed package
  * @property {string} [separator] what has to stand before the flags of another program
  * @property {RegExp} [complaint] what it prints when it wants to know about an install script
  */
 
 const NODE = "node@24";
 const APP = "my-app";
+const TICKET = "My card was charged twice.";
+const TEAM = "billing";
+
+/**
+ * @typedef {object} Result
+ * @property {string} name
+ * @property {boolean} passed
+ * @property {number} seconds from the first command to the last
+ * @property {number} keys that a person types for them
+ */
 
 /** @type {Manager[]} */
 const MANAGERS = [
-  { from: "npm@11", program: "npm", separator: "--", complaint: /allowScripts/ },
-  { from: "npm@12", program: "npm", separator: "--", complaint: /allowScripts/ },
-  { from: "pnpm@10", program: "pnpm", complaint: /Ignored build scripts/ },
-  { from: "pnpm@11", program: "pnpm", complaint: /Ignored build scripts/ },
-  { from: "@yarnpkg/cli-dist@4", program: "yarn", complaint: /have been disabled/ },
+  { from: "npm@11", program: "npm", exec: "npx", separator: "--", complaint: /allowScripts/ },
+  { from: "npm@12", program: "npm", exec: "npx", separator: "--", complaint: /allowScripts/ },
+  { from: "pnpm@10", program: "pnpm", exec: "pnpm", complaint: /Ignored build scripts/ },
+  { from: "pnpm@11", program: "pnpm", exec: "pnpm", complaint: /Ignored build scripts/ },
+  { from: "@yarnpkg/cli-dist@4", program: "yarn", exec: "yarn", complaint: /have been disabled/ },
   // Bun can't be told that a script isn't wanted: it says in one line that it has blocked one.
-  { from: "bun@1", program: "bun" },
+  { from: "bun@1", program: "bun", exec: "bunx" },
 ];
 
 /**
  * @param {string} registry
- * @param {{ train: boolean }} options whether each project also trains a few steps
- * @returns {Promise<{ name: string, passed: boolean }[]>}
+ * @param {{ train: boolean }} options whether each project also trains its template and asks the model
+ * @returns {Promise<Result[]>}
  */
 export async function tryManagers(registry, { train }) {
   const node = path.join(fetched(NODE), "node/bin");
@@ -41,10 +53,10 @@ export async function tryManagers(registry, { train }) {
     const home = mkdtempSync(path.join(tmpdir(), "arkor-manager-"));
     const PATH = [path.join(fetched(manager.from), ".bin"), node, process.env.PATH];
     const env = { ...environment(home, registry), PATH: PATH.join(path.delimiter) };
-    const { name, passed, output } = await tryManager(manager, home, env, train);
-    results.push({ name, passed });
-    say(`${passed ? "works" : "FAILS"}: ${name}`);
-    if (!passed) say(output);
+    const { output, ...result } = await tryManager(manager, home, env, train);
+    results.push(result);
+    say(`${result.passed ? "works" : "FAILS"}: ${result.name}`);
+    if (!result.passed) say(output);
     rmSync(home, { recursive: true, force: true });
   }
   return results;
@@ -96,30 +108,55 @@ function environment(home, registry) {
  * @param {Record<string, string | undefined>} env
  * @param {boolean} train
  */
-async function tryManager({ program, separator, complaint }, home, env, train) {
+async function tryManager({ program, exec, separator, complaint }, home, env, train) {
   const [place, app] = [path.join(home, "work"), path.join(home, "work", APP)];
   mkdirSync(place);
   const version = (await execute(place, [program, "--version"], env)).stdout.trim();
-  const name = `${program} ${version}`;
   const flags = (/** @type {string[]} */ ...all) => [...(separator ? [separator] : []), ...all];
   const yes = program === "npm" ? ["--yes"] : [];
-  /** @type {[cwd: string, command: string[]][]} */
-  const commands = [
-    [place, [program, "create", ...yes, "arkor", APP, ...flags("--yes", "--git", "--agents-md")]],
-    [app, [program, "run", "typecheck"]],
-    [app, [program, "run", "build"]],
+  const create = [
+    program,
+    "create",
+    ...yes,
+    "arkor",
+    APP,
+    ...flags("--yes", "--git", "--agents-md"),
   ];
-  if (train) commands.push([app, [program, "run", "train:local", ...flags("--dry-run")]]);
-  let output = "";
-  for (const [cwd, command] of commands) {
-    const result = await execute(cwd, command, env);
+  const checks = [
+    [program, "run", "typecheck"],
+    [program, "run", "build"],
+  ];
+  const chat = [exec, "arkor", "chat", "-m", TICKET];
+  const road = train ? [[program, "run", "train:local"], chat] : checks;
+  let [output, seconds] = ["", 0];
+  const state = () => ({
+    name: `${program} ${version}`,
+    seconds,
+    keys: keysOf([create, ...road]),
+    output,
+  });
+  for (const command of [create, ...road, ...(train ? checks : [])]) {
+    const began = performance.now();
+    const result = await execute(command === create ? place : app, command, env);
+    if (!checks.includes(command)) seconds += (performance.now() - began) / 1000;
     output += `$ ${command.join(" ")}\n${result.output}`;
-    if (result.code !== 0) return { name, passed: false, output };
+    const isRight = command !== chat || result.stdout.trim().endsWith(TEAM);
+    if (result.code !== 0 || !isRight) return { ...state(), passed: false };
   }
   const status = await execute(app, ["git", "status", "--porcelain"], env);
   output += `$ git status --porcelain\n${status.output}`;
   // What the package manager says of its own copy of create-arkor comes before.
   const project = output.slice(output.indexOf("Created package.json"));
   const passed = status.code === 0 && status.output === "" && !complaint?.test(project);
-  return { name, passed, output };
+  return { ...state(), passed };
+}
+
+/**
+ * The keys of the commands, each with Enter, and of the way into the project.
+ * @param {string[][]} commands
+ */
+function keysOf(commands) {
+  const quoted = (/** @type {string} */ word) => (word.includes(" ") ? `"${word}"` : word);
+  const typed = commands.map((command) => `${command.map(quoted).join(" ")}\n`);
+  return [`cd ${APP}\n`, ...typed].join("").length;
 }

@@ -75,10 +75,9 @@ impl Resolved {
         };
         let requested = &self.requested;
         refused(format!(
-            "model: {}. Nothing was started: with --strict-model, the default where CI is set, {BUILT_IN} \
-             doesn't stand in. To train {requested}, be online so that it can be downloaded, give its \
-             directory with --base-model, or install the torch engine: {INSTALL}. To train {BUILT_IN}, name \
-             it as the model, or pass --no-strict-model.",
+            "model: {}. With --strict-model, the default where CI is set, {BUILT_IN} doesn't stand in. To \
+             train {requested}, be online, give its directory with --base-model, or install the torch \
+             engine: {INSTALL}. To train {BUILT_IN}, name it as the model or pass --no-strict-model.",
             reason.trim_end_matches('.')
         ))
     }
@@ -128,9 +127,7 @@ pub fn resolve(model: &str, base_model: Option<&Path>) -> Result<Resolved> {
             ..found(Source::Dir(dir), None)
         });
     }
-    let reason = format!(
-        "{model} is not on this machine (no such directory, not in the Hugging Face cache)"
-    );
+    let reason = format!("{model} is not on this machine");
     Ok(found(Source::BuiltIn, Some(reason)))
 }
 

@@ -292,7 +292,11 @@ fn unreachable(http: &Http<'_>, what: &str) -> Error {
         folder.dir().display(),
         instead(repo)
     );
-    Error::Unreachable(format!("{}: {text}", repo.field()))
+    Error::Unreachable {
+        // The causes follow in parentheses.
+        what: what.split(" (").next().unwrap_or(what).to_owned(),
+        text: format!("{}: {text}", repo.field()),
+    }
 }
 
 /// An answer that another try wouldn't change. `elsewhere`: it isn't from the Hub itself.

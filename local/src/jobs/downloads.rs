@@ -65,12 +65,8 @@ pub async fn find_model(resolved: Resolved, engine: &dyn Engine) -> Result<Resol
     let _client = cancel.clone().drop_guard();
     let listing = match hub.list(&repo, &cancel).await {
         Ok(listing) => listing,
-        Err(Error::Unreachable(why)) => {
-            let why = why.trim_start_matches("model: ");
-            return Ok(without_hub(
-                resolved,
-                &format!("and the local backend {why}"),
-            ));
+        Err(Error::Unreachable { what, .. }) => {
+            return Ok(without_hub(resolved, &format!("and {what}")));
         }
         Err(error) => return Err(error),
     };
