@@ -1,6 +1,7 @@
 //! A model as one GGUF file, as llama.cpp's own converter writes it: names, metadata, and the order of the
 //! rows of queries and keys.
 
+mod architecture;
 mod file;
 mod pre;
 mod sentencepiece;
@@ -18,46 +19,14 @@ use super::progress::Progress;
 use super::target::Target;
 use crate::base::Base;
 use crate::base::text_files;
-use crate::engine::candle::model::config::RopeScaling;
-use crate::engine::candle::model::layers::{frequencies, plain_frequencies};
 use crate::engine::candle::model::{LlamaConfig, Target as Linear, target, weights};
-use crate::error::{Result, refused};
+use crate::error::Result;
 use crate::folder;
+use architecture::{Architecture, rope_factors, rope_scaling};
 use file::{Meta, TensorInfo, header, padding};
 
 /// The name of the file.
 pub const FILE: &str = "model.gguf";
-
-/// How llama.cpp turns queries and keys: pairs of neighbours in Llama's, halves in the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Architecture {
-    Llama,
-    Qwen2,
-}
-
-impl Architecture {
-    fn of(config: &Value) -> Result<Self> {
-        let listed = config["architectures"][0].as_str();
-        match listed
-            .or_else(|| config["model_type"].as_str())
-            .unwrap_or("none")
-        {
-            "LlamaForCausalLM" | "llama" => Ok(Self::Llama),
-            "Qwen2ForCausalLM" | "qwen2" => Ok(Self::Qwen2),
-            name => refused(format!(
-                "--format: the architecture {name} can't be written as GGUF here, only LlamaForCausalLM and \
-                 Qwen2ForCausalLM. Use --format merged, and llama.cpp's convert_hf_to_gguf.py."
-            )),
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Llama => "llama",
-            Self::Qwen2 => "qwen2",
-        }
-    }
-}
 
 /// Where the values of a tensor come from.
 #[derive(Debug)]
@@ -93,6 +62,7 @@ pub fn plan(
     let json = folder::read_json(dir, "config.json")?;
     let architecture = Architecture::of(&json)?;
     let config = LlamaConfig::from_json(&json)?;
+    architecture.check(&config)?;
     weights::check_tensors(dir, &config, &merger.shards)?;
     let mut metadata = metadata(architecture, &config, quantize, name);
     metadata.extend(tokenizer(dir, base, &config, &json)?);
@@ -154,11 +124,7 @@ fn tensors(
     quantize: Quantize,
 ) -> Vec<(TensorInfo, Values)> {
     let mut tensors = Vec::new();
-    if config.rope_scaling != RopeScaling::None {
-        let stretched = plain_frequencies(config).zip(frequencies(config));
-        let factors: Vec<f32> = stretched
-            .map(|(plain, stretched)| narrow(plain / stretched))
-            .collect();
+    if let Some(factors) = rope_factors(config) {
         let info = TensorInfo {
             name: "rope_freqs.weight".to_owned(),
             shape: vec![factors.len()],
@@ -175,9 +141,9 @@ fn tensors(
         } else {
             renamed == "output.weight"
         };
-        let heads = match architecture {
-            Architecture::Llama if renamed.contains(".attn_q.") => Some(config.heads),
-            Architecture::Llama if renamed.contains(".attn_k.") => Some(config.kv_heads),
+        let heads = match architecture.rotates_neighbours() {
+            true if renamed.contains(".attn_q.") => Some(config.heads),
+            true if renamed.contains(".attn_k.") => Some(config.kv_heads),
             _ => None,
         };
         let info = TensorInfo {
@@ -227,6 +193,8 @@ fn renamed(name: &str) -> Option<String> {
     let part = match module.rsplit('.').next()? {
         "input_layernorm" => "attn_norm",
         "post_attention_layernorm" => "ffn_norm",
+        "q_norm" => "attn_q_norm",
+        "k_norm" => "attn_k_norm",
         last => match Linear::ALL
             .into_iter()
             .find(|target| target.name() == last)?
@@ -266,7 +234,7 @@ fn metadata(
     ];
     for (key, value) in [
         ("vocab_size", count(config.vocab_size)),
-        ("context_length", count(config.max_positions)),
+        ("context_length", count(architecture.context(config))),
         ("embedding_length", count(config.hidden_size)),
         ("block_count", count(config.layers)),
         ("feed_forward_length", count(config.intermediate_size)),
@@ -282,6 +250,9 @@ fn metadata(
         ("rope.freq_base", Meta::F32(narrow(config.rope_theta))),
     ] {
         metadata.push((format!("{arch}.{key}"), value));
+    }
+    for (key, value) in rope_scaling(config) {
+        metadata.push((format!("{arch}.rope.scaling.{key}"), value));
     }
     metadata
 }

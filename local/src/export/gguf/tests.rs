@@ -136,6 +136,115 @@ fn qwen2_keeps_the_order_of_its_rows_and_has_biases() {
         GgmlDType::Q8_0,
         "rows of 32"
     );
-    let other = Architecture::of(&json!({ "architectures": ["Qwen3ForCausalLM"] })).unwrap_err();
-    assert!(other.to_string().contains("Qwen3ForCausalLM"));
+    let other = Architecture::of(&json!({ "architectures": ["Gemma3ForCausalLM"] })).unwrap_err();
+    assert!(other.to_string().contains("Gemma3ForCausalLM"));
+}
+
+fn config(architecture: &str, more: &Value) -> (Architecture, LlamaConfig) {
+    let mut json = json!({
+        "architectures": [architecture], "vocab_size": 8, "hidden_size": 64, "intermediate_size": 32,
+        "num_hidden_layers": 4, "num_attention_heads": 2, "head_dim": 64, "max_position_embeddings": 512,
+    });
+    for (name, value) in more.as_object().unwrap() {
+        json[name] = value.clone();
+    }
+    (
+        Architecture::of(&json).unwrap(),
+        LlamaConfig::from_json(&json).unwrap(),
+    )
+}
+
+#[test]
+fn each_family_has_the_names_and_the_order_of_rows_of_llama_cpp() {
+    for (family, name, turns, norms) in [
+        ("LlamaForCausalLM", "llama", true, false),
+        ("MistralForCausalLM", "llama", true, false),
+        ("Qwen3ForCausalLM", "qwen3", false, true),
+        ("SmolLM3ForCausalLM", "smollm3", true, false),
+    ] {
+        let (architecture, config) = config(family, &json!({}));
+        architecture.check(&config).unwrap();
+        let tensors = tensors(architecture, &config, Quantize::F16);
+        let of = |name: &str| tensors.iter().find(|(info, _)| info.name == name);
+        assert_eq!(architecture.name(), name);
+        let turned = matches!(of("blk.0.attn_q.weight").unwrap().1, Values::Turned(_, 2));
+        assert_eq!(turned, turns, "{family}");
+        for norm in ["blk.3.attn_q_norm.weight", "blk.3.attn_k_norm.weight"] {
+            let shape = of(norm).map(|(info, _)| info.shape.clone());
+            assert_eq!(shape, norms.then(|| vec![64]), "{family}");
+        }
+    }
+}
+
+#[test]
+fn a_stretched_rotation_is_metadata_and_a_window_is_the_context() {
+    let of = |family: &str, more: Value| {
+        let (architecture, config) = config(family, &more);
+        architecture.check(&config).unwrap();
+        assert!(rope_factors(&config).is_none());
+        let all = metadata(architecture, &config, Quantize::F16, "x");
+        let texts = all
+            .iter()
+            .filter(|(name, _)| name.contains("scaling") || name.contains("context"))
+            .map(|(name, value)| format!("{name} {value:?}"));
+        texts.collect::<Vec<_>>()
+    };
+    let yarn = json!({ "type": "yarn", "factor": 4, "original_max_position_embeddings": 128 });
+    assert_eq!(
+        of("Qwen3ForCausalLM", json!({ "rope_scaling": yarn })),
+        [
+            "qwen3.context_length U32(512)",
+            "qwen3.rope.scaling.type Text(\"yarn\")",
+            "qwen3.rope.scaling.factor F32(4.0)",
+            "qwen3.rope.scaling.original_context_length U32(128)",
+        ]
+    );
+    let linear = json!({ "type": "linear", "factor": 2 });
+    assert_eq!(
+        of(
+            "MistralForCausalLM",
+            json!({ "sliding_window": 100, "rope_scaling": linear })
+        ),
+        [
+            "llama.context_length U32(100)",
+            "llama.rope.scaling.type Text(\"linear\")",
+            "llama.rope.scaling.factor F32(2.0)",
+        ]
+    );
+}
+
+#[test]
+fn what_llama_cpp_would_compute_differently_is_refused() {
+    let llama3 = json!({ "rope_scaling": {
+        "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    } });
+    let yarn =
+        json!({ "rope_scaling": { "rope_type": "yarn", "factor": 4.0, "attention_factor": 1.0 } });
+    for (family, more, field) in [
+        (
+            "Qwen3ForCausalLM",
+            json!({ "attention_bias": true }),
+            "attention_bias",
+        ),
+        (
+            "SmolLM3ForCausalLM",
+            json!({ "mlp_bias": true }),
+            "mlp_bias",
+        ),
+        (
+            "SmolLM3ForCausalLM",
+            json!({ "no_rope_layer_interval": 2 }),
+            "no_rope_layers",
+        ),
+        ("Qwen2ForCausalLM", llama3.clone(), "llama3"),
+        ("Qwen3ForCausalLM", llama3, "llama3"),
+        ("LlamaForCausalLM", yarn, "attention_factor"),
+    ] {
+        let (architecture, config) = config(family, &more);
+        let error = architecture.check(&config).unwrap_err();
+        assert!(
+            error.is_refusal() && error.to_string().contains(field),
+            "{family}: {error}"
+        );
+    }
 }

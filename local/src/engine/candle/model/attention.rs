@@ -1,12 +1,14 @@
 //! Attention. It goes through a row in blocks of queries: a block needs only the keys up to its end, and its
 //! scores stay in the processor's cache.
 
+use std::ops::Range;
+
 use candle_core::{Device, Result, Tensor};
 use candle_nn::kv_cache::KvCache;
 use candle_nn::ops::softmax_last_dim;
 
 use super::gradient;
-use super::layers::Rope;
+use super::rope::Rope;
 use crate::number::as_f64;
 
 /// Queries of a block, per head: large enough for the matrix products, small enough that half of what
@@ -16,7 +18,7 @@ const BLOCK: usize = 64;
 /// Scores of a block, per head, when it continues what is in the cache.
 const MAX_SCORES: usize = 64 * 1024;
 
-/// The heads of a model, and its rotary embedding.
+/// The heads of a layer, its rotary embedding, and how far back it looks.
 #[derive(Debug, Clone)]
 pub struct Attention {
     /// Query heads.
@@ -25,8 +27,10 @@ pub struct Attention {
     pub kv_heads: usize,
     /// Width of one head.
     pub head_dim: usize,
-    /// Turns queries and keys by their position.
-    pub rope: Rope,
+    /// Turns queries and keys by their position, if it does.
+    pub rope: Option<Rope>,
+    /// A query sees so many keys, the last of which is its own. `None`: all up to its own.
+    pub window: Option<usize>,
 }
 
 /// One row of a batch. Keys and values are `[1, kv heads, length, head_dim]`.
@@ -43,16 +47,10 @@ struct Row {
 struct QueryBlock {
     start: usize,
     size: usize,
+    keys: Range<usize>,
     query: Tensor,
     probabilities: Tensor,
     output: Tensor,
-}
-
-impl QueryBlock {
-    /// How many keys its last query sees.
-    fn end(&self) -> usize {
-        self.start + self.size
-    }
 }
 
 impl Attention {
@@ -93,21 +91,21 @@ impl Attention {
         let [query, key, value] = qkv;
         let (length, past) = (query.dim(0)?, cache.current_seq_len());
         let query = self.query(query, past)?;
-        let key = self.rope.forward(&self.split(key)?, past)?;
+        let key = self.turned(self.split(key)?, past)?;
         let (key, value) = cache.append(&key, &self.split(value)?)?;
         // The scores of a long prompt would take more memory than its keys.
         let block = (MAX_SCORES / (past + length)).clamp(1, BLOCK);
         let mut outputs = Vec::with_capacity(length.div_ceil(block));
         for start in (0..length).step_by(block) {
             let size = block.min(length - start);
-            let seen = |all: &Tensor| all.narrow(2, 0, past + start + size);
+            let keys = self.seen(past + start, size);
             let query = self.group(&query.narrow(2, start, size)?.contiguous()?)?;
-            let mut scores = query.matmul(&seen(&key)?.t()?)?;
+            let mut scores = query.matmul(&part(&key, &keys)?.t()?)?;
             if size > 1 {
-                let mask = self.mask(size, past + start, query.device())?;
+                let mask = self.mask(past + start, &keys, query.device())?;
                 scores = scores.broadcast_add(&mask)?;
             }
-            let output = softmax_last_dim(&scores)?.matmul(&seen(&value)?)?;
+            let output = softmax_last_dim(&scores)?.matmul(&part(&value, &keys)?)?;
             outputs.push(self.merge(&output, size)?);
         }
         Tensor::cat(&outputs, 0)
@@ -116,20 +114,21 @@ impl Attention {
     fn row(&self, qkv: [&Tensor; 3], start: usize, length: usize) -> Result<Row> {
         let [query, key, value] = qkv.map(|all| all.detach().narrow(0, start, length));
         let query = self.query(&query?, 0)?;
-        let key = self.rope.forward(&self.split(&key?)?, 0)?;
+        let key = self.turned(self.split(&key?)?, 0)?;
         let value = self.split(&value?)?;
         let mut blocks = Vec::with_capacity(length.div_ceil(BLOCK));
         for start in (0..length).step_by(BLOCK) {
             let size = BLOCK.min(length - start);
             let query = self.group(&query.narrow(2, start, size)?)?;
-            let seen = |all: &Tensor| all.narrow(2, 0, start + size);
-            let mask = self.mask(size, start, query.device())?;
-            let scores = query.matmul(&seen(&key)?.t()?)?.broadcast_add(&mask)?;
-            let probabilities = softmax_last_dim(&scores)?;
-            let output = probabilities.matmul(&seen(&value)?)?;
+            let keys = self.seen(start, size);
+            let mask = self.mask(start, &keys, query.device())?;
+            let scores = query.matmul(&part(&key, &keys)?.t()?)?;
+            let probabilities = softmax_last_dim(&scores.broadcast_add(&mask)?)?;
+            let output = probabilities.matmul(&part(&value, &keys)?)?;
             blocks.push(QueryBlock {
                 start,
                 size,
+                keys,
                 query,
                 probabilities,
                 output,
@@ -147,27 +146,29 @@ impl Attention {
     fn backward(&self, row: &Row, grad: &Tensor) -> Result<[Tensor; 3]> {
         let mut query = Vec::new();
         let (mut keys, mut values) = (None, None);
-        // The last block sees all keys; each one before it adds to the first of them.
+        // Backwards: each block sees no later keys than the one after it, and at least up to where those begin.
+        let mut first = 0;
         for block in row.blocks.iter().rev() {
             let grad = grad.narrow(0, row.start + block.start, block.size)?;
             let grad = self.group(&self.split(&grad)?)?;
-            let seen = |all: &Tensor| all.narrow(2, 0, block.end());
+            let new = first.max(block.keys.start) - block.keys.start;
+            first = block.keys.start;
             let along = (&grad * &block.output)?.sum_keepdim(3)?;
             let scores = grad
-                .matmul(&seen(&row.value)?.t()?)?
+                .matmul(&part(&row.value, &block.keys)?.t()?)?
                 .broadcast_sub(&along)?;
             let scores = (scores * &block.probabilities)?;
-            let part = (scores.matmul(&seen(&row.key)?)? * self.scale())?;
-            query.push(part.reshape((1, self.heads, block.size, self.head_dim))?);
+            let turned = (scores.matmul(&part(&row.key, &block.keys)?)? * self.scale())?;
+            query.push(turned.reshape((1, self.heads, block.size, self.head_dim))?);
             // The queries carry the scale already.
-            keys = Some(add_to_first(keys, scores.t()?.matmul(&block.query)?)?);
+            keys = Some(add_before(keys, scores.t()?.matmul(&block.query)?, new)?);
             let value = block.probabilities.t()?.matmul(&grad)?;
-            values = Some(add_to_first(values, value)?);
+            values = Some(add_before(values, value, new)?);
         }
         query.reverse();
-        let query = self.rope.backward(&Tensor::cat(&query, 2)?)?;
+        let query = self.turned_back(Tensor::cat(&query, 2)?)?;
         let empty = || row.key.zeros_like();
-        let key = self.rope.backward(&keys.map_or_else(empty, Ok)?)?;
+        let key = self.turned_back(keys.map_or_else(empty, Ok)?)?;
         Ok([
             self.merge(&query, row.length)?,
             self.merge(&key, row.length)?,
@@ -177,7 +178,31 @@ impl Attention {
 
     /// Turned and scaled, `[1, heads, length, head_dim]`.
     fn query(&self, rows: &Tensor, start: usize) -> Result<Tensor> {
-        self.rope.forward(&self.split(rows)?, start)? * self.scale()
+        self.turned(self.split(rows)?, start)? * self.scale()
+    }
+
+    /// Turned by their position, the first of which is `start`.
+    fn turned(&self, heads: Tensor, start: usize) -> Result<Tensor> {
+        match &self.rope {
+            Some(rope) => rope.forward(&heads, start),
+            None => Ok(heads),
+        }
+    }
+
+    /// The gradient of `turned` from position 0.
+    fn turned_back(&self, grad: Tensor) -> Result<Tensor> {
+        match &self.rope {
+            Some(rope) => rope.backward(&grad),
+            None => Ok(grad),
+        }
+    }
+
+    /// The keys that any of the queries from `start` on sees.
+    fn seen(&self, start: usize, size: usize) -> Range<usize> {
+        let first = self
+            .window
+            .map_or(0, |window| (start + 1).saturating_sub(window));
+        first..start + size
     }
 
     fn scale(&self) -> f64 {
@@ -206,23 +231,40 @@ impl Attention {
             .reshape((length, ()))
     }
 
-    /// What hides the future: `[group * length, past + length]`, 0 where a token may look, minus
-    /// infinity where it may not.
-    fn mask(&self, length: usize, past: usize, device: &Device) -> Result<Tensor> {
-        let (group, width) = (self.heads / self.kv_heads, past + length);
+    /// What hides the future, and what lies before the window, from the queries from `start` up to the last of
+    /// `keys`: `[group * queries, keys]`, 0 where a query may look, minus infinity where it may not.
+    fn mask(&self, start: usize, keys: &Range<usize>, device: &Device) -> Result<Tensor> {
+        let (group, width, length) = (self.heads / self.kv_heads, keys.len(), keys.end - start);
         let mut mask = vec![0f32; group * length * width];
         for (index, row) in mask.chunks_exact_mut(width).enumerate() {
-            row[past + index % length + 1..].fill(f32::NEG_INFINITY);
+            let own = start + index % length;
+            let first = self.seen(own, 1).start;
+            row[..first - keys.start].fill(f32::NEG_INFINITY);
+            row[own + 1 - keys.start..].fill(f32::NEG_INFINITY);
         }
         Tensor::from_vec(mask, (group * length, width), device)
     }
 }
 
-/// `part` added to the first of `sum`'s rows in dimension 2.
-fn add_to_first(sum: Option<Tensor>, part: Tensor) -> Result<Tensor> {
+/// Some of the keys or values of a row.
+fn part(all: &Tensor, keys: &Range<usize>) -> Result<Tensor> {
+    all.narrow(2, keys.start, keys.len())
+}
+
+/// `part` added to `sum` in dimension 2, where `part` has `new` rows before the first of `sum`.
+fn add_before(sum: Option<Tensor>, part: Tensor, new: usize) -> Result<Tensor> {
     let Some(sum) = sum else { return Ok(part) };
-    let length = part.dim(2)?;
-    let first = (sum.narrow(2, 0, length)? + part)?;
-    let rest = sum.narrow(2, length, sum.dim(2)? - length)?;
-    Tensor::cat(&[first, rest], 2)
+    let shared = part.dim(2)? - new;
+    let rest = sum.dim(2)? - shared;
+    let mut pieces = Vec::with_capacity(3);
+    if new > 0 {
+        pieces.push(part.narrow(2, 0, new)?);
+    }
+    if shared > 0 {
+        pieces.push((sum.narrow(2, 0, shared)? + part.narrow(2, new, shared)?)?);
+    }
+    if rest > 0 {
+        pieces.push(sum.narrow(2, shared, rest)?);
+    }
+    Tensor::cat(&pieces, 2)
 }

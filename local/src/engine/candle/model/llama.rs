@@ -8,26 +8,28 @@ use super::config::LlamaConfig;
 use super::layers::{RmsNorm, gated};
 use super::linear::Linear;
 use super::lora::Lora;
-use super::target::Target;
+use super::target::{HEAD_NORMS, Target, head_norm};
 use super::weights::Weights;
 use crate::error;
 
-/// A Llama decoder, with or without an adapter.
+/// A decoder, with or without an adapter.
 #[derive(Debug, Clone)]
 pub struct Llama {
     embedding: Tensor,
     layers: Vec<Layer>,
     norm: RmsNorm,
     head: Linear,
-    attention: Attention,
 }
 
 #[derive(Debug, Clone)]
 struct Layer {
+    attention: Attention,
     attention_norm: RmsNorm,
     query: Linear,
     key: Linear,
     value: Linear,
+    /// On the heads of queries and of keys.
+    head_norms: Option<[RmsNorm; 2]>,
     output: Linear,
     mlp_norm: RmsNorm,
     gate: Linear,
@@ -60,12 +62,6 @@ impl Llama {
                 .collect::<error::Result<_>>()?,
             norm: RmsNorm::new(norm, config.rms_norm_eps),
             head: Linear::new(head, None, None),
-            attention: Attention {
-                heads: config.heads,
-                kv_heads: config.kv_heads,
-                head_dim: config.head_dim,
-                rope: weights.rope(config),
-            },
             embedding,
         })
     }
@@ -89,15 +85,15 @@ impl Llama {
 
     /// One layer, `[tokens, hidden]` → `[tokens, hidden]`, of whole rows with these lengths.
     pub fn layer(&self, index: usize, hidden: &Tensor, lengths: &[usize]) -> Result<Tensor> {
-        self.layers[index].forward(hidden, |qkv| self.attention.rows(qkv, lengths))
+        self.layers[index].forward(hidden, |attention, qkv| attention.rows(qkv, lengths))
     }
 
     /// Hidden states `[tokens, hidden]` of tokens that continue what is in the cache.
     pub fn forward_cached(&self, ids: &[u32], cache: &mut KvCache) -> Result<Tensor> {
         let mut hidden = self.embed(ids)?;
         for (index, layer) in self.layers.iter().enumerate() {
-            hidden = layer.forward(&hidden, |qkv| {
-                self.attention.forward_cached(qkv, cache.layer(index))
+            hidden = layer.forward(&hidden, |attention, qkv| {
+                attention.forward_cached(qkv, cache.layer(index))
             })?;
         }
         Ok(hidden)
@@ -145,18 +141,37 @@ impl Layer {
             let pair = lora.and_then(|lora| lora.pair(&name));
             Ok(Linear::new(weight, bias, pair))
         };
-        let norm = |name: &str| -> error::Result<RmsNorm> {
-            let name = format!("model.layers.{index}.{name}.weight");
+        let norm_of = |name: &str, width: usize| -> error::Result<RmsNorm> {
             Ok(RmsNorm::new(
-                weights.get(&name, &[config.hidden_size])?,
+                weights.get(name, &[width])?,
                 config.rms_norm_eps,
             ))
         };
+        let norm = |name: &str| {
+            let name = format!("model.layers.{index}.{name}.weight");
+            norm_of(&name, config.hidden_size)
+        };
+        let head_norms = if config.head_norms {
+            let [query, key] = HEAD_NORMS.map(|name| head_norm(index, name));
+            let width = config.head_dim;
+            Some([norm_of(&query, width)?, norm_of(&key, width)?])
+        } else {
+            None
+        };
+        let kind = config.kinds[index];
         Ok(Self {
+            attention: Attention {
+                heads: config.heads,
+                kv_heads: config.kv_heads,
+                head_dim: config.head_dim,
+                rope: kind.rotates.then(|| weights.rope(config)),
+                window: kind.window,
+            },
             attention_norm: norm("input_layernorm")?,
             query: linear(Target::Query)?,
             key: linear(Target::Key)?,
             value: linear(Target::Value)?,
+            head_norms,
             output: linear(Target::Output)?,
             mlp_norm: norm("post_attention_layernorm")?,
             gate: linear(Target::Gate)?,
@@ -168,15 +183,25 @@ impl Layer {
     fn forward(
         &self,
         hidden: &Tensor,
-        attend: impl FnOnce([&Tensor; 3]) -> Result<Tensor>,
+        attend: impl FnOnce(&Attention, [&Tensor; 3]) -> Result<Tensor>,
     ) -> Result<Tensor> {
         let normed = self.attention_norm.forward(hidden)?;
-        let query = self.query.forward(&normed)?;
-        let key = self.key.forward(&normed)?;
+        let mut query = self.query.forward(&normed)?;
+        let mut key = self.key.forward(&normed)?;
         let value = self.value.forward(&normed)?;
-        let mixed = attend([&query, &key, &value])?;
+        if let Some([query_norm, key_norm]) = &self.head_norms {
+            query = self.norm_heads(query_norm, &query)?;
+            key = self.norm_heads(key_norm, &key)?;
+        }
+        let mixed = attend(&self.attention, [&query, &key, &value])?;
         let hidden = (hidden + self.output.forward(&mixed)?)?;
         &hidden + self.mlp(&self.mlp_norm.forward(&hidden)?)?
+    }
+
+    /// Each head of `[tokens, heads * head_dim]` on its own.
+    fn norm_heads(&self, norm: &RmsNorm, rows: &Tensor) -> Result<Tensor> {
+        let heads = rows.reshape(((), self.attention.head_dim))?;
+        norm.forward(&heads)?.reshape(rows.shape())
     }
 
     fn mlp(&self, normed: &Tensor) -> Result<Tensor> {
@@ -184,3 +209,7 @@ impl Layer {
         self.down.forward(&gated)
     }
 }
+
+#[cfg(test)]
+#[path = "llama_tests.rs"]
+mod tests;

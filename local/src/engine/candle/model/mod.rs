@@ -1,14 +1,20 @@
-//! The one decoder architecture: Llama's, from a config and weights with Hugging Face names to logits.
+//! The decoder: Llama's and its relatives, from a config and weights with Hugging Face names to logits.
 
 mod attention;
 pub mod cache;
 pub mod config;
+pub mod family;
 pub(super) mod gradient;
+pub mod layer_kind;
 pub mod layers;
 mod linear;
 pub mod llama;
 pub mod lora;
 pub mod memory;
+#[cfg(test)]
+pub(super) mod random;
+pub mod rope;
+pub mod rope_config;
 pub mod shard;
 pub mod target;
 pub mod weights;

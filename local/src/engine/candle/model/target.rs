@@ -83,6 +83,15 @@ impl Target {
     }
 }
 
+/// The norms on the heads of queries and of keys.
+pub const HEAD_NORMS: [&str; 2] = ["q_norm", "k_norm"];
+
+/// The scale of one of them, as in Hugging Face weight files.
+#[must_use]
+pub fn head_norm(layer: usize, norm: &str) -> String {
+    format!("model.layers.{layer}.self_attn.{norm}.weight")
+}
+
 /// Every tensor of a model and its shape.
 #[must_use]
 pub fn tensors(config: &LlamaConfig) -> Vec<(String, Vec<usize>)> {
@@ -98,6 +107,9 @@ pub fn tensors(config: &LlamaConfig) -> Vec<(String, Vec<usize>)> {
     for layer in 0..config.layers {
         for norm in ["input_layernorm", "post_attention_layernorm"] {
             tensors.push((format!("model.layers.{layer}.{norm}.weight"), vec![hidden]));
+        }
+        for norm in HEAD_NORMS.into_iter().filter(|_| config.head_norms) {
+            tensors.push((head_norm(layer, norm), vec![config.head_dim]));
         }
         for target in Target::ALL {
             let (module, (out, input)) = (target.module(layer), target.shape(config));

@@ -9,7 +9,7 @@ use candle_core::{DType, Device, Tensor, safetensors};
 use serde_json::Value;
 
 use super::config::LlamaConfig;
-use super::layers::Rope;
+use super::rope::Rope;
 use super::shard::Shard;
 use super::target;
 use crate::error::{Result, refused};

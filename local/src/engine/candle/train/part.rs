@@ -166,3 +166,7 @@ fn leaf(tensor: &Tensor) -> TensorResult<Tensor> {
 fn value(loss: &Tensor) -> TensorResult<f64> {
     Ok(f64::from(loss.to_scalar::<f32>()?))
 }
+
+#[cfg(test)]
+#[path = "part_tests.rs"]
+mod tests;
