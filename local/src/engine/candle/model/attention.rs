@@ -3,12 +3,12 @@
 
 use std::ops::Range;
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 use candle_nn::kv_cache::KvCache;
-use candle_nn::ops::softmax_last_dim;
+use rayon::prelude::*;
 
-use super::gradient;
 use super::rope::Rope;
+use super::{gradient, vector};
 use crate::number::as_f64;
 
 /// Queries of a block, per head: large enough for the matrix products, small enough that half of what
@@ -95,19 +95,17 @@ impl Attention {
         let (key, value) = cache.append(&key, &self.split(value)?)?;
         // The scores of a long prompt would take more memory than its keys.
         let block = (MAX_SCORES / (past + length)).clamp(1, BLOCK);
-        let mut outputs = Vec::with_capacity(length.div_ceil(block));
-        for start in (0..length).step_by(block) {
-            let size = block.min(length - start);
-            let keys = self.seen(past + start, size);
-            let query = self.group(&query.narrow(2, start, size)?.contiguous()?)?;
-            let mut scores = query.matmul(&part(&key, &keys)?.t()?)?;
-            if size > 1 {
-                let mask = self.mask(past + start, &keys, query.device())?;
-                scores = scores.broadcast_add(&mask)?;
-            }
-            let output = softmax_last_dim(&scores)?.matmul(&part(&value, &keys)?)?;
-            outputs.push(self.merge(&output, size)?);
-        }
+        let starts: Vec<usize> = (0..length).step_by(block).collect();
+        let outputs: Vec<Tensor> = starts
+            .into_par_iter()
+            .map(|start| {
+                let size = block.min(length - start);
+                let keys = self.seen(past + start, size);
+                let query = self.group(&query.narrow(2, start, size)?.contiguous()?)?;
+                let probabilities = self.probabilities(&query, &key, past + start, &keys)?;
+                self.merge(&probabilities.matmul(&part(&value, &keys)?)?, size)
+            })
+            .collect::<Result<_>>()?;
         Tensor::cat(&outputs, 0)
     }
 
@@ -121,9 +119,7 @@ impl Attention {
             let size = BLOCK.min(length - start);
             let query = self.group(&query.narrow(2, start, size)?)?;
             let keys = self.seen(start, size);
-            let mask = self.mask(start, &keys, query.device())?;
-            let scores = query.matmul(&part(&key, &keys)?.t()?)?;
-            let probabilities = softmax_last_dim(&scores.broadcast_add(&mask)?)?;
+            let probabilities = self.probabilities(&query, &key, start, &keys)?;
             let output = probabilities.matmul(&part(&value, &keys)?)?;
             blocks.push(QueryBlock {
                 start,
@@ -231,18 +227,21 @@ impl Attention {
             .reshape((length, ()))
     }
 
-    /// What hides the future, and what lies before the window, from the queries from `start` up to the last of
-    /// `keys`: `[group * queries, keys]`, 0 where a query may look, minus infinity where it may not.
-    fn mask(&self, start: usize, keys: &Range<usize>, device: &Device) -> Result<Tensor> {
-        let (group, width, length) = (self.heads / self.kv_heads, keys.len(), keys.end - start);
-        let mut mask = vec![0f32; group * length * width];
-        for (index, row) in mask.chunks_exact_mut(width).enumerate() {
-            let own = start + index % length;
-            let first = self.seen(own, 1).start;
-            row[..first - keys.start].fill(f32::NEG_INFINITY);
-            row[own + 1 - keys.start..].fill(f32::NEG_INFINITY);
-        }
-        Tensor::from_vec(mask, (group * length, width), device)
+    /// How much of each of `keys` a query takes, `[1, kv heads, group * queries, keys]`. The queries are those
+    /// from `start` up to the last of `keys`.
+    fn probabilities(
+        &self,
+        query: &Tensor,
+        key: &Tensor,
+        start: usize,
+        keys: &Range<usize>,
+    ) -> Result<Tensor> {
+        let size = keys.end - start;
+        let scores = query.matmul(&part(key, keys)?.t()?)?;
+        vector::softmax(scores, |row| {
+            let seen = self.seen(start + row % size, 1);
+            seen.start - keys.start..seen.end - keys.start
+        })
     }
 }
 

@@ -1,9 +1,9 @@
 //! The pieces of the decoder. candle's fused operations have no backward pass, so it's defined here.
 
 use candle_core::{D, Result, Tensor};
-use candle_nn::ops::{rms_norm, sigmoid, softmax_last_dim};
+use candle_nn::ops::rms_norm;
 
-use super::gradient;
+use super::{gradient, vector};
 
 /// Root mean square norm with a learned scale.
 #[derive(Debug, Clone)]
@@ -44,17 +44,13 @@ impl RmsNorm {
 /// `silu(gate) * up`, the middle of the feed-forward part.
 pub fn gated(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     let (g, u) = (gate.detach(), up.detach());
-    let output = ((&g * sigmoid(&g)?)? * &u)?;
+    let output = vector::gated(&g, &u)?;
     if !gate.track_op() && !up.track_op() {
         return Ok(output);
     }
     gradient::with_backward2([gate, up], output, move |grad| {
-        // Again: keeping them would make the widest part of a layer twice as large.
-        let sigmoid = sigmoid(&g)?;
-        let silu = (&g * &sigmoid)?;
-        let slope = (&sigmoid + (&silu - (&silu * &sigmoid)?)?)?;
-        let gate = ((grad * &u)? * slope)?;
-        Ok([Some(gate), Some((grad * &silu)?)])
+        // It computes silu(gate) again: keeping that would make the widest part of a layer twice as large.
+        Ok(vector::gated_backward(&g, &u, grad)?.map(Some))
     })
 }
 
@@ -63,7 +59,8 @@ pub fn negative_log_likelihood(logits: &Tensor, targets: Vec<u32>) -> Result<Ten
     let rows = targets.len();
     let targets = Tensor::from_vec(targets, (rows, 1), logits.device())?;
     let z = logits.detach();
-    let probabilities = softmax_last_dim(&z)?;
+    let vocabulary = z.dim(D::Minus1)?;
+    let probabilities = vector::softmax(z.copy()?, |_| 0..vocabulary)?;
     // The likeliest token's probability is 1 / Σ exp(z - max): no logarithm of a tiny number.
     let log_sum = (z.max_keepdim(D::Minus1)? - probabilities.max_keepdim(D::Minus1)?.log()?)?;
     let loss = (log_sum - z.gather(&targets, 1)?)?.sum_all()?;

@@ -17,6 +17,7 @@ pub mod rope;
 pub mod rope_config;
 pub mod shard;
 pub mod target;
+mod vector;
 pub mod weights;
 
 pub use cache::KvCache;
