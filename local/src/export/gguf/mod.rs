@@ -22,7 +22,7 @@ use crate::base::text_files;
 use crate::engine::candle::model::{LlamaConfig, Target as Linear, target, weights};
 use crate::error::Result;
 use crate::folder;
-use architecture::{Architecture, rope_factors, rope_scaling};
+use architecture::{Architecture, context, rope_factors, rope_scaling};
 use file::{Meta, TensorInfo, header, padding};
 
 /// The name of the file.
@@ -234,7 +234,7 @@ fn metadata(
     ];
     for (key, value) in [
         ("vocab_size", count(config.vocab_size)),
-        ("context_length", count(architecture.context(config))),
+        ("context_length", count(context(config))),
         ("embedding_length", count(config.hidden_size)),
         ("block_count", count(config.layers)),
         ("feed_forward_length", count(config.intermediate_size)),

@@ -1,6 +1,6 @@
 //! The decoder: Llama's and its relatives, from a config and weights with Hugging Face names to logits.
 
-mod attention;
+pub(super) mod attention;
 pub mod cache;
 pub mod config;
 pub mod family;
