@@ -42,7 +42,7 @@ async function chat(target, options) {
   return withBackend({ local: options.local, jobId, withoutStore }, async ({ isLocal, signal }) => {
     const backend = new Backend(cwd);
     const found = await findTarget(backend, target);
-    if (found.told !== undefined) say(found.told);
+    if (found.notice !== undefined) say(found.notice);
     const { system, temperature, maxTokens, json } = options;
     const fields = {
       ...found.fields,

@@ -1,6 +1,6 @@
-// How a command ends after it has run the project's code, which may have left something open.
+// Ends a command after it has run the project's code, which may have left something open.
 
-/** Time for what is still going on: a callback that nobody awaits, a connection that is closing. */
+/** Time for work that is still going on: a callback that nobody awaits, a connection that is closing. */
 const GRACE_MS = 3000;
 
 /** Everyday names for Node's resource types; types not listed keep Node's name. */
@@ -19,10 +19,10 @@ const NAMES = new Map([
 ]);
 
 /** Not mentioned: they're ours, or only a by-product of something else that is open. */
-const UNTOLD = new Set(["TTYWrap", "PipeWrap", "CloseReq", "WriteWrap"]);
+const IGNORED = new Set(["TTYWrap", "PipeWrap", "CloseReq", "WriteWrap"]);
 
 /**
- * Lets the process end by itself, and ends it when it doesn't.
+ * Lets the process end by itself, and ends it if it doesn't.
  * @param {number} code
  * @param {(line: string) => void} say
  */
@@ -36,13 +36,13 @@ function endSoon(code, say) {
 }
 
 function leftOpen() {
-  const types = process.getActiveResourcesInfo().filter((type) => !UNTOLD.has(type));
+  const types = process.getActiveResourcesInfo().filter((type) => !IGNORED.has(type));
   const names = new Set(types.map((type) => NAMES.get(type) ?? type));
   return names.size > 0 ? [...names].join(" and ") : "something";
 }
 
 /**
- * Ends the process once what it has printed is written.
+ * Ends the process once its output is flushed.
  * @param {number} code
  * @returns {Promise<never>}
  */

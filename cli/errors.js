@@ -42,11 +42,11 @@ class Cancelled extends Error {
 function describe(error) {
   const unreached = unreachedBy(error);
   if (unreached) return unreached.text;
-  return withAdvice(oneLine(wordsOf(error)).trim());
+  return withAdvice(oneLine(messageWithCause(error)).trim());
 }
 
 /** @param {unknown} error */
-function wordsOf(error) {
+function messageWithCause(error) {
   if (!isError(error)) return typeof error === "string" ? error : inspect(error);
   const message = messageOf(error);
   const cause = error instanceof CliError ? undefined : reasonOf(error.cause);

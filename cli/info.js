@@ -75,19 +75,19 @@ function attempt(read) {
   }
 }
 
-/** @returns {string | null} that of the `@arkor/local` that a run would use */
+/** @returns {string | null} the version of the `@arkor/local` that a run would use */
 function localVersion() {
   try {
     const [program = ""] = findLocalBackend(process.cwd(), process.env).slice(-1);
     const { execFileSync } = require("node:child_process");
     const isScript = /\.[cm]?js$/.test(program);
     const [command, args] = isScript ? [process.execPath, [program]] : [program, []];
-    const said = execFileSync(command, [...args, "--version"], {
+    const printed = execFileSync(command, [...args, "--version"], {
       encoding: "utf8",
       timeout: 5000,
       stdio: ["ignore", "pipe", "ignore"],
     });
-    return said.trim().split(" ").at(-1) ?? null;
+    return printed.trim().split(" ").at(-1) ?? null;
   } catch {
     return null;
   }
@@ -163,7 +163,7 @@ function linesOf(info, stream) {
       ["arkor", versions.arkor],
       ["@arkor/local", versions.local ?? "not installed, or it can't be started"],
       ["Node", versions.node],
-      ["native addon", said(info.addon, (state) => state)],
+      ["native addon", textOrError(info.addon, (state) => state)],
     ],
     System: [
       ["system", `${system.os}, ${system.kernel}`],
@@ -177,14 +177,14 @@ function linesOf(info, stream) {
       ...(devices.gpus.length === 0 ? [["GPU", "none that nvidia-smi knows"]] : []),
     ],
     Engines: [
-      ["cpu", said(engines.cpu, ({ status, place }) => `${status}, ${place}`)],
-      ["torch", said(engines.torch, (all) => all.map(engineText).join("; "))],
+      ["cpu", textOrError(engines.cpu, ({ status, place }) => `${status}, ${place}`)],
+      ["torch", textOrError(engines.torch, (all) => all.map(engineText).join("; "))],
     ],
     Caches: info.caches.map(({ name, place, bytes }) => [
       name,
       `${place}, ${bytes === null ? "not there" : formatSize(bytes)}`,
     ]),
-    Account: [["signed in", said(info.account, signedIn)]],
+    Account: [["signed in", textOrError(info.account, signedIn)]],
     Settings: Object.entries(info.settings),
   };
   return Object.entries(sections).flatMap(([title, rows]) => [
@@ -205,7 +205,7 @@ function linesOf(info, stream) {
  * @param {T | { error: string }} found
  * @param {(found: T) => string} text
  */
-function said(found, text) {
+function textOrError(found, text) {
   const { error } = /** @type {{ error?: unknown }} */ (Object(found));
   return typeof error === "string" ? error : text(/** @type {T} */ (found));
 }

@@ -80,28 +80,29 @@ async function init(directory, options) {
  * @param {string} suggested the project's name
  * @param {PackageManager} manager
  * @param {InitOptions} options
- * @returns {Promise<Choices | undefined>} undefined: the user wants nothing of it
+ * @returns {Promise<Choices | undefined>} undefined if the user declined
  */
 async function choose(cwd, suggested, manager, options) {
-  const asks = !options.yes && canAsk();
+  const isInteractive = !options.yes && canAsk();
   const present = templateIn(cwd);
-  if (!asks) refuseSecond(present, options.template);
+  if (!isInteractive) refuseSecond(present, options.template);
   const name =
     options.name ??
-    (asks ? await text("What's the project's name?", suggested, nameError) : suggested);
+    (isInteractive ? await text("What's the project's name?", suggested, nameError) : suggested);
   const template =
     options.template ??
-    (asks
+    (isInteractive
       ? await select("What should the model learn?", templatesFrom(present?.template))
       : (present?.template ?? TEMPLATES[0].value));
   if (present && present.template !== template && !(await confirm(mixed(present), false))) {
     return undefined;
   }
   const agentsMd =
-    options.agentsMd ?? (asks && (await confirm("Add an AGENTS.md for coding agents?", false)));
+    options.agentsMd ??
+    (isInteractive && (await confirm("Add an AGENTS.md for coding agents?", false)));
   const installs =
-    !options.skipInstall && (!asks || (await confirm(`Install with ${manager}?`, true)));
-  const git = !options.skipGit && (await wantsGit(cwd, options, asks));
+    !options.skipInstall && (!isInteractive || (await confirm(`Install with ${manager}?`, true)));
+  const git = !options.skipGit && (await wantsGit(cwd, options, isInteractive));
   return { name, template, agentsMd, installs, git };
 }
 
@@ -119,7 +120,7 @@ async function choose(cwd, suggested, manager, options) {
 /**
  * @param {Present | undefined} present
  * @param {TemplateName | undefined} wanted
- * @throws {CliError} a second template would mix its files with those of the first
+ * @throws {CliError} if there's another template already: their files would mix
  */
 function refuseSecond(present, wanted) {
   if (!present || !wanted || present.template === wanted) return;
@@ -160,13 +161,13 @@ function wantedPackageManager({ useNpm, usePnpm, useYarn, useBun }) {
 /**
  * @param {string} cwd
  * @param {InitOptions} options
- * @param {boolean} asks
+ * @param {boolean} isInteractive
  * @returns {Promise<boolean>}
  */
-async function wantsGit(cwd, { git }, asks) {
+async function wantsGit(cwd, { git }, isInteractive) {
   if (git) return true;
-  if (!asks) return false;
-  // The directory itself may not be there yet.
+  if (!isInteractive) return false;
+  // The directory itself may not exist yet.
   const nearest = ancestors(cwd).find((one) => existsSync(one)) ?? cwd;
   return isInRepository(nearest) === false && confirm("Create a git repository?", true);
 }

@@ -1,11 +1,11 @@
-// Ctrl-C while a run is watched. A cloud run goes on without us; a local run lives in a child of this
-// process and ends with it.
+// Handles Ctrl-C while a run is watched. A cloud run goes on without us; a local run lives in a child
+// process and ends with us.
 
 const { setTimeout: delay } = require("node:timers/promises");
 const { describe } = require("./errors.js");
 const { howToGoOn } = require("./local/checkpoints.js");
 
-/** How long a second Ctrl-C still cancels a cloud run. */
+/** For how long a second Ctrl-C cancels a cloud run. */
 const SECOND_PRESS_MS = 3000;
 
 /**
@@ -13,15 +13,15 @@ const SECOND_PRESS_MS = 3000;
  * @typedef {object} WatchedRun
  * @property {Pick<import("..").Trainer, "cancel">} [trainer]
  * @property {string | undefined} [jobId] once the backend has answered
- * @property {Promise<unknown>} [waiting] what `wait()` gave
- * @property {string | undefined} [hint] what a command needs besides the job's id, to find the job
+ * @property {Promise<unknown>} [waiting] the promise that `wait()` returned
+ * @property {string | undefined} [hint] what a command needs to find the job, besides its id
  */
 
 /** Counts presses of Ctrl-C. While it listens, they don't end the process. */
 class Interrupts {
   #count = 0;
   /** @type {(() => void)[]} */ #waiters = [];
-  /** Hears Ctrl-C while a callback blocks this thread. */
+  /** Catches Ctrl-C even while a callback blocks this thread. */
   #watch;
   #onPress = () => {
     this.#watch.heard();
@@ -42,7 +42,7 @@ class Interrupts {
 
   /**
    * @param {number} count
-   * @returns {Promise<void>} resolves once Ctrl-C has been pressed that often
+   * @returns {Promise<void>} resolves once Ctrl-C has been pressed `count` times
    */
   async pressed(count) {
     while (this.#count < count) {
@@ -70,7 +70,7 @@ async function leaveCloudRun(run, interrupts, say, secondPressMs = SECOND_PRESS_
   const { trainer, jobId, hint = "" } = run;
   if (!trainer) return;
   if (jobId === undefined) {
-    // The backend hasn't told us an id yet: leaving now would leave a run that nobody can name.
+    // There's no job id yet: if we left now, nobody could find or cancel the run.
     say("Cancelling the submission.");
     await Promise.race([cancel(trainer, say), interrupts.pressed(2)]);
     return;
@@ -147,7 +147,7 @@ async function endBackend(backend, interrupts) {
  * @param {Pick<import("..").Trainer, "cancel">} trainer
  * @param {(line: string) => void} say
  * @param {string} [success]
- * @returns {Promise<boolean>} whether it has
+ * @returns {Promise<boolean>} whether the job was cancelled
  */
 async function cancel(trainer, say, success) {
   try {

@@ -16,8 +16,8 @@ const { createProgram } = require("./program.js");
 const ENGINE = path.join(__dirname, "../binding.js");
 
 /**
- * Runs the command; never rejects. The exit code goes to `process.exitCode`, so that what is still
- * being written gets out.
+ * Runs the command; never rejects. Sets `process.exitCode` instead of exiting, so that pending output is
+ * still written.
  * @param {string[]} args without `node` and the script
  * @returns {Promise<void>}
  */
@@ -28,11 +28,11 @@ async function main(args) {
   process.on("warning", restoreWarning);
   process.on("uncaughtException", onUncaught);
   try {
-    // Nothing to do is no error: it asks what there is.
+    // Without arguments, show the help; that isn't an error.
     const wanted = args.length > 0 ? args : ["--help"];
     await createProgram().parseAsync(wanted, { from: "user" });
   } catch (error) {
-    process.exitCode = tell(error);
+    process.exitCode = report(error);
   } finally {
     const deprecation = takeDeprecation();
     if (deprecation) say(deprecationText(deprecation));
@@ -45,20 +45,20 @@ async function main(args) {
  * @param {unknown} error
  * @returns {number} the exit code
  */
-function tell(error) {
-  const told = error instanceof CommanderError ? usageError(error) : error;
-  if (told === undefined) return 0;
-  if (!(told instanceof Cancelled)) {
-    sayError(told);
+function report(error) {
+  const reported = error instanceof CommanderError ? usageError(error) : error;
+  if (reported === undefined) return 0;
+  if (!(reported instanceof Cancelled)) {
+    sayError(reported);
     return 1;
   }
-  say(told.message);
-  return told.exitCode;
+  say(reported.message);
+  return reported.exitCode;
 }
 
 /**
- * What a timer or a promise of the project throws while nobody waits for it. A project that has its own
- * listener decides for itself.
+ * Reports an uncaught exception from the project's code, such as a timer's. A project with its own listener
+ * handles it itself.
  * @param {unknown} error
  */
 function onUncaught(error) {
@@ -67,14 +67,14 @@ function onUncaught(error) {
   process.exit(1);
 }
 
-/** The backend's deprecation notice, once. If the engine isn't loaded, the command made no request. */
+/** Takes the backend's deprecation notice. If the engine isn't loaded, the command made no request. */
 function takeDeprecation() {
   const engine = require.cache[ENGINE]?.exports;
   return engine?.takeDeprecation();
 }
 
 /**
- * A reader that has gone (`arkor start | head -1`) is no reason to give up a run; a full disk is.
+ * A reader that is gone (`arkor start | head -1`) is no reason to give up a run; a full disk is.
  * @this {NodeJS.WriteStream}
  * @param {NodeJS.ErrnoException} error
  */
@@ -87,7 +87,7 @@ function onWriteError(error) {
 }
 
 /**
- * Commander throws for `--help`, `--version` and a command without one of its own; these are no errors.
+ * Commander also throws for `--help`, `--version` and a command without its subcommand; those aren't errors.
  * @param {CommanderError} error
  * @returns {CliError | undefined}
  */

@@ -34,8 +34,8 @@ class Reporter {
   #now;
   #progress = new Progress();
   /** @type {LiveBlock | undefined} */ #live;
-  #saidAt = Number.NEGATIVE_INFINITY;
-  #said = "";
+  #printedAt = Number.NEGATIVE_INFINITY;
+  #lastPrinted = "";
   #paint;
   #begunAt;
   #failures = new Failures();
@@ -172,7 +172,7 @@ class Reporter {
     if (event.type === "training.progress") {
       this.#progress.prepares(event, now);
       const line = this.#live ? undefined : this.#progress.preparation();
-      if (line !== undefined && now - this.#saidAt >= PLAIN_MS) this.#sayProgress(line, now);
+      if (line !== undefined && now - this.#printedAt >= PLAIN_MS) this.#sayProgress(line, now);
     } else if (event.type === "training.resumed") {
       this.#progress.resumed(event);
       this.#sayResumed(event.step);
@@ -199,7 +199,7 @@ class Reporter {
       this.say(`checkpoint at step ${context.step}`);
     } else if (name === "onLog") {
       const line = this.#progress.plain();
-      const isDue = now - this.#saidAt >= PLAIN_MS || typeof context.evalLoss === "number";
+      const isDue = now - this.#printedAt >= PLAIN_MS || typeof context.evalLoss === "number";
       if (isDue) this.#sayProgress(line, now);
     } else if (name === "onCompleted" || name === "onFailed") {
       // The last state is printed however recent the line before it is.
@@ -212,9 +212,9 @@ class Reporter {
    * @param {number} now ms
    */
   #sayProgress(line, now) {
-    if (line === this.#said) return;
-    this.#said = line;
-    this.#saidAt = now;
+    if (line === this.#lastPrinted) return;
+    this.#lastPrinted = line;
+    this.#printedAt = now;
     this.say(line);
   }
 

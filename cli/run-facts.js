@@ -1,5 +1,5 @@
-// What is said of a run when it has started and when it has ended, beside the live block. Pure, as
-// `progress.js` is.
+// What is printed about a run when it has started and when it has ended, besides the live block. Pure, like
+// `progress.js`.
 
 const { formatCount, formatDuration, formatMetric, formatSize, isNumber } = require("./format.js");
 const { placed } = require("./errors.js");
@@ -10,7 +10,7 @@ const BUILT_IN = "arkor-tiny";
 /** @typedef {import("./facts.js").Fact} Fact */
 
 /**
- * What trains where.
+ * What is trained, and where.
  * @param {any} job
  * @param {any} meta the metadata of `training.started`; a cloud may send none
  * @param {string} [where] the backend's host, if it isn't this machine
@@ -108,7 +108,7 @@ function standInNotice(meta) {
   if (why.includes("HF_HUB_OFFLINE")) ways.unshift("unset HF_HUB_OFFLINE");
   else if (why.includes("not on this machine")) ways.unshift("be online");
   return [
-    `warning: ${BUILT_IN} stands in for ${name}${whichIs(name, why)}.`,
+    `warning: ${BUILT_IN} stands in for ${name}${reasonClause(name, why)}.`,
     `It shows that your data and callbacks work, and no more. To train ${name}, ${ways.join(" or ")}. --strict-model makes this an error.`,
   ];
 }
@@ -135,7 +135,7 @@ function leftOutNotice(meta) {
  * @param {string} requested
  * @param {string} why
  */
-function whichIs(requested, why) {
+function reasonClause(requested, why) {
   return why.startsWith(`${requested} is `) ? `, which${why.slice(requested.length)}` : `: ${why}`;
 }
 

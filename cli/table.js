@@ -12,7 +12,7 @@ const { cut, widthOf } = require("./text-width.js");
  */
 
 const GAP = 2;
-/** A column never shrinks below this: a shorter text says nothing. */
+/** A column never shrinks below this: a shorter text is useless. */
 const MIN_WIDTH = 8;
 
 /**
@@ -24,7 +24,7 @@ const MIN_WIDTH = 8;
 function table(columns, rows, width = Number.POSITIVE_INFINITY) {
   const measured = columns.map((column, index) => {
     const cells = rows.map((row) => oneLine(row[index] ?? ""));
-    // Not `Math.max(...)`: with as many arguments as a long list has, it overflows the stack.
+    // Not `Math.max(...)`: spreading a long list overflows the stack.
     const widest = (/** @type {number} */ most, /** @type {string} */ cell) =>
       Math.max(most, widthOf(cell));
     return { ...column, cells, size: cells.reduce(widest, widthOf(column.title)) };

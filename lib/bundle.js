@@ -20,8 +20,8 @@ const OUT_DIR = path.join(".arkor", "build");
  */
 
 /**
- * Where a run's bundle goes: a file for each entry, so that two runs at the same time don't run one
- * another's.
+ * Where a run's bundle goes. Each entry has its own file, so that concurrent runs don't run each other's
+ * bundle.
  * @param {string} project
  * @param {string} entry
  */
@@ -38,8 +38,8 @@ function outfileFor(project, entry) {
  * @param {string} project the directory in whose `.arkor/build` the bundle lies
  * @param {string} [outfile] in that directory
  * @returns {Promise<Bundle>}
- * @throws {Error} the entry exports no trainer, or has an error; then the message is
- *   `file:line:column: text` of the first one, and its cause is esbuild's, with all of them
+ * @throws {Error} if the entry exports no trainer, or has an error. The message is then the first error's
+ *   `file:line:column: text`, and the cause is esbuild's error, which has all of them
  */
 async function bundle(entry, project, outfile = outfileFor(project, entry)) {
   // Node and esbuild both go by real paths.
@@ -52,7 +52,7 @@ async function bundle(entry, project, outfile = outfileFor(project, entry)) {
   );
   if (!code || !map) throw new Error("esbuild gave no bundle");
   const exported = Object.values(result.metafile.outputs).flatMap((output) => output.exports);
-  // What comes from a package's `export *` is known at run time only.
+  // What a package's `export *` exports is only known at run time.
   const isOpen = /^export \* from /m.test(Buffer.from(code).toString());
   if (!isOpen && !PICKED_EXPORTS.some((name) => exported.includes(name))) {
     throw new Error(NOTHING_EXPORTED);
@@ -128,17 +128,17 @@ function esbuild(entry, project, outfile, settings) {
     logLevel: "silent",
     ...settings,
   };
-  // Loaded here: most of what this package does needs no bundle.
+  // Loaded lazily: most of this package works without esbuild.
   return require("esbuild").build(options);
 }
 
 /**
  * @param {unknown} error
- * @returns {import("esbuild").Message[]} those of a failed build, the reason for the others first; else none
+ * @returns {import("esbuild").Message[]} the errors of a failed build, root cause first; else none
  */
 function esbuildErrors(error) {
   const { errors = [] } = /** @type {Partial<import("esbuild").BuildFailure>} */ (error ?? {});
-  // Settings that can't be read are the reason an import isn't found.
+  // If a tsconfig can't be read, that's why an import isn't found.
   const isSettings = (/** @type {import("esbuild").Message} */ { location }) =>
     location?.file.endsWith(".json") === true;
   return [...errors].sort((one, other) => Number(isSettings(other)) - Number(isSettings(one)));

@@ -4,7 +4,7 @@
 
 const { binding } = require("./addon.js");
 const { readEnvironment } = require("./environment.js");
-const { CloudApiError, keepFetchFailure, native, nativeSync, tell } = require("./errors.js");
+const { CloudApiError, keepFetchFailure, native, nativeSync, notify } = require("./errors.js");
 const { Responses, beginning, cancel, checkTimeout, whole } = require("./given-fetch.js");
 const { listenerFor } = require("./credentials.js");
 const { parse, stringify } = require("./json.js");
@@ -34,8 +34,8 @@ class CloudApiClient {
     checkClientOptions(options);
     const { baseUrl, credentials, fetch, onDeprecation, onCredentials } = options;
     const identity = JSON.stringify(credentials ?? null);
-    const told = listenerFor(onCredentials);
-    this.#native = nativeSync(() => new binding.NativeClient(baseUrl, identity, told));
+    const listener = listenerFor(onCredentials);
+    this.#native = nativeSync(() => new binding.NativeClient(baseUrl, identity, listener));
     this.#fetch = fetch;
     this.#onDeprecation = onDeprecation;
   }
@@ -218,7 +218,7 @@ class CloudApiClient {
       : await request(this.#native, signal, async (abort) =>
           this.#native.send(surroundings, name, text, abort, timeoutMs),
         );
-    this.#tellDeprecation(response.headers);
+    this.#noteDeprecation(response.headers);
     if (response.ok) return response;
     const body = await beginning(response);
     if (signal?.aborted) throw signal.reason;
@@ -269,7 +269,7 @@ class CloudApiClient {
   }
 
   /** @param {Headers} headers */
-  #tellDeprecation(headers) {
+  #noteDeprecation(headers) {
     const header = (/** @type {string} */ name) => headers.get(name) ?? undefined;
     const notice = binding.readDeprecation(
       header("deprecation"),
@@ -278,7 +278,7 @@ class CloudApiClient {
     );
     if (!notice) return;
     if (!this.#onDeprecation) binding.noteDeprecation(notice);
-    else tell(this.#onDeprecation, { message: notice.message, sunset: notice.sunset ?? null });
+    else notify(this.#onDeprecation, { message: notice.message, sunset: notice.sunset ?? null });
   }
 }
 

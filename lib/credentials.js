@@ -3,7 +3,7 @@
 
 const { binding } = require("./addon.js");
 const { readEnvironment, readHome } = require("./environment.js");
-const { native, tell } = require("./errors.js");
+const { native, notify } = require("./errors.js");
 
 /** @returns {string} */
 function credentialsPath() {
@@ -92,7 +92,7 @@ function listenerFor(onCredentials) {
   if (typeof onCredentials !== "function") {
     throw new TypeError("`onCredentials` must be a function");
   }
-  return (text) => tell(onCredentials, JSON.parse(text));
+  return (text) => notify(onCredentials, JSON.parse(text));
 }
 
 /** @param {string | null | undefined} text */

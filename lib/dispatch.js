@@ -1,17 +1,17 @@
 // Calls the user's callbacks for a batch of events, one by one. The other half is `src/node/dispatch.rs`.
 //
-// Nothing is decided here: Rust is told how each batch went, with one `done`, `threw` or `aborted`. What a
-// callback throws stays on this side, so that `wait()` can reject with that very value.
+// Nothing is decided here: each batch ends with one call of `done`, `threw` or `aborted`, and Rust decides what
+// follows. What a callback throws stays on this side, so that `wait()` can reject with the same value.
 "use strict";
 
-// Node's own, also while a test has put another in its place.
+// Node's own `setImmediate`, even while a test fakes the global one.
 const { setImmediate } = require("node:timers");
 const { binding } = require("./addon.js");
-const { stackOf, tell, toError, wordsOf } = require("./errors.js");
+const { messageOf, notify, stackOf, toError } = require("./errors.js");
 const { parse, read } = require("./json.js");
 
-// How a batch is laid out. Rust says so when the first trainer is made, because that loads the addon. As
-// variables of their own: they are read many times for each event.
+// The layout of a batch, read from Rust when the first trainer is made, because that loads the addon. Plain
+// variables, because they are read many times for each event.
 let width = 0;
 let flagsAt = 0;
 let stepAt = 0;
@@ -38,8 +38,8 @@ function readLayout() {
  * @property {(name: CallbackName, context: any, metadata: unknown) => void} [onEvent]
  * @property {(event: any) => void} [onUnknown] gets events whose type runs no callback
  * @property {(notice: import("..").ReconnectNotice) => void} [onReconnect]
- * @property {(failure: CallbackFailure) => void} [onCallbackError] gets what a callback threw that the run
- *   goes on from
+ * @property {(failure: CallbackFailure) => void} [onCallbackError] gets a callback's error that doesn't end
+ *   the run
  */
 /**
  * @typedef {object} CallbackFailure
@@ -48,7 +48,7 @@ function readLayout() {
  * @property {unknown} error
  */
 
-/** Calls one trainer's callbacks, and keeps what the events lead to: the job, the result, the last error. */
+/** Calls one trainer's callbacks, and keeps the job, the result and the last error. */
 class Dispatcher {
   /** @type {Job} */
   job;
@@ -75,7 +75,7 @@ class Dispatcher {
     this.job = job;
     this.native = native;
     this.input = input;
-    /** @type {AbortSignal | undefined} what ends the `wait()` under way */
+    /** @type {AbortSignal | undefined} aborts the current `wait()` */
     this.signal = undefined;
     this.rejects = rejects;
     this.inferAt = inferAt;
@@ -122,7 +122,8 @@ class Dispatcher {
     for (let at = 0; at < columns.length; at += width, index++) {
       const flags = columns[at + flagsAt];
       const name = names[flags & kindBits];
-      // Nothing may start after an abort (T29): not the look-up, which may run an accessor that aborts.
+      // Nothing may start after an abort (T29), not even the lookup. And that may run an accessor that aborts,
+      // so check again after it.
       if (signal?.aborted) return native.aborted(index);
       if (name === undefined) {
         this.#showUnknown(texts[text++]);
@@ -136,7 +137,7 @@ class Dispatcher {
         if (detail?.job && (name === "onCompleted" || name === "onFailed")) {
           this.result = { job: this.job, artifacts: detail.artifacts ?? [] };
         }
-        // Only now: an event counts whatever becomes of its callback (T18).
+        // Only now: an event counts even if its callback fails (T18).
         if (failed) throw failed.error;
         const observed = this.observers.size > 0;
         if (callback == null && !observed) continue;
@@ -166,13 +167,13 @@ class Dispatcher {
    */
   #show(name, context, metadata) {
     for (const { onEvent } of this.observers) {
-      tell(() => onEvent?.(name, context, metadata), undefined);
+      notify(() => onEvent?.(name, context, metadata), undefined);
     }
   }
 
   /** @param {string} data as the backend sent it */
   #showUnknown(data) {
-    for (const { onUnknown } of this.observers) tell(() => onUnknown?.(read(data)), undefined);
+    for (const { onUnknown } of this.observers) notify(() => onUnknown?.(read(data)), undefined);
   }
 
   /**
@@ -185,7 +186,7 @@ class Dispatcher {
         Object.assign(this.job, patch);
         return;
       } catch {
-        // Frozen, or sealed: then it stays as it is.
+        // It's frozen or sealed; leave it alone.
       }
     }
     this.job = { ...this.job, ...patch };
@@ -226,7 +227,7 @@ class Dispatcher {
   }
 
   /**
-   * T19: a routed error is seen. The stack is the warning's detail, which Node prints below it.
+   * T19: warns of a callback's error that doesn't end the run. Node prints the detail, the stack, below it.
    * @param {CallbackName} name
    * @param {number} at the event's step
    * @param {unknown} error
@@ -239,12 +240,13 @@ class Dispatcher {
       ? "its id counts as seen, so the event is skipped when the stream is opened again"
       : "it has no id, so the event comes again when the stream is opened again";
     const detail = stackOf(error);
-    tell(
-      (words) =>
-        process.emitWarning(words, { type: "ArkorCallbackWarning", ...(detail && { detail }) }),
-      `${where} threw: ${wordsOf(error)}; ${next}`,
+    notify(
+      (message) =>
+        process.emitWarning(message, { type: "ArkorCallbackWarning", ...(detail && { detail }) }),
+      `${where} threw: ${messageOf(error)}; ${next}`,
     );
-    for (const { onCallbackError } of this.observers) tell(onCallbackError, { name, step, error });
+    for (const { onCallbackError } of this.observers)
+      notify(onCallbackError, { name, step, error });
   }
 
   /** @param {string} text */
@@ -256,14 +258,14 @@ class Dispatcher {
       error: error ? toError(error, this.thrown) : undefined,
       lastEventId: lastEventId ?? undefined,
     };
-    tell(this.onReconnect, notice);
-    for (const { onReconnect } of this.observers) tell(onReconnect, notice);
+    notify(this.onReconnect, notice);
+    for (const { onReconnect } of this.observers) notify(onReconnect, notice);
     this.native.heard();
   }
 }
 
 /**
- * T10: the callback as it is now, and the object that it is on; or what the look-up threw.
+ * T10: looks up the callback now, with the object that it's on. `failed` if the lookup itself threw.
  * @param {import("..").TrainerInput} input
  * @param {CallbackName} name
  * @returns {{ callbacks?: any, callback?: any, failed?: { error: unknown } }}

@@ -1,4 +1,4 @@
-// The errors that users see, made of those that cross from Rust (`src/error.rs`).
+// The errors that users see, built from those that cross from Rust (`src/error.rs`).
 "use strict";
 
 const { binding } = require("./addon.js");
@@ -39,7 +39,7 @@ class CloudApiError extends Error {
 
 /**
  * @param {string} body
- * @returns {any} the value of JSON, other text as it is, undefined when there is none
+ * @returns {any} the parsed JSON, other text unchanged, or undefined if it's empty
  */
 function bodyValue(body) {
   if (body === "") return undefined;
@@ -82,13 +82,13 @@ class AnonymousTokenRejectedError extends Error {
   }
 }
 
-/** Rejections of a given `fetch` to remember, until everyone who waited for it has been told. */
+/** How many rejections of a custom `fetch` are kept until every waiting call has rejected with its own. */
 const MOST_FETCH_FAILURES = 32;
 /** @type {Map<number, unknown>} */
 const fetchFailures = new Map();
 
 /**
- * Keeps what a given `fetch` rejected with: the very value is what the user sees.
+ * Keeps what a custom `fetch` rejected with, so that the user gets that same value.
  * @param {number} id of the request
  * @param {unknown} error
  */
@@ -125,7 +125,7 @@ function toError({ kind, message, status = 0, code, id = 0, answer, cause }, thr
     case "thrown":
       return thrown;
     case "fetchRejected":
-      // That of another thread can't come over.
+      // A value from another thread can't cross over.
       return fetchFailures.has(id) ? fetchFailures.get(id) : new Error(message);
     default:
       return new Error(message);
@@ -154,14 +154,14 @@ function crossingOf(error) {
   }
 }
 
-/** A system without root certificates, such as `node:22-slim`, gets Node's own, as for `fetch`. */
+/** On a system without root certificates, such as `node:22-slim`, use Node's own, as `fetch` does. */
 function handOverRoots() {
   const { rootCertificates } = require("node:tls");
   nativeSync(() => binding.takeNodesRoots(rootCertificates.join("\n")));
 }
 
 /**
- * Runs a synchronous native call; what it throws is the error that the user sees.
+ * Runs a synchronous native call, and turns what it throws into the error that the user sees.
  * @template T
  * @param {() => T} call
  * @returns {T}
@@ -176,10 +176,10 @@ function nativeSync(call) {
 }
 
 /**
- * Runs a native call; what it throws or rejects with is the error that the user sees.
+ * Runs a native call, and turns what it throws or rejects with into the error that the user sees.
  * @template T
  * @param {() => Promise<T>} call
- * @param {() => unknown} [thrown] gives what a callback threw last
+ * @param {() => unknown} [thrown] returns what a callback threw last
  * @returns {Promise<T>}
  */
 async function native(call, thrown) {
@@ -196,11 +196,11 @@ async function native(call, thrown) {
 }
 
 /**
- * The words of whatever was thrown, for a message.
+ * The message of any thrown value.
  * @param {unknown} thrown
  * @returns {string}
  */
-function wordsOf(thrown) {
+function messageOf(thrown) {
   try {
     return String(thrown instanceof Error ? thrown.message : thrown);
   } catch {
@@ -227,7 +227,7 @@ function stackOf(thrown) {
  * @param {((value: T) => unknown) | undefined} listener
  * @param {T} value
  */
-function tell(listener, value) {
+function notify(listener, value) {
   try {
     Promise.resolve(listener?.(value)).catch(() => {});
   } catch {
@@ -241,10 +241,10 @@ module.exports = {
   ProjectStateMismatchError,
   headersOf,
   keepFetchFailure,
+  messageOf,
   native,
   nativeSync,
+  notify,
   stackOf,
-  tell,
   toError,
-  wordsOf,
 };

@@ -2,7 +2,7 @@
 "use strict";
 
 const { binding } = require("./addon.js");
-const { tell } = require("./errors.js");
+const { notify } = require("./errors.js");
 
 const DATASET = ["type", "name", "split", "subset", "url", "token", "path"];
 const CALLBACKS = ["onStarted", "onLog", "onCheckpoint", "onCompleted", "onFailed"];
@@ -126,8 +126,8 @@ function checkSignal(call, name, signal) {
  * @param {string[]} unknown
  */
 function warn(call, unknown) {
-  for (const words of unknown) {
-    tell((text) => process.emitWarning(text, "ArkorOptionWarning"), `${call}: ${words}`);
+  for (const problem of unknown) {
+    notify((text) => process.emitWarning(text, "ArkorOptionWarning"), `${call}: ${problem}`);
   }
 }
 

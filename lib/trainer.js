@@ -143,8 +143,8 @@ class Trainer {
       input: configText(this.#input, this.#dryRun, identity),
       ...identity,
     });
-    const told = listenerFor(this.#context.onCredentials);
-    return this.#take(await native(async () => this.#native.start(submission, told)));
+    const listener = listenerFor(this.#context.onCredentials);
+    return this.#take(await native(async () => this.#native.start(submission, listener)));
   }
 
   /**
@@ -153,8 +153,8 @@ class Trainer {
    */
   async #attach(id) {
     const attachment = JSON.stringify({ id, ...this.#identity() });
-    const told = listenerFor(this.#context.onCredentials);
-    return this.#take(await native(async () => this.#native.attach(attachment, told)));
+    const listener = listenerFor(this.#context.onCredentials);
+    return this.#take(await native(async () => this.#native.attach(attachment, listener)));
   }
 
   /** Who submits, from which directory, and to which backend. */

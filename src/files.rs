@@ -13,7 +13,7 @@ const MOST_LINKS: usize = 40;
 pub enum Access {
     /// Mode 0600 in a directory of mode 0700.
     Owner,
-    /// What the umask says.
+    /// As the umask allows.
     Everyone,
 }
 
@@ -48,7 +48,7 @@ pub fn write_if_unchanged(
     })
 }
 
-/// Writes the temp file and has it put at its place; what `put` leaves of it is deleted.
+/// Writes the temp file and calls `put` to move it into place. Deletes it if it's still there afterwards.
 fn write(
     path: &Path,
     content: &[u8],
@@ -63,7 +63,7 @@ fn write(
     result
 }
 
-/// Puts the temp file in the place of `seen`, or where no file is, in one system call: a plain
+/// Replaces a file whose content is `seen`, or creates it if `seen` is `None`, in one system call: a plain
 /// rename would restore a file that was deleted since the check. `None` where that isn't supported.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 fn put_in_place_of(temp: &Path, target: &Path, seen: Option<&[u8]>) -> Option<io::Result<bool>> {
@@ -77,13 +77,13 @@ fn put_in_place_of(temp: &Path, target: &Path, seen: Option<&[u8]>) -> Option<io
     match renameat_with(CWD, temp, CWD, target, flag) {
         Ok(()) => {}
         Err(Errno::NOENT | Errno::EXIST) => return Some(Ok(false)),
-        // Not every file system can do it.
+        // Not every file system supports it.
         Err(_) => return None,
     }
     let Some(seen) = seen else {
         return Some(Ok(true));
     };
-    // The temp file is now what was replaced. If somebody wrote in between, theirs goes back.
+    // The temp file now holds the replaced content. If somebody wrote in between, put theirs back.
     match std::fs::read(temp) {
         Ok(replaced) if replaced != seen => Some(std::fs::rename(temp, target).map(|()| false)),
         _ => Some(Ok(true)),
@@ -95,7 +95,7 @@ fn put_in_place_of(_: &Path, _: &Path, _: Option<&[u8]>) -> Option<io::Result<bo
     None
 }
 
-/// Whether the file could be written, found out without touching it.
+/// Checks that the file could be written, without touching it.
 ///
 /// # Errors
 /// Those that [`write_atomically`] would have.
@@ -104,7 +104,7 @@ pub fn check_writable(path: &Path, access: Access) -> io::Result<()> {
     std::fs::remove_file(temp)
 }
 
-/// Deletes a file. Where the path is a link, its target goes: what the file held must be gone.
+/// Deletes a file. If the path is a link, deletes its target: the content must be gone.
 ///
 /// # Errors
 /// Those of the file system. A missing file isn't an error.
@@ -118,7 +118,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
 /// Reads a file; `None` if there is none.
 ///
 /// # Errors
-/// Any other error: what is there but can't be read must not be overwritten by mistake.
+/// Any other error: a file that exists but can't be read must not be overwritten by mistake.
 pub fn read_if_present(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match std::fs::read(path) {
         Ok(content) => Ok(Some(content)),
@@ -127,7 +127,7 @@ pub fn read_if_present(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Takes the lock file at `path`, waiting for another process that has it. Dropping it lets go.
+/// Locks the file at `path`, waiting while another process holds it. Dropping the file releases the lock.
 ///
 /// # Errors
 /// Those of the file system.
@@ -141,7 +141,7 @@ pub fn lock(path: &Path, access: Access) -> io::Result<File> {
     Ok(file)
 }
 
-/// Locks a directory itself, which leaves no lock file in it and needs no right to write there.
+/// Locks a directory itself, which leaves no lock file in it and needs no write permission.
 ///
 /// # Errors
 /// Those of the file system; Windows and some network file systems can't.
@@ -165,17 +165,17 @@ fn begin(path: &Path, access: Access) -> io::Result<(PathBuf, PathBuf, File)> {
     Ok((target, temp, file))
 }
 
-/// The file that a path means, which need not exist: its links followed.
+/// Follows a path's links to the actual file, which need not exist.
 fn target_of(path: &Path) -> io::Result<PathBuf> {
     let mut target = path.to_owned();
     for _ in 0..MOST_LINKS {
         match std::fs::read_link(&target) {
             Ok(next) => target = parent(&target).join(next),
-            // No link, or nothing there yet.
+            // Not a link, or nothing there yet.
             Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::NotFound) => {
                 return Ok(target);
             }
-            // Windows has a code of its own for what is no link.
+            // Windows has its own error code for a file that isn't a link.
             Err(_)
                 if target
                     .symlink_metadata()
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
-    /// The moment between the look and the rename, which no test of the whole can hit.
+    /// The moment between the check and the rename, which an end-to-end test can't hit.
     #[cfg(any(target_os = "linux", target_os = "macos"))]
     #[test]
     fn a_file_that_is_deleted_or_written_after_the_last_look_is_not_brought_back() {

@@ -1,6 +1,6 @@
-//! What happens after a connection ended: retry and when, or give up.
+//! What to do after a connection has ended: retry, and after which delay, or give up.
 //!
-//! Pure: time and randomness come in as arguments, so that a test never sleeps.
+//! Pure: time and randomness are arguments, so that tests never sleep.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use std::time::Duration;
 /// (T25).
 pub const SMALLEST_RETRY: Duration = Duration::from_millis(100);
 
-/// The part of the delay that jitter takes away or adds: 1000 clients of one restarted backend
-/// must not come back in the same millisecond (T21).
+/// The largest part of a delay that jitter adds or takes away: 1000 clients of a restarted backend must not
+/// come back in the same millisecond (T21).
 const JITTER: f64 = 0.25;
 
-/// How to reconnect; the same for the trainer's whole life.
+/// The trainer's reconnect options.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
     /// The first delay, unless the stream asked for another (`reconnectDelayMs`).
     pub base: Duration,
     /// No delay is longer than this (`maxReconnectDelayMs`).
     pub cap: Duration,
-    /// How many failures in a row are taken; `None` is no limit (`maxReconnectAttempts`).
+    /// How many consecutive failures are tolerated; `None` is no limit (`maxReconnectAttempts`).
     pub max_attempts: Option<u32>,
 }
 
@@ -28,19 +28,19 @@ pub struct Policy {
 pub enum Decision {
     /// Wait, then open the stream again.
     Retry {
-        /// Failures in a row before this one, from 0 (T21).
+        /// Consecutive failures before this one, from 0 (T21).
         attempt: u32,
         /// How long to wait.
         delay: Duration,
     },
     /// `maxReconnectAttempts` is exceeded (T14.2, T22).
     GiveUp {
-        /// Failures in a row, this one included.
+        /// Consecutive failures, this one included.
         failures: u32,
     },
 }
 
-/// The failures in a row of one `wait()`, and the base delay that the stream may have set.
+/// Counts the consecutive failures of one `wait()`, and keeps the base delay, which the stream may set.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     policy: Policy,
@@ -49,7 +49,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// No failure yet.
+    /// Starts without failures. `retry` is the base delay that the stream has set, if any.
     #[must_use]
     pub fn new(policy: Policy, retry: Option<Duration>) -> Self {
         let mut backoff = Self {
@@ -63,17 +63,18 @@ impl Backoff {
         backoff
     }
 
-    /// The stream's `retry` field replaces the base delay (T25).
+    /// Replaces the base delay by the stream's `retry` field (T25).
     pub fn set_base(&mut self, retry: Duration) {
         self.base = retry.max(SMALLEST_RETRY);
     }
 
-    /// A data event was dispatched with success: the row of failures is over (T17).
+    /// Resets the count: a data event was dispatched successfully (T17).
     pub fn succeeded(&mut self) {
         self.failures = 0;
     }
 
-    /// A failure (T22). `retry_after` is the answer's lower bound, `jitter` is in `0..1`.
+    /// Counts a failure, and decides what follows (T22). `retry_after` is the response's lower bound; `jitter`
+    /// is in `0..1`.
     pub fn failed(&mut self, retry_after: Option<Duration>, jitter: f64) -> Decision {
         let attempt = self.failures;
         self.failures += 1;
@@ -95,7 +96,7 @@ impl Backoff {
         }
     }
 
-    /// The delay after a clean end, which is no failure (T22).
+    /// The delay after a clean end, which isn't a failure (T22).
     #[must_use]
     pub fn pause(&self, jitter: f64) -> Duration {
         self.delay(0, jitter)

@@ -193,9 +193,9 @@ impl Backend for JobEvents<'_> {
     async fn job(&self) -> Option<String> {
         let request = GET_JOB.of_job(&self.session.scope, self.job).ok()?;
         let name = request.to_string();
-        let asked = within_limit(&name, async {
+        let call = within_limit(&name, async {
             self.session.api().await?.call(&request).await
         });
-        Some(job::read(&asked.await.ok()?, &name).ok()?.text)
+        Some(job::read(&call.await.ok()?, &name).ok()?.text)
     }
 }

@@ -167,7 +167,7 @@ mod tests {
         ];
         for (from, to, expected) in cases {
             let text = good.replacen(from, to, 1);
-            let told = match read(&text, "GET /x", shape) {
+            let message = match read(&text, "GET /x", shape) {
                 Ok(_) => String::new(),
                 Err(error) => error.to_string(),
             };
@@ -175,7 +175,7 @@ mod tests {
                 "" => String::new(),
                 what => format!("The backend's answer to GET /x is not usable: {what}"),
             };
-            assert_eq!(told, expected, "{text}");
+            assert_eq!(message, expected, "{text}");
         }
     }
 }

@@ -57,8 +57,8 @@ async function answerTo(asking, messages, { prints = true } = {}) {
 }
 
 /**
- * Always streamed: the head of an answer that is sent as a whole comes at its end, which may be later than
- * requests wait.
+ * Always streamed: without streaming, the response's head only arrives with the whole answer, which may take
+ * longer than the request's timeout.
  * @param {Asking} asking
  * @param {Message[]} messages
  * @param {AbortSignal} signal
@@ -68,7 +68,7 @@ async function* partsOf({ backend, fields, isLocal }, messages, signal) {
   const response = await backend.call((client, scope) => client.chat({ scope, body, signal }));
   let isFirst = true;
   for await (const part of completionParts(response)) {
-    if (isFirst && isLocal) tellStandIn(fields.baseModel, part.model);
+    if (isFirst && isLocal) warnOfStandIn(fields.baseModel, part.model);
     isFirst = false;
     yield part;
   }
@@ -78,7 +78,7 @@ async function* partsOf({ backend, fields, isLocal }, messages, signal) {
  * @param {unknown} wanted
  * @param {unknown} used
  */
-function tellStandIn(wanted, used) {
+function warnOfStandIn(wanted, used) {
   if (typeof wanted !== "string" || typeof used !== "string" || used === wanted) return;
   say(`warning: ${used} stands in: ${wanted} is not on this machine.`);
 }

@@ -1,4 +1,4 @@
-// What answers: a job's adapter, one of its checkpoints, or a model.
+// Which model answers: a job's adapter, one of its checkpoints, or a base model.
 
 const { pastEvents } = require("../past-events.js");
 const { CliError } = require("../errors.js");
@@ -8,7 +8,7 @@ const { CliError } = require("../errors.js");
 /**
  * @typedef {object} Target
  * @property {Record<string, unknown>} fields of the request's body
- * @property {string} [told] what to say of the choice, where the user hasn't made it
+ * @property {string} [notice] tells the user which model was picked, if they didn't name it
  */
 
 const JOB_ID = /^job[_-]/;
@@ -17,7 +17,7 @@ const JOB_ID = /^job[_-]/;
  * @param {Backend} backend
  * @param {string | undefined} wanted
  * @returns {Promise<Target>}
- * @throws {CliError} there is no such job or checkpoint
+ * @throws {CliError} if there is no such job or checkpoint
  */
 async function findTarget(backend, wanted) {
   if (wanted === undefined) return newestJob(backend);
@@ -33,8 +33,8 @@ async function findTarget(backend, wanted) {
   if (last === undefined) {
     throw new CliError(`Job ${job.id} is ${job.status} and hasn't saved a checkpoint to talk to.`);
   }
-  const told = `Job ${job.id} is ${job.status}: its checkpoint of step ${last} answers.`;
-  return { fields: checkpoint(job.id, last), told };
+  const notice = `Job ${job.id} is ${job.status}: its checkpoint of step ${last} answers.`;
+  return { fields: checkpoint(job.id, last), notice };
 }
 
 /**
@@ -48,7 +48,7 @@ async function newestJob(backend) {
     .filter(({ status }) => status === "completed")
     .sort((a, b) => age(b) - age(a));
   if (newest) {
-    return { fields: final(newest.id), told: `Job ${newest.id} (${newest.name}) answers.` };
+    return { fields: final(newest.id), notice: `Job ${newest.id} (${newest.name}) answers.` };
   }
   throw new CliError(
     jobs.length === 0

@@ -96,8 +96,8 @@ function describe(cwd, env, ended) {
     stdio: ["ignore", "ignore", "ignore", "ipc"],
   });
   /** @type {Omit<Manifest, "entry"> | undefined} */ let result;
-  const settle = (/** @type {Omit<Manifest, "entry">} */ told) => {
-    result ??= told;
+  const settle = (/** @type {Omit<Manifest, "entry">} */ manifest) => {
+    result ??= manifest;
     child.kill("SIGKILL");
   };
   const failed = (/** @type {string} */ error) => settle({ trainer: null, error });
@@ -107,7 +107,7 @@ function describe(cwd, env, ended) {
   }, TIME_LIMIT_MS);
   if (ended.aborted) end();
   ended.addEventListener("abort", end);
-  child.once("message", (told) => settle(/** @type {Manifest} */ (told)));
+  child.once("message", (message) => settle(/** @type {Manifest} */ (message)));
   return new Promise((resolve) => {
     const finish = () => {
       clearTimeout(timer);

@@ -26,7 +26,7 @@ function parse(text) {
     const data = JSON.parse(text);
     return typeof data === "object" && data !== null ? data : undefined;
   } catch {
-    // A line with a bare NaN: it has no number to show.
+    // A bare NaN isn't valid JSON; a summary has no use for that line.
     return undefined;
   }
 }

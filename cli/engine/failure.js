@@ -25,10 +25,10 @@ function failureOf({ how, lines, stdout }, { what, place, disk, index, instead }
       `The disk is full. The torch engine needs about ${formatSize(disk)} in ${place}. Free some space, then run the command again.`,
     );
   }
-  const said = saidIn(lines);
+  const reason = reasonIn(lines);
   if (/python-build-standalone/.test(text)) {
     return new CliError(
-      `No Python that fits was found, and uv can't download one (${said}). Install Python 3.11 or later from https://www.python.org/downloads/, then run the command again.`,
+      `No Python that fits was found, and uv can't download one (${reason}). Install Python 3.11 or later from https://www.python.org/downloads/, then run the command again.`,
     );
   }
   if (UNREACHABLE.test(text)) {
@@ -36,8 +36,8 @@ function failureOf({ how, lines, stdout }, { what, place, disk, index, instead }
       "Check the network, and HTTPS_PROXY if this machine needs a proxy, then run the command again.";
     return new CliError(
       index === undefined
-        ? `The package index can't be reached (${said}). ${check} What was downloaded is kept.`
-        : `PyTorch's package index, ${index}, can't be reached (${said}), and only that has this build. ${check} ` +
+        ? `The package index can't be reached (${reason}). ${check} What was downloaded is kept.`
+        : `PyTorch's package index, ${index}, can't be reached (${reason}), and only that has this build. ${check} ` +
             `Or install ${instead}`,
     );
   }
@@ -47,15 +47,15 @@ function failureOf({ how, lines, stdout }, { what, place, disk, index, instead }
     );
   }
   return new CliError(
-    `The torch engine couldn't be installed: ${what} ${how}${said && `: ${said}`}`,
+    `The torch engine couldn't be installed: ${what} ${how}${reason && `: ${reason}`}`,
   );
 }
 
 /**
  * @param {string[]} lines
- * @returns {string} what went wrong and its innermost cause, else the last words
+ * @returns {string} the error and its innermost cause, else the last line
  */
-function saidIn(lines) {
+function reasonIn(lines) {
   const trimmed = lines.map((line) => line.trim()).filter((line) => line !== "");
   const error = trimmed.find((line) => /^error: /i.test(line))?.replace(/^error: /i, "");
   const causes = trimmed.filter((line) => CAUSE.test(line));

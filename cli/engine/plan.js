@@ -1,26 +1,26 @@
-// What an installation of the torch engine consists of: its packages, its size, and the commands of uv.
+// Plans an installation of the torch engine: its packages, its size, and the uv commands to run.
 
 const { formatSize } = require("../format.js");
 const { BUILD_NAMES, backendOf } = require("./build.js");
 const { pythonOf } = require("./environments.js");
 const { CUDA_PACKAGES, packagesFor, wheelFor } = require("./lock.js");
 
-/** The wheels that the lock file doesn't have: torch from PyTorch's own index. */
+/** The download size of torch from PyTorch's own index, which the lock file doesn't have. */
 const CPU_TORCH = 0.2e9;
 const CUDA_TORCH = 2.9e9;
-/** How many times its wheel's size a package takes on disk: libraries of CUDA are packed least. */
+/** How much larger than its wheel a package is on disk. CUDA's libraries compress least. */
 const CUDA_GROWTH = 1.8;
 const GROWTH = 3;
 
 /**
  * @typedef {object} Plan
- * @property {string} place where the environment is made
+ * @property {string} place where the environment is created
  * @property {string} worker the torch engine's folder
  * @property {string[]} extras
  * @property {import("./build.js").Build} build of PyTorch
  * @property {string | undefined} backend what uv calls PyTorch's index; undefined for PyPI's build
  * @property {string} torch its version
- * @property {string[]} packages with their versions, the ones that users know
+ * @property {string[]} packages the ones that users know, with their versions
  * @property {string[]} foreign the packages of the lock file that come from PyTorch's index instead, or
  *   aren't needed with what comes from there
  * @property {number} download in bytes
@@ -28,7 +28,7 @@ const GROWTH = 3;
  * @property {string | undefined} instead which of PyPI's builds would do too, with its flag
  */
 
-/** What the user knows the engine by. */
+/** The packages that users know. */
 const KNOWN = ["torch", "transformers", "trl", "peft", "ray"];
 
 /**
@@ -39,7 +39,7 @@ const KNOWN = ["torch", "transformers", "trl", "peft", "ray"];
  * @property {import("./build.js").Machine} machine
  * @property {number} minor of Python 3
  * @property {string[]} extras
- * @property {string[] | undefined} installed the extras that are there already
+ * @property {string[] | undefined} installed the extras that are already installed
  * @property {import("./build.js").Build} build
  */
 
@@ -123,10 +123,10 @@ function introduction({ place, build, packages, download, disk }, free) {
 /** @typedef {{ says: string, args: string[], index?: string }} Step `index`: what it needs besides PyPI */
 
 /**
- * What uv does, in this order: what is most likely not to be reached comes first.
+ * The uv commands, in order. The download most likely to be unreachable comes first.
  * @param {Plan} plan
- * @param {string} python what the environment is made of: a file, or versions that fit
- * @param {boolean} isNew nothing is there yet
+ * @param {string} python for the environment: a file, or a range of versions
+ * @param {boolean} isNew whether there's no environment yet
  * @returns {Step[]}
  */
 function stepsOf({ place, worker, extras, backend, torch, foreign }, python, isNew) {
@@ -139,7 +139,7 @@ function stepsOf({ place, worker, extras, backend, torch, foreign }, python, isN
     steps.push({
       says: "Installing torch from PyTorch's index.",
       index: "download.pytorch.org",
-      // Without its dependencies: those have their versions from the lock file.
+      // Without its dependencies: the lock file pins those.
       args: [
         "pip",
         "install",

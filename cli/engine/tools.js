@@ -7,7 +7,7 @@ const { ownUvPlace, pythonOf } = require("./environments.js");
 const { run } = require("./process.js");
 
 const UV_VERSION = "0.13.9";
-/** The first one that reads our lock file. */
+/** The first version that can read our lock file. */
 const OLDEST_UV = [0, 7, 0];
 const PYTHONS = [["python3"], ["python"], ["py", "-3"]];
 const GET_UV = "https://docs.astral.sh/uv/getting-started/installation/";
@@ -32,10 +32,10 @@ async function pythons() {
 }
 
 /**
- * @param {number[]} minors of Python 3, those that fit
- * @param {boolean} hasUv uv gets a Python by itself
+ * @param {number[]} minors the supported minor versions of Python 3
+ * @param {boolean} hasUv whether uv can download a Python
  * @returns {Promise<Python | undefined>}
- * @throws {CliError} none fits, and without uv
+ * @throws {CliError} if none fits and there's no uv
  */
 async function pythonFor(minors, hasUv) {
   const found = await pythons();
@@ -52,7 +52,7 @@ async function pythonFor(minors, hasUv) {
   throw new CliError(`The torch engine needs Python ${needed}, and no Python was found. ${how}`);
 }
 
-/** @returns {Promise<Uv | undefined>} the user's own; undefined when there's none, or one that is too old */
+/** @returns {Promise<Uv | undefined>} the user's own; undefined if there's none, or it's too old */
 async function findUv() {
   const named = process.env.ARKOR_UV;
   const program = named || "uv";
@@ -75,14 +75,14 @@ function isRecent(version) {
   return differing === -1 || (version[differing] ?? 0) > (OLDEST_UV[differing] ?? 0);
 }
 
-/** What uv gets of the environment: an environment that the user has activated is none of its business. */
+/** The environment variables for uv, without those of a virtual environment that the user has activated. */
 function environment() {
   const { VIRTUAL_ENV: _, CONDA_PREFIX: __, ...env } = process.env;
   return env;
 }
 
 /**
- * uv from PyPI, for us alone.
+ * Installs our own uv from PyPI.
  * @param {string} python
  * @param {{ signal: AbortSignal, onLine: (line: string) => void }} options
  * @returns {Promise<{ uv: Uv } | { failed: import("./process.js").Ended, step: string }>}
@@ -90,7 +90,7 @@ function environment() {
 async function installUv(python, options) {
   const place = ownUvPlace(UV_VERSION);
   const program = path.join(path.dirname(pythonOf(place)), "uv");
-  // Its cache goes when the engine is removed, with it.
+  // Its cache is beside it, so that removing the engine removes both.
   const env = { UV_CACHE_DIR: path.join(place, "cache"), ...environment() };
   const uv = { program, env };
   if ((await run([program, "--version"])).ok) return { uv };

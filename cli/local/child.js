@@ -1,11 +1,11 @@
-// One life of the local backend's process: spawned, ready (one JSON line on its stdout), ended.
-// What it writes on stderr is handed on line by line.
+// One process of the local backend, from spawn through ready (one JSON line on its stdout) to its end.
+// Its stderr is passed on line by line.
 
 const { spawn } = require("node:child_process");
 const { createInterface } = require("node:readline");
 const { CliError } = require("../errors.js");
 
-/** Lines of stderr that are kept to explain a failed start. */
+/** How many lines of stderr are kept to explain a failed start. */
 const KEPT_LINES = 5;
 
 /**
@@ -31,9 +31,9 @@ class BackendChild {
   #log;
   #isReady = false;
   /** @type {string[]} */ #held = [];
-  /** @type {Promise<ReadyLine>} rejects when the process ends or the time is up before */
+  /** @type {Promise<ReadyLine>} rejects if the process ends or times out first */
   ready;
-  /** @type {Promise<Ending>} when it has ended and all its output is read; never rejects */
+  /** @type {Promise<Ending>} resolves when it has ended and all its output was read; never rejects */
   ended;
 
   /** @param {ChildOptions} options */
@@ -42,9 +42,9 @@ class BackendChild {
     this.#process = spawn(program, args, {
       cwd,
       env,
-      // The pipe's end tells the backend that we are gone, however we went.
+      // When stdin closes, the backend knows that we're gone, even if we crashed.
       stdio: ["pipe", "pipe", "pipe"],
-      // Out of our process group: Ctrl-C is for us, and we decide what becomes of the run.
+      // Outside our process group: Ctrl-C must reach only us, and we decide what happens to the run.
       detached: true,
       windowsHide: true,
     });
@@ -84,13 +84,15 @@ class BackendChild {
         }),
         this.ended.then((ending) => {
           throw new CliError(
-            `arkor-local ${howItEnded(ending)} before it was ready${this.#said()}`,
+            `arkor-local ${howItEnded(ending)} before it was ready${this.#lastOutput()}`,
           );
         }),
         new Promise((_, reject) => {
           timer = setTimeout(() => {
             const seconds = startTimeoutMs / 1000;
-            reject(new CliError(`arkor-local was not ready after ${seconds} s${this.#said()}`));
+            reject(
+              new CliError(`arkor-local was not ready after ${seconds} s${this.#lastOutput()}`),
+            );
           }, startTimeoutMs);
         }),
       ]);
@@ -119,8 +121,8 @@ class BackendChild {
     else this.#held.push(line);
   }
 
-  /** @returns {string} the last words of a backend that did not get ready, for an error message */
-  #said() {
+  /** @returns {string} the last output of a backend that didn't get ready, for an error message */
+  #lastOutput() {
     const lines = this.#held
       .map((line) => line.replace(/^arkor-local: /, "").trim())
       .filter((line) => line !== "")
@@ -129,13 +131,13 @@ class BackendChild {
   }
 
   /**
-   * Asks it to end: it saves what it has.
+   * Asks it to end, so that it saves its state first.
    * @param {number} graceMs after which it is killed
    * @returns {Promise<void>}
    */
   async stop(graceMs) {
     this.#process.stdin.end();
-    // On Windows every signal kills at once; the closed pipe is the polite way there.
+    // On Windows every signal kills at once, so there we only close the pipe.
     if (process.platform !== "win32") this.#process.kill("SIGTERM");
     const timer = setTimeout(() => this.kill(), graceMs);
     await this.ended;

@@ -1,4 +1,4 @@
-// Which backend a command asks that takes a job: this project's local one, or the cloud.
+// Which backend a command talks to: this project's local one, or the cloud.
 
 const { CliError } = require("../errors.js");
 const { say } = require("../output.js");
@@ -11,15 +11,15 @@ const { hasStore, isStored } = require("./store.js");
 /**
  * @typedef {object} Wanted
  * @property {boolean | undefined} [local] the flag `--local`
- * @property {string | undefined} [jobId] the job that the command is about; a local one is asked for here
- * @property {boolean} [runs] whether jobs that aren't over go on with a backend that is started
+ * @property {string | undefined} [jobId] the command's job; a local job selects the local backend
+ * @property {boolean} [runs] whether a backend started for the command resumes unfinished jobs
  * @property {boolean} [withoutStore] whether `--local` also makes sense before the first run
  */
 
 /**
  * @typedef {object} Chosen
  * @property {boolean} isLocal
- * @property {boolean} isOurs it ends with this command
+ * @property {boolean} isOurs whether it ends with this command
  * @property {Promise<never>} lost rejects when it's gone for good
  * @property {(options?: { atOnce?: boolean }) => Promise<void>} stop
  */
@@ -27,15 +27,15 @@ const { hasStore, isStored } = require("./store.js");
 /** @type {Omit<Chosen, "isLocal">} */
 const LASTING = { isOurs: false, lost: new Promise(() => {}), stop: async () => {} };
 
-/** What such a backend logs and the command tells itself, or nobody needs to know. */
-const UNTOLD = /^arkor-local: (?:stopping$|chat: )/;
+/** Log lines that the command reports itself, or that nobody needs. */
+const HIDDEN_LOGS = /^arkor-local: (?:stopping$|chat: )/;
 
 /**
- * Has this process's requests go to the backend that a command is about, and says which one that is.
+ * Points this process's requests at the backend for a command, and prints which one that is.
  * @param {string} cwd the project
  * @param {Wanted} wanted
  * @returns {Promise<Chosen>}
- * @throws {CliError} there is none
+ * @throws {CliError} if there is none
  */
 async function chooseBackend(cwd, wanted) {
   const { ARKOR_CLOUD_API_URL: url, ARKOR_LOCAL_TOKEN: token } = process.env;
@@ -45,7 +45,7 @@ async function chooseBackend(cwd, wanted) {
   }
   if (await isInCloud(cwd, wanted)) {
     const { defaultArkorCloudApiUrl, readCredentials } = require("../../lib/credentials.js");
-    // One that can't be read isn't for us to report: the request that needs it does.
+    // Credentials that can't be read are reported by the request that needs them.
     const credentials = await readCredentials().catch(() => null);
     say(`Using the cloud at ${defaultArkorCloudApiUrl(credentials)}.`);
     return { ...LASTING, isLocal: false };
@@ -63,7 +63,7 @@ async function chooseBackend(cwd, wanted) {
  * @param {string} cwd
  * @param {Wanted} wanted
  * @returns {Promise<boolean>}
- * @throws {CliError} nobody is signed in, and nothing is here
+ * @throws {CliError} if nobody is signed in and the project has no local store
  */
 async function isInCloud(cwd, { local, jobId }) {
   if (local || (jobId !== undefined && isStored(cwd, jobId))) return false;
@@ -74,11 +74,11 @@ async function isInCloud(cwd, { local, jobId }) {
       "Not signed in, and no run of this project is on this machine. Run `arkor login` first, or train here: arkor start --local",
     );
   }
-  // An identity is there as soon as anything was ever run in the cloud, also for another project.
+  // Being signed in isn't enough: that may have been for another project.
   return (await isSignedIn()) && (await readState(cwd)) !== null;
 }
 
-/** Also with a login that can't be used: the request that needs it says why. */
+/** True for an unusable login as well: the request that needs it reports why. */
 async function isSignedIn() {
   const { checkLogin } = require("../../lib/account.js");
   const { readCredentials } = require("../../lib/credentials.js");
@@ -94,7 +94,7 @@ async function isSignedIn() {
 /**
  * @param {string} cwd
  * @param {Wanted} wanted
- * @returns {Promise<LocalBackend | RunningBackend>} started
+ * @returns {Promise<LocalBackend | RunningBackend>} already started
  */
 async function localBackend(cwd, { runs = false, withoutStore = false }) {
   const running = await runningBackend(cwd);
@@ -108,14 +108,14 @@ async function localBackend(cwd, { runs = false, withoutStore = false }) {
     command: findLocalBackend(cwd, process.env),
     cwd,
     say: (line) => {
-      if (!UNTOLD.test(line)) say(line);
+      if (!HIDDEN_LOGS.test(line)) say(line);
     },
     flags: [...(await backendFlags(cwd, {}, say)), ...(runs ? [] : ["--no-runs"])],
   });
   try {
     pointAt(await backend.start());
   } catch (error) {
-    // Another command may have been faster.
+    // Another command may have started one meanwhile.
     const faster = await runningBackend(cwd);
     if (faster) return joined(faster, runs);
     throw error;
@@ -136,7 +136,7 @@ function joined(running, runs) {
 }
 
 /**
- * Does a command's work with the backend that it's about.
+ * Runs `work` against the backend for a command, and stops that backend if it was started for it.
  * @template T
  * @param {Wanted} wanted
  * @param {(backend: { isLocal: boolean, signal: AbortSignal }) => Promise<T>} work `signal` is aborted when

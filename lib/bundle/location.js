@@ -1,5 +1,5 @@
-// An esbuild plugin that keeps each bundled module's own place: `import.meta` with its `url`, `dirname`,
-// `filename` and `resolve`, `__dirname` and `__filename`.
+// An esbuild plugin that keeps each bundled module's own location: `import.meta.url`, `dirname`, `filename`
+// and `resolve`, `__dirname` and `__filename`.
 "use strict";
 
 const fs = require("node:fs");
@@ -8,17 +8,17 @@ const { urlFrom } = require("./packages.js");
 const SCRIPT = /\.[cm]?[jt]sx?$/;
 const NEEDS_LOCATION = /\bmeta\b|__dirname|__filename/;
 const HASHBANG = /^#!.*\n/;
-/** What a module with a location begins with; see `inSource`. */
+/** The line prefix that this plugin adds to a module; `inSource` subtracts it from columns. */
 const PREFIX = /^var __arkor_meta = __arkor_locate\("[^"]*"\);/;
 
-/** What every module's `import.meta`, and so on, is replaced with: a variable of its own. */
+/** Replaces `import.meta`, `__dirname` and `__filename` by a variable of the module's own. */
 const DEFINE = {
   "import.meta": "__arkor_meta",
   __dirname: "__arkor_meta.dirname",
   __filename: "__arkor_meta.filename",
 };
 
-/** Stands at the top of the bundle, where `import.meta` is the bundle's: modules are found from there. */
+/** Goes at the top of the bundle. `import.meta` is the bundle's there; modules are located relative to it. */
 const BANNER = [
   'import { createRequire as __arkor_createRequire } from "node:module";',
   'import { dirname as __arkor_dirname } from "node:path";',
@@ -34,7 +34,7 @@ const BANNER = [
 ].join("\n");
 
 /**
- * @param {string} directory where the bundle will lie
+ * @param {string} directory where the bundle will be written
  * @returns {import("esbuild").Plugin}
  */
 function location(directory) {
@@ -52,7 +52,7 @@ function location(directory) {
         if (!NEEDS_LOCATION.test(source)) return { contents: source, loader: "default" };
         const prefix = `var __arkor_meta = __arkor_locate("${urlFrom(directory, args.path)}");`;
         const [hashbang = ""] = source.match(HASHBANG) ?? [];
-        // On the same line, so that lines stay what they are in the source.
+        // On the same line, so that line numbers match the source.
         const contents = `${hashbang}${prefix}${source.slice(hashbang.length)}`;
         return { contents, loader: "default" };
       });
@@ -62,8 +62,8 @@ function location(directory) {
 
 /**
  * @template {Pick<import("esbuild").Location, "column" | "lineText">} T
- * @param {T} location of an error; its column counts from 0
- * @returns {T} as it is in the source
+ * @param {T} location an error's; its column counts from 0
+ * @returns {T} the same place in the source
  */
 function inSource(location) {
   const { column, lineText } = location;

@@ -1,5 +1,5 @@
-//! Constrained decoding: which tokens may come next, so that an answer looks as the request says. The
-//! grammars are those of the `llguidance` library; nothing else here knows it.
+//! Constrained decoding: which tokens may come next, so that an answer has the form the request demands.
+//! The grammars are those of the `llguidance` library, which only this module uses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,15 +23,15 @@ const COMPILE_LIMIT: Duration = Duration::from_secs(3);
 /// How many constraints may compile at once. A compilation that timed out can't be stopped, so this limits
 /// how many can pile up.
 const MOST_COMPILING: usize = 4;
-/// Deep schemas are compiled by recursion. The largest that `MOST_BYTES` allows needs about a half of this.
+/// Schemas are compiled recursively. The deepest that `MOST_BYTES` allows needs about half of this.
 const COMPILE_STACK: usize = 256 * 1024 * 1024;
 /// How many alternatives the parser may track at once. An object takes a few per optional property.
 const MOST_ITEMS: usize = 50_000;
 static COMPILING: AtomicUsize = AtomicUsize::new(0);
 
-/// A regular expression, all choices together, or a schema may be this large, in bytes.
+/// The largest regular expression, schema, or sum of all choices, in bytes.
 const MOST_BYTES: usize = 64 * 1024;
-/// Counts and divisors in a schema may add up to this: each takes that many states.
+/// The largest sum of the counts and divisors in a schema: each takes that many states.
 const MOST_STATES: f64 = 100_000.0;
 const STATEFUL: [&str; 7] = [
     "multipleOf",
@@ -49,7 +49,7 @@ const STATEFUL: [&str; 7] = [
 pub enum Constraint {
     /// A JSON text that a schema allows.
     Json(Value),
-    /// A match of a regular expression, whole.
+    /// A full match of a regular expression.
     Regex(String),
     /// One of some texts.
     Choice(Vec<String>),
@@ -65,13 +65,13 @@ pub enum Constraint {
 }
 
 impl Constraint {
-    /// The same as a grammar.
+    /// The constraint as a grammar.
     #[must_use]
     pub fn grammar(&self) -> TopLevelGrammar {
         match self {
             Self::Json(schema) => TopLevelGrammar::from_json_schema(compact(schema)),
             Self::Regex(regex) => TopLevelGrammar::from_regex(regex),
-            // As one expression: thousands of rules would be more than the parser follows at once.
+            // As one expression: the parser can't track thousands of rules at once.
             Self::Choice(texts) => {
                 let texts: Vec<String> = texts.iter().map(|text| escaped(text)).collect();
                 TopLevelGrammar::from_regex(&texts.join("|"))
@@ -140,8 +140,8 @@ fn states(schema: &Value) -> f64 {
     }
 }
 
-/// A schema whose answers have no more than a space between their parts, unless it says otherwise. A
-/// small model likes to go on with spaces until its answer is cut off.
+/// A schema that allows at most one space between the parts of an answer, unless it says otherwise. A small
+/// model tends to generate spaces until its answer is cut off.
 fn compact(schema: &Value) -> Value {
     let mut schema = schema.clone();
     if let Some(map) = schema.as_object_mut() {
@@ -151,7 +151,7 @@ fn compact(schema: &Value) -> Value {
     schema
 }
 
-/// A literal of a grammar: JSON's escapes are Lark's.
+/// A literal in a grammar. Lark's escapes are those of JSON.
 fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
@@ -203,8 +203,8 @@ impl Vocabulary {
         Ok(Self(Arc::new(factory)))
     }
 
-    /// A guide for one answer. Refuses a constraint that is not understood; `field` is where the
-    /// request has it.
+    /// A guide for one answer. Refuses a constraint that isn't supported; `field` is the request field that
+    /// it's in.
     pub fn guide(&self, constraint: &Constraint, field: &str) -> Result<Guide> {
         constraint.check_size(field)?;
         let Some(turn) = CompilePermit::take() else {
@@ -217,11 +217,11 @@ impl Vocabulary {
         let compile = move || {
             let _turn = turn;
             let mut matcher = Matcher::new(factory.create_parser(grammar));
-            // The first mask shows what is wrong with a grammar, while the request can still be refused.
+            // Computing the first mask reveals a broken grammar while the request can still be refused.
             let first = matcher.compute_mask();
             let error = matcher.get_error();
             let error = error.or(first.err().map(|error| error.to_string()));
-            // Nobody waits any more when it took too long.
+            // If it took too long, nobody is waiting any more.
             let _ = sender.send(match error {
                 None => Ok(matcher),
                 Some(error) => Err(error),
@@ -250,7 +250,7 @@ impl Vocabulary {
     }
 }
 
-/// One of the compilations that may go on at once.
+/// A permit to compile; there are [`MOST_COMPILING`].
 struct CompilePermit;
 
 impl CompilePermit {
@@ -274,21 +274,21 @@ fn plain_words(error: &str) -> String {
     if error.contains("NoExtensionBias") {
         return "no text matches it".to_owned();
     }
-    // An expression is shown with a mark below, and the reason on a line of its own.
+    // The library prints an expression, a mark below it, and the reason on a line of its own.
     let reason = error
         .lines()
         .find_map(|line| line.trim().strip_prefix("error: "));
     let words = reason
         .or(error.lines().next())
         .unwrap_or("can't be honoured");
-    // Options of the library that nothing here sets.
+    // Drop its hints at library options: users can't set them.
     words.split(". Enable '").next().unwrap_or(words).to_owned()
 }
 
-/// Leads one answer along its constraint.
+/// Keeps one answer within its constraint.
 pub struct Guide {
     matcher: Matcher,
-    /// Where the request has the constraint.
+    /// The request field that has the constraint.
     field: String,
 }
 

@@ -118,7 +118,7 @@ async fn start(args: &Args) -> Result<()> {
         Jobs::open(store, base_model, runner, !args.no_runs)?.with_strict_model(args.strict_model);
     let app = App::new(jobs, token.clone(), address.port())?;
     let shutdown = async move {
-        end.asked().await;
+        end.requested().await;
         exit_within(SHUTDOWN_LIMIT);
     };
     let server = tokio::spawn(server::serve(Arc::clone(&app), listener, outside, shutdown));
@@ -139,7 +139,7 @@ async fn export(args: &ExportArgs) -> Result<()> {
     });
     let done = tokio::select! {
         done = &mut work => done,
-        () = end.asked() => {
+        () = end.requested() => {
             stop.cancel();
             work.await
         }
@@ -240,7 +240,7 @@ impl End {
     }
 
     /// Resolves when the server is to end.
-    async fn asked(self) {
+    async fn requested(self) {
         let with_parent = self.with_parent;
         tokio::select! {
             () = self.signalled() => {}

@@ -11,14 +11,14 @@ pub fn take() -> Option<Deprecation> {
     LATEST.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// Keeps what an answer says, if it says anything.
+/// Keeps a notice, if there is one.
 pub fn note(found: Option<Deprecation>) {
     if found.is_some() {
         *LATEST.lock().unwrap_or_else(PoisonError::into_inner) = found;
     }
 }
 
-/// What an answer says.
+/// The deprecation notice in a response's headers.
 #[must_use]
 pub fn of(response: &reqwest::Response) -> Option<Deprecation> {
     let header = |name: &str| {
@@ -30,16 +30,16 @@ pub fn of(response: &reqwest::Response) -> Option<Deprecation> {
     read(header("deprecation"), header("warning"), header("sunset"))
 }
 
-/// What the backend says about the age of this SDK: `Deprecation: true` on an answer.
+/// The backend's notice that this SDK is deprecated: a response with `Deprecation: true`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deprecation {
-    /// The backend's words, else our own.
+    /// The backend's message, or a default one.
     pub message: String,
-    /// When it ends, as the `Sunset` header has it.
+    /// When support ends: the `Sunset` header, unparsed.
     pub sunset: Option<String>,
 }
 
-/// Reads the headers of an answer.
+/// Reads the notice from these headers.
 #[must_use]
 pub fn read(
     deprecation: Option<&str>,

@@ -144,7 +144,7 @@ impl Identity {
             let result = renewed(&env, &held, refused.as_deref(), exchange).await;
             if let Ok(credentials) = &result {
                 identity.state().credentials.clone_from(credentials);
-                identity.tell(credentials).await;
+                identity.notify(credentials).await;
             }
             identity.state().renewal = None;
             result
@@ -154,7 +154,7 @@ impl Identity {
         renewal
     }
 
-    async fn tell(&self, credentials: &Credentials) {
+    async fn notify(&self, credentials: &Credentials) {
         if let Some(listener) = &self.0.listener
             && let Ok(text) = serde_json::to_string(credentials)
         {

@@ -1,4 +1,4 @@
-//! The native half of `CloudApiClient`, and of its calls that go through a `fetch` of the user's.
+//! The native half of `CloudApiClient`, including calls that go through the user's own `fetch`.
 
 #![allow(
     clippy::needless_pass_by_value,
@@ -25,7 +25,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::json;
 
-/// One backend as one identity sees it.
+/// One backend, used with one identity.
 #[napi]
 pub struct NativeClient {
     identity: Identity,
@@ -34,7 +34,7 @@ pub struct NativeClient {
     base_url: String,
 }
 
-/// A deprecation as it was read from an answer.
+/// A deprecation notice from a response.
 #[napi(object)]
 pub struct DeprecationNotice {
     /// The backend's words, else our own.
@@ -51,7 +51,7 @@ impl From<Deprecation> for DeprecationNotice {
 
 #[napi]
 impl NativeClient {
-    /// A client; `credentials` is JSON text, as is what `on_credentials` is told.
+    /// Creates a client. `credentials` is JSON text, as is what `on_credentials` receives.
     #[napi(constructor, catch_unwind)]
     pub fn new(
         base_url: String,
@@ -67,7 +67,7 @@ impl NativeClient {
         })
     }
 
-    /// Makes a request; resolves with the answer, its body unread, whatever its status.
+    /// Sends a request and resolves with the response, whatever its status. Its body hasn't been read yet.
     #[napi(catch_unwind, ts_return_type = "Promise<NativeResponse>")]
     pub fn send<'env>(
         &self,
@@ -106,7 +106,7 @@ impl NativeClient {
         self.identity.is_renewing()
     }
 
-    /// Resolves when it is not; until then it keeps the process alive.
+    /// Resolves once no renewal is in progress; until then it keeps the process alive.
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn renewal_settled<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
         let identity = self.identity.clone();
@@ -116,9 +116,9 @@ impl NativeClient {
         })
     }
 
-    /// Makes the same request through a `fetch` of the user's; resolves with the number of the response, which
-    /// JavaScript keeps. `fetch` is called with each request as JSON text (`Crossing` in `given_fetch.rs`), and
-    /// is answered with `fetched` or `notFetched`.
+    /// Makes the same request through the user's own `fetch`. Resolves with the number of the response, which
+    /// JavaScript keeps. `fetch` is called with each request as JSON text (`Crossing` in `given_fetch.rs`);
+    /// JavaScript then calls `fetched` or `notFetched`.
     #[napi(catch_unwind, ts_return_type = "Promise<number>")]
     #[allow(
         clippy::too_many_arguments,
@@ -136,7 +136,7 @@ impl NativeClient {
     ) -> napi::Result<Object<'env>> {
         let request = client_calls::request(&call, &arguments).map_err(|error| crossing(&error))?;
         let base_url = self.base_url.clone();
-        // A `fetch` may take addresses of its own kind, but a URL has to be one.
+        // A custom `fetch` may take other kinds of address, but a URL has to be valid.
         let is_url = base_url.starts_with("http://") || base_url.starts_with("https://");
         if is_url && reqwest::Url::parse(&base_url).is_err() {
             return Err(crossing(&api::http::invalid_url()));
@@ -184,7 +184,7 @@ impl NativeClient {
         self.settle(id, Ok(fetched));
     }
 
-    /// There is no response. JavaScript keeps what `fetch` rejected with, by this number.
+    /// `fetch` rejected. JavaScript keeps the error under this number.
     #[napi(catch_unwind)]
     pub fn not_fetched(&self, id: u32) {
         self.settle(id, Err(Error::FetchRejected { id }));
@@ -194,19 +194,19 @@ impl NativeClient {
 impl NativeClient {
     fn settle(&self, id: u32, fetched: Result<Fetched>) {
         if let Some(sender) = locked(&self.waiting).remove(&id) {
-            // Nobody waits after an abort or a timeout.
+            // After an abort or a timeout, nobody is waiting.
             let _ = sender.send(fetched);
         }
     }
 }
 
-/// What the caller of a `CloudApiClient` call gets of a 2xx answer: JSON text.
+/// What a `CloudApiClient` call returns for a 2xx response, as JSON text.
 #[napi(catch_unwind)]
 pub fn client_answer(call: String, text: String) -> napi::Result<String> {
     client_calls::answer(&call, &text).map_err(|error| crossing(&error))
 }
 
-/// The message of an answer that is not 2xx.
+/// The error message for a response that isn't 2xx.
 #[napi(catch_unwind)]
 pub fn refusal_message(
     status: u16,
@@ -217,13 +217,13 @@ pub fn refusal_message(
     api::refusal_message(status, &text, location.as_deref(), manager.as_deref())
 }
 
-/// JSON text in which a marker stands for a bare NaN, of text in which Python wrote one.
+/// Replaces each bare NaN, as Python writes it, by a marker, so that the text is valid JSON.
 #[napi(catch_unwind)]
 pub fn strict_json(text: String) -> String {
     json::strict(&text).into_owned()
 }
 
-/// What the headers of an answer say about the age of this SDK.
+/// The deprecation notice in a response's headers.
 #[napi(catch_unwind)]
 pub fn read_deprecation(
     header: Option<String>,
@@ -234,14 +234,14 @@ pub fn read_deprecation(
         .map(DeprecationNotice::from)
 }
 
-/// Keeps a deprecation for the command to tell.
+/// Keeps a deprecation notice for the command to print.
 #[napi(catch_unwind)]
 pub fn note_deprecation(notice: DeprecationNotice) {
     let DeprecationNotice { message, sunset } = notice;
     deprecation::note(Some(Deprecation { message, sunset }));
 }
 
-/// The last deprecation that the trainers of this process were told of, once.
+/// Takes the latest deprecation notice that this process's trainers got, so that it's reported only once.
 #[napi(catch_unwind)]
 pub fn take_deprecation() -> Option<DeprecationNotice> {
     deprecation::take().map(DeprecationNotice::from)

@@ -1,4 +1,4 @@
-//! A function of the user's that is told of renewed credentials.
+//! Calls the user's `onCredentials` with renewed credentials.
 
 use std::sync::Arc;
 
@@ -10,15 +10,15 @@ use napi::threadsafe_function::ThreadsafeFunction;
 use super::runtime::lifetime;
 use crate::credentials::Listener;
 
-/// Weak: it must not keep the process alive. The renewal does, until the function was called.
-type Told = ThreadsafeFunction<String, (), String, Status, false, true>;
+/// Weak: it must not keep the process alive. The renewal does, until the function has been called.
+type Callback = ThreadsafeFunction<String, (), String, Status, false, true>;
 
-/// Makes a listener of a function that does not throw.
+/// Turns a JavaScript function, which must not throw, into a listener.
 pub fn listener(function: Option<&Function<'_, String, ()>>) -> napi::Result<Option<Listener>> {
     let Some(function) = function else {
         return Ok(None);
     };
-    let told: Arc<Told> = Arc::new(
+    let callback: Arc<Callback> = Arc::new(
         function
             .build_threadsafe_function::<String>()
             .callee_handled::<false>()
@@ -27,13 +27,13 @@ pub fn listener(function: Option<&Function<'_, String, ()>>) -> napi::Result<Opt
     );
     let lifetime = lifetime();
     Ok(Some(Arc::new(move |text| {
-        let (told, lifetime) = (told.clone(), lifetime.clone());
+        let (callback, lifetime) = (callback.clone(), lifetime.clone());
         async move {
             tokio::select! {
                 biased;
                 () = lifetime.cancelled() => {}
-                // It fails when the environment is going: then nobody is there to be told.
-                _ = told.call_async(text) => {}
+                // It fails while the environment shuts down; there's nobody left to notify then.
+                _ = callback.call_async(text) => {}
             }
         }
         .boxed()

@@ -65,9 +65,9 @@ impl NativeResponse {
     pub(super) fn new(response: reqwest::Response, token: CancellationToken) -> Self {
         let headers = api::flat(response.headers());
         let (status, url) = (response.status().as_u16(), response.url().to_string());
-        let said = response.extensions().get::<ReasonPhrase>();
-        let status_text = match said {
-            // Its bytes are Latin-1, as a header's: `Response` takes nothing beyond that.
+        let reason = response.extensions().get::<ReasonPhrase>();
+        let status_text = match reason {
+            // Its bytes are Latin-1, like a header's: `Response` accepts nothing else.
             Some(phrase) => phrase.as_bytes().iter().copied().map(char::from).collect(),
             None => response
                 .status()
@@ -79,7 +79,7 @@ impl NativeResponse {
             rest: Bytes::new(),
             reads: Some(api::body(response).boxed()),
         };
-        // A small body came with the head; taken now, it costs no further hop to read.
+        // A small body arrived with the head; taking it now saves a hop between threads.
         body.fill();
         Self {
             status,

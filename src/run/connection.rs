@@ -43,7 +43,7 @@ fn is_over(job: &str) -> bool {
     )
 }
 
-/// How a connection ended, or why there was none.
+/// How a connection ended, or why it was never opened.
 pub enum End {
     /// It was not opened.
     Refused(Refusal),
@@ -51,11 +51,11 @@ pub enum End {
     Terminal,
     /// `event: end`.
     Done,
-    /// The backend closed it; whether a data event had come.
+    /// The backend closed it. `data`: whether a data event had come.
     Eof { data: bool },
     /// A read failed, an event was too large, or nothing came for too long.
     Failed(Error),
-    /// A callback threw; whether after the abort.
+    /// A callback threw. `aborted`: whether that was after the abort.
     Threw { aborted: bool },
     /// The abort signal.
     Aborted,
@@ -71,13 +71,13 @@ pub struct Connection<'a, Body, C> {
     resume: &'a mut Resume,
     backoff: &'a mut Backoff,
     decoder: Decoder,
-    /// What was read and is not decoded yet.
+    /// Bytes that were read but not decoded yet.
     undecoded: Bytes,
     queue: VecDeque<Batch>,
     queued_bytes: usize,
     /// The batch whose events the callbacks have.
     in_flight: Option<Batch>,
-    /// How the reading ended; it counts when the queue is empty.
+    /// How reading ended. Takes effect once the queue is empty.
     read_end: Option<End>,
     /// Whether a data event was seen on this connection (T22).
     data: bool,
@@ -121,7 +121,7 @@ where
         let mut watchdog = pin!(sleep_until(deadline.unwrap_or_else(Instant::now)));
         let mut aborted = pin!(abort.cancelled());
         loop {
-            // What has arrived makes the batch, up to its limit.
+            // A batch is whatever has arrived, up to its limit.
             let ready_to_go =
                 self.undecoded.is_empty() || self.queue.front().is_some_and(Batch::is_full);
             if self.in_flight.is_none() && ready_to_go {
@@ -130,7 +130,7 @@ where
                 }
                 if self.in_flight.is_none() && self.undecoded.is_empty() {
                     match self.read_end.take() {
-                        // Whether a data event came is known now that everything is passed.
+                        // Everything is passed, so now we know whether a data event came.
                         Some(End::Eof { .. }) => return End::Eof { data: self.data },
                         Some(end) => return end,
                         None => {}
@@ -224,8 +224,7 @@ where
         }
     }
 
-    /// Passes what needs no callback and hands over the next batch that has an event, if there is
-    /// one.
+    /// Passes batches without events, and hands over the next batch with one, if any.
     fn dispatch_next(&mut self) -> Option<End> {
         while let Some(mut batch) = self.queue.pop_front() {
             self.queued_bytes -= batch.bytes();
@@ -242,7 +241,7 @@ where
         None
     }
 
-    /// Takes the answer to the batch in flight. `Some` if the connection is over with it.
+    /// Handles the answer to the batch in flight. `Some` if that ends the connection.
     fn settle(&mut self, ack: Ack) -> Option<End> {
         let batch = self.in_flight.take()?;
         match ack {
@@ -259,7 +258,7 @@ where
                 Some(End::Threw { aborted })
             }
             Ack::Aborted { index } => {
-                // A later `wait()` goes on behind what was dispatched (T4).
+                // A later `wait()` resumes after what was dispatched (T4).
                 let at = batch.block_of(index);
                 self.pass(&batch, at);
                 self.resume.note_terminal(&batch, at);
@@ -269,7 +268,7 @@ where
         }
     }
 
-    /// The whole batch is behind us. `Some` if the connection is over with it.
+    /// Marks the whole batch as passed. `Some` if that ends the connection.
     fn finish(&mut self, batch: &Batch) -> Option<End> {
         self.pass(batch, batch.block_count());
         batch.last().map(|last| match last {
@@ -278,7 +277,7 @@ where
         })
     }
 
-    /// The blocks before `end` are behind us: their ids count (T24), a data event ends the row of
+    /// Marks the blocks before `end` as passed: their ids count (T24), and a data event resets the count of
     /// failures (T17).
     fn pass(&mut self, batch: &Batch, end: usize) {
         if batch.has_data(end) {

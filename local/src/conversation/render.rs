@@ -9,8 +9,8 @@ use crate::base::text::TextCodec;
 use crate::error::{Result, refused};
 
 impl Conversation {
-    /// Renders it whole, in the form that the template can read; `prefix` then renders parts of it in the
-    /// same form. Refuses what the template refuses or leaves out.
+    /// Renders the whole conversation in a form that the template can read; `prefix` then renders parts of it
+    /// in the same form. Refuses what the template refuses or leaves out.
     pub fn render(&mut self, text: &TextCodec, generate: bool) -> Result<String> {
         let rendered = self.settled(text, generate)?;
         self.check_tools(text, generate, &rendered)?;
@@ -20,8 +20,8 @@ impl Conversation {
         Ok(rendered)
     }
 
-    /// Which bytes the template marks as the model's with `{% generation %}`, one range for each answer. None
-    /// without marks.
+    /// Which bytes the template marks as the model's with `{% generation %}`, one range for each answer. `None`
+    /// if it has no marks.
     pub fn generated(&self, text: &TextCodec) -> Result<Option<Vec<(usize, usize)>>> {
         if !text.marks_generation(self.tools.is_some()) {
             return Ok(None);
@@ -32,7 +32,7 @@ impl Conversation {
         Ok(rendered.generated.filter(one_each))
     }
 
-    /// The first `count` messages.
+    /// Renders the first `count` messages.
     pub fn prefix(&self, count: usize, text: &TextCodec, generate: bool) -> Result<String> {
         text.render(&self.messages[..count], self.tools.as_ref(), generate)
     }
@@ -41,19 +41,19 @@ impl Conversation {
         self.prefix(self.messages.len(), text, generate)
     }
 
-    /// Templates differ in how they read a message without content, and the arguments of a call. Takes
-    /// the form that this one can read.
+    /// Templates differ in how they read a message without content, and a call's arguments. Picks the form
+    /// that this one can read.
     fn settled(&mut self, text: &TextCodec, generate: bool) -> Result<String> {
         if !text.knows_role("developer", self.tools.is_some())
             && let Some(other) = self.with_each(|message| {
-                // OpenAI's later name for it. Most templates would write it as it is.
+                // OpenAI's newer name for it. Most templates would render it verbatim.
                 (role(message) == "developer").then(|| message["role"] = "system".into())
             })
         {
             *self = other;
         }
         let mut rendered = self.whole(text, generate);
-        // A template sees no content where it's null, and may not expect that.
+        // A template may not expect `content` to be null.
         if rendered.is_err()
             && let Some(other) = self.with_each(|message| {
                 let null = message["content"].is_null();
@@ -127,7 +127,7 @@ impl Conversation {
             let Some(calls) = calls.filter(|calls| all_lost || !calls.iter().all(shown)) else {
                 continue;
             };
-            // Some lost, or only written in another way?
+            // Were some dropped, or only rendered differently?
             let mut other = self.clone();
             if let Some(message) = other.messages[index].as_object_mut() {
                 message.shift_remove("tool_calls");
@@ -143,7 +143,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// `name`, `reasoning_content`, or anything else that a template may know.
+    /// Checks `name`, `reasoning_content`, and anything else that a template may use.
     fn check_other_fields(&self, text: &TextCodec, generate: bool, rendered: &str) -> Result<()> {
         let mut seen: Vec<&str> = Vec::new();
         for (message, turn) in self.messages.iter().zip(&self.turns) {
@@ -169,12 +169,12 @@ impl Conversation {
         Ok(())
     }
 
-    /// Some templates know no system messages, or no results of tools; some only the last message.
+    /// Some templates drop system messages or tool results; some render only the last message.
     fn check_contents(&self, text: &TextCodec, generate: bool, rendered: &str) -> Result<()> {
         let mut rest = rendered;
         for (index, turn) in self.turns.iter().enumerate() {
             let message = &self.messages[index];
-            // For generation the template may reshape the turns; training must see what was given.
+            // For generation the template may reshape the turns; training must see them unchanged.
             if generate && matches!(role(message), "user" | "assistant") {
                 continue;
             }
@@ -186,7 +186,7 @@ impl Conversation {
             if rendered.contains(content.trim()) {
                 continue;
             }
-            // Left out, or only changed?
+            // Was it dropped, or only changed?
             let mut other = self.clone();
             other.messages[index]["content"] = "…".into();
             if Self::same(&other, text, generate, rendered) {

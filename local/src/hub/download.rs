@@ -120,7 +120,7 @@ impl Download<'_> {
                 tries.failed = 0;
             }
             let again = tries.after(fault, &self.http).await;
-            again.map_err(|fault| self.http.gave_up(fault))?;
+            again.map_err(|fault| self.http.final_error(fault))?;
         }
         if !partial.finish().await.map_err(broken)? {
             return self.damaged(file, &path);

@@ -72,6 +72,6 @@ impl Hub {
         }
         let http = Http::new(self, repo, cancel)?;
         let listing = listing::fetch(&http, retries).await;
-        listing.map_err(|fault| http.gave_up(fault))
+        listing.map_err(|fault| http.final_error(fault))
     }
 }

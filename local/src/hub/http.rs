@@ -179,8 +179,8 @@ impl<'a> Http<'a> {
         Fault::passing(what)
     }
 
-    /// What to tell when no further try is made.
-    pub(super) fn gave_up(&self, fault: Fault) -> Error {
+    /// The error to report when there are no more retries.
+    pub(super) fn final_error(&self, fault: Fault) -> Error {
         match fault {
             Fault::Passing { what, .. } => unreachable(self, &what),
             Fault::Lasting(error) => error,
@@ -188,14 +188,14 @@ impl<'a> Http<'a> {
     }
 }
 
-/// Whether the server was reached, but isn't who it should be: a certificate doesn't get better.
+/// Whether the server was reached but its certificate is invalid, which a retry wouldn't change.
 fn is_tls(error: &reqwest::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if error.is::<rustls::Error>() {
             return true;
         }
-        // `source` of an I/O error leaves out the error that it was made of.
+        // `source` of an I/O error skips the error that it wraps.
         cause = match error.downcast_ref::<std::io::Error>() {
             Some(error) => error.get_ref().map(|inner| inner as _),
             None => error.source(),
@@ -248,13 +248,13 @@ fn pause(backoff: Duration, failed: u32, wait: Option<Duration>) -> Duration {
     }
 }
 
-// What is told when the Hub doesn't give what was asked for. Never the token, never an address with a query.
+// Error messages for a request that failed. They never contain the token, or a URL with a query.
 
 fn refusal(repo: &Repo, text: &str) -> Error {
     Error::Refused(format!("{}: {text}", repo.field()))
 }
 
-/// What works without the Hub.
+/// What to do instead, without the Hub.
 fn instead(repo: &Repo) -> &'static str {
     match repo.kind {
         RepoKind::Model => "give the directory of a model",
@@ -299,7 +299,7 @@ fn unreachable(http: &Http<'_>, what: &str) -> Error {
     }
 }
 
-/// An answer that another try wouldn't change. `elsewhere`: it isn't from the Hub itself.
+/// The error for a status that a retry wouldn't change. `elsewhere`: the response isn't from the Hub itself.
 fn bad_status(http: &Http<'_>, answer: &Response, elsewhere: bool) -> Error {
     let repo = http.repo;
     let (name, noun, host, page) = (&repo.name, repo.noun(), http.host(), http.page());

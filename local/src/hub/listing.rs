@@ -59,18 +59,18 @@ struct Lfs {
     size: u64,
 }
 
-/// Asks for the files of a repository, again if need be.
+/// Fetches the list of a repository's files, with retries.
 pub(super) async fn fetch(http: &Http<'_>, retries: u32) -> Result<Listing, Fault> {
     let mut tries = Tries::new(http, retries);
     loop {
-        match ask(http).await {
+        match fetch_once(http).await {
             Ok(json) => return Ok(parse(http.repo, http.host(), &json)?),
             Err(fault) => tries.after(fault, http).await?,
         }
     }
 }
 
-async fn ask(http: &Http<'_>) -> Result<Vec<u8>, Fault> {
+async fn fetch_once(http: &Http<'_>) -> Result<Vec<u8>, Fault> {
     let mut answer = http.get(http.info_url(), 0).await?;
     let mut json = Vec::new();
     loop {

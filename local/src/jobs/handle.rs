@@ -1,5 +1,5 @@
-//! One job while the server runs. Its record and its events must agree at every moment, even if the server
-//! dies then.
+//! One job while the server runs. Its record and its events must agree at all times, even if the server
+//! dies.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub struct JobHandle {
 }
 
 impl JobHandle {
-    /// Takes a folder that was made ready for a job, and puts it in place with its record.
+    /// Adds the record to a job's staged folder, and moves the folder into place.
     pub fn create(jobs: &Path, folder: &Path, job: Job) -> Result<Self> {
         job.save(folder)?;
         let dir = jobs.join(&job.id);
@@ -40,10 +40,10 @@ impl JobHandle {
         })
     }
 
-    /// Reads a job that an earlier server left. One that isn't over yet goes on.
+    /// Reads a job that an earlier server left. An unfinished one resumes.
     pub fn reopen(dir: &Path) -> Result<Self> {
         let job = Job::load(dir)?;
-        // What a kill left half-written; it was never part of the job.
+        // Half-written files of a killed server; they were never part of the job.
         for name in ["job.tmp", "dataset.tmp", "tokens.tmp"] {
             let _ = fs::remove_file(dir.join(name));
         }
@@ -84,7 +84,7 @@ impl JobHandle {
         self.lock().clone()
     }
 
-    /// Whether nothing more will happen to it.
+    /// Whether it has ended for good.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.lock().status.is_final()
@@ -114,13 +114,13 @@ impl JobHandle {
         store::adapter_dir(&self.dir)
     }
 
-    /// Where the checkpoint of another job is that this one goes on from.
+    /// Where the checkpoint of the job that this one resumes is.
     #[must_use]
     pub fn resume_dir(&self) -> PathBuf {
         self.dir.join("resume")
     }
 
-    /// The checkpoint that a run goes on from, and its step: its last one, or else another job's.
+    /// The checkpoint that a run resumes from, and its step: its own last one, or else another job's.
     #[must_use]
     pub fn last_checkpoint(&self) -> Option<(usize, PathBuf)> {
         let own = self.checkpoints().last().copied();
@@ -132,8 +132,8 @@ impl JobHandle {
         own.or_else(other).filter(|(_, dir)| dir.is_dir())
     }
 
-    /// The first step comes next: at first, or after the step of a checkpoint. Answers `false`, and does
-    /// nothing, when the job is over already.
+    /// Records that training begins after `step`: 0, or the step of a checkpoint. Does nothing and returns
+    /// `false` if the job is already over.
     pub fn start(&self, metadata: &Value, step: usize) -> Result<bool> {
         let mut job = self.lock();
         if job.status.is_final() {
@@ -157,17 +157,17 @@ impl JobHandle {
         Ok(true)
     }
 
-    /// The rows are on disk.
+    /// Records that the rows are on disk.
     pub fn set_prepared(&self, prepared: &PreparedRun) -> Result<()> {
         self.update_run(|run| run.prepared = Some(prepared.clone()))
     }
 
-    /// The base is on this machine.
+    /// Records that the base is on this machine.
     pub fn set_base(&self, base: &Resolved) -> Result<()> {
         self.update_run(|run| run.base = base.clone())
     }
 
-    /// A run begins after a step. Returns how often it has begun there, this time included.
+    /// Records an attempt to run from a step. Returns how many there have been, this one included.
     pub fn count_attempt(&self, step: usize) -> Result<u32> {
         let mut count = 0;
         self.update_run(|run| {
@@ -182,13 +182,13 @@ impl JobHandle {
         Ok(count)
     }
 
-    /// The server stops because it was asked to: that says nothing about the run.
+    /// Uncounts the attempt when the server is stopped on purpose: that isn't the run's fault.
     pub fn forget_attempt(&self) {
         // At worst, one attempt too many is counted.
         let _ = self.update_run(|run| run.attempts.count = run.attempts.count.saturating_sub(1));
     }
 
-    /// A worker of the run was lost. Returns how often that has happened, this time included.
+    /// Records that a worker of the run was lost. Returns how often that has happened, this time included.
     pub fn count_failure(&self) -> Result<u32> {
         let mut count = 0;
         self.update_run(|run| {
@@ -209,13 +209,13 @@ impl JobHandle {
         job.save(&self.dir)
     }
 
-    /// Something happens in the run. `kind` is the event's type, `fields` are the rest.
+    /// Appends an event. `kind` is its type, `fields` are the rest.
     pub fn emit(&self, kind: &str, fields: &Value) -> Result<()> {
         let event = event_of(&self.lock(), kind, fields);
         self.log.append(&event)
     }
 
-    /// The run has its adapter. `fields` are those of `training.completed`.
+    /// Completes the job. `fields` are those of `training.completed`.
     pub fn complete(&self, fields: &Value) -> Result<()> {
         self.finish(
             Status::Completed,
@@ -224,7 +224,7 @@ impl JobHandle {
         )
     }
 
-    /// The run can't go on. `step` is the last one that was done, when there was one.
+    /// Fails the job. `step` is the last completed step, if any.
     pub fn fail(&self, error: &str, step: Option<usize>) -> Result<()> {
         let mut fields = json!({ "error": error });
         if let Some(step) = step {
@@ -237,8 +237,8 @@ impl JobHandle {
         )
     }
 
-    /// Ends the job, as the cloud does it: no event, the stream just ends. A job that is over stays
-    /// as it is.
+    /// Cancels the job as the cloud does: without an event, the stream just ends. A job that is over stays
+    /// unchanged.
     pub fn cancel(&self) -> Result<Job> {
         self.finish(Status::Cancelled, None, None)?;
         Ok(self.job())
@@ -250,24 +250,24 @@ impl JobHandle {
         event: Option<(&str, &Value)>,
         error: Option<String>,
     ) -> Result<()> {
-        // Held over both writes: who reads the terminal event and then asks for the job gets the
-        // final status.
+        // Held across both writes: a client that reads the terminal event and then requests the job gets
+        // the final status.
         let mut job = self.lock();
         if job.status.is_final() {
             return Ok(());
         }
         let event = event.map(|(kind, fields)| event_of(&job, kind, fields));
-        let told = self.log.end(event.as_ref());
+        let logged = self.log.end(event.as_ref());
         job.status = status;
         job.error = error;
         job.completed_at = Some(time::now());
         let _ = fs::remove_file(self.dir.join(TOKENS));
         let _ = fs::remove_dir_all(self.resume_dir());
-        // Both are tried: on a full disk one of them may still fit.
-        told.and(job.save(&self.dir))
+        // Try both: on a full disk, one of them may still succeed.
+        logged.and(job.save(&self.dir))
     }
 
-    /// Brings a job in line with its events: they may say that it's over when its record doesn't.
+    /// Brings a job's record in line with its events: only they may say that it's over.
     fn recover(&self) -> Result<()> {
         if self.is_over() {
             return Ok(());
@@ -289,7 +289,7 @@ impl JobHandle {
         }
     }
 
-    /// Removes what was left of adapters that were being written when the run ended.
+    /// Removes adapters that were still being written when the run ended.
     pub fn remove_unfinished(&self) {
         for dir in [self.adapter_dir(), self.dir.join("checkpoints")] {
             remove_unfinished(&dir);
@@ -301,7 +301,7 @@ impl JobHandle {
     }
 }
 
-/// Removes what a kill left of an adapter that was being written: `DIR.tmp`, and `*.tmp` in `DIR`.
+/// Removes what's left of a half-written adapter: `DIR.tmp`, and `*.tmp` in `DIR`.
 fn remove_unfinished(dir: &Path) {
     let _ = fs::remove_dir_all(dir.with_extension("tmp"));
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {

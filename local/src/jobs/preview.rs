@@ -1,5 +1,5 @@
-//! What a model would see of a dataset: the rows of a job that isn't submitted, read and encoded by what
-//! prepares a run, so that the two can't differ.
+//! What a model would see of a dataset: the rows of a job that isn't submitted, read and encoded by the
+//! code that prepares a run, so that the two can't differ.
 
 use std::ops::Range;
 
@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::run_config::RunConfig;
 use crate::stop::Stop;
 
-/// So many bytes of a row's text are shown, and so many of what is cut off.
+/// How many bytes of a row's text are shown, and how many of the part that is cut off.
 const SHOWN_BYTES: usize = 64 * 1024;
 const SHOWN_CUT_BYTES: usize = 2 * 1024;
 
@@ -30,40 +30,40 @@ const BARS: usize = 24;
 #[serde(rename_all = "camelCase")]
 pub struct Preview {
     model: String,
-    /// Why another model stands in, when one does.
+    /// Why another model stands in, if one does.
     stand_in: Option<String>,
     max_length: usize,
     responses_only: bool,
     totals: Totals,
-    /// How many rows there are of which length.
+    /// A histogram of the rows' lengths.
     lengths: Vec<Bar>,
     offset: usize,
     rows: Vec<ShownRow>,
 }
 
-/// What all rows come to.
+/// Totals over all rows.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Totals {
     rows: usize,
     /// Tokens that the model sees.
     tokens: usize,
-    /// Of these, the ones that it learns to predict.
+    /// Of these, the ones it learns to predict.
     trained_tokens: usize,
-    /// Rows that are longer than the model sees.
+    /// Rows that are longer than `max_length`.
     cut_rows: usize,
     cut_tokens: usize,
-    /// Rows without a trained token: they aren't used.
+    /// Rows without a trained token; they aren't used.
     without_target: usize,
-    /// Rows that only measure.
+    /// Rows that are only used for the eval loss.
     held_out: usize,
-    /// Rows that a dry run checks and doesn't train.
+    /// Rows that a dry run checks but doesn't train on.
     not_in_dry_run: usize,
-    /// Tokens of the longest row.
+    /// How many tokens the longest row has.
     longest: usize,
 }
 
-/// How many rows have more than `from` and at most `to` tokens.
+/// A histogram bar: how many rows have more than `from` and at most `to` tokens.
 #[derive(Debug, Serialize)]
 struct Bar {
     from: usize,
@@ -76,7 +76,7 @@ struct Bar {
 struct ShownRow {
     source: RowPlace,
     segments: Vec<Segment>,
-    /// Bytes of its text that aren't in the segments.
+    /// How many bytes of its text aren't in the segments.
     hidden_bytes: usize,
     /// Of the whole row.
     tokens: usize,
@@ -85,7 +85,7 @@ struct ShownRow {
     held_out: bool,
 }
 
-/// A part of a row's text whose tokens have the same fate.
+/// A part of a row's text whose tokens are all treated alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(Default))]
 struct Segment {
@@ -105,8 +105,8 @@ struct Fate {
 }
 
 impl Jobs {
-    /// Reads and encodes the rows of a config as a submission does, and shows those of `page`. Refuses
-    /// what a submission refuses. `None` if the rows are on the Hub only: the first run downloads them.
+    /// Reads and encodes the rows of a config as submitting it would, and returns the rows in `page`. Fails
+    /// where submitting would fail. `None` if the rows are only on the Hub: the first run downloads them.
     pub async fn preview(&self, config: &Value, page: Range<usize>) -> Result<Option<Preview>> {
         let (config, base) = self.check(config).await?;
         let Some(files) = self.files(&config).await? else {
@@ -134,7 +134,7 @@ impl Jobs {
     }
 }
 
-/// Looks at the rows as they are encoded.
+/// Collects the preview as rows are encoded.
 struct View<'a> {
     codec: &'a TextCodec,
     max_length: usize,
@@ -222,7 +222,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// A row's text in parts. `name` gives a token's own text, for those that the text doesn't have.
+/// Splits a row's text into segments. `name` returns the text of a token that was added to it.
 fn segments(row: &Encoded, max_length: usize, name: impl Fn(u32) -> String) -> Vec<Segment> {
     let Encoded {
         example,
@@ -247,8 +247,8 @@ fn segments(row: &Encoded, max_length: usize, name: impl Fn(u32) -> String) -> V
             cut: index >= max_length,
             added: start == end,
         };
-        // Several tokens may stand for one character: it's the first one's. What no token stands for goes
-        // with what's before it.
+        // If several tokens encode one character, the first one gets it. Text that no token covers goes to
+        // the token before it.
         let end = boundary(text, *end).max(done);
         let range = &text[done..end];
         done = end;
@@ -264,7 +264,7 @@ fn segments(row: &Encoded, max_length: usize, name: impl Fn(u32) -> String) -> V
     segments
 }
 
-/// As much of the segments as is shown, and how many bytes aren't.
+/// Cuts the segments down to what is shown, and returns how many bytes aren't.
 fn shortened(segments: Vec<Segment>) -> (Vec<Segment>, usize) {
     let (mut left, mut left_cut, mut hidden) = (SHOWN_BYTES, SHOWN_CUT_BYTES, 0);
     let mut shown = Vec::with_capacity(segments.len());
@@ -285,7 +285,7 @@ fn shortened(segments: Vec<Segment>) -> (Vec<Segment>, usize) {
     (shown, hidden)
 }
 
-/// Bars from the shortest to the longest row.
+/// A histogram from the shortest to the longest row.
 fn bars(lengths: &[usize]) -> Vec<Bar> {
     let (Some(shortest), Some(longest)) = (lengths.iter().min(), lengths.iter().max()) else {
         return Vec::new();
@@ -333,7 +333,7 @@ mod tests {
                 ids: vec![1, 2, 3, 4, 5, 0],
                 trained: vec![true, false, true, true, true, true],
             },
-            // The é is two tokens; the space before `c` is nobody's.
+            // The é is two tokens; no token covers the space before `c`.
             text: "aé c tail".to_owned(),
             places: vec![(0, 0), (0, 1), (1, 3), (1, 3), (4, 5), (10, 10)],
         };

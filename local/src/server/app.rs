@@ -1,4 +1,4 @@
-//! What every request can see.
+//! The state that all requests share.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,31 +11,31 @@ use crate::error::Result;
 use crate::jobs::Jobs;
 
 /// Stand-ins are logged for this many models, and not at all after that.
-const STAND_INS_SAID: usize = 100;
+const LOGGED_STAND_INS: usize = 100;
 
-/// What every request can see.
+/// The state that all requests share.
 #[derive(Debug)]
 pub struct App {
     /// The jobs.
     pub jobs: Jobs,
     /// The endpoints.
     pub endpoints: Endpoints,
-    /// Turns at the model.
+    /// Limits how many chats run at once.
     pub turns: Turns,
     /// The bearer token.
     pub token: String,
-    /// The port that is listened on.
+    /// The port the server listens on.
     pub port: u16,
-    /// Slugs of the projects that were made since the start, or have jobs or endpoints.
+    /// Slugs of projects that were created since the start, or that have jobs or endpoints.
     projects: Mutex<BTreeSet<String>>,
-    /// Models that were asked for and are not here.
+    /// Models that were requested and aren't on this machine.
     stood_in: Mutex<BTreeSet<String>>,
     /// True once the server is ending: streams then end too.
     pub ending: watch::Sender<bool>,
 }
 
 impl App {
-    /// An app around the jobs of a store, and its endpoints.
+    /// Creates the state from a store's jobs and their endpoints.
     pub fn new(jobs: Jobs, token: String, port: u16) -> Result<Arc<Self>> {
         let endpoints = Endpoints::open(jobs.store().endpoints_file())?;
         let with_endpoints = endpoints.all();
@@ -61,8 +61,8 @@ impl App {
     /// Whether another model stands in for `model` for the first time.
     pub fn stands_in_first_time(&self, model: &str) -> bool {
         let mut stood_in = self.stood_in.lock().unwrap_or_else(PoisonError::into_inner);
-        // A client may ask for any name: what is remembered must not grow with that.
-        stood_in.len() < STAND_INS_SAID && stood_in.insert(model.to_owned())
+        // A client may ask for any name, so the set must not grow without bound.
+        stood_in.len() < LOGGED_STAND_INS && stood_in.insert(model.to_owned())
     }
 
     /// The slugs of the projects.

@@ -13,13 +13,13 @@ use crate::base::text::TextCodec;
 use crate::constrain::{Constraint, any_object};
 use crate::error::{Result, refused};
 
-/// Around a call, for models whose chat template teaches it (Qwen, Hermes, SmolLM2 and others).
+/// The marks around a tool call, for models whose chat template uses them (Qwen, Hermes, SmolLM2 and others).
 const CALL_MARKS: (&str, &str) = ("<tool_call>", "</tool_call>");
 
-/// What is wanted of an answer.
+/// What a request demands of the answer.
 #[derive(Debug, Default)]
 pub struct OutputSpec {
-    /// What it must look like, and the field that says so.
+    /// What the answer must look like, and the request field that says so.
     pub constraint: Option<(Constraint, &'static str)>,
     /// For the chat template.
     pub tools: Option<Value>,
@@ -28,7 +28,7 @@ pub struct OutputSpec {
 }
 
 impl OutputSpec {
-    /// What a request's fields ask of the answer.
+    /// Reads what a request's fields demand of the answer.
     pub fn of(fields: &ChatFields) -> Result<Self> {
         let constraint = match (&fields.response_format, &fields.structured_outputs) {
             (Some(_), Some(_)) => {
@@ -49,7 +49,7 @@ impl OutputSpec {
         }
     }
 
-    /// The most functions that the answer may call. `None` when there are none to call.
+    /// How many functions the answer may call at most. `None` if there are none to call.
     #[must_use]
     pub fn most_calls(&self) -> Option<usize> {
         let most = if self.one_call { 1 } else { usize::MAX };
@@ -160,7 +160,7 @@ fn with_options(mut schema: Value, outputs: &StructuredOutputs) -> Constraint {
     Constraint::Json(schema)
 }
 
-/// The tools for the template, and the constraint when a call is wanted.
+/// The tools for the template, and the constraint if the answer must be a call.
 fn tools(fields: &ChatFields) -> Result<(Option<Value>, Option<Constraint>)> {
     let tools = &fields.tools;
     for (index, tool) in tools.iter().enumerate() {
@@ -197,7 +197,7 @@ fn tools(fields: &ChatFields) -> Result<(Option<Value>, Option<Constraint>)> {
     Ok((tools, calls))
 }
 
-/// How many calls of an answer are complete.
+/// How many complete tool calls an answer has.
 #[must_use]
 pub fn complete_calls(answer: &str) -> usize {
     answer.matches(CALL_MARKS.1).count()
@@ -210,13 +210,13 @@ struct Call {
     arguments: Box<RawValue>,
 }
 
-/// Takes the calls out of an answer. What is between marks but is no call stays text.
+/// Takes the tool calls out of an answer. Anything between the marks that isn't a call stays in the text.
 pub fn calls_of(answer: &str) -> Result<(String, Vec<Value>)> {
     let (mut text, mut calls) = (String::new(), Vec::new());
     let mut rest = answer;
     while let Some((before, after)) = rest.split_once(CALL_MARKS.0) {
         let (inside, behind) = after.split_once(CALL_MARKS.1).unwrap_or((after, ""));
-        // As text: a number may be larger than any that there is.
+        // Kept as text: a number may be too large for any numeric type.
         let call: Option<Call> = serde_json::from_str(inside.trim()).ok();
         text.push_str(before);
         if let Some(Call { name, arguments }) = call {

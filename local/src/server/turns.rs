@@ -1,5 +1,5 @@
-//! Turns at the model. A few chats are answered at once, a few more wait, and the rest are told to come back:
-//! every chat takes memory for its text.
+//! Limits how many chats run. A few are answered at once, a few more wait, and the rest get a 429 with
+//! `Retry-After`: every chat takes memory for its text.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,13 +9,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::ApiError;
 
-/// Chats that are answered at once.
+/// How many chats are answered at once.
 pub const AT_ONCE: usize = 4;
 
-/// Chats that may wait for their turn.
+/// How many chats may wait for their turn.
 pub const WAITING: usize = 16;
 
-/// When to come back, in seconds.
+/// The `Retry-After` of a refused chat, in seconds.
 const RETRY_AFTER: u32 = 5;
 
 /// Hands out turns.

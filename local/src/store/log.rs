@@ -1,9 +1,9 @@
-//! The events of a job: appended in order, read from any place by any number of readers, also after
-//! a restart. A reader never holds up training. It reads at its own pace, and is only told that
-//! there is more.
+//! The events of a job: appended in order, and read from any position by any number of readers, even
+//! after a restart. A reader never holds up training: it's only notified that there is more, and reads
+//! at its own pace.
 //!
-//! The log of a job that is over holds neither a descriptor nor its events. A reader brings them
-//! back for as long as it reads.
+//! The log of a finished job holds neither a descriptor nor its events. A reader loads them again, for
+//! as long as it reads.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -34,7 +34,7 @@ pub struct EventLog {
 
 #[derive(Debug)]
 enum State {
-    /// The job goes on.
+    /// The job isn't over.
     Live(Live),
     /// The job is over.
     Over(Over),
@@ -43,7 +43,7 @@ enum State {
 #[derive(Debug)]
 struct Live {
     path: PathBuf,
-    /// Opened by the first event: a job that waits must not hold a descriptor.
+    /// Opened by the first event: a queued job must not hold a descriptor.
     file: Option<File>,
     /// Bytes of `file` that are whole lines.
     length: u64,
@@ -55,7 +55,7 @@ struct Live {
 
 #[derive(Debug, Default)]
 struct Over {
-    /// What the readers of this moment share.
+    /// Shared by the current readers.
     frames: Weak<Frames>,
     /// The terminal event, if writing it failed: the file may not have it.
     unwritten: Option<Value>,
@@ -64,9 +64,9 @@ struct Over {
 /// What a reader gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Read {
-    /// Frames, whole ones.
+    /// Whole frames.
     pub bytes: Bytes,
-    /// Where to read on.
+    /// Where the next read starts.
     pub next: usize,
     /// Whether nothing comes after `next`, now or later.
     pub ended: bool,
@@ -75,8 +75,8 @@ pub struct Read {
 }
 
 impl EventLog {
-    /// Opens the log of a job that isn't over. A last line that was not written completely is cut off;
-    /// one that is damaged before others is an error, and the file is left as it is.
+    /// Opens the log of a job that isn't over. A torn last line is cut off. If a line before the last one is
+    /// damaged, that's an error, and the file is left as it is.
     pub fn open(path: &Path) -> Result<Self> {
         let (events, whole) = read_file(path)?;
         let mut live = Live {
@@ -97,8 +97,8 @@ impl EventLog {
         Ok(Self::new(path, State::Live(live)))
     }
 
-    /// The log of a job that is over; nothing is read before somebody asks. `last` is its terminal
-    /// event if that may not be in the file.
+    /// The log of a job that is over; it's read lazily. `last` is its terminal event if that may not be in
+    /// the file.
     #[must_use]
     pub fn over(path: &Path, last: Option<Value>) -> Self {
         let over = Over {
@@ -116,8 +116,8 @@ impl EventLog {
         }
     }
 
-    /// Appends an event. Refuses silently once the log has ended: a run that was cancelled may still
-    /// have something to say. An event that can't be written does not exist.
+    /// Appends an event. Does nothing once the log has ended: a cancelled run may still report something. If
+    /// an event can't be written, readers don't get it either.
     pub fn append(&self, event: &Value) -> Result<()> {
         let mut state = self.lock();
         let State::Live(live) = &mut *state else {
@@ -131,14 +131,14 @@ impl EventLog {
     }
 
     /// Ends the log, with its terminal event if there is one, and closes its file. Even if the event can't be
-    /// written, on a full disk for example, readers get it and the end: they must hear why the run is over.
+    /// written, on a full disk for example, readers get it and the end: they need to know why the run is over.
     pub fn end(&self, last: Option<&Value>) -> Result<()> {
         let mut state = self.lock();
         let State::Live(live) = &mut *state else {
             return Ok(());
         };
         let written = last.map_or(Ok(()), |event| live.write(event));
-        // Best effort: the events are already with the system, this is against a power cut.
+        // Best effort: the OS already has the events; this only protects against a power cut.
         let _ = live.file.as_ref().map(File::sync_data);
         *state = State::Over(Over {
             frames: Weak::new(),
@@ -149,7 +149,7 @@ impl EventLog {
         written
     }
 
-    /// The index to read from for a `Last-Event-ID`; 0, the start, for one that is not from here.
+    /// The index to read from for a `Last-Event-ID`; 0, the start, if the id isn't this log's.
     pub fn position(&self, last_event_id: Option<&str>) -> Result<usize> {
         let Some(index) = last_event_id.and_then(|id| {
             id.parse::<usize>()
@@ -176,13 +176,13 @@ impl EventLog {
         }
     }
 
-    /// Tells when there is more to read.
+    /// Notifies when there is more to read.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
-    /// The highest step of the events of a type; `None` without such, and once the log is over.
+    /// The highest step of the events of a type; `None` if there are none, and once the log is over.
     #[must_use]
     pub fn last_step(&self, kind: &str) -> Option<usize> {
         match &*self.lock() {
@@ -213,7 +213,7 @@ impl EventLog {
         }
     }
 
-    /// The last event, as it was appended; `None` also once the log is over.
+    /// The last event, as it was appended; `None` once the log is over.
     #[must_use]
     pub fn last(&self) -> Option<Value> {
         match &*self.lock() {

@@ -1,4 +1,4 @@
-"""Answers to prompts: several at a time, a token of each in turn, with the adapter that each one asks for."""
+"""Answers prompts: several at a time, one token of each in turn, each with the adapter it asks for."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from arkor_torch.text import Guides, Text
 # Adapters kept in memory besides the base.
 MOST_ADAPTERS = 8
 
-# Takes a request's id, and answers whether it's cancelled.
+# Takes a request's id and returns whether it was cancelled.
 IsCancelled = Callable[[int], bool]
 
 
@@ -42,7 +42,7 @@ class Loaded:
         text = self._base.config.get_text_config()
         self.context: int = getattr(text, "max_position_embeddings", None) or 2**31
         self.guides = Guides(folder, self.tokenizer.get_vocab_size(with_added_tokens=True))
-        # Asked by every layer: a long prompt takes seconds.
+        # Every layer calls this: a long prompt takes seconds.
         self.check = check
         for module in self._base.modules():
             if isinstance(module, GradientCheckpointingLayer):
@@ -55,7 +55,7 @@ class Loaded:
         if len(self._adapters) == MOST_ADAPTERS:
             _, oldest = self._adapters.popitem(last=False)
             self._model.delete_adapter(oldest)
-        # A new name each time: PEFT keeps what it knows of a name, even if loading failed.
+        # A new name each time: PEFT keeps state under a name, even if loading failed.
         self._loads += 1
         name = f"adapter_{self._loads}"
         options: dict[str, Any] = {
@@ -70,7 +70,7 @@ class Loaded:
         self._adapters[folder] = name
 
     def logits(self, adapter: Path | None, tokens: list[int], cache: Any) -> tuple[torch.Tensor, Any]:
-        """The logits of the token after `tokens`, which continue what is in the cache."""
+        """The logits of the token after `tokens`, which follow those in the cache."""
         inputs = torch.tensor([tokens], device=self.device)
         options = {"past_key_values": cache, "use_cache": True, "logits_to_keep": 1}
         with torch.inference_mode():
@@ -84,7 +84,7 @@ class Loaded:
                     if self._model.active_adapter != name:
                         self._model.set_adapter(name)
                 out = self._model(input_ids=inputs, **options)
-        # A copy: what isn't allowed is masked in it.
+        # A copy: the guide masks tokens in it.
         logits = out.logits[0, -1].float().clone()
         if not logits.isfinite().all():
             raise Refused(
@@ -94,7 +94,7 @@ class Loaded:
 
 
 def answer(loaded: Loaded, chat: Chat, check: Callable[[], None]) -> Iterator[str | Message]:
-    """The pieces of an answer, then its last message. Each step computes one token."""
+    """Yields the pieces of an answer, then its last message. Each step computes one token."""
     text = Text(loaded.tokenizer)
     guide = loaded.guides.guide(chat.grammar, chat.stop) if chat.grammar else None
     random = torch.Generator().manual_seed(chat.seed)
@@ -122,24 +122,24 @@ def answer(loaded: Loaded, chat: Chat, check: Callable[[], None]) -> Iterator[st
 
 
 def choose(logits: torch.Tensor, chat: Chat, random: torch.Generator) -> int:
-    """The likeliest token at temperature 0; else by chance, of the smallest set of likeliest tokens whose
+    """The likeliest token at temperature 0; else a sample from the smallest set of likeliest tokens whose
     probability reaches `top_p`."""
     if chat.temperature <= 0:
         return int(logits.argmax())
     weights, ids = (logits.double() / chat.temperature).softmax(-1).cpu().sort(descending=True)
     if chat.top_p < 1:
-        # All tokens before which less than `top_p` is reached.
+        # Keeps a token if those before it don't reach `top_p` yet.
         weights = weights[: int((weights.cumsum(-1) - weights < chat.top_p).sum())]
     return int(ids[torch.multinomial(weights, 1, generator=random)])
 
 
 class Talker:
-    """Works on `load` and `chat` requests, in a thread of its own."""
+    """Works on `load` and `chat` requests in its own thread."""
 
     def __init__(self, send: Send, is_cancelled: IsCancelled, done: Callable[[int], None]) -> None:
         self._send, self._is_cancelled, self._done = send, is_cancelled, done
         self._waiting: SimpleQueue[Message] = SimpleQueue()
-        # The ids of those that wait.
+        # The ids of the waiting requests.
         self._queued: set[int] = set()
         self._active: dict[int, Iterator[str | Message]] = {}
         self._loaded: tuple[Path, Loaded] | None = None
@@ -161,7 +161,7 @@ class Talker:
 
     def _try(self, id: int, work: Callable[[], None]) -> None:
         if id not in self._active and id not in self._queued:
-            # It was cancelled while another one was worked on.
+            # It was cancelled during the work on another request.
             return
         try:
             self._check(id)
@@ -170,7 +170,7 @@ class Talker:
             self._end(id, last_message(id, error))
 
     def _check(self, id: int) -> None:
-        """Asked by each layer: ends what's cancelled, also while another one is worked on."""
+        """Every layer calls this. Ends requests that were cancelled during the work on another one."""
         for other in [*self._active, *self._queued]:
             if other != id and self._is_cancelled(other):
                 self._end(other, {"type": "cancelled", "id": other})
@@ -203,7 +203,7 @@ class Talker:
 
     def _base(self, folder: Path, check: Callable[[], None]) -> Loaded:
         if self._loaded is None or self._loaded[0] != folder:
-            # The one before goes once its answers have ended.
+            # Drop the previous base first. It's freed once its answers have ended.
             self._loaded = None
             self._loaded = (folder, Loaded(folder, check))
         return self._loaded[1]

@@ -13,27 +13,27 @@ use super::protocol::{Hello, Message, PROTOCOL, Request};
 use crate::error::{Error, Result};
 use crate::stop::Stop;
 
-/// What starts a worker.
+/// How to start a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerCommand {
     /// The program.
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<String>,
-    /// How long it may take.
+    /// Its time limits.
     pub timing: Timing,
     /// A folder of the store, where the built-in base is written for workers to read.
     pub exported: PathBuf,
 }
 
-/// How long a worker may take for what.
+/// A worker's time limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// Until its `hello`: Python's libraries take a while to load.
+    /// Until it sends `hello`: Python's libraries take a while to load.
     pub hello: Duration,
-    /// Without a line while it works on something.
+    /// Between two lines while it works on a request.
     pub silence: Duration,
-    /// Until a request ends that was cancelled.
+    /// Until a cancelled request ends.
     pub cancel: Duration,
 }
 
@@ -50,7 +50,7 @@ impl Default for Timing {
 /// A running worker.
 #[derive(Debug)]
 pub struct Worker {
-    /// What it said of itself.
+    /// How it introduced itself.
     pub hello: Hello,
     timing: Timing,
     process: Arc<Process>,
@@ -89,19 +89,19 @@ impl Worker {
                 let why = process.listen(stdout, &hello);
                 process.end(why);
                 hello.close();
-                // It may have left others behind that hold the device's memory.
+                // It may have left child processes behind that hold the device's memory.
                 process.kill();
             }
         })?;
         let limit = Instant::now() + timing.hello;
-        let said = loop {
-            let said = hello.take(TICK);
+        let greeting = loop {
+            let greeting = hello.take(TICK);
             let is_gone = lock(&process.ended).is_some();
-            if said.is_some() || is_gone || Instant::now() >= limit || stop.stopped() {
-                break said.or_else(|| hello.take(Duration::ZERO));
+            if greeting.is_some() || is_gone || Instant::now() >= limit || stop.stopped() {
+                break greeting.or_else(|| hello.take(Duration::ZERO));
             }
         };
-        let hello = match said {
+        let hello = match greeting {
             Some(hello) if hello.protocol == PROTOCOL => hello,
             None if stop.stopped() => {
                 process.kill();
@@ -137,8 +137,8 @@ impl Worker {
         lock(&self.process.ended).is_none()
     }
 
-    /// Makes a request. `room` messages about it may wait to be taken: the worker has to wait then. `request`
-    /// gets its id.
+    /// Sends a request. Up to `room` messages about it are buffered; beyond that, the worker has to wait.
+    /// `request` gets its id.
     pub fn call<'a>(
         &self,
         room: usize,
@@ -159,7 +159,7 @@ impl Worker {
         Ok(call)
     }
 
-    /// Ends the process, and everything that it has started.
+    /// Ends the process and everything it has started.
     pub fn end(&self) {
         self.process.end(End::Ended("it was shut down".to_owned()));
         // Best effort: it's killed anyway.
@@ -172,7 +172,7 @@ impl Worker {
         self.process.write(&line).map_err(|_| self.ended())
     }
 
-    /// Why it's gone. Waits a moment for the reader to find out.
+    /// Why it's gone. Waits briefly until the reader thread knows.
     fn ended(&self) -> Error {
         let limit = Instant::now() + EXIT_LIMIT;
         let end = loop {
@@ -210,13 +210,12 @@ pub struct Call<'a> {
     is_over: bool,
 }
 
-/// How long a message is waited for before anything else is looked at.
+/// How long to wait for a message before checking anything else.
 const TICK: Duration = Duration::from_millis(100);
 
 impl Call<'_> {
-    /// The next message. `wanted` is asked ten times a second whether the request is still wanted; if it
-    /// isn't, the worker is told, and killed if it doesn't end the request soon. `None` once it has ended
-    /// for that reason.
+    /// The next message. Calls `wanted` ten times a second; once that returns `false`, cancels the request,
+    /// and kills the worker if it doesn't end the request soon. `None` once a cancelled request has ended.
     pub fn next(&mut self, wanted: &dyn Fn() -> bool) -> Result<Option<Message>> {
         let message = self.wait(wanted);
         self.is_over = match &message {
@@ -238,13 +237,13 @@ impl Call<'_> {
                 Some(Message::Failed { message, kind, .. }) => {
                     return Err(failure(&worker.hello.name, kind, message));
                 }
-                // What was on its way.
+                // Sent before the worker saw the cancellation.
                 Some(message) if self.cancelled.is_some() && !message.is_last() => {}
                 Some(message) => return Ok(Some(message)),
                 None => {}
             }
             if !worker.is_alive() {
-                // What came before its end counts.
+                // Messages sent before the process ended still count.
                 return match self.mailbox.take(Duration::ZERO) {
                     Some(message) => Ok(Some(message)),
                     None if self.cancelled.is_some() => Ok(None),
@@ -275,7 +274,7 @@ impl Call<'_> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        // Given up in the middle: the worker mustn't go on with it.
+        // Dropped before its end: the worker must stop working on it.
         while !self.is_over {
             let _ = self.next(&|| false);
         }

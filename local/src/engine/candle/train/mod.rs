@@ -1,4 +1,4 @@
-//! Training: from a model, encoded rows and a plan to logs, checkpoints and an adapter.
+//! Training. Takes a model, encoded rows and a plan; produces logs, checkpoints and an adapter.
 
 mod adamw;
 pub mod budget;
