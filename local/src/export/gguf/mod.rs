@@ -20,9 +20,10 @@ use crate::base::Base;
 use crate::base::text_files;
 use crate::engine::candle::model::config::RopeScaling;
 use crate::engine::candle::model::layers::{frequencies, plain_frequencies};
-use crate::engine::candle::model::{LlamaConfig, Target as Linear, target, weights};
+use crate::engine::candle::model::{LlamaConfig, target};
 use crate::error::{Result, refused};
 use crate::folder;
+use crate::gguf::names;
 use file::{Meta, TensorInfo, header, padding};
 
 /// The name of the file.
@@ -93,7 +94,7 @@ pub fn plan(
     let json = folder::read_json(dir, "config.json")?;
     let architecture = Architecture::of(&json)?;
     let config = LlamaConfig::from_json(&json)?;
-    weights::check_tensors(dir, &config, &merger.shards)?;
+    merger.check(dir, &config)?;
     let mut metadata = metadata(architecture, &config, quantize, name);
     metadata.extend(tokenizer(dir, base, &config, &json)?);
     metadata.extend(templates(dir)?);
@@ -167,7 +168,7 @@ fn tensors(
         tensors.push((info, Values::Given(factors)));
     }
     for (name, shape) in target::tensors(config) {
-        let Some(renamed) = renamed(&name) else {
+        let Some(renamed) = names::llama_cpp(&name) else {
             continue;
         };
         let is_head = if config.tie_word_embeddings {
@@ -209,38 +210,6 @@ fn dtype(shape: &[usize], quantize: Quantize, is_head: bool) -> GgmlDType {
         Quantize::Q8_0 if fits(GgmlDType::Q8_0) => GgmlDType::Q8_0,
         _ => GgmlDType::F16,
     }
-}
-
-/// llama.cpp's name of a tensor.
-fn renamed(name: &str) -> Option<String> {
-    let fixed = match name {
-        "model.embed_tokens.weight" => Some("token_embd.weight"),
-        "model.norm.weight" => Some("output_norm.weight"),
-        "lm_head.weight" => Some("output.weight"),
-        _ => None,
-    };
-    if let Some(fixed) = fixed {
-        return Some(fixed.to_owned());
-    }
-    let (layer, rest) = name.strip_prefix("model.layers.")?.split_once('.')?;
-    let (module, kind) = rest.rsplit_once('.')?;
-    let part = match module.rsplit('.').next()? {
-        "input_layernorm" => "attn_norm",
-        "post_attention_layernorm" => "ffn_norm",
-        last => match Linear::ALL
-            .into_iter()
-            .find(|target| target.name() == last)?
-        {
-            Linear::Query => "attn_q",
-            Linear::Key => "attn_k",
-            Linear::Value => "attn_v",
-            Linear::Output => "attn_output",
-            Linear::Gate => "ffn_gate",
-            Linear::Up => "ffn_up",
-            Linear::Down => "ffn_down",
-        },
-    };
-    Some(format!("blk.{layer}.{part}.{kind}"))
 }
 
 fn metadata(

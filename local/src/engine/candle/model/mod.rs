@@ -8,6 +8,7 @@ pub mod layers;
 mod linear;
 pub mod llama;
 pub mod lora;
+pub mod matrix;
 pub mod memory;
 pub mod shard;
 pub mod target;
