@@ -8,6 +8,8 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Result, Tensor};
 use rayon::prelude::*;
 
+use super::dequantise;
+
 /// So many values are dequantised at once where one core does all of it.
 const PART: usize = 1 << 22;
 
@@ -100,7 +102,9 @@ impl Matrix {
             Self::Plain(tensor) => input.matmul(&tensor.t()?),
             Self::Quantised(tensor) => {
                 let parts = parts(self.dims(), PART);
-                let product = |part| input.matmul(&dequantised(tensor, part)?.t()?);
+                let product = |(start, count)| -> Result<Tensor> {
+                    input.matmul(&dequantise::rows(tensor, start, count)?.t()?)
+                };
                 joined(parts.into_iter().map(product).collect::<Result<_>>()?)
             }
         }
@@ -120,7 +124,7 @@ impl Matrix {
         };
         let product = |(start, count): (usize, usize)| match self {
             Self::Plain(tensor) => input.matmul(&tensor.narrow(0, start, count)?.t()?),
-            Self::Quantised(tensor) => input.matmul(&dequantised(tensor, (start, count))?.t()?),
+            Self::Quantised(tensor) => input.matmul(&dequantise::rows(tensor, start, count)?.t()?),
         };
         let parts = parts(self.dims(), size);
         joined(parts.into_par_iter().map(product).collect::<Result<_>>()?)
@@ -136,7 +140,7 @@ impl Matrix {
         for (start, count) in parts(self.dims(), PART) {
             let part = grad
                 .narrow(1, start, count)?
-                .matmul(&dequantised(tensor, (start, count))?)?;
+                .matmul(&dequantise::rows(tensor, start, count)?)?;
             sum = Some(match sum {
                 Some(sum) => (sum + part)?,
                 None => part,
@@ -152,18 +156,6 @@ fn parts(dims: &[usize], values: usize) -> Vec<(usize, usize)> {
     let size = (values / width).clamp(1, out);
     let starts = (0..out).step_by(size);
     starts.map(|start| (start, size.min(out - start))).collect()
-}
-
-fn dequantised(tensor: &QTensor, (start, count): (usize, usize)) -> Result<Tensor> {
-    if count == tensor.shape().dims()[0] {
-        return tensor.dequantize(&Device::Cpu);
-    }
-    let row = |row: usize| u32::try_from(row).unwrap_or(u32::MAX);
-    tensor.embedding(&Tensor::arange(
-        row(start),
-        row(start + count),
-        &Device::Cpu,
-    )?)
 }
 
 fn joined(parts: Vec<Tensor>) -> Result<Tensor> {

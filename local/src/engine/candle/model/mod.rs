@@ -3,6 +3,7 @@
 mod attention;
 pub mod cache;
 pub mod config;
+mod dequantise;
 pub(super) mod gradient;
 pub mod layers;
 mod linear;
