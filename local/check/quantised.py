@@ -29,6 +29,8 @@ from material import write_rows
 
 LARGEST_SHARE_OF_MEMORY = 0.5
 
+STEPS, LOGGED = 8, (1, 2, 4, 6, 8)
+
 OPENINGS = ["Hello,", "Hi there!", "Good morning.", "To whom it may concern:", "Hey", "Dear team,"]
 TOPICS = {
     "delivery": ["my parcel {n} hasn't arrived", "the courier left order {n} in the rain", "tracking says {n} days late"],
@@ -99,20 +101,22 @@ def check_logits(gguf, folder, scratch):
     )
 
 
-def check_training(gguf, folder, scratch, binary, memory):
+def check_training(gguf, folder, scratch, binary):
+    # With the least memory that each needs, so that all layers are computed twice in all.
     rows = messages(200, seed=5)
     settings = {
         "datasetSource": write_rows(scratch / "rows.jsonl", rows),
-        "loraR": 8, "loraAlpha": 16, "maxLength": 256, "maxSteps": 20, "batchSize": 8, "learningRate": 1e-3,
+        "loraR": 8, "loraAlpha": 16, "maxLength": 256, "maxSteps": STEPS, "batchSize": 8, "learningRate": 1e-3,
         "lrSchedulerType": "cosine", "warmupSteps": 3, "weightDecay": 0.01, "trainOnResponsesOnly": False,
-        "evalSteps": 20, "saveSteps": 1000, "seed": 11,
+        "evalSteps": STEPS, "saveSteps": 1000, "seed": 11,
     }
-    flags = ["--memory", memory] if memory else []
     runs = {}
-    for name, model, more in [
-        ("f32", folder, {}), ("GGUF", gguf, {}), ("loadIn4bit", folder, {"loadIn4bit": True}),
+    for name, model, memory, more in [
+        ("f32", folder, "800MB", {}),
+        ("GGUF", gguf, "400MB", {}),
+        ("loadIn4bit", folder, "400MB", {"loadIn4bit": True}),
     ]:
-        with Backend(binary, *flags) as backend:
+        with Backend(binary, "--memory", memory) as backend:
             started = time.perf_counter()
             events = list(backend.events(backend.submit({**settings, "model": str(model), **more})))
             seconds = time.perf_counter() - started
@@ -131,9 +135,9 @@ def check_training(gguf, folder, scratch, binary, memory):
                 "dtype": metadata.get("dtype", "f32"),
                 "estimate": metadata.get("memoryBytes", 0),
             }
-    print(f"  {'base':10} {'type':6} {'peak':>8} {'estimated':>9} {'rows/s':>6}  loss of steps 1, 5, 10, 15, 20; held out")
+    print(f"  {'base':10} {'type':6} {'peak':>8} {'estimated':>9} {'rows/s':>6}  loss of steps {LOGGED}; held out")
     for name, run in runs.items():
-        curve = "  ".join(f"{run['losses'][step - 1]:.4f}" for step in (1, 5, 10, 15, 20))
+        curve = "  ".join(f"{run['losses'][step - 1]:.4f}" for step in LOGGED)
         print(
             f"  {name:10} {run['dtype']:6} {run['peak'] / 1e6:5.0f} MB {run['estimate'] / 1e6:6.0f} MB "
             f"{run['rate']:6.1f}  {curve}; {run['eval']:.4f}"
@@ -178,7 +182,6 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("parts", nargs="*", metavar="part", help="tokens, logits, training, chat; all by default")
     parser.add_argument("--binary", default=ROOT / "local/bin/arkor-local")
-    parser.add_argument("--memory", help="of the training runs, such as 1GB")
     arguments = parser.parse_args()
     gguf, folder, binary = arguments.gguf.resolve(), arguments.folder.resolve(), arguments.binary
     parts = arguments.parts or ["tokens", "logits", "training", "chat"]
@@ -188,7 +191,7 @@ def main():
             {
                 "tokens": lambda: check_tokens(gguf, folder),
                 "logits": lambda: check_logits(gguf, folder, scratch),
-                "training": lambda: check_training(gguf, folder, scratch, binary, arguments.memory),
+                "training": lambda: check_training(gguf, folder, scratch, binary),
                 "chat": lambda: check_chat(gguf, folder, binary),
             }[part]()
     sys.exit(0 if kept_all() else 1)

@@ -229,3 +229,6 @@ fn header_error(error: &candle_core::Error) -> String {
         None => format!("it isn't a complete GGUF file ({first})"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,7 +141,7 @@ impl CandleEngine {
         let free = memory::available();
         let fit = budget::fit(
             &model.config,
-            model.weights.bytes(),
+            (model.weights.bytes(), model.weights.dequantised()),
             task.plan,
             &rows.train,
             (self.memory, free),

@@ -70,6 +70,15 @@ impl Matrix {
         }
     }
 
+    /// How many of its values are dequantised at once.
+    #[must_use]
+    pub fn dequantised(&self) -> usize {
+        match self {
+            Self::Plain(_) => 0,
+            Self::Quantised(tensor) => tensor.shape().elem_count().min(PART),
+        }
+    }
+
     /// The type of its values, if it's quantised.
     #[must_use]
     pub fn quantised(&self) -> Option<GgmlDType> {
@@ -193,6 +202,40 @@ mod tests {
             {
                 assert!((left - right).abs() < 1e-3, "{left} {right}");
             }
+        }
+    }
+
+    #[test]
+    fn a_quantised_matrix_is_its_dequantised_one_in_every_product() {
+        let mut rng = fastrand::Rng::with_seed(2);
+        let mut matrix = |rows: usize, columns: usize| {
+            let values: Vec<f32> = (0..rows * columns).map(|_| rng.f32() - 0.5).collect();
+            Tensor::from_vec(values, (rows, columns), &Device::Cpu).unwrap()
+        };
+        // More than one part.
+        let (out, width) = (PART / 256 + 77, 256);
+        let tensor = QTensor::quantize(&matrix(out, width), GgmlDType::Q4_1).unwrap();
+        let plain = Matrix::from(tensor.dequantize(&Device::Cpu).unwrap());
+        let quantised = Matrix::from(tensor);
+        assert!(quantised.bytes() * 6 < plain.bytes());
+        let (input, grad) = (matrix(3, width), matrix(3, out));
+        let ids = Tensor::new(&[5_u32, 16_400, 5], &Device::Cpu).unwrap();
+        let close = |what: &str, left: Tensor, right: Tensor| {
+            let apart = (left - right).unwrap().abs().unwrap().max_all().unwrap();
+            let apart = apart.to_scalar::<f32>().unwrap();
+            assert!(apart < 1e-4, "{what}: {apart}");
+        };
+        let product = |matrix: &Matrix| matrix.product(&input).unwrap();
+        close("product", product(&quantised), product(&plain));
+        let backward = |matrix: &Matrix| matrix.backward(&grad).unwrap();
+        close("backward", backward(&quantised), backward(&plain));
+        let rows = |matrix: &Matrix| matrix.rows(&ids).unwrap();
+        close("rows", rows(&quantised), rows(&plain));
+        for cores in [1, 3] {
+            let shared = |matrix: &Matrix| matrix.shared_product(&input).unwrap();
+            with_cores(cores, || {
+                close("shared", shared(&quantised), shared(&plain))
+            });
         }
     }
 }

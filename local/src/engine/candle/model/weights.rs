@@ -131,6 +131,13 @@ impl Weights {
         u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 
+    /// Number of values that each core dequantises at once.
+    #[must_use]
+    pub fn dequantised(&self) -> usize {
+        let parts = self.tensors.values().map(Matrix::dequantised);
+        parts.max().unwrap_or(0)
+    }
+
     /// Number of values.
     #[must_use]
     pub fn parameters(&self) -> usize {

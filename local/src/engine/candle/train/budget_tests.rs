@@ -34,7 +34,7 @@ fn fitted(length: usize, limit: Option<u64>, free: Option<u64>, cores: usize) ->
     let config = CandleModel::built_in().unwrap().config;
     fit(
         &config,
-        MEGABYTE,
+        (MEGABYTE, 0),
         &plan(8),
         &rows(length),
         (limit, free),
