@@ -56,6 +56,10 @@ def table():
     print("\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows))
 
 
+def kept_all():
+    return kept
+
+
 def config(model, dataset, **more):
     return {
         "model": str(model),

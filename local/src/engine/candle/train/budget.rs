@@ -37,6 +37,8 @@ struct Run<'a> {
     config: &'a LlamaConfig,
     /// Bytes.
     weights: u64,
+    /// Values of the weights that are dequantised at once.
+    dequantised: usize,
     /// Values of the adapter.
     adapter: usize,
     /// Rank of the adapter.
@@ -45,11 +47,12 @@ struct Run<'a> {
     rows: Vec<&'a Example>,
 }
 
-/// The fit of a run whose weights are in memory already. `limit` is what the process may take in all;
+/// The fit of a run whose weights are in memory already: their bytes, and how many of their values are
+/// dequantised at once. `limit` is what the process may take in all;
 /// without one, it's what is free now. Errors when the run doesn't fit into `limit`.
 pub fn fit(
     config: &LlamaConfig,
-    weights: u64,
+    (weights, dequantised): (u64, usize),
     plan: &Plan,
     rows: &[Example],
     (limit, free): (Option<u64>, Option<u64>),
@@ -61,6 +64,7 @@ pub fn fit(
     let run = Run {
         config,
         weights,
+        dequantised,
         adapter: Lora::parameters_for(config, plan.lora_r),
         rank: plan.lora_r,
         rows: longest,
@@ -128,6 +132,7 @@ impl Run<'_> {
             + kept
             + tokens * (6 * c.intermediate_size + 6 * c.hidden_size)
             + 5 * logits
+            + self.dequantised
     }
 
     /// What the backward pass of a layer needs: the results of its operations.

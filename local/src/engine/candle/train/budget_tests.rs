@@ -37,7 +37,7 @@ fn fitted(length: usize, limit: Option<u64>, free: Option<u64>, cores: usize) ->
     let config = CandleModel::built_in().unwrap().config;
     fit(
         &config,
-        MEGABYTE,
+        (MEGABYTE, 0),
         &plan(8),
         &rows(length),
         (limit, free),
@@ -98,7 +98,7 @@ fn norms_of_heads_take_memory_and_windows_save_some() {
     let bytes = |special: &serde_json::Value| {
         let config = random::model(special).config;
         let free = (None, Some(64 << 30));
-        fit(&config, MEGABYTE, &plan(8), &rows(256), free, 2)
+        fit(&config, (MEGABYTE, 0), &plan(8), &rows(256), free, 2)
             .unwrap()
             .bytes
     };
