@@ -11,12 +11,12 @@ pub struct Metadata<'a>(pub &'a Gguf);
 
 impl<'a> Metadata<'a> {
     /// A value as it is.
-    pub fn get(&self, key: &str) -> Option<&'a Value> {
+    pub fn get(self, key: &str) -> Option<&'a Value> {
         self.0.content.metadata.get(key)
     }
 
     /// A text that may be absent.
-    pub fn text(&self, key: &str) -> Result<Option<&'a str>> {
+    pub fn text(self, key: &str) -> Result<Option<&'a str>> {
         match self.get(key) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -25,7 +25,7 @@ impl<'a> Metadata<'a> {
     }
 
     /// A whole number that may be absent.
-    pub fn whole(&self, key: &str) -> Result<Option<u64>> {
+    pub fn whole(self, key: &str) -> Result<Option<u64>> {
         let Some(value) = self.get(key) else {
             return Ok(None);
         };
@@ -48,7 +48,7 @@ impl<'a> Metadata<'a> {
     }
 
     /// A number that may be absent.
-    pub fn number(&self, key: &str) -> Result<Option<f64>> {
+    pub fn number(self, key: &str) -> Result<Option<f64>> {
         match self.get(key) {
             None => Ok(None),
             Some(Value::F32(number)) => Ok(Some(f64::from(*number))),
@@ -58,7 +58,7 @@ impl<'a> Metadata<'a> {
     }
 
     /// True or false; it may be absent.
-    pub fn flag(&self, key: &str) -> Result<Option<bool>> {
+    pub fn flag(self, key: &str) -> Result<Option<bool>> {
         match self.get(key) {
             None => Ok(None),
             Some(Value::Bool(value)) => Ok(Some(*value)),
@@ -68,7 +68,7 @@ impl<'a> Metadata<'a> {
 
     /// A list that may be absent, each value read with `read`.
     pub fn list<T>(
-        &self,
+        self,
         key: &str,
         what: &str,
         read: impl Fn(&'a Value) -> Option<T>,
@@ -84,7 +84,7 @@ impl<'a> Metadata<'a> {
     }
 
     /// A list of texts that may be absent.
-    pub fn texts(&self, key: &str) -> Result<Option<Vec<&'a str>>> {
+    pub fn texts(self, key: &str) -> Result<Option<Vec<&'a str>>> {
         self.list(key, "a list of texts", |value| match value {
             Value::String(text) => Some(text.as_str()),
             _ => None,
@@ -92,14 +92,14 @@ impl<'a> Metadata<'a> {
     }
 
     /// What isn't there but has to be.
-    pub fn missing(&self, key: &str) -> Error {
+    pub fn missing(self, key: &str) -> Error {
         Error::Refused(format!(
             "model: {} has no {key} in its metadata",
             self.0.path().display()
         ))
     }
 
-    fn unexpected<T>(&self, key: &str, what: &str) -> Result<T> {
+    fn unexpected<T>(self, key: &str, what: &str) -> Result<T> {
         refused(format!(
             "model: {} has {key} in its metadata as something else than {what}",
             self.0.path().display()

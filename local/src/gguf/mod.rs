@@ -164,7 +164,7 @@ impl Gguf {
         };
         let heads = self.config[heads].as_u64().unwrap_or(1);
         Ok(unturned::unturned(
-            tensor,
+            &tensor,
             usize::try_from(heads).unwrap_or(1),
         )?)
     }
@@ -183,14 +183,14 @@ impl Gguf {
         let beside = |name: &str| dir.join(name).is_file();
         let [tokenizer, config] = TEXT_FILES;
         if !beside(tokenizer) {
-            let json = tokenizer::tokenizer(&self.metadata())?;
-            let config = tokenizer::tokenizer_config(&self.metadata())?;
+            let json = tokenizer::tokenizer(self.metadata())?;
+            let config = tokenizer::tokenizer_config(self.metadata())?;
             return Ok((serde_json::to_vec(&json)?, config));
         }
         let config = if beside(config) {
             folder::read_json(dir, config)?
         } else {
-            tokenizer::tokenizer_config(&self.metadata())?
+            tokenizer::tokenizer_config(self.metadata())?
         };
         Ok((folder::read(dir, tokenizer)?, config))
     }

@@ -18,9 +18,9 @@ const NORMAL: u64 = 1;
 
 /// A `tokenizer.json` without its added tokens.
 pub fn tokenizer(
-    metadata: &Metadata,
+    metadata: Metadata,
     tokens: &Tokens,
-    vocabulary: Map<String, Value>,
+    vocabulary: &Map<String, Value>,
 ) -> Result<Value> {
     const SCORES: &str = "tokenizer.ggml.scores";
     let scores = metadata.list(SCORES, "a list of numbers", |value| match value {
@@ -48,7 +48,7 @@ pub fn tokenizer(
         "decoder": { "type": "Sequence", "decoders": decoders },
         "model": {
             "type": "BPE",
-            "merges": merges(tokens, &scores, &vocabulary),
+            "merges": merges(tokens, &scores, vocabulary),
             "vocab": vocabulary,
             "unk_token": unknown.map(|id| tokens.texts[id]),
             "fuse_unk": true,

@@ -16,6 +16,9 @@ const UNUSED: u64 = 5;
 /// What to do about a tokenizer that isn't known.
 const BESIDE: &str = "Put the model's tokenizer.json beside it.";
 
+/// The chat template that is used when none is named.
+const TEMPLATE: &str = "tokenizer.chat_template";
+
 /// The special tokens that have names, and their names here.
 const SPECIAL: [(&str, &str); 4] = [
     ("bos_token", "bos"),
@@ -34,7 +37,7 @@ pub struct Tokens<'a> {
 }
 
 impl<'a> Tokens<'a> {
-    fn read(metadata: &Metadata<'a>) -> Result<Self> {
+    fn read(metadata: Metadata<'a>) -> Result<Self> {
         const TEXTS: &str = "tokenizer.ggml.tokens";
         const TYPES: &str = "tokenizer.ggml.token_type";
         let texts = metadata.texts(TEXTS)?;
@@ -56,7 +59,7 @@ impl<'a> Tokens<'a> {
     }
 
     /// The vocabulary, without the ids that stand for nothing.
-    fn vocabulary(&self, metadata: &Metadata) -> Result<Map<String, Value>> {
+    fn vocabulary(&self, metadata: Metadata) -> Result<Map<String, Value>> {
         let mut vocabulary = Map::new();
         for (id, (text, kind)) in self.texts.iter().zip(&self.types).enumerate() {
             if *kind == UNUSED {
@@ -88,13 +91,13 @@ impl<'a> Tokens<'a> {
 }
 
 /// What the `tokenizer.json` would be.
-pub fn tokenizer(metadata: &Metadata) -> Result<Value> {
+pub fn tokenizer(metadata: Metadata) -> Result<Value> {
     let tokens = Tokens::read(metadata)?;
     let kind = metadata.text("tokenizer.ggml.model")?.unwrap_or("none");
     let vocabulary = tokens.vocabulary(metadata)?;
     let mut json = match kind {
-        "gpt2" => byte_level(metadata, vocabulary)?,
-        "llama" => sentencepiece::tokenizer(metadata, &tokens, vocabulary)?,
+        "gpt2" => byte_level(metadata, &vocabulary)?,
+        "llama" => sentencepiece::tokenizer(metadata, &tokens, &vocabulary)?,
         _ => {
             return refused(format!(
                 "model: {} has a tokenizer of the kind {kind}, which isn't known here, only gpt2 and llama. {BESIDE}",
@@ -112,7 +115,7 @@ pub fn tokenizer(metadata: &Metadata) -> Result<Value> {
 }
 
 /// Byte-level BPE, as GPT-2 has it.
-fn byte_level(metadata: &Metadata, vocabulary: Map<String, Value>) -> Result<Value> {
+fn byte_level(metadata: Metadata, vocabulary: &Map<String, Value>) -> Result<Value> {
     let merges = metadata.texts("tokenizer.ggml.merges")?.unwrap_or_default();
     let name = split_name(metadata)?;
     let Some(pre_tokenizer) = pre::pre_tokenizer(name, !merges.is_empty()) else {
@@ -133,13 +136,13 @@ fn byte_level(metadata: &Metadata, vocabulary: Map<String, Value>) -> Result<Val
     }))
 }
 
-fn split_name<'a>(metadata: &Metadata<'a>) -> Result<&'a str> {
+fn split_name(metadata: Metadata<'_>) -> Result<&str> {
     let name = metadata.text("tokenizer.ggml.pre")?;
     Ok(pre::canonical(name.unwrap_or("default")))
 }
 
 /// The tokens that are put around a text. What isn't said is llama.cpp's default.
-fn around(metadata: &Metadata, tokens: &Tokens, kind: &str) -> Result<Value> {
+fn around(metadata: Metadata, tokens: &Tokens, kind: &str) -> Result<Value> {
     let default = kind == "llama" || split_name(metadata)? == "llama-bpe";
     let mut single = vec![json!({ "Sequence": { "id": "A", "type_id": 0 } })];
     let mut special = Map::new();
@@ -170,7 +173,7 @@ fn around(metadata: &Metadata, tokens: &Tokens, kind: &str) -> Result<Value> {
 }
 
 /// What the `tokenizer_config.json` would be.
-pub fn tokenizer_config(metadata: &Metadata) -> Result<Value> {
+pub fn tokenizer_config(metadata: Metadata) -> Result<Value> {
     let tokens = Tokens::read(metadata)?;
     let mut config = Map::new();
     for (name, key) in SPECIAL {
@@ -185,7 +188,6 @@ pub fn tokenizer_config(metadata: &Metadata) -> Result<Value> {
         };
         config.insert(name.to_owned(), json!(token));
     }
-    const TEMPLATE: &str = "tokenizer.chat_template";
     let more = metadata
         .texts("tokenizer.chat_templates")?
         .unwrap_or_default();

@@ -8,10 +8,10 @@ use candle_core::{Device, Result, bail};
 
 /// The rows of each head in Hugging Face's order. Values that are quantised stay as they are: only whole rows
 /// are moved.
-pub fn unturned(tensor: QTensor, heads: usize) -> Result<QTensor> {
+pub fn unturned(tensor: &QTensor, heads: usize) -> Result<QTensor> {
     let shape = tensor.shape().clone();
     let rows = shape.dims()[0];
-    if heads == 0 || rows % (2 * heads) != 0 {
+    if heads == 0 || !rows.is_multiple_of(2 * heads) {
         bail!("{rows} rows can't be those of {heads} heads");
     }
     let data = tensor.data()?;

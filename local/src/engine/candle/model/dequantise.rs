@@ -2,6 +2,11 @@
 //! that they run on as well, which is what makes an answer from quantised weights as fast as one from `f32`. The
 //! values are the same to the bit.
 
+#![allow(
+    clippy::inline_always,
+    reason = "what isn't inlined into pulp's function is compiled for any processor"
+)]
+
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Result, Tensor};
 use half::f16;

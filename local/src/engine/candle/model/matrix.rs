@@ -114,7 +114,7 @@ impl Matrix {
                 let product = |(start, count)| -> Result<Tensor> {
                     input.matmul(&dequantise::rows(tensor, start, count)?.t()?)
                 };
-                joined(parts.into_iter().map(product).collect::<Result<_>>()?)
+                joined(&parts.into_iter().map(product).collect::<Result<Vec<_>>>()?)
             }
         }
     }
@@ -136,7 +136,12 @@ impl Matrix {
             Self::Quantised(tensor) => input.matmul(&dequantise::rows(tensor, start, count)?.t()?),
         };
         let parts = parts(self.dims(), size);
-        joined(parts.into_par_iter().map(product).collect::<Result<_>>()?)
+        joined(
+            &parts
+                .into_par_iter()
+                .map(product)
+                .collect::<Result<Vec<_>>>()?,
+        )
     }
 
     /// The gradient of `product`'s input: `[rows, out]` → `[rows, in]`.
@@ -167,8 +172,8 @@ fn parts(dims: &[usize], values: usize) -> Vec<(usize, usize)> {
     starts.map(|start| (start, size.min(out - start))).collect()
 }
 
-fn joined(parts: Vec<Tensor>) -> Result<Tensor> {
-    match parts.as_slice() {
+fn joined(parts: &[Tensor]) -> Result<Tensor> {
+    match parts {
         [only] => Ok(only.clone()),
         parts => Tensor::cat(parts, 1),
     }
@@ -234,7 +239,7 @@ mod tests {
         for cores in [1, 3] {
             let shared = |matrix: &Matrix| matrix.shared_product(&input).unwrap();
             with_cores(cores, || {
-                close("shared", shared(&quantised), shared(&plain))
+                close("shared", shared(&quantised), shared(&plain));
             });
         }
     }
