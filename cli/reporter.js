@@ -96,7 +96,7 @@ class Reporter {
   }
 
   /**
-   * Says once what trains where, and whether it's another model than the one that was named.
+   * Prints once what is trained and where, and whether it's another model than the one that was named.
    * @param {any} job
    * @param {any} meta
    * @param {string | undefined} where
@@ -112,7 +112,7 @@ class Reporter {
   }
 
   /**
-   * Says a text, whose further lines are indented.
+   * Prints a text with its continuation lines indented.
    * @param {string} text
    * @param {string} [indent] of its first line
    */
@@ -135,7 +135,7 @@ class Reporter {
   }
 
   /**
-   * What came of the run, if it was observed.
+   * Prints the outcome of the run, if it was observed.
    * @param {any} job
    * @param {import("./facts.js").Fact[]} next commands
    */
