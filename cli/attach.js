@@ -14,7 +14,7 @@ const { watch } = require("./watch.js");
 async function attach(jobId, entry, { local }) {
   const cwd = process.cwd();
   const { status } = readStored(cwd, jobId) ?? {};
-  // One that was interrupted goes on while it's watched; for one that is over, nothing else should.
+  // An interrupted job resumes while it's watched. For a finished one, no other job should.
   const runs = status === "queued" || status === "running";
   const backend = await chooseBackend(cwd, { local, jobId, runs });
   const hint = local ? " --local" : undefined;

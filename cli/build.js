@@ -24,8 +24,8 @@ function build(entry) {
 }
 
 /**
- * The bundle to run, of the sources as they are now. One that `arkor build` has written, given as the
- * entry, is run as it is: it may have been shipped without its sources.
+ * Builds the bundle to run from the current sources. If the entry is a bundle that `arkor build` wrote, uses it
+ * unchanged: it may have been shipped without its sources.
  * @param {string} [entry] as for {@link build}
  * @returns {Promise<Bundle>}
  */
@@ -67,8 +67,8 @@ async function buildInto(source, outfile) {
 }
 
 /**
- * What esbuild has found, with the lines of source that it's about. Of the first error only the line: the
- * message has the rest.
+ * esbuild's errors, with the source lines they're about. For the first one, only the line: the message has the
+ * rest.
  * @param {unknown} error of `bundle`
  * @returns {Promise<string | undefined>} undefined for an error that isn't esbuild's
  */

@@ -1,10 +1,10 @@
-// Pieces of text side by side, as the live block has them.
+// Lays out the live block's text cells side by side.
 
 const { cut, widthOf } = require("./text-width.js");
 
 const GAP = "  ";
 const BAR_WIDTH = 20;
-/** A shorter bar shows nothing. */
+/** A shorter bar is useless. */
 const MIN_BAR_WIDTH = 6;
 
 /** @typedef {Parameters<typeof import("node:util").styleText>[0]} Style */

@@ -10,7 +10,7 @@
  */
 
 /**
- * What comes next; a list holds every choice. Jobs are those of the project's local store, which need no
+ * What comes next; an array lists all choices. Jobs come from the project's local store, which needs no
  * backend.
  * @typedef {"file" | "directory" | "job" | "job or file" | "other" | string[]} Value
  */

@@ -54,7 +54,7 @@ async function endNow(code) {
 /** @param {NodeJS.WriteStream} stream */
 function flushed(stream) {
   return new Promise((/** @type {(value: void) => void} */ resolve) => {
-    // Nobody reads it any more.
+    // Nobody is reading it any more.
     if (stream.destroyed || stream.writableEnded) resolve();
     else stream.write("", () => resolve());
   });

@@ -22,7 +22,7 @@ class CliError extends Error {
   }
 }
 
-/** The user left a question, or work that was undone, with Ctrl-C or Escape. Not an error. */
+/** The user cancelled a prompt, or work that was then undone, with Ctrl-C or Escape. Not an error. */
 class Cancelled extends Error {
   static EXIT_CODE = 130;
   name = "Cancelled";
@@ -62,10 +62,10 @@ function withAdvice(words) {
   return `${words.replace(/\.$/, "")}. ${FREE_SPACE}`;
 }
 
-/** The system says these when no network is there. */
+/** The system's codes when there's no network. */
 const OFFLINE = new Set(["ENOTFOUND", "EAI_AGAIN", "ENETUNREACH", "ENETDOWN", "EHOSTUNREACH"]);
 
-/** The origin, what failed in the words of the HTTP client, and the reason. */
+/** Matches the origin, the HTTP client's description, and the reason. */
 const UNANSWERED =
   /^https?:\/\/([^\s/]+): (?:client error \(\w+\): |tcp connect error: |dns error: )*(.*)$/s;
 
@@ -95,7 +95,7 @@ function unreachedBy(error) {
 }
 
 /**
- * Says besides an error that no network is needed to train, where that is the way out.
+ * Adds to an error that training needs no network, if that helps.
  * @param {unknown} error of a command that has --local, and wasn't given it
  * @returns {unknown}
  */
@@ -106,7 +106,7 @@ function withLocalHint(error) {
 }
 
 /**
- * Also one of another realm (Jest, `node:vm`), which `instanceof` doesn't recognise.
+ * True also for errors from another realm (Jest, `node:vm`), which `instanceof` doesn't recognise.
  * @param {unknown} value
  * @returns {value is Error}
  */
@@ -123,7 +123,7 @@ function messageOf(error) {
   try {
     const { message } = error;
     if (message) return typeof message === "string" ? message : inspect(message);
-    // Node's error for a host none of whose addresses can be reached has no message of its own.
+    // If none of a host's addresses can be reached, Node's error has no message of its own.
     const [first] = /** @type {Partial<AggregateError>} */ (error).errors ?? [];
     return (isError(first) && messageOf(first)) || String(error.name);
   } catch {
@@ -172,14 +172,14 @@ function deprecationText({ message, sunset }) {
   return `warning: ${oneLine(message)}${sunset ? ` (support ends on ${oneLine(sunset)})` : ""}`;
 }
 
-/** The stacks of warnings that are printed without them. @type {WeakMap<Error, unknown>} */
+/** The original stacks of warnings that are printed without them. @type {WeakMap<Error, unknown>} */
 const stacks = new WeakMap();
-/** So many lines of a callback's stack say where it was. */
+/** How many lines of a callback's stack are shown. */
 const MOST_FRAMES = 3;
 
 /**
- * Readies a warning for Node's own listener, which prints it: its message may quote the backend, and of a
- * callback's stack only the project's own code says where to look.
+ * Prepares a warning for Node's own listener, which prints it. Its message may quote the backend, and only the
+ * project's own frames in a callback's stack are useful.
  * @param {Error & { detail?: unknown }} warning
  */
 function cleanWarning(warning) {
@@ -195,7 +195,7 @@ function cleanWarning(warning) {
 }
 
 /**
- * Gives a warning its whole stack back, for listeners of the project.
+ * Restores a warning's whole stack, for the project's own listeners.
  * @param {Error & { detail?: unknown }} warning
  */
 function restoreWarning(warning) {

@@ -1,4 +1,4 @@
-// The command line: arguments in, one command run, the exit code set.
+// The command line: parses the arguments, runs one command, sets the exit code.
 
 const path = require("node:path");
 const { CommanderError } = require("commander");

@@ -1,4 +1,4 @@
-// Colours, where a terminal has them.
+// Colours, if the terminal supports them.
 
 const { styleText } = require("node:util");
 
@@ -19,7 +19,7 @@ const MARKS = [
 ];
 
 /**
- * Colours the word with which a line says that something is wrong.
+ * Colours the word that marks a line as an error or a warning.
  * @param {string} line
  * @param {import("./cells.js").Paint} paint
  */

@@ -1,8 +1,8 @@
-// What a job's event stream tells of the past.
+// Reads the past events of a job's stream.
 
 const { createParser } = require("./dev/parser.js");
 
-/** Nothing in a running job's stream separates past events from new ones: a pause this long does. */
+/** Nothing in a running job's stream separates past events from new ones, so a pause this long does. */
 const QUIET_MS = 250;
 const ENDS = new Set(["training.completed", "training.failed"]);
 

@@ -1,4 +1,4 @@
-// What a run does before its first step (downloads, encodes, loads), as text. Pure, as `progress.js` is.
+// What a run does before its first step (downloads, encodes, loads), as text. Pure, like `progress.js`.
 
 const { oneLine } = require("../lib/printable.js");
 const {

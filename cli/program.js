@@ -27,7 +27,7 @@ function parseTemperature(value) {
 }
 
 /**
- * A path is read where the user is; anything else is a name.
+ * A path is relative to the user's directory; anything else is a name.
  * @param {string} value
  */
 function parseTarget(value) {
@@ -44,7 +44,7 @@ const LOCAL = "ask this project's local backend (default: if the project has no 
 const TARGET =
   "a job's id, <job>/<step> for a checkpoint, or a model (default: the newest completed job)";
 const JOB = "the job's id, as arkor jobs lists it";
-/** They have nothing to do with a project that is there already. */
+/** These commands don't need an existing project. */
 const OUTSIDE = new Set(["init", "completion"]);
 
 /** @returns {Command} */

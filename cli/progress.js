@@ -11,15 +11,15 @@ const {
 } = require("./format.js");
 const { goOn, partsOf } = require("./preparation.js");
 
-/** Losses kept for the sparkline; beyond that, neighbours are averaged in pairs. */
+/** How many losses are kept for the sparkline; beyond that, neighbours are averaged in pairs. */
 const MAX_LOSSES = 256;
 const SPARK_WIDTH = 16;
 const SPARKS = "▁▂▃▄▅▆▇█";
-/** Beyond this, the time left says nothing but "long". */
+/** Beyond this, the time left only means "long". */
 const MAX_ETA_MS = 1000 * 24 * 3600 * 1000;
 /** Replayed events arrive in a burst; a pause this long means that the next one is live. */
 const LIVE_PAUSE_MS = 150;
-/** A run that logs faster than that is taken for live after this time. */
+/** A run that logs faster than that counts as live after this time. */
 const MAX_REPLAY_MS = 5000;
 
 /**
@@ -34,7 +34,7 @@ function sparkline(values, width) {
     const from = Math.floor((index * values.length) / count);
     const to = Math.floor(((index + 1) * values.length) / count);
     const slice = values.slice(from, to);
-    // Divided first and halved, so that neither this sum nor the span below overflows.
+    // Divide and halve before adding, so that neither this sum nor the span below overflows.
     return slice.reduce((sum, value) => sum + value / 2 / slice.length, 0);
   });
   const low = Math.min(...means);
@@ -57,14 +57,14 @@ class Progress {
   reconnects = 0;
   /** @type {number[]} */ #losses = [];
   /**
-   * Where the pace is measured from. Not from the start: loading says nothing about the pace.
+   * Where the pace is measured from. Not the start: loading time doesn't count.
    * @type {{ step: number, at: number } | undefined}
    */
   #from;
   #last = 0;
   /** When the first and the last replayed event came. @type {{ first: number, last: number } | undefined} */
   #replayed;
-  /** Past events come, all at once. */
+  /** Past events follow, all at once. */
   isReplaying;
   #hasStarted = false;
   /** @type {import("./preparation.js").Preparation | undefined} */ #preparation;
@@ -86,7 +86,7 @@ class Progress {
   resumed({ step, metadata }) {
     this.#begin(metadata?.totalSteps);
     if (isNumber(step)) this.step = step;
-    // What it took to go on says nothing about the pace.
+    // The time it took to resume doesn't count.
     this.#from = undefined;
   }
 
@@ -106,7 +106,7 @@ class Progress {
     this.#preparation = this.isReplaying ? undefined : goOn(this.#preparation, event, now);
   }
 
-  /** What the run does now is no preparation. */
+  /** Preparation is over. */
   prepared() {
     this.#preparation = undefined;
   }

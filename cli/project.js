@@ -10,7 +10,7 @@ const { CliError } = require("./errors.js");
 /** What only a project has; `.arkor` alone also holds the login, in the home directory. */
 const SIGNS = ["src/arkor", "arkor.config.ts", ".arkor/state.json", ".arkor/build", ".arkor/local"];
 
-/** The first one that sets a variable wins, after the environment itself. */
+/** The environment wins, then the first file that sets a variable. */
 const ENV_FILES = [".env.local", ".env"];
 
 /** Makes the project the working directory, and its `.env` files part of the environment. */
@@ -30,7 +30,7 @@ function enterProject() {
  */
 function findProject(cwd) {
   const directories = ancestors(cwd);
-  // What happens to lie in the home directory is not what every directory below it belongs to.
+  // A project file in the home directory doesn't make everything below it part of that project.
   const home = directories.indexOf(homeOfUser());
   const below = home > 0 ? directories.slice(0, home) : directories;
   return below.find(isProject) ?? cwd;

@@ -1,11 +1,11 @@
-// Questions to a person at a terminal. Without a terminal, commands use their flags and defaults.
+// Prompts at a terminal. Without a terminal, commands use their flags and defaults.
 
 const { oneLine } = require("../lib/printable.js");
 const { Cancelled } = require("./errors.js");
 
 /** @returns {boolean} whether there is somebody to answer */
 function canAsk(env = process.env) {
-  // Nobody sits at a CI's terminal, and a dumb one can't show a choice.
+  // Nobody answers in CI, and a dumb terminal can't show a choice.
   return Boolean(process.stdin.isTTY && process.stderr.isTTY && !env.CI && env.TERM !== "dumb");
 }
 

@@ -102,7 +102,8 @@ class Reporter {
   }
 
   /**
-   * Says once what trains where, whether it's another model than the one that was named, and which rows aren't trained.
+   * Prints once what is trained and where, whether it's another model than the one that was named, and which
+   * rows are left out.
    * @param {any} job
    * @param {any} meta
    * @param {string | undefined} where
@@ -119,7 +120,7 @@ class Reporter {
   }
 
   /**
-   * Says a text, whose further lines are indented.
+   * Prints a text with its continuation lines indented.
    * @param {string} text
    * @param {string} [indent] of its first line
    */
@@ -142,7 +143,7 @@ class Reporter {
   }
 
   /**
-   * What came of the run, if it was observed.
+   * Prints the outcome of the run, if it was observed.
    * @param {any} job
    * @param {import("./facts.js").Fact[]} next commands
    */

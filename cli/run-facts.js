@@ -95,7 +95,7 @@ function textOf(value) {
 }
 
 /**
- * That the built-in base is trained in place of the model that the job names, and what to do about it.
+ * Explains that the built-in base stands in for the model that the job names, and what to do about it.
  * @param {any} meta the metadata of `training.started`
  * @returns {string[]} no lines when it is that model
  */

@@ -22,9 +22,9 @@ const { Reporter } = require("./reporter.js");
 const COMPLETED = 0;
 const FAILED = 1;
 const INTERRUPTED = 130;
-/** When the user is told that the entry is still loading. */
+/** After how long the user is told that the entry is still loading. */
 const SLOW_LOAD_MS = 3000;
-/** Lines of the backend's log about what the run's own events say, and the reporter in more words. */
+/** Log lines of the backend that repeat the run's events, which the reporter shows in more detail. */
 const SAID_BY_EVENTS =
   /^arkor-local: (?:(?:job \S+|chat): \S+ stands in: |job \S+ is \w+$|stopping$)/;
 const ENDED = new Set(["completed", "failed", "cancelled"]);
@@ -54,8 +54,8 @@ async function watch(entry, options) {
   process.once("beforeExit", onIdle);
   const code = await session.run(entry);
   process.off("beforeExit", onIdle);
-  // A run that was left has a pending `wait()`, which would keep the process alive; and after
-  // Ctrl-C nothing of the project's may.
+  // A run that was left has a pending `wait()`, which would keep the process alive. After Ctrl-C, nothing in
+  // the project may do that.
   if (session.isFollowing || code === INTERRUPTED) await endNow(code);
   endSoon(code, (line) => session.say(line));
   return code;
@@ -66,7 +66,7 @@ class Session {
   #reporter = new Reporter();
   #interrupts = new Interrupts();
   /** @type {RunBackend | undefined} */ #backend;
-  /** Ends the watching of a cloud run: no callback starts after it. */
+  /** Stops watching a cloud run: no callback starts after this. */
   #stop = new AbortController();
   /** @type {import("./interrupts.js").WatchedRun} */ #watched = {};
   #unobserve = () => {};
@@ -86,7 +86,7 @@ class Session {
    */
   async run(entry) {
     const work = this.#work(entry).catch((error) => {
-      // After Ctrl-C, errors only follow from it: a backend that is gone, a run that was cut off.
+      // After Ctrl-C, errors are only its consequences: a backend that is gone, a run that was cut off.
       if (this.#interrupts.count > 0) return INTERRUPTED;
       this.#stopReporting();
       const { local, jobId } = this.#options;
@@ -116,7 +116,7 @@ class Session {
     return this.#backend?.isOurs ? pauseLocalRun : leaveCloudRun;
   }
 
-  /** Nothing is left that could settle what the entry waits for: the process is about to end. */
+  /** Nothing can settle the entry's promise any more, and the process is about to end. */
   giveUp() {
     this.#stopReporting();
     this.say("error: the entry waits for a promise that nothing can settle any more.");
@@ -150,7 +150,7 @@ class Session {
   }
 
   /**
-   * Imports the entry. What it does at its top level may take for ever, or end the process.
+   * Imports the entry. Its top-level code may take forever, or end the process.
    * @param {string} file
    */
   async #load(file) {
@@ -182,7 +182,7 @@ class Session {
     const backend = await backendFor(process.cwd(), this.#options, say);
     if (this.#interrupts.count > 0) return;
     this.#backend = backend;
-    // Before the project's code is loaded: its trainer reads the address when it starts.
+    // Do this before loading the project's code: its trainer reads the address when it starts.
     pointAt(await backend.start());
   }
 
@@ -244,7 +244,7 @@ class Session {
   #resume(trainer, internals, from) {
     const { resumeJob } = require("../lib/account.js");
     const started = resumeJob(process.cwd(), from).then((id) => internals.attach(id));
-    // Ctrl-C before the answer is for the new job too.
+    // Ctrl-C before the response cancels the new job too.
     const cancel = () => started.catch(() => {}).then(() => trainer.cancel());
     this.#watched.trainer = { cancel };
     return started;
@@ -260,7 +260,7 @@ class Session {
     const { job } = await waiting;
     const { jobId = job.id } = this.#watched;
     this.#reporter.close();
-    // Cut off by a second Ctrl-C: how the job was last seen is not how it has finished.
+    // Cut off by a second Ctrl-C: the job's last known state isn't its final one.
     if (this.#interrupts.count > 0 && !ENDED.has(job.status)) return INTERRUPTED;
     if (job.status === "failed") {
       this.say(`error: the run failed: ${describe(job.error)}`);
@@ -284,7 +284,7 @@ class Session {
 /** @returns {Promise<string>} the cloud's host */
 async function cloudHost() {
   const { defaultArkorCloudApiUrl, readCredentials } = require("../lib/credentials.js");
-  // Whatever is wrong with either is for the request to report.
+  // The request will report whatever is wrong with either.
   try {
     return new URL(defaultArkorCloudApiUrl(await readCredentials())).host;
   } catch {
@@ -299,7 +299,7 @@ async function cloudHost() {
  */
 function nextCommands(jobId, isLocal) {
   const { credentialsPath } = require("../lib/credentials.js");
-  // Whoever is signed in has to say that a run of this machine is meant.
+  // With a login, the user has to say that a local run is meant.
   const flag = isLocal && fs.existsSync(credentialsPath()) ? " --local" : "";
   const commands = [
     ["ask it", `arkor chat ${jobId}${flag}`],

@@ -1,4 +1,4 @@
-// What the command asks of the backend besides training. Internal: `index.js` does not export it.
+// The command's calls to the backend besides training. Internal: `index.js` does not export it.
 "use strict";
 
 const { createHash, randomBytes } = require("node:crypto");
@@ -43,7 +43,7 @@ async function cancelJob(directory, jobId) {
 }
 
 /**
- * Has a job go on from its last checkpoint, as a new one.
+ * Resumes a job from its last checkpoint, as a new job.
  * @param {string} directory of the project
  * @param {string} jobId
  * @returns {Promise<string>} the id of the new job
@@ -61,7 +61,7 @@ class Login {
   #provider;
   #baseUrl;
   #verifier = randomBytes(32).toString("base64url");
-  /** What the browser must bring back, so that nobody else's answer is taken for its. */
+  /** The `state` that the browser must return, so that a forged callback is rejected. */
   state = randomBytes(16).toString("base64url");
 
   /**
@@ -98,7 +98,7 @@ class Login {
   }
 
   /**
-   * Stores the credentials that the code is good for.
+   * Exchanges the code for credentials and stores them.
    * @param {string} code
    * @param {string} redirectUri
    * @param {import("..").Credentials | null} seen what was stored when the login began
@@ -113,7 +113,7 @@ class Login {
   }
 }
 
-/** Rejects when a login could not be stored, because of what is there. */
+/** Rejects if a login could not be stored because of what is there. */
 async function checkLogin() {
   await native(async () => binding.checkLogin(environment()));
 }
@@ -130,7 +130,7 @@ async function signIn(credentials, seen) {
 
 /**
  * Deletes the stored credentials.
- * @param {Buffer} [seen] the content that the user was asked about; without it whatever is there goes
+ * @param {Buffer} [seen] the content that the user confirmed deleting; without it, deletes whatever is there
  */
 async function signOut(seen) {
   await native(async () => binding.signOut(environment(), seen));

@@ -6,7 +6,7 @@
 const { existsSync } = require("node:fs");
 const path = require("node:path");
 
-/** The platforms that the package is published for, in the names that npm/ has. */
+/** The platforms that the package is published for, as npm/ names them. */
 const PLATFORMS = [
   "darwin-arm64",
   "darwin-x64",
@@ -43,7 +43,7 @@ function platformName({ platform, arch, glibc }) {
 }
 
 /**
- * What a user is told instead of the loader's own words.
+ * The message for the user, instead of the loader's.
  * @param {Machine} machine
  * @param {string | undefined} installed the addon's file, if there is one for this machine
  * @param {unknown} error what the loader threw
@@ -80,7 +80,7 @@ function libcName({ glibc }) {
 }
 
 /**
- * The dynamic linker's own words about a file, among those of every file that was tried.
+ * The dynamic linker's message about one file, among those about every file that was tried.
  * @param {unknown} error
  * @param {string} file
  * @returns {string}
@@ -112,7 +112,7 @@ function installedAddon(name) {
 }
 
 /**
- * The error for a process that can open nothing more: nothing is wrong with what is installed.
+ * The error for a process that is out of file descriptors: the installation is fine.
  * @param {unknown} error what the loader threw
  * @returns {Error | undefined}
  */

@@ -42,7 +42,7 @@ function outfileFor(project, entry) {
  *   `file:line:column: text`, and the cause is esbuild's error, which has all of them
  */
 async function bundle(entry, project, outfile = outfileFor(project, entry)) {
-  // Node and esbuild both go by real paths.
+  // Node and esbuild both resolve real paths.
   const real = fs.realpathSync(project);
   const source = fs.realpathSync(entry);
   const target = path.join(real, path.relative(project, outfile));

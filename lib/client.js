@@ -176,7 +176,7 @@ class CloudApiClient {
   }
 
   /**
-   * A call whose answer is JSON.
+   * A call whose response is JSON.
    * @param {string} name
    * @param {Parts} parts
    * @param {CallOptions} [options]
@@ -189,7 +189,7 @@ class CloudApiClient {
   }
 
   /**
-   * A call whose status is its whole answer: what becomes of the body can't undo it.
+   * A call that only needs the response's status. A failure to read the body doesn't matter.
    * @param {string} name
    * @param {Parts} parts
    * @param {CallOptions} [options]
@@ -200,7 +200,7 @@ class CloudApiClient {
   }
 
   /**
-   * The answer to a call, its body unread; one that is not 2xx is an error (T33).
+   * The response to a call, with its body unread. One that isn't 2xx is an error (T33).
    * @param {string} name
    * @param {Parts} parts
    * @param {CallOptions} [options]
@@ -258,7 +258,7 @@ class CloudApiClient {
       );
       return responses.take(await unlessAborted(sending, signal));
     } catch (error) {
-      // Nobody reads what has come by now.
+      // Nobody will read this response.
       responses.discard(error);
       if (signal?.aborted) {
         keepRenewal(this.#native);

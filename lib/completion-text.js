@@ -30,7 +30,7 @@ async function* completionStream(response) {
  * A piece of an answer, or a whole one.
  * @typedef {object} CompletionPart
  * @property {string} text may be empty
- * @property {unknown} model what answers, as the backend calls it
+ * @property {unknown} model the answering model's name, as the backend reports it
  * @property {unknown} finishReason
  * @property {unknown} usage
  */
@@ -69,7 +69,7 @@ async function* streamed(response) {
     yield partOf(chunk, choice, choice?.delta?.content);
     isComplete ||= choice?.finish_reason != null;
   }
-  // Half an answer that looks like a whole one would be scored, stored or shown as such.
+  // A truncated answer must not be scored, stored or shown as if it were complete.
   if (!isComplete)
     throw new CloudApiError(response.status, "The answer ended before it was complete.");
 }

@@ -11,7 +11,7 @@ function credentialsPath() {
 }
 
 /**
- * The home directory, for a call that needs a file of it.
+ * The home directory, for a call that needs a file in it.
  * @returns {string}
  */
 function usableHome() {
@@ -83,7 +83,7 @@ async function writeState(state, cwd = process.cwd()) {
 }
 
 /**
- * What the engine calls with renewed credentials, as JSON text. It does not throw.
+ * The listener that the engine calls with renewed credentials, as JSON text. It doesn't throw.
  * @param {((credentials: import("..").OAuthCredentials) => unknown) | undefined} onCredentials
  * @returns {((text: string) => void) | undefined}
  */

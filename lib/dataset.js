@@ -26,8 +26,8 @@ function resolveDataset(dataset, { directory, isLocal }) {
         "`arkor start --local`, or give a URL that the backend can reach.",
     );
   }
-  // Reading a FIFO blocks until something writes to it. A file that is missing is the backend's
-  // to refuse, as every other value.
+  // Reading a FIFO blocks until something writes to it. A missing file is refused by the backend, like any
+  // other bad value.
   const isSpecial = statSync(file, { throwIfNoEntry: false })?.isFile() === false;
   if (isSpecial) throw new Error(`dataset: ${file} is not a regular file`);
   return type === "file" ? { ...rest, type: "blob", url: pathToFileURL(file).href } : dataset;

@@ -95,8 +95,8 @@ class Dispatcher {
   }
 
   /**
-   * T8: timers and sockets get their turn between two batches. Node calls a threadsafe function
-   * again and again within one turn when the next call is there in time, and Rust is fast.
+   * T8: timers and sockets get their turn between two batches. Within one turn, Node keeps calling a threadsafe
+   * function as long as calls are queued, and Rust is fast.
    * @param {() => void} dispatch
    */
   #onceATurn(dispatch) {
@@ -177,7 +177,7 @@ class Dispatcher {
   }
 
   /**
-   * T11: one object until a status change makes a new one.
+   * T11: updates the job in place until its status changes; then makes a new object.
    * @param {Partial<Job>} patch
    */
   #change(patch) {

@@ -1,4 +1,4 @@
-// What a training entry has to export, and the trainer in it.
+// Finds the trainer in what a training entry exports.
 "use strict";
 
 const { pathToFileURL } = require("node:url");

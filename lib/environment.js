@@ -1,5 +1,5 @@
-// What Rust needs to know of the process, read at the time of a call: a worker has an
-// environment of its own, which native code does not see (T36).
+// What Rust needs to know about the process, read at the time of the call: a worker has its own environment,
+// which native code can't see (T36).
 "use strict";
 
 const { homedir } = require("node:os");
@@ -23,7 +23,7 @@ function readEnvironment() {
 }
 
 /**
- * The home directory, or what is wrong with it, so that only a call that needs a file in it fails. A
+ * The home directory, or why it can't be used. Only a call that needs a file in it then fails. A
  * relative one is refused: the login would end up in the current working directory.
  * @returns {{ home: string, homeFault?: undefined } | { home?: undefined, homeFault: string }}
  */
@@ -47,7 +47,7 @@ function homeOfUser() {
   try {
     return homedir();
   } catch {
-    // A container's user may be in no database.
+    // A container's user may not be in the user database.
     return undefined;
   }
 }

@@ -41,7 +41,7 @@ function writeAtomically(file, content, mode) {
   const temporary = `${file}.${randomBytes(6).toString("hex")}.tmp`;
   try {
     fs.writeFileSync(temporary, content, { flag: "wx", ...(mode !== undefined && { mode }) });
-    // What the umask has taken away.
+    // Restores bits that the umask has removed.
     if (mode !== undefined) fs.chmodSync(temporary, mode);
     fs.renameSync(temporary, file);
   } catch (error) {

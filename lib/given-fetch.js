@@ -1,8 +1,8 @@
-// Requests through a `fetch` of the user's: each one as the engine wants it, and the responses that it brings.
+// Makes the engine's requests through the user's own `fetch`, and keeps the responses.
 "use strict";
 
 /**
- * A request that the engine wants made.
+ * A request that the engine asks for.
  * @typedef {object} Wanted
  * @property {string} url
  * @property {string} method
@@ -17,7 +17,7 @@ class Responses {
   /** @type {Map<number, Response>} */
   #responses = new Map();
   #fetch;
-  /** Ends the request under way when the call is over. */
+  /** Aborts a pending request when the call is over. */
   #over = new AbortController();
   #signal;
 
@@ -114,7 +114,7 @@ const REFUSAL_LIMIT = 64 * 1024;
 const REFUSAL_TIME_MS = 1000;
 
 /**
- * As much of a refusal's body as a message can use; the rest may be without end.
+ * The beginning of an error response's body, enough for a message. The body may never end.
  * @param {Response} response
  */
 async function beginning(response) {
@@ -128,7 +128,7 @@ async function beginning(response) {
   const parts = [];
   let length = 0;
   while (length < REFUSAL_LIMIT) {
-    // A body that breaks off has said what it will.
+    // The body broke off; use what has arrived.
     const { value, done } = await reader.read().catch(() => ({ value: undefined, done: true }));
     if (done || !value) break;
     parts.push(value);

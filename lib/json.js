@@ -29,7 +29,7 @@ function parse(text) {
 }
 
 /**
- * Parses JSON of the backend's that the engine hasn't seen.
+ * Parses JSON that comes from the backend directly, not through the engine.
  * @param {string} text
  * @returns {any}
  * @throws {SyntaxError} it isn't JSON
@@ -44,7 +44,7 @@ function read(text) {
 
 /**
  * JSON text for the backend. `JSON.stringify` sends null in place of NaN, which reads as "use the
- * default": the user would get something else than was asked for, without a word.
+ * default": the user would silently get something else.
  * @param {unknown} value
  * @param {string} call for the message
  * @returns {string}

@@ -1,4 +1,4 @@
-// The models that the editor completes. The backend is the judge of any other name.
+// The models that editors complete. Any other name is checked by the backend.
 "use strict";
 
 /** @type {readonly ["unsloth/gemma-4-E4B-it"]} */

@@ -53,7 +53,7 @@ function checkOptions(input, context) {
     ...unknownIn("", input, top),
     ...unknownIn("lora.", input.lora, lora),
     ...unknownIn("dataset.", input.dataset, DATASET),
-    // Other fields than `on…` may be state of the user's own, which callbacks reach by `this`.
+    // Fields that don't start with `on` may be the user's own state, which callbacks reach through `this`.
     ...unknownIn("callbacks.", input.callbacks, CALLBACKS, /^on[A-Z_]?/i),
     ...unknownIn("context.", context, [...Object.keys(CONTEXT), ...SPANS]),
   ]);
@@ -104,7 +104,7 @@ function check(call, name, value, type, isRequired = false) {
 }
 
 /**
- * Told by its shape, not by `instanceof`: it may be of another realm, or a polyfill.
+ * Duck-typed instead of `instanceof`: it may come from another realm or a polyfill.
  * @param {string} call
  * @param {string} name
  * @param {any} signal
@@ -149,7 +149,7 @@ function unknownIn(prefix, given, known, candidates = /./) {
 }
 
 /**
- * The known name that was probably meant: at most a third of its letters off, or cut short.
+ * The known name that was probably meant: at most a third of its letters differ, or it's a prefix.
  * @param {string} name
  * @param {string[]} known
  * @returns {string | undefined}

@@ -1,5 +1,5 @@
 // Text that isn't ours, made safe for a terminal. A backend's words, a job's name or a message of
-// another process must not move the cursor, set the window's title, or reorder what stands beside them.
+// another process must not move the cursor, set the window's title, or reorder the text around them.
 "use strict";
 
 /**
@@ -37,7 +37,7 @@ function manyLines(text) {
 }
 
 /**
- * The same for text as it stands, such as a model's answer or a piece of it: spaces, tabs and lines stay.
+ * The same for preformatted text, such as a model's answer or a piece of it: spaces, tabs and lines stay.
  * @param {string} text
  * @returns {string}
  */

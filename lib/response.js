@@ -5,9 +5,9 @@ const { binding } = require("./addon.js");
 const { CloudApiError, headersOf, native } = require("./errors.js");
 const { keepRenewal, listen } = require("./signal.js");
 
-/** Bytes asked for at once. */
+/** How many bytes are read at once. */
 const CHUNK = 64 * 1024;
-/** A reason phrase that `Response` takes. */
+/** Matches a reason phrase that `Response` accepts. */
 const PRINTABLE = /^[\t\x20-\x7e\x80-\xff]*$/;
 /** Statuses that can't have a body. */
 const NULL_BODY = new Set([101, 204, 205, 304]);
@@ -65,7 +65,7 @@ class Listening {
 const unread = new FinalizationRegistry((/** @type {() => void} */ release) => release());
 
 /**
- * What an abort does to a body, whether it is being read or not. Holds only weak references, so that an
+ * Aborts a body, whether it's being read or not. Holds only weak references, so that an
  * answer that is no longer referenced can be collected and its connection closed.
  * @param {AbortSignal | null | undefined} signal
  * @param {WeakRef<ReadableByteStreamController>} controller

@@ -8,7 +8,7 @@ const { loadTrainer } = require("./entry.js");
 const { ancestors, isFile, isWithin } = require("./files.js");
 const { oneLine } = require("./printable.js");
 
-/** Node reads only some TypeScript, and not in every version; these runtimes read all of it. */
+/** Node runs only some TypeScript, and only in newer versions; these runtimes run all of it. */
 const READS_TYPESCRIPT = Boolean(process.versions.bun ?? Reflect.get(process.versions, "deno"));
 
 /**

@@ -10,17 +10,17 @@ const { defaultMaxListeners, getMaxListeners, setMaxListeners } = require("node:
  */
 function listen(signal, onAbort) {
   try {
-    // Any number of runs and requests may share a signal: no leak to warn of. A limit that the user set
-    // stays.
+    // Any number of runs and requests may share a signal, so this isn't a leak to warn about. Keeps a limit
+    // that the user set.
     if (getMaxListeners(signal) === defaultMaxListeners) setMaxListeners(0, signal);
   } catch {
-    // Not Node's own kind of signal: then there is no such warning either.
+    // Not Node's own kind of signal, so there's no such warning either.
   }
   signal.addEventListener("abort", onAbort, { once: true });
 }
 
 /**
- * The abort ends the wait for a promise, not what it stands for (T28, T29).
+ * An abort stops waiting for the promise, not the work behind it (T28, T29).
  * @template T
  * @param {Promise<T>} promise
  * @param {AbortSignal | undefined} signal
@@ -47,8 +47,8 @@ async function unlessAborted(promise, signal) {
 }
 
 /**
- * After an abort: nobody waits for the renewal of the login that may be under way, but the process must
- * not end before the rotated token is stored (T6).
+ * After an abort, nobody awaits a login renewal that may be in progress, but the process must not exit before
+ * the rotated token is stored (T6).
  * @param {{ isRenewing: boolean, renewalSettled(): Promise<void> }} native
  */
 function keepRenewal(native) {

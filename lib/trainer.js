@@ -1,4 +1,4 @@
-// `createTrainer`: the face of a native trainer. It keeps what belongs to JavaScript (the user's
+// `createTrainer`, a thin wrapper around a native trainer. It keeps what belongs to JavaScript (the user's
 // callbacks, the abort signal, what was thrown) and leaves every decision to Rust.
 "use strict";
 
@@ -47,7 +47,7 @@ class Trainer {
   #dispatcher;
   /** @type {Set<import("./dispatch.js").Observer>} */
   #observers = new Set();
-  /** Arguments of `infer` that were warned of. @type {Set<string>} */
+  /** Arguments of `infer` that were warned about. @type {Set<string>} */
   #warned = new Set();
   /** Ctrl-C, under the command. @type {AbortSignal | undefined} */
   #stop;
@@ -95,13 +95,13 @@ class Trainer {
     this.cancel = this.cancel.bind(this);
   }
 
-  /** T1: one submission, whoever asks; a failed one can be tried again. */
+  /** T1: all calls share one submission; a failed one can be retried. */
   start() {
     this.#starting ??= this.#submitOrForget();
     return this.#starting;
   }
 
-  /** T4: one run, whoever waits; after a rejection the next call resumes. */
+  /** T4: all calls share one run; after a rejection, the next call resumes it. */
   wait() {
     this.#waiting ??= this.#followOrForget();
     return this.#waiting;
@@ -198,7 +198,7 @@ class Trainer {
     if (signal?.aborted) throw signal.reason; // T30
     await unlessAborted(this.start(), signal);
     const dispatcher = /** @type {Dispatcher} */ (this.#dispatcher);
-    // That of this `wait()`: T4's next one may have another.
+    // This `wait()`'s signal; a later one may have another (T4).
     dispatcher.signal = signal;
     const onAbort = () => this.#native.abort();
     try {

@@ -1,4 +1,4 @@
-//! The backend's HTTP API: requests out, answers or typed errors back.
+//! The backend's HTTP API: sends requests, returns responses or typed errors.
 
 mod body;
 pub mod deprecation;
@@ -33,7 +33,7 @@ pub use request::Request;
 /// `start()`, `cancel()` and the last look at a job give up after this long (T1).
 pub const CALL_LIMIT: Duration = Duration::from_secs(60);
 
-/// What every request says about its sender, with the package's version.
+/// The `x-arkor-client` header of every request, with the package's version.
 pub const CLIENT_HEADER: &str = concat!("arkor/", env!("CARGO_PKG_VERSION"));
 
 /// What a request is authorized with.
@@ -45,7 +45,7 @@ pub trait Access: Send + Sync {
     fn after_refusal(&self) -> BoxFuture<'_, Result<Option<String>>>;
 }
 
-/// One backend as one identity sees it. Cheap to clone.
+/// One backend, used with one identity. Cheap to clone.
 #[derive(Clone)]
 pub struct Api {
     network: Network,
@@ -55,13 +55,13 @@ pub struct Api {
 }
 
 impl Api {
-    /// A client for this backend; all that share the network's settings share one connection
-    /// pool (T35). Without access only the auth calls can be made.
+    /// A client for this backend. Clients with the same network settings share a connection pool (T35). Without
+    /// access only the auth calls can be made.
     ///
     /// # Errors
     /// When `NODE_EXTRA_CA_CERTS` or a proxy setting can't be used.
     pub fn new(env: &Environment, base_url: &str, access: Option<Arc<dyn Access>>) -> Result<Self> {
-        // An unusable setting shows at once, not with the first request.
+        // Report an unusable setting now, not with the first request.
         http::client(&env.network, base_url)?;
         Ok(Self {
             network: env.network.clone(),
@@ -91,8 +91,8 @@ impl Api {
         Ok(response)
     }
 
-    /// Sends a request and hands back whatever the backend answers. One that is refused with 401
-    /// is sent once more if the login can be renewed: the backend's clock may differ from ours.
+    /// Sends a request and returns the response, whatever its status. After a 401, sends it once more if the
+    /// login can be renewed: the backend's clock may differ from ours.
     ///
     /// # Errors
     /// [`Error::Network`], and what the renewal says.
@@ -111,7 +111,7 @@ impl Api {
     }
 
     async fn attempt(&self, request: &Request, token: Option<&str>) -> Result<reqwest::Response> {
-        // Without a host of its own, the first part of the path would be taken for one.
+        // Without a host, the first part of the path would be taken for one.
         if reqwest::Url::parse(&self.base_url).is_err() {
             return Err(http::invalid_url());
         }
@@ -136,7 +136,7 @@ impl Api {
         Ok(response)
     }
 
-    /// Sends a request; an answer that is not 2xx is an error (T33).
+    /// Sends a request. A response that isn't 2xx is an error (T33).
     ///
     /// # Errors
     /// [`Error::Network`], [`Error::Api`].
@@ -159,11 +159,11 @@ impl Api {
         .await
     }
 
-    /// Opens a job's event stream after the last event id, if there is one. The answer's head has
-    /// to come within `idle_timeout` (T26).
+    /// Opens a job's event stream after the last event id, if there is one. The response's head has to arrive
+    /// within `idle_timeout` (T26).
     ///
     /// # Errors
-    /// A [`Refusal`] that says whether another try makes sense (T23).
+    /// A [`Refusal`] that says whether a retry makes sense (T23).
     pub async fn stream(
         &self,
         request: &Request,
@@ -224,7 +224,7 @@ fn other_content_type(response: &reqwest::Response) -> Option<String> {
     (!essence.eq_ignore_ascii_case("text/event-stream")).then(|| essence.to_owned())
 }
 
-/// Waits this long for the head of an answer, as `fetch` does (T33).
+/// How long to wait for a response's head, as `fetch` does (T33).
 pub const HEAD_LIMIT: Duration = Duration::from_secs(300);
 
 /// Waits for the head of the answer to `what` within `limit`.
@@ -293,7 +293,7 @@ pub fn headers(request: &Request, token: Option<&str>) -> Result<Vec<(&'static s
     Ok(headers)
 }
 
-/// Headers as JavaScript takes them: names and values in turn. A value's bytes are Latin-1.
+/// Headers as JavaScript takes them: alternating names and values. A value's bytes are Latin-1.
 #[must_use]
 pub fn flat(headers: &HeaderMap) -> Vec<String> {
     headers
@@ -302,7 +302,7 @@ pub fn flat(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// A header's value as `fetch` has it.
+/// A header's value as `fetch` represents it.
 #[must_use]
 pub fn latin1(value: &HeaderValue) -> String {
     value.as_bytes().iter().copied().map(char::from).collect()
@@ -324,7 +324,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn t1_a_call_without_an_answer_is_given_up_after_a_minute() {
-        // It accepts, by the system's backlog, and says nothing.
+        // The OS accepts the connection, but nothing ever responds.
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let api = Api::new(&Environment::default(), &url, None).unwrap();

@@ -1,5 +1,5 @@
-//! Blocks of the stream, in order, laid out as their events cross to JavaScript: a row of numbers
-//! for each event, and JSON text for what is no number.
+//! Blocks of the stream, in order, laid out as their events cross to JavaScript: a row of numbers for each
+//! event, and JSON text for everything else.
 //!
 //! An event is laid out once, when it is decoded; nothing is rearranged on its way to the callback.
 
@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use crate::event::{Event, Meaning};
 
-/// A batch ends at this many events, so that the process's timers and sockets get their turn
-/// between batches also in a flood (T8).
+/// A batch ends at this many events, so that timers and sockets get their turn between batches even in a flood
+/// (T8).
 pub const MOST_EVENTS: usize = 256;
 /// Or at about this many bytes.
 pub const MOST_BYTES: usize = 64 * 1024;
@@ -22,7 +22,7 @@ pub const STEP: usize = 1;
 /// The column of the first metric.
 pub const METRICS: usize = 2;
 
-/// The callbacks, by the kind of their event. The kind is the lowest bits of the flags.
+/// The callbacks, indexed by the kind of their event, which is in the lowest bits of the flags.
 pub const CALLBACKS: [&str; 5] = [
     "onLog",
     "onStarted",
@@ -42,7 +42,7 @@ const STARTED: u32 = 1;
 const CHECKPOINT: u32 = 2;
 const COMPLETED: u32 = 3;
 const FAILED: u32 = 4;
-/// It has no callback, and is only shown to those who observe the run.
+/// No callback gets it, only observers of the run.
 const UNKNOWN: u32 = 5;
 
 /// The events of a batch, as they cross.
@@ -50,11 +50,11 @@ const UNKNOWN: u32 = 5;
 pub struct Events {
     /// [`COLUMNS`] numbers for each event.
     pub columns: Vec<f64>,
-    /// For each event that is no log, its detail as JSON text; of an unknown type, its data as it came.
+    /// For each event that isn't a log, its detail as JSON text. For an unknown type, its data unchanged.
     pub texts: Vec<String>,
 }
 
-/// What the last block of a batch means to the run.
+/// What the last block of a batch means for the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Last {
     /// A terminal event.
@@ -72,15 +72,15 @@ struct Item {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// It runs no callback and counts for nothing but its id.
+    /// It runs no callback, and only its id counts.
     Passed,
-    /// A data event that stays here.
+    /// A data event that doesn't cross.
     Unknown,
     /// An event that crosses.
     Dispatched,
 }
 
-/// Some blocks in a row.
+/// Consecutive blocks.
 #[derive(Default)]
 pub struct Batch {
     events: Events,
@@ -116,7 +116,7 @@ impl Batch {
         self.blocks.push(Item { id, role });
     }
 
-    /// Whether the next block belongs to another batch.
+    /// Whether the next block must go into another batch.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.last.is_some()
@@ -139,7 +139,7 @@ impl Batch {
         std::mem::take(&mut self.events)
     }
 
-    /// What the last block means to the run, if anything.
+    /// What the last block means for the run, if anything.
     #[must_use]
     pub fn last(&self) -> Option<Last> {
         self.last

@@ -1,5 +1,5 @@
-//! Who the user is: `~/.arkor/credentials.json`, read, written, acquired and refreshed. No token
-//! gets into a message.
+//! Who the user is: `~/.arkor/credentials.json`, read, written, acquired and refreshed. Messages never contain
+//! a token.
 
 mod acquire;
 mod identity;

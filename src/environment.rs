@@ -1,7 +1,7 @@
-//! What a call needs to know of the process it was made from.
+//! What a call needs to know about its process.
 //!
-//! Read in JavaScript, from `process.env` and `os.homedir()`, at the time of the call (T36): a
-//! worker thread has an environment of its own, which Rust's `std::env` does not see.
+//! Read in JavaScript, from `process.env` and `os.homedir()`, at the time of the call (T36): a worker thread
+//! has its own environment, which Rust's `std::env` can't see.
 
 use std::path::{Path, PathBuf};
 
@@ -9,16 +9,16 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 
-/// The backend that is used when nothing says otherwise.
+/// The default backend.
 pub const DEFAULT_BASE_URL: &str = "https://api.arkor.ai";
 
-/// A snapshot of the process's surroundings.
+/// A snapshot of the process's environment.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Environment {
     /// `os.homedir()`, where there is one that can be used.
     pub home: Option<PathBuf>,
-    /// Why there is none, in words.
+    /// Why there is none, as a message.
     pub home_fault: Option<String>,
     /// `ARKOR_CLOUD_API_URL`; an empty value is used as it is, so that a bad setting shows.
     pub cloud_api_url: Option<String>,
@@ -31,7 +31,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The home directory, for a call that needs a file of it.
+    /// The home directory, for a call that needs a file in it.
     ///
     /// # Errors
     /// That there is none, and what to do.

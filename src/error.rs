@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-/// A failure on its way to JavaScript. Each variant says which error `lib/errors.js` makes of it.
+/// A failure on its way to JavaScript. `lib/errors.js` turns each variant into a JavaScript error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum Error {
@@ -14,7 +14,7 @@ pub enum Error {
         /// The backend's message.
         #[serde(skip)]
         message: String,
-        /// The answer; `None` where there was none.
+        /// The response; `None` if there was none.
         answer: Option<Box<Refused>>,
     },
     /// `TypeError("fetch failed")` with `cause: Error(message)` and `cause.code` (T33).
@@ -38,17 +38,17 @@ pub enum Error {
     /// `ProjectStateMismatchError(message)`.
     #[error("{message}")]
     ProjectStateMismatch {
-        /// Which state it is, and what to do.
+        /// Which state file it is, and what to do.
         #[serde(skip)]
         message: String,
     },
     /// `Error(message)` with the last failure as its `cause` (T14.2).
     #[error("Trainer SSE stream failed {failures} consecutive times; giving up.")]
     Exhausted {
-        /// Failures in a row.
+        /// How many consecutive failures there were.
         #[serde(skip)]
         failures: u32,
-        /// The last of them.
+        /// The last failure.
         #[source]
         #[serde(serialize_with = "with_message")]
         cause: Box<Error>,
@@ -70,7 +70,7 @@ pub enum Error {
     File {
         /// The system's code, for example `EACCES`.
         code: Option<String>,
-        /// The file and the system's words.
+        /// The file and the system's message.
         #[serde(skip)]
         message: String,
     },
@@ -83,16 +83,16 @@ pub enum Error {
     },
 }
 
-/// An answer that wasn't 2xx, as far as an error keeps it.
+/// The parts of a response that an error keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Refused {
-    /// Names and values in turn.
+    /// Alternating names and values.
     pub headers: Vec<String>,
     /// The beginning of the body.
     pub body: String,
 }
 
-/// The result of anything that can fail towards JavaScript.
+/// The result of anything whose failure reaches JavaScript.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Prints a line on stderr that isn't about any call. Stderr may be closed.
@@ -118,7 +118,7 @@ impl Error {
         }
     }
 
-    /// An error of reading or writing a file, with its path and the system's words.
+    /// An error reading or writing a file, with its path and the system's message.
     #[must_use]
     pub fn file(what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         Self::File {
@@ -131,12 +131,12 @@ impl Error {
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut json = Vec::new();
-        // Strings and numbers into memory: this can't fail.
+        // Only strings and numbers, written to memory: this can't fail.
         let _ = with_message(self, &mut serde_json::Serializer::new(&mut json));
         String::from_utf8(json).unwrap_or_default()
     }
 
-    /// Whether it's that of a login that can't be renewed: everything else passes.
+    /// Whether a login can't be renewed for good; all other failures are temporary.
     #[must_use]
     pub fn is_refused_login(&self) -> bool {
         matches!(self, Self::Api { status: 401, .. })
@@ -185,7 +185,7 @@ pub fn system_code(error: &std::io::Error) -> Option<&'static str> {
     })
 }
 
-/// The codes of a process, or a system, that can open nothing more: Rust has no kind for them.
+/// The codes for too many open files in the process or the system, for which Rust has no kind.
 #[cfg(unix)]
 #[must_use]
 pub fn exhaustion_code(error: &std::io::Error) -> Option<&'static str> {

@@ -23,7 +23,7 @@ pub enum Meaning {
     Data(Event),
     /// `event: end`: the backend has no more to say about this job.
     End,
-    /// Keep-alive, or data that is no data event: passed over.
+    /// A keep-alive, or data that isn't a data event; skipped.
     Nothing,
 }
 
@@ -45,7 +45,7 @@ pub enum Event {
     Completed(String),
     /// `training.failed`; the text is a [`Detail`].
     Failed(String),
-    /// A type of a newer backend: no callback, but a data event all the same. With its data where
+    /// An unknown type, from a newer backend: it has no callback, but is still a data event. Holds its data if
     /// somebody observes the run.
     Unknown(Option<String>),
 }
@@ -68,7 +68,7 @@ impl Event {
     }
 }
 
-/// What JavaScript needs of an event besides numbers, as JSON text.
+/// What JavaScript needs from an event besides numbers, as JSON text.
 #[derive(Serialize, Default)]
 struct Detail<'a> {
     /// Fields to set on the job.
@@ -180,7 +180,7 @@ fn typed(fields: &Fields<'_>) -> Option<Event> {
     })
 }
 
-/// The failure's message, always a JSON string: `onFailed` promises one.
+/// The failure's message, always a JSON string, because `onFailed` promises one.
 fn failure(error: Option<&str>) -> Cow<'_, RawValue> {
     if let Some(raw) = error.filter(|json| is_string(json)).and_then(raw) {
         return Cow::Borrowed(raw);
@@ -196,13 +196,13 @@ fn is_string(json: &str) -> bool {
     json.starts_with('"') && !json::is_nan_marker(json)
 }
 
-/// JSON text that is known to be valid, to go on as it is.
+/// JSON text that is known to be valid and passed on unchanged.
 fn raw(json: &str) -> Option<&RawValue> {
     serde_json::from_str(json).ok()
 }
 
 fn text(detail: &Detail<'_>) -> String {
-    // Only raw JSON and constants are in there, so this can't fail.
+    // It contains only raw JSON and constants, so this can't fail.
     serde_json::to_string(detail).unwrap_or_default()
 }
 

@@ -9,7 +9,7 @@ use crate::json::fields;
 /// The checkpoint that answers.
 #[derive(Debug, Clone, Copy)]
 pub struct Checkpoint<'a> {
-    /// The job that it is of.
+    /// Its job.
     pub job: &'a str,
     /// Its step; not a number if the event had none.
     pub step: f64,
@@ -38,7 +38,7 @@ struct Adapter<'a> {
 /// The body of a chat call; `stream` is true unless the arguments say otherwise.
 ///
 /// # Errors
-/// When the arguments are no object.
+/// When the arguments aren't an object.
 pub fn body(arguments: &str, checkpoint: Checkpoint<'_>) -> Result<Box<RawValue>> {
     let given = fields(arguments)
         .map_err(|_| Error::plain("infer: the argument must be an object with `messages`"))?;

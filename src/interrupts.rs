@@ -9,8 +9,8 @@ use tokio::time::sleep;
 /// How long JavaScript has to notice a key press.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Resolves when Ctrl-C was pressed twice without being heard, and never otherwise. `say` prints
-/// what is going on; it must not fail.
+/// Resolves once Ctrl-C was pressed twice without JavaScript noticing, and never otherwise. `say` prints what
+/// is going on; it must not fail.
 pub async fn unheard_twice(
     presses: &mut mpsc::UnboundedReceiver<()>,
     heard: &AtomicUsize,
@@ -32,7 +32,7 @@ pub async fn unheard_twice(
             }
         }
     }
-    // Nobody watches any more.
+    // Nobody is watching any more.
     std::future::pending::<()>().await;
 }
 
@@ -46,7 +46,8 @@ mod tests {
 
     use super::*;
 
-    /// Whether the process ends, and what is said, when it hears of so many of the presses.
+    /// Whether the process ends, and how many notices are printed, if JavaScript notices `heard` of the
+    /// presses.
     async fn after(presses: usize, heard: usize) -> (bool, usize) {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         for _ in 0..presses {

@@ -1,4 +1,4 @@
-//! The backend's job object: checked for what must be there, passed on as it came (T11).
+//! The backend's job object. Required fields are checked; it's passed on unchanged (T11).
 
 use serde_json::value::RawValue;
 

@@ -1,5 +1,4 @@
-//! `TrainerInput` → the job's config: field by field. Values go through verbatim,
-//! the backend is the judge of them.
+//! `TrainerInput` → the job's config: field by field. Values are passed on verbatim; the backend checks them.
 
 use serde::ser::SerializeMap;
 use serde_json::value::{RawValue, to_raw_value};
@@ -39,7 +38,7 @@ pub fn input_paths() -> Vec<&'static str> {
     FIELDS.iter().map(|(from, _)| *from).collect()
 }
 
-/// The fields of the input that the config is made of.
+/// The fields of the input that go into the config.
 #[must_use]
 pub fn input_fields() -> Vec<&'static str> {
     let mut names: Vec<_> = FIELDS
@@ -53,7 +52,7 @@ pub fn input_fields() -> Vec<&'static str> {
 /// The config of an input, both JSON text.
 ///
 /// # Errors
-/// When the input or its `lora` is no object.
+/// When the input or its `lora` isn't an object.
 pub fn from_input(input: &str) -> Result<Box<RawValue>> {
     let input =
         fields(input).map_err(|_| Error::plain("createTrainer: the input must be an object"))?;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::{RawValue, to_raw_value};
 
-/// Text without the byte order mark that some write in front of it.
+/// Text without a leading byte order mark.
 #[must_use]
 pub fn without_bom(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
@@ -19,7 +19,7 @@ pub fn without_bom(text: &[u8]) -> &[u8] {
 /// Reads JSON text that may hold a token.
 ///
 /// # Errors
-/// Which field is wrong, by its path. Nothing of the text is in the message.
+/// Which field is wrong, by its path. The message never quotes the text.
 pub fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
     let mut json = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut json).map_err(|error| {
@@ -27,7 +27,7 @@ pub fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
         let words = error.into_inner().to_string();
         let words = words.split(" at line ").next().unwrap_or_default();
         match path.as_str() {
-            // The only words of serde's that can't quote the text.
+            // The only serde message that can't quote the text.
             _ if words.starts_with("missing field") => words.to_owned(),
             "." => "must be an object".to_owned(),
             path => format!("`{path}` has the wrong type, or a value that can't be used"),
@@ -68,7 +68,7 @@ pub fn fields(text: &str) -> serde_json::Result<Fields<'_>> {
     Ok(fields)
 }
 
-/// Reads one JSON object and hands on its fields, in order.
+/// Reads one JSON object and passes on its fields, in order.
 ///
 /// # Errors
 /// When the text is no JSON object.
@@ -98,7 +98,7 @@ impl<'de, F: FnMut(Cow<'de, [u8]>, &'de RawValue)> Visitor<'de> for ObjectVisito
     }
 }
 
-/// An object key as bytes: a lone surrogate in one is no error that way.
+/// An object key as bytes, so that a lone surrogate isn't an error.
 struct Key<'a>(Cow<'a, [u8]>);
 
 impl<'de> Deserialize<'de> for Key<'de> {
@@ -110,7 +110,7 @@ impl<'de> Deserialize<'de> for Key<'de> {
                 f.write_str("a key")
             }
             fn visit_borrowed_bytes<E: Error>(self, key: &'de [u8]) -> Result<Self::Value, E> {
-                // As bytes, `serde_json` takes what no string may have in it.
+                // For bytes, `serde_json` also accepts control characters, which no string may contain.
                 if key.iter().any(|byte| *byte < 0x20) {
                     return Err(E::custom("a control character in a key"));
                 }
@@ -130,8 +130,8 @@ impl<'de> Deserialize<'de> for Key<'de> {
     }
 }
 
-/// Stands for NaN in JSON text, which has no number for it. Random, so that no event contains it
-/// by chance or on purpose.
+/// Stands for NaN in JSON text, which can't express it. Random, so that no event contains it by chance or on
+/// purpose.
 static NAN_MARKER: LazyLock<String> =
     LazyLock::new(|| format!("\"arkor:nan:{:016x}\"", fastrand::u64(..)));
 
@@ -144,23 +144,23 @@ pub fn nan_marker() -> &'static str {
     NAN_MARKER.trim_matches('"')
 }
 
-/// Whether a JSON text is what stands for NaN.
+/// Whether a JSON text is the NaN marker.
 #[must_use]
 pub fn is_nan_marker(json: &str) -> bool {
     json == *NAN_MARKER
 }
 
-/// The text of an answer as strict JSON: unchanged, unless Python wrote a bare NaN or Infinity in it.
+/// A response's text as strict JSON: unchanged, unless Python wrote a bare NaN or Infinity in it.
 #[must_use]
 pub fn strict(text: &str) -> Cow<'_, str> {
-    // The usual answer has no such token, and is not even scanned by the parser twice.
+    // Most responses have no such token, and needn't be parsed twice.
     if text.contains("NaN") || text.contains("Infinity") {
         return normalise(text).map_or(Cow::Borrowed(text), Cow::Owned);
     }
     Cow::Borrowed(text)
 }
 
-/// What was rewritten, as Python wrote it.
+/// Undoes the rewriting: the text as Python wrote it.
 #[must_use]
 pub fn denormalise(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -217,7 +217,7 @@ pub fn normalise(text: &str) -> Option<String> {
     (copied > 0).then_some(out)
 }
 
-/// Whether what stands between these is an element of an array or the value of a field.
+/// Whether what's between these two is an array element or a field's value.
 fn is_value(before: &[u8], after: &[u8]) -> bool {
     let first = after.trim_ascii_start().first();
     match before.trim_ascii_end().last() {

@@ -20,7 +20,7 @@ use crate::shape::{self, Field, Kind};
 pub struct State {
     /// The organisation.
     pub org_slug: String,
-    /// The project in it.
+    /// The project in that organisation.
     pub project_slug: String,
     /// The project's id.
     pub project_id: String,
@@ -88,7 +88,7 @@ pub async fn resolve(api: &Api, credentials: &Credentials, directory: &Path) -> 
     }
 }
 
-/// The project of a directory, which must have been made before.
+/// The project of a directory, which must already exist.
 ///
 /// # Errors
 /// `ProjectStateMismatchError`, or that there is none.
@@ -120,7 +120,7 @@ fn own(credentials: &Credentials, directory: &Path) -> Result<Option<State>> {
     }
 }
 
-/// The project of the local backend: named after the directory, nothing read or written.
+/// The local backend's project, named after the directory. Reads and writes nothing.
 #[must_use]
 pub fn local(directory: &Path) -> State {
     let slug = slug(directory);

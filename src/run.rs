@@ -1,8 +1,8 @@
-//! The loop: open the stream, read, batch, dispatch, decide.
+//! The loop: opens the stream, reads, batches, dispatches, and decides what comes next.
 //!
 //! Bytes of a [`Backend`] flow in, batches of events flow out to [`Callbacks`], and every outcome
-//! goes through [`Backoff`]. It knows neither Node nor HTTP, so the rules T3 to T30 are tested
-//! here with a fake of both and a paused clock.
+//! goes through [`Backoff`]. It knows neither Node nor HTTP, so rules T3 to T30 are tested here with fakes of
+//! both and a paused clock.
 
 mod connection;
 mod ports;
@@ -63,7 +63,7 @@ pub async fn run<B: Backend + Sync, C: Callbacks + Send>(
             End::Threw { aborted } if aborted || options.reject_callback_errors => {
                 return Outcome::Failed(Error::Thrown);
             }
-            // T18: nothing more is to come, and the terminal event was seen.
+            // T18: there's nothing more to come, and the terminal event was seen.
             End::Done | End::Eof { data: false } if resume.terminal => return Outcome::Completed,
             End::Refused(refusal) if refusal.permanent => {
                 return if resume.terminal {

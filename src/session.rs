@@ -23,7 +23,7 @@ use crate::run::{Backend, Refusal};
 /// What `createTrainer`'s second argument says about the identity.
 #[derive(Default)]
 pub struct SessionOptions {
-    /// The process's surroundings at the time of the call.
+    /// The process's environment at the time of the call.
     pub env: Environment,
     /// `context.baseUrl`.
     pub base_url: Option<String>,
@@ -33,7 +33,7 @@ pub struct SessionOptions {
     pub on_credentials: Option<Listener>,
     /// The project's directory: `context.cwd`, else the working directory.
     pub directory: PathBuf,
-    /// Takes what there is, and makes neither an identity nor a project.
+    /// Uses what's there, and creates neither an identity nor a project.
     pub existing: bool,
 }
 
@@ -46,7 +46,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Finds out who and where: the local identity of `arkor start --local`, the given
+    /// Resolves the identity and the project: the local identity of `arkor start --local`, the given
     /// credentials, those of the home directory, or a fresh anonymous identity.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl Session {
         if let Some(url) = &explicit_url
             && env.cloud_api_url.as_deref().map(root) != Some(root(url))
         {
-            // It is not the local backend's, and must not get its token.
+            // This URL isn't the local backend's, so it must not get its token.
             env.local_token = None;
         }
         let local = credentials::local_identity(&env)?;

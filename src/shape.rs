@@ -1,5 +1,5 @@
-//! What the backend's answers must look like, checked field by field: an answer that does not fit
-//! is an error that names the field. Fields that aren't listed here aren't checked.
+//! Checks the backend's responses field by field. One that doesn't fit is an error that names the field. Fields
+//! that aren't listed here aren't checked.
 
 use serde_json::value::RawValue;
 
@@ -26,7 +26,7 @@ pub enum Kind {
     Object(&'static [Field]),
     /// An array of such objects.
     Array(&'static [Field]),
-    /// This if the field is there; it may be missing.
+    /// This kind, if the field is there; it may be missing.
     Optional(&'static Kind),
 }
 

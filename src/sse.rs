@@ -15,27 +15,26 @@ pub use blocks::TooLarge;
 use blocks::{Block, Blocks, Data};
 use lines::Lines;
 
-/// The largest event that is accepted, in bytes (T27). Without a limit a backend that never ends
-/// its line takes the process down.
+/// The largest event that is accepted, in bytes (T27). Without a limit, a backend that never ends its line
+/// would exhaust memory.
 pub const EVENT_LIMIT: usize = 16 * 1024 * 1024;
 
-/// One block of the stream that had at least one field of meaning. It borrows what it can from
-/// the read that it came in.
+/// One block of the stream, with at least one known field. Borrows from the read where it can.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame<'a> {
     /// The event type; `message` if the block named none.
     pub event: Cow<'a, str>,
     /// The data lines, joined by LF.
     pub data: Cow<'a, str>,
-    /// Whether there was a data field at all: the standard makes no event of a block without
-    /// one, but a bare `event: end` ends the run (T12), and its id counts (T24).
+    /// Whether there was a data field at all: by the standard, a block without one is no event, but a bare
+    /// `event: end` ends the run (T12), and its id counts (T24).
     pub has_data: bool,
     /// The block's id, if it set one; an empty id clears the last event id.
     pub id: Option<Cow<'a, str>>,
 }
 
 impl Frame<'_> {
-    /// The same frame with everything its own.
+    /// The same frame, owned.
     #[must_use]
     pub fn into_owned(self) -> Frame<'static> {
         Frame {
@@ -102,10 +101,10 @@ fn frame<'a>(block: &Block<'a>, lines: &mut Lines) -> Frame<'a> {
     }
 }
 
-/// UTF-8, what is invalid replaced. Value by value: a line end is in no sequence of it, so the
+/// Decodes UTF-8, replacing what's invalid. Done value by value: no UTF-8 sequence contains a line end, so a
 /// replacement can't reach beyond its line.
 fn text(value: &[u8]) -> Cow<'_, str> {
-    // Not the lossy decoder at once: it is several times slower on what is valid.
+    // Try the strict decoder first: the lossy one is several times slower on valid text.
     std::str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value), Cow::Borrowed)
 }
 

@@ -1,4 +1,4 @@
-//! Who the backend says that the user is: `GET /v1/me`, checked for what is shown of it.
+//! Who is signed in, by `GET /v1/me`. Only the fields that are shown are checked.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-// One answer of a model, printed as it comes.
+// One answer of a model, printed as it arrives.
 
 const { completionParts } = require("../../lib/completion-text.js");
 const { asItStands } = require("../../lib/printable.js");

@@ -1,4 +1,4 @@
-// A conversation at a terminal. What is asked and said stands on stderr, the answers alone on stdout.
+// A conversation at a terminal. Prompts and notes go to stderr, and only the answers to stdout.
 
 const readline = require("node:readline");
 const { say, sayError } = require("../output.js");
@@ -39,7 +39,7 @@ async function converse(asking, { system, signal }) {
       const turn = [...messages, { role: "user", content: text }];
       const answer = await answerOrError(asking, turn);
       if (answer.presses > 1) return INTERRUPTED;
-      // What wasn't answered isn't part of the conversation.
+      // A message without an answer isn't part of the conversation.
       if (answer.text) messages = [...turn, { role: "assistant", content: answer.text }];
     }
   }
@@ -62,7 +62,10 @@ async function answerOrError(asking, messages) {
   }
 }
 
-/** Reads what is asked. The terminal belongs to it only while it reads: Ctrl-C is a signal otherwise. */
+/**
+ * Reads the user's messages. It takes over the terminal only while it reads, so that otherwise Ctrl-C is a
+ * signal.
+ */
 class Reader {
   /** @type {string[]} the newest first */ #history = [];
   #signal;

@@ -1,11 +1,11 @@
-// The message of a question that is asked once: from the flag, from stdin, or both.
+// The message for a single answer: from the flag, from stdin, or both.
 
 const fs = require("node:fs");
 const { text } = require("node:stream/consumers");
 const { CliError } = require("../errors.js");
 const { say } = require("../output.js");
 
-/** When the user is told what the command waits for. */
+/** After how long the command says what it's waiting for. */
 const SLOW_MS = 2000;
 
 /**

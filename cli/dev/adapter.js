@@ -1,4 +1,4 @@
-// Node's requests and responses as those of the Fetch standard, which the router speaks.
+// Converts between Node's requests and responses and those of the Fetch standard, which the router uses.
 
 const { Readable } = require("node:stream");
 const { pipeline } = require("node:stream/promises");
@@ -48,7 +48,7 @@ function toRequest(incoming, outgoing) {
   }
   const { method = "GET" } = incoming;
   const hasBody = method !== "GET" && method !== "HEAD";
-  // The host is judged by its header; it only completes the address here. A path such as `//x` must not
+  // The host is checked elsewhere, by its header; here it only completes the URL. A path such as `//x` must not
   // be read as a host.
   const url = `http://localhost${incoming.url?.startsWith("/") ? incoming.url : "/"}`;
   /** @type {any} The types of Node's streams and of the browser's differ; the objects don't. */

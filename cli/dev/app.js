@@ -79,7 +79,7 @@ function addProject(app, { cwd, backend, manifests }) {
   app.get("/api/manifest", async (context) => {
     const manifest = await manifests.current();
     const trainer = manifest.trainer && withoutToken(manifest.trainer);
-    // A browser writes every 400 to its console, and the page asks every other second.
+    // A browser logs every 400 to its console, and the page polls every other second.
     const isFine = manifest.error === undefined || context.req.query("broken") === "200";
     return context.json({ ...manifest, trainer }, isFine ? 200 : 400);
   });
@@ -257,7 +257,7 @@ function addKeys(app, backend, at) {
 }
 
 /**
- * What has a config, without the token of its dataset: that's for the backend, not for a page.
+ * Removes the dataset's token from an object's config: it's for the backend, not for a page.
  * @template {{ config: Record<string, unknown> }} T
  * @param {T} holder
  * @returns {T}

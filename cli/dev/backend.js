@@ -1,4 +1,4 @@
-// The backend as Studio's server asks it: whose project this is, and the answers of the API.
+// The backend, as Studio's server uses it: whose project this is, and the API's responses.
 
 const { binding } = require("../../lib/addon.js");
 const { listJobs } = require("../../lib/account.js");
@@ -14,7 +14,7 @@ const { describe } = require("../errors.js");
 /** @typedef {{ message: string, sunset?: string | null }} Notice */
 /** @typedef {import("../..").DeploymentScope} Scope */
 
-/** An answer of Studio's own that is no success. */
+/** An error response of Studio itself. */
 class Refusal extends Error {
   /**
    * @param {number} status
@@ -44,7 +44,7 @@ class Backend {
    * @returns {Promise<{ mode: string | null, baseUrl: string, orgSlug: string | null, projectSlug: string | null }>}
    */
   async identity() {
-    // Asked for, not made: a new anonymous identity needs the network.
+    // Read, not created: a new anonymous identity needs the network.
     const credentials = await readCredentials();
     const scope = await this.#scope();
     return {
@@ -106,12 +106,12 @@ class Backend {
   }
 
   /**
-   * Asks the local backend for what the cloud's API doesn't have.
+   * Calls an API of the local backend that the cloud doesn't have.
    * @param {string} method
    * @param {string} path
    * @param {{ body?: unknown, signal?: AbortSignal }} [options]
    * @returns {Promise<any>} the answer's JSON, if it has any
-   * @throws {Refusal} what it has refused, in its words
+   * @throws {Refusal} if it refuses, with its message
    */
   async askLocal(method, path, { body, signal } = {}) {
     this.checkLocal();

@@ -1,4 +1,4 @@
-// The bodies of calls about endpoints, checked before anything is created: the words name the field.
+// The bodies of calls about endpoints, checked before anything is created. The message names the field.
 
 const { Refusal } = require("./backend.js");
 

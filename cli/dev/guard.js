@@ -65,7 +65,7 @@ function isOwnOrigin(origin, host) {
 }
 
 /**
- * In constant time, whatever the lengths.
+ * Compares in constant time, whatever the lengths.
  * @param {string} given
  * @param {string} token
  */

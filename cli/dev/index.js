@@ -16,7 +16,7 @@ const { Runs } = require("./runs.js");
 const { removeToken, writeToken } = require("./token-file.js");
 
 const SIGNALS = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]);
-/** Time for a local backend to save; all in all the end takes less than 5 s. */
+/** How long a local backend has to save. Shutting down takes less than 5 s in all. */
 const SAVE_MS = 3500;
 
 /**

@@ -1,12 +1,12 @@
-// The port on both loopback addresses: a browser may take either for `localhost`, and whoever else had
-// the other one would get the page's requests.
+// Listens on both loopback addresses: a browser may use either for `localhost`, and another program on the
+// other one would get the page's requests.
 
 const http = require("node:http");
 const { CliError } = require("../errors.js");
 
 const DEFAULT_PORT = 4000;
 const TRIES = 10;
-/** What a machine without IPv6 answers. */
+/** The error codes of a machine without IPv6. */
 const NO_IPV6 = ["EADDRNOTAVAIL", "EAFNOSUPPORT", "EINVAL"];
 
 /**

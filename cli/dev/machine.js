@@ -1,5 +1,4 @@
-// The routes that only runs on this machine have: what it has to train with, what a model would see of the
-// dataset, and deleting a job.
+// The routes that exist only for local runs: the machine's hardware, the dataset preview, and deleting a job.
 
 const { System } = require("./system.js");
 

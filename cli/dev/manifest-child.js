@@ -44,7 +44,7 @@ function position({ file = "", line, column }) {
 
 /** @param {object} result */
 function answer(result) {
-  // A config may hold what JSON can't: the page gets what the backend would.
+  // A config may hold values that JSON can't express; the page gets what the backend would get.
   process.send?.(JSON.parse(JSON.stringify(result)), () => process.exit());
 }
 

@@ -1,5 +1,5 @@
-// What the project's entry would train. It is built again only when a source has changed, so that a page
-// can ask every second.
+// What the project's entry would train. It's rebuilt only when a source has changed, so that a page can poll
+// every second.
 
 const { fork } = require("node:child_process");
 const fs = require("node:fs");
@@ -7,7 +7,7 @@ const path = require("node:path");
 
 const TIME_LIMIT_MS = 30_000;
 const SOURCE = /\.([cm]?[jt]sx?|json)$/;
-/** Source files that are looked at; a project with more is built at every question. */
+/** How many source files are checked for changes. A project with more is rebuilt for every request. */
 const MOST_FILES = 5000;
 const DEFAULT_ENTRY = "src/arkor/index.ts";
 
@@ -44,7 +44,7 @@ class Manifests {
     return this.#known.manifest;
   }
 
-  /** Ends what is being imported; resolves when its process is gone. */
+  /** Stops a pending import; resolves when its process is gone. */
   async end() {
     this.#ended.abort();
     await this.#known?.manifest;

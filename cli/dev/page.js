@@ -18,7 +18,7 @@ const TYPES = {
 /** @typedef {{ type: string, plain: Buffer, gzipped: Buffer, isHashed: boolean }} PageFile */
 
 /**
- * Reads the page as a whole: an upgrade of the package must not mix two versions of it.
+ * Reads the whole page at once: an upgrade of the package must not mix two versions of it.
  * @returns {Map<string, PageFile>} by the path in the address
  * @throws {CliError} it isn't built
  */

@@ -1,5 +1,5 @@
-// The runs that Studio has started: each an `arkor start` of its own, whose output is kept, so that it
-// outlives the page that asked for it.
+// The runs that Studio has started. Each is a separate `arkor start` whose output is kept, so that it outlives
+// the page.
 
 const { spawn } = require("node:child_process");
 const { randomUUID } = require("node:crypto");
@@ -8,11 +8,11 @@ const { setTimeout: delay } = require("node:timers/promises");
 
 const ARKOR = path.join(__dirname, "../../bin/arkor.js");
 
-/** Output that is kept of one run, in bytes: a callback may print without end. */
+/** How much output of a run is kept, in bytes: a callback may print endlessly. */
 const KEPT_BYTES = 4 * 1024 * 1024;
-/** Runs that are remembered after their end. */
+/** How many finished runs are remembered. */
 const KEPT_RUNS = 50;
-/** Time for a child that has to withdraw its submission. */
+/** How long a child has to withdraw its submission. */
 const WITHDRAW_MS = 2500;
 const KILL_MS = 500;
 
@@ -52,7 +52,7 @@ class Run {
       cwd,
       env: { ...env, NO_COLOR: "1" },
       stdio: ["ignore", "pipe", "pipe"],
-      // Out of our process group: Ctrl-C is for us, and we decide what becomes of the run.
+      // Outside our process group: Ctrl-C must reach only us, and we decide what happens to the run.
       detached: process.platform !== "win32",
       windowsHide: true,
     });
@@ -113,7 +113,7 @@ class Run {
     return new TextEncoder().encode(`---\nexit=${this.exitCode}\n`);
   }
 
-  /** The output from the start, and on to the end. To stop reading changes nothing for the run. */
+  /** The output from the start to the end. The run doesn't notice if the reader stops. */
   output() {
     /** @type {ReadableStreamDefaultController<Uint8Array>} */ let own;
     return new ReadableStream({
@@ -128,13 +128,13 @@ class Run {
     });
   }
 
-  /** Lets the child stop watching; a submission that is under way is withdrawn. */
+  /** Makes the child stop watching; a pending submission is withdrawn. */
   async stopWatching() {
     if (this.exitCode !== null) return;
     this.#child.kill("SIGINT");
     const inTime = await Promise.race([
       this.ended.then(() => true),
-      // A run that is known to the backend goes on there: nothing is left to wait for.
+      // A run that the backend knows goes on there, so there's nothing to wait for.
       this.jobId === null ? delay(WITHDRAW_MS, false) : delay(0, false),
     ]);
     if (inTime) return;

@@ -1,9 +1,9 @@
-// What this machine has to train with.
+// The hardware that this machine can train with.
 
 const { execFile } = require("node:child_process");
 const os = require("node:os");
 
-/** A driver that hangs must not hold up the page, and a page that asks often must not keep a GPU busy. */
+/** A hanging driver must not hold up the page, and a page that polls must not keep a GPU busy. */
 const ASK_MS = 2000;
 const FRESH_MS = 1500;
 const MIB = 1024 * 1024;
@@ -58,7 +58,7 @@ function gpuOf(line) {
   const values = line.split(",").map((value) => value.trim());
   if (values.length < FIELDS.length) return undefined;
   const [total, used, utilization] = values.slice(-3).map(numberOf);
-  // A name may have a comma.
+  // A name may contain a comma.
   const name = values.slice(0, -3).join(", ");
   const bytes = (/** @type {number | null | undefined} */ mib) => (mib == null ? null : mib * MIB);
   return {

@@ -11,7 +11,7 @@ function writeToken(token) {
   fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
   const temporary = `${file}.${randomBytes(6).toString("hex")}.tmp`;
   try {
-    // A new file: the mode of one that is there would stay as it is.
+    // Create a new file: an existing one would keep its mode.
     fs.writeFileSync(temporary, token, { flag: "wx", mode: 0o600 });
     fs.renameSync(temporary, file);
   } catch (error) {

@@ -13,7 +13,7 @@ const BUILD_NAMES = { cpu: "CPU", cuda: "CUDA", mps: "macOS" };
 const DRIVER = "/proc/driver/nvidia/version";
 const ANSWER_MS = 10_000;
 
-/** As wheels name them. */
+/** Named as in wheels. */
 const MACHINES = new Map([
   ["linux x64", "x86_64"],
   ["linux arm64", "aarch64"],

@@ -1,5 +1,5 @@
 // The environments of the torch engine in the user's cache: one for each lock file, shared by all
-// projects. One counts only when its last file, arkor.json, is there.
+// projects. An environment is complete only if its last file, arkor.json, is there.
 
 const fs = require("node:fs");
 const os = require("node:os");
@@ -57,7 +57,7 @@ function environmentAt(place) {
   const python = pythonOf(place);
   try {
     const marker = JSON.parse(fs.readFileSync(path.join(place, MARKER), "utf8"));
-    // A link to a Python that has been upgraded away leads nowhere.
+    // After an upgrade of Python, the link to the old one is broken.
     return fs.existsSync(python) ? { place, python, marker } : undefined;
   } catch {
     return undefined;

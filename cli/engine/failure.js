@@ -1,4 +1,4 @@
-// Why an installation failed, and what to do, from what uv or pip said.
+// Why an installation failed, and what to do, from the output of uv or pip.
 
 const { CliError } = require("../errors.js");
 const { formatSize } = require("../format.js");

@@ -122,7 +122,7 @@ async function install(plan, tools, signal) {
   const started = Date.now();
   const isNew = !environmentAt(place);
   try {
-    // One that isn't complete: its installation was killed.
+    // Incomplete: its installation was killed.
     if (isNew) fs.rmSync(place, { recursive: true, force: true });
     const uv = tools.uv ?? (await ownUv(plan, tools.python, signal));
     const python = tools.python?.file ?? tools.versions;
@@ -166,7 +166,7 @@ async function ownUv(plan, python, signal) {
 }
 
 /**
- * Hands on what shows that it goes on. What went wrong is told at the end.
+ * Passes on lines that show progress. Errors are reported at the end.
  * @param {string} line of uv's or pip's stderr
  */
 function relay(line) {

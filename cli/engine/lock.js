@@ -117,7 +117,7 @@ function packagesFor(packages, target, extras) {
 }
 
 /**
- * Whether an environment marker holds; those of the lock have no parentheses.
+ * Evaluates an environment marker; those in the lock file have no parentheses.
  * @param {string} marker
  * @param {Target} target
  */

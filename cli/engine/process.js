@@ -1,4 +1,4 @@
-// Runs a program to its end and collects what it says.
+// Runs a program to its end and collects its output.
 
 const { spawn } = require("node:child_process");
 const { createInterface } = require("node:readline");
@@ -21,7 +21,7 @@ const { createInterface } = require("node:readline");
  */
 async function run([program = "", ...args], { env = process.env, signal, onLine } = {}) {
   signal?.throwIfAborted();
-  // With a group of its own, Ctrl-C is for us alone, and what it has started can be killed with it.
+  // In its own process group, so that Ctrl-C reaches only us, and its children can be killed with it.
   const hasGroup = signal !== undefined && process.platform !== "win32";
   const child = spawn(program, args, {
     env,

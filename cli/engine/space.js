@@ -1,4 +1,4 @@
-// Whether there's room for an installation, and what one takes.
+// Whether there's enough disk space for an installation, and how much one takes.
 
 const fs = require("node:fs");
 const path = require("node:path");
@@ -28,7 +28,7 @@ async function checkSpace(place, needed, statfs = fs.promises.statfs) {
  * What directories take on disk. uv links an environment's files to those of its cache, so that what
  * is also there isn't freed with them.
  * @param {string[]} directories
- * @returns {{ bytes: number, shared: number }} `shared`: of these, what stays when they are deleted
+ * @returns {{ bytes: number, shared: number }} `shared`: how many of these stay when they are deleted
  */
 function measure(directories) {
   /** @type {Map<number, { bytes: number, links: number }>} */

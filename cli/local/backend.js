@@ -25,7 +25,7 @@ const NAMED = { name: "the backend in ARKOR_LOCAL_BIN", also: "unset ARKOR_LOCAL
  */
 
 class LocalBackend {
-  /** It ends with the command that has started it. */
+  /** It ends with the command that started it. */
   isOurs = true;
   #options;
   /** @type {BackendChild | undefined} */ #child;

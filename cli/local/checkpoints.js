@@ -1,4 +1,4 @@
-// What a run has saved on this machine, and how to go on from it.
+// A run's checkpoints on this machine, and how to resume from them.
 
 const fs = require("node:fs");
 const { LocalBackend } = require("./backend.js");

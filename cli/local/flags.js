@@ -1,4 +1,4 @@
-// What `arkor-local` is started with: the engine that was chosen, and the worker of the torch engine.
+// The flags that `arkor-local` is started with: the engine that was chosen, and the worker of the torch engine.
 
 const path = require("node:path");
 const { checkOwn } = require("../engine/check.js");
@@ -15,7 +15,7 @@ const MAX_FAILURES = 3;
 /** @typedef {import("./options.js").LocalOptions} LocalOptions */
 
 /**
- * What a local backend is started with.
+ * The flags for a local backend.
  * @param {string} cwd the project
  * @param {LocalOptions} options
  * @param {(line: string) => void} say

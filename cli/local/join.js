@@ -1,4 +1,4 @@
-// The local backend of a project: the one that serves it already, else one that this command starts.
+// The local backend of a project: the one that already serves it, or else one that this command starts.
 
 const fs = require("node:fs");
 const path = require("node:path");
@@ -121,7 +121,7 @@ function nameOf({ url, pid }) {
 }
 
 /**
- * Has this process's requests go to a backend.
+ * Points this process's requests at a backend.
  * @param {{ url: string, token: string }} backend
  */
 function pointAt({ url, token }) {

@@ -36,7 +36,7 @@ const FLAGS = [
 const TORCH_ONLY = ["python", "workers", "ray", "vllm"];
 
 /**
- * Read where the user is, which may be below the project.
+ * Resolves a path relative to the user's directory, which may be below the project.
  * @param {string} value
  */
 function parsePath(value) {
@@ -60,7 +60,7 @@ function parseSize(value) {
 /** @param {string} value */
 function parseRay(value) {
   if (/^[\w.-]+:\d+$|^\[[\da-f:]+\]:\d+$|^auto$/.test(value)) return value;
-  // A client of `ray://` shares no files with the cluster, and a run needs them.
+  // A `ray://` client shares no files with the cluster, and a run needs that.
   throw new InvalidArgumentError(
     "It must be HOST:PORT of a cluster that this machine is part of, or auto.",
   );

@@ -1,4 +1,4 @@
-// What of a local store can be known without its backend.
+// What can be read from a local store without its backend.
 
 const fs = require("node:fs");
 const path = require("node:path");

@@ -1,4 +1,4 @@
-// Opens a page in the user's browser, with what the system has for it.
+// Opens a page in the user's browser, with the system's own tool.
 
 const { spawn } = require("node:child_process");
 

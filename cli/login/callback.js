@@ -112,7 +112,7 @@ function urlOf({ url = "/" }) {
  */
 function show(response, text, status) {
   return new Promise((resolve) => {
-    // The page was closed meanwhile; that is not told a second time.
+    // The page was closed meanwhile; don't report that twice.
     if (response.destroyed || response.closed) return resolve();
     response.once("close", resolve);
     response.writeHead(status, {

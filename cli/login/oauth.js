@@ -1,5 +1,5 @@
-// A login in the browser: the page is opened, and what the browser brings back is exchanged for
-// credentials. What goes over the network is the engine's (`src/credentials/login.rs`).
+// A login in the browser: opens the page, and exchanges what the browser returns for credentials. The engine
+// makes the requests (`src/credentials/login.rs`).
 
 const { Login } = require("../../lib/account.js");
 const { CliError, Cancelled, describe } = require("../errors.js");
@@ -7,7 +7,7 @@ const { say } = require("../output.js");
 const { openBrowser } = require("./browser.js");
 const { CallbackServer } = require("./callback.js");
 
-/** How long the browser may take: a page that was left open must not hold the port for ever. */
+/** How long the browser may take: an abandoned page must not hold the port forever. */
 const PATIENCE_MS = 10 * 60 * 1000;
 
 /**

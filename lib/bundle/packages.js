@@ -8,12 +8,12 @@ const path = require("node:path");
 const { pathToFileURL } = require("node:url");
 const { ancestors } = require("../files.js");
 
-/** Node can't load these from `node_modules`, in no version. */
+/** No version of Node can load these from `node_modules`. */
 const TYPESCRIPT = /\.[cm]?tsx?$/;
 /** Also `C:\`. */
 const URL_LIKE = /^\w+:/;
 const PACKAGE_NAME = /^(?:@[^/]+\/)?[^@#~/][^/]*/;
-/** Marks the plugin's own questions to esbuild's resolver. */
+/** Marks the plugin's own calls to esbuild's resolver. */
 const ASKED = Symbol("asked by the plugin");
 const REQUIRED = "arkor-require";
 
@@ -50,7 +50,7 @@ function packages(directory) {
  */
 async function resolvePackage(build, directory, args) {
   const [name] = args.path.match(PACKAGE_NAME) ?? [];
-  // Two copies of it in one process would each have trainers that the other doesn't know.
+  // Two copies in one process wouldn't recognise each other's trainers.
   if (name === "arkor" || name?.startsWith("@arkor/")) return external(args, args.path);
   const found = name === undefined ? undefined : findPackage(name, args.resolveDir);
   if (found && !isInstalled(found.real)) return undefined;
@@ -60,7 +60,7 @@ async function resolvePackage(build, directory, args) {
   const { kind, importer } = args;
   const options = { kind, importer, resolveDir, pluginData: ASKED };
   const { errors, path: file, sideEffects } = await build.resolve(args.path, options);
-  // What isn't there may be optional: that is for Node to say when the import runs.
+  // A missing package may be optional; leave it to Node to fail when the import runs.
   if (errors.length > 0) return name === undefined ? undefined : external(args, args.path);
   if (!isInstalled(file) || TYPESCRIPT.test(file)) return { path: file, sideEffects };
   const isSeen = found && findPackage(/** @type {string} */ (name), directory)?.real === found.real;
@@ -89,7 +89,7 @@ function externalFile(args, directory, file) {
 }
 
 /**
- * Looks a package up as Node does.
+ * Looks up a package as Node does.
  * @param {string} name
  * @param {string} from a directory
  * @returns {{ nodeModules: string, real: string } | undefined}
@@ -108,7 +108,7 @@ function findPackage(name, from) {
 }
 
 /**
- * Whether a package manager has put it there; a link to a package of the workspace leads elsewhere.
+ * Whether a package manager installed it. A link to a workspace package points elsewhere.
  * @param {string} real
  */
 function isInstalled(real) {
@@ -122,7 +122,7 @@ function isInstalled(real) {
  */
 function pathFrom(directory, file) {
   const relative = path.relative(directory, file);
-  // On another drive of Windows.
+  // On Windows, on another drive.
   if (path.isAbsolute(relative)) return relative;
   const portable = relative.split(path.sep).join("/");
   return portable.startsWith("../") ? portable : `./${portable}`;

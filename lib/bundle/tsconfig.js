@@ -34,7 +34,7 @@ function findSettings(entry, project) {
 }
 
 /**
- * Directories don't count: esbuild passes them over.
+ * Directories don't count: esbuild skips them.
  * @param {string} file
  */
 function isThere(file) {

@@ -1,7 +1,7 @@
-//! The bodies of answers, decoded as they arrive when they were compressed for the way.
+//! Response bodies. Compressed ones are decoded as they arrive.
 //!
-//! The engine decodes them itself, so that the headers stay as the backend sent them, as `fetch`
-//! presents them, and so that every coding that `fetch` takes is taken.
+//! The engine decodes them itself, so that the headers stay as the backend sent them, as with `fetch`, and so
+//! that it supports every coding that `fetch` does.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -29,14 +29,14 @@ const REFUSAL_LIMIT: usize = 64 * 1024;
 /// How long an error response's body is read for: it may never end.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
-/// The largest answer that is read whole, in bytes.
+/// The largest response that is read into memory, in bytes.
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 
-/// As many layers as `fetch` takes off.
+/// How many codings can be nested, as in `fetch`.
 const MOST_CODINGS: usize = 5;
-/// A decoded body is handed on in pieces of this size, in bytes.
+/// The size of the pieces of a decoded body, in bytes.
 const PIECE: usize = 16 * 1024;
-/// The largest window that a zstd frame may ask memory for, as a power of two (RFC 9659).
+/// The largest window that a zstd frame may allocate, as a power of two (RFC 9659).
 const ZSTD_WINDOW: u32 = 23;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +72,8 @@ pub fn body(response: reqwest::Response) -> impl Stream<Item = Result<Bytes>> + 
     }
 }
 
-/// How a body was encoded, the coding to undo first in front. One that nobody here knows leaves the
-/// body as it is, as `fetch` does.
+/// How a body was encoded, with the coding to undo first in front. An unknown coding leaves the body as it is,
+/// as in `fetch`.
 fn codings(headers: &HeaderMap) -> Result<Vec<Coding>> {
     let mut codings = Vec::new();
     for value in headers.get_all(CONTENT_ENCODING) {
@@ -109,7 +109,7 @@ fn decoded(
     stream::once(open(reader, codings))
         .try_flatten()
         .map_err(|error| {
-            // What the network said comes through the decoders as it is.
+            // Network errors pass through the decoders unchanged.
             match error.get_ref().and_then(|inner| inner.downcast_ref()) {
                 Some(inner) => network_error(inner),
                 None => undecodable(format!("the compressed answer is broken: {error}")),
@@ -122,7 +122,7 @@ async fn open(
     codings: Vec<Coding>,
 ) -> io::Result<impl Stream<Item = io::Result<Bytes>> + Send> {
     for coding in codings {
-        // An empty body is empty, whatever its headers say of it.
+        // An empty body is empty, whatever its headers say.
         let Some(first) = reader.fill_buf().await?.first().copied() else {
             break;
         };
@@ -138,7 +138,7 @@ fn decoder(coding: Coding, first: u8, inner: Reader) -> Reader {
             decoder.multiple_members(true);
             buffered(decoder)
         }
-        // Some servers leave out the zlib header, whose first byte holds the compression method.
+        // Some servers omit the zlib header, whose first byte holds the compression method.
         Coding::Deflate if first & 0x0f == 8 => buffered(ZlibDecoder::new(inner)),
         Coding::Deflate => buffered(DeflateDecoder::new(inner)),
         Coding::Brotli => buffered(BrotliDecoder::new(inner)),
@@ -162,7 +162,7 @@ fn undecodable(message: String) -> Error {
     }
 }
 
-/// As much of a refusal's body as a message can use; the rest may be without end, or never come.
+/// The beginning of an error response's body, enough for a message. The rest may be endless, or never come.
 pub async fn beginning(response: reqwest::Response) -> String {
     let mut text = Vec::new();
     let reading = async {
@@ -174,13 +174,13 @@ pub async fn beginning(response: reqwest::Response) -> String {
             }
         }
     };
-    // When the time is up, whatever has arrived is used.
+    // When the time is up, use whatever has arrived.
     let _ = timeout(REFUSAL_TIME, reading).await;
     text.truncate(REFUSAL_LIMIT);
     as_text(&text)
 }
 
-/// The whole body of an answer.
+/// Reads a whole body.
 ///
 /// # Errors
 /// [`Error::Network`], and when it is larger than [`ANSWER_LIMIT`], decoded.

@@ -1,4 +1,4 @@
-//! The backend's endpoints, one row each: method, path, what a request takes, what its answer must have.
+//! The backend's endpoints, one row each: method, path, and what the request and the response must have.
 //! Nothing is sent here.
 //!
 //! A new method of `CloudApiClient` is a row in [`CLIENT_ENDPOINTS`], the method in `lib/client.js`, and its
@@ -12,7 +12,7 @@ use crate::job::JOB;
 use crate::shape::Kind::{Any, Array, Flag, Id, Object, Optional, Text, TextOrNull};
 use crate::shape::{Field, check};
 
-/// What `POST /v1/projects` and `GET /v1/projects` say of a project.
+/// A project in the responses of `POST /v1/projects` and `GET /v1/projects`.
 pub const PROJECT: &[Field] = &[("id", Id), ("slug", Text), ("name", Text), ("orgId", Text)];
 const DEPLOYMENT: &[Field] = &[
     ("id", Id),
@@ -53,11 +53,11 @@ pub struct Endpoint {
     /// The fields that a body must have; `None` for a request without one.
     body: Option<&'static [Field]>,
     accept: Option<&'static str>,
-    /// The fields that the answer must have.
+    /// The fields that the response must have.
     pub answer: &'static [Field],
 }
 
-/// Whose it is.
+/// Whose data a request is about, which goes into the query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Query {
     Nothing,
@@ -65,7 +65,7 @@ enum Query {
     Project,
 }
 
-/// The templates of the rows. `name` stays empty where `CloudApiClient` doesn't offer the call.
+/// Base values for the rows. `name` stays empty where `CloudApiClient` doesn't offer the call.
 const GET: Endpoint = Endpoint {
     name: "",
     method: "GET",
@@ -79,7 +79,7 @@ const DELETE: Endpoint = Endpoint {
     method: "DELETE",
     ..GET
 };
-/// With any object as its body.
+/// Takes any object as its body.
 const POST: Endpoint = Endpoint {
     method: "POST",
     body: Some(&[]),
@@ -152,7 +152,7 @@ pub const CANCEL_JOB: Endpoint = Endpoint {
     body: None,
     ..POST
 };
-/// A new job that goes on from the last checkpoint of one that failed or was cancelled. Only the local
+/// A new job that resumes one that failed or was cancelled from its last checkpoint. Only the local
 /// backend has it.
 pub const RESUME_JOB: Endpoint = Endpoint {
     path: "/v1/jobs/{id}/resume",

@@ -12,26 +12,25 @@ use super::tls;
 use crate::environment::Network;
 use crate::error::{Error, Result, system_code};
 
-/// A dead peer behind a silent network shows after this long without an acknowledgement.
+/// How long a peer may send no TCP acknowledgement before it counts as dead.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
-/// As many as `fetch` follows.
+/// How many redirects are followed, as in `fetch`.
 pub const MOST_REDIRECTS: usize = 20;
-/// Never through a proxy, whatever `NO_PROXY` says (T36).
+/// Hosts that never go through a proxy, whatever `NO_PROXY` says (T36).
 const LOOPBACK: &str = "localhost,localhost.,127.0.0.0/8,::1,::ffff:127.0.0.0/104";
 
 /// What every request accepts.
 pub const ACCEPTED: &str = "gzip, deflate, br, zstd";
 
-/// An idle connection is kept for this long. Shorter than the usual server keeps it (Node: 5 s), so
-/// that a request isn't written into a connection that the server is just closing.
+/// How long an idle connection is kept. Shorter than servers usually keep it (Node: 5 s), so that a request
+/// isn't written to a connection that the server is about to close.
 const KEEP_IDLE: Duration = Duration::from_secs(4);
-/// What a `Keep-Alive: timeout=` is shortened by, for the way there and back.
+/// How much a `Keep-Alive: timeout=` is shortened by, to allow for the round trip.
 const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(1);
 
 static CLIENTS: LazyLock<Mutex<HashMap<(Network, Duration), Client>>> =
     LazyLock::new(Mutex::default);
-/// How long the servers that said so keep an idle connection, by origin; only those that keep it
-/// for a shorter time than we would.
+/// How long a server keeps an idle connection, by origin. Only servers that announced a shorter time than ours.
 static KEPT_BY: LazyLock<Mutex<HashMap<String, Duration>>> = LazyLock::new(Mutex::default);
 
 /// The process's client for these settings, and for the server at this URL.
@@ -86,12 +85,12 @@ fn build(network: &Network, idle: Duration) -> Result<Client> {
     let accepted = HeaderValue::from_static(ACCEPTED);
     let mut builder = Client::builder()
         .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, accepted)]))
-        // One connection for each stream: on a shared one, a few slow callbacks use up HTTP/2's
-        // window of the connection, and nothing else of that backend gets through (T7).
+        // One connection for each stream: on a shared HTTP/2 connection, a few slow callbacks would use up the
+        // flow-control window, and nothing else from that backend would get through (T7).
         .http1_only()
         .no_proxy()
         .redirect(redirect::Policy::custom(|attempt| {
-            // Within one origin only: another one must not even learn that there is a token.
+            // Follow redirects within one origin only: another one must not even learn that there is a token.
             let same = attempt
                 .previous()
                 .last()
@@ -102,7 +101,7 @@ fn build(network: &Network, idle: Duration) -> Result<Client> {
                 attempt.stop()
             }
         }))
-        // A query may be nobody else's business, and `fetch` sends none either.
+        // A query may be private, and `fetch` doesn't send one either.
         .referer(false)
         .pool_idle_timeout(idle)
         .tcp_keepalive(TCP_KEEPALIVE);
@@ -173,7 +172,7 @@ fn proxy(name: &str, proxy: reqwest::Result<Proxy>, exceptions: &str) -> Result<
         .map_err(|_| Error::plain(format!("{name} is no URL that a proxy could have")))
 }
 
-/// The error that `fetch` gives for an invalid URL.
+/// The error that `fetch` reports for an invalid URL.
 #[must_use]
 pub fn invalid_url() -> Error {
     Error::Network {
@@ -182,8 +181,8 @@ pub fn invalid_url() -> Error {
     }
 }
 
-/// A network failure as `fetch` reports it (T33): the system's code, and who could not be reached,
-/// by origin only, since a URL may have a password in it, and why.
+/// A network failure as `fetch` reports it (T33): the system's code, the reason, and the host that couldn't be
+/// reached. Only its origin, since a URL may contain a password.
 pub fn network_error(error: &reqwest::Error) -> Error {
     if error.is_builder() {
         return invalid_url();
@@ -200,14 +199,14 @@ pub fn network_error(error: &reqwest::Error) -> Error {
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
             code = system_code(io).or(code);
         }
-        // The peer closed before it had answered.
+        // The peer closed the connection before it responded.
         if inner
             .downcast_ref::<hyper::Error>()
             .is_some_and(hyper::Error::is_incomplete_message)
         {
             code = code.or(Some("ECONNRESET"));
         }
-        // It does not speak HTTP.
+        // The peer doesn't speak HTTP.
         if inner
             .downcast_ref::<hyper::Error>()
             .is_some_and(hyper::Error::is_parse)
@@ -252,7 +251,7 @@ fn dns_code(words: &str) -> &'static str {
 }
 
 fn tls_fault(error: &(dyn std::error::Error + 'static)) -> Option<(&'static str, String)> {
-    // The TLS layer's errors come as those of the system, which may be wrapped twice.
+    // TLS errors arrive as I/O errors, which may be wrapped twice.
     let mut inner = error.downcast_ref::<std::io::Error>()?.get_ref()?;
     loop {
         if let Some(error) = inner.downcast_ref() {

@@ -1,4 +1,4 @@
-//! The message of an answer that is not 2xx.
+//! The error message for a response that isn't 2xx.
 
 use crate::json;
 
@@ -27,7 +27,7 @@ pub fn message(status: u16, text: &str, location: Option<&str>, manager: Option<
     }
 }
 
-/// The words of 426: what is wrong, then the command that mends it, for the user's package manager.
+/// The message for a 426: what is wrong, then the upgrade command for the user's package manager.
 fn upgrade(text: &str, manager: Option<&str>) -> String {
     let text = json::strict(text);
     let field = |name| field(&text, name);
@@ -64,12 +64,12 @@ pub fn field(text: &str, name: &str) -> Option<String> {
 
 /// The URL without user, password, query and fragment: they may hold a secret.
 fn without_secrets(place: &str) -> String {
-    // Relative to a host that can't be: what stays there is a path.
+    // Resolve against an impossible host: if that stays, the URL was only a path.
     let here = "http://here.invalid/";
     let Ok(mut url) = reqwest::Url::parse(here).and_then(|base| base.join(place)) else {
         return "an address that can't be read".to_owned();
     };
-    // Fails for a URL that can't have a user: then it has none.
+    // Fails only for a URL that can't have a user.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.set_query(None);

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
 
-/// What `encodeURIComponent` leaves as it is.
+/// What `encodeURIComponent` doesn't encode.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')

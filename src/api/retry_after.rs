@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::header::RETRY_AFTER;
 
-/// The answer's lower bound, if it has one.
+/// The response's lower bound for the delay, if it has one.
 pub fn of(response: &reqwest::Response) -> Option<Duration> {
     if !matches!(response.status().as_u16(), 429 | 503) {
         return None;
@@ -15,7 +15,7 @@ pub fn of(response: &reqwest::Response) -> Option<Duration> {
     )
 }
 
-/// Seconds, or an HTTP date seen from `now`.
+/// Parses seconds, or an HTTP date relative to `now`.
 fn parse(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -1,5 +1,5 @@
-//! Which servers are trusted (T36): by the system's roots, or by Node's where the system has none,
-//! and besides them by `NODE_EXTRA_CA_CERTS`.
+//! Which servers are trusted (T36): those the system's roots vouch for, or Node's if the system has none, plus
+//! `NODE_EXTRA_CA_CERTS`.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -20,24 +20,24 @@ use crate::error::exhaustion_code;
 use crate::error::{Error, Result, notice};
 use crate::json::without_bom;
 
-/// The roots that come with Node, where they were needed.
+/// The roots that come with Node, if they were needed.
 static NODES_ROOTS: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();
 
-/// Takes the roots that come with Node, for a system that has none, as PEM text.
+/// Sets the roots that come with Node, as PEM text, for a system that has none.
 ///
 /// # Errors
 /// When there is none among them.
 pub fn take_nodes_roots(pem: &str) -> Result<()> {
     let roots = certificates(pem.as_bytes()).map_err(Error::plain)?;
-    // The same ones, if another thread was here before.
+    // Another thread may have set them already; they are the same.
     let _ = NODES_ROOTS.set(roots);
     Ok(())
 }
 
-/// The settings of every TLS connection.
+/// The TLS configuration of every connection.
 ///
 /// # Errors
-/// [`Error::NoRoots`] when the system has no roots and those of Node are not here yet.
+/// [`Error::NoRoots`] when the system has no roots and Node's haven't been set yet.
 pub fn config(extra_ca_certs: Option<&Path>) -> Result<ClientConfig> {
     let unusable = |error: TlsError| Error::plain(format!("Can't set up the HTTP client: {error}"));
     let provider = Arc::new(ring::default_provider());
@@ -52,7 +52,7 @@ pub fn config(extra_ca_certs: Option<&Path>) -> Result<ClientConfig> {
     Ok(config)
 }
 
-/// What is wrong with a server, or its certificate: Node's code for it, and words.
+/// What is wrong with a server or its certificate: Node's error code, and a message.
 #[must_use]
 pub fn explain(error: &TlsError) -> (&'static str, String) {
     let TlsError::InvalidCertificate(reason) = error else {
@@ -101,7 +101,7 @@ pub fn explain(error: &TlsError) -> (&'static str, String) {
     (code, words.to_owned())
 }
 
-/// The certificate is fine so far, but may only sign others. `openssl req -x509` makes servers'
+/// The certificate is valid so far, but may only sign others. `openssl req -x509` makes servers'
 /// certificates like that.
 fn is_authority(error: &TlsError) -> bool {
     matches!(
@@ -118,8 +118,8 @@ fn is_misnamed(error: &TlsError) -> bool {
     )
 }
 
-/// Fails when the process is out of file descriptors. The system's roots then only look absent, and
-/// a client built without them would be kept for the life of the process.
+/// Fails if the process is out of file descriptors. The system's roots would then seem absent, and a client
+/// built without them would be kept for the life of the process.
 #[cfg(unix)]
 fn out_of_descriptors() -> Result<()> {
     let opened = std::fs::File::open("/dev/null");
@@ -132,7 +132,7 @@ fn out_of_descriptors() -> Result<()> {
     }
 }
 
-/// There the roots are in no files.
+/// On these systems, the roots aren't in files.
 #[cfg(not(unix))]
 fn out_of_descriptors() -> Result<()> {
     Ok(())
@@ -149,7 +149,7 @@ impl Trust {
     fn new(provider: &Arc<CryptoProvider>, extra_ca_certs: Option<&Path>) -> Result<Self> {
         let extra = extra_ca_certs.map_or_else(Vec::new, |path| {
             read(path).unwrap_or_else(|error| {
-                // As Node does: a stale setting must not stop what does not need it.
+                // Like Node: a stale setting must not break what doesn't need it.
                 notice(&format!("NODE_EXTRA_CA_CERTS is ignored: {error}"));
                 Vec::new()
             })

@@ -13,8 +13,8 @@ use crate::error::{Error, Result, notice};
 use crate::files::{self, Access};
 use crate::json;
 
-/// What is there, else a fresh anonymous identity, stored. Says on stderr when that replaced a
-/// corrupt file.
+/// The stored credentials, or else a new anonymous identity, which is stored. Warns on stderr if that replaced
+/// a corrupt file.
 ///
 /// # Errors
 /// When the file can't be read or written, holds a login that this version can't use, or no
@@ -38,7 +38,7 @@ pub async fn ensure(env: &Environment) -> Result<Credentials> {
     if let Some(credentials) = usable(read(home)?)? {
         return Ok(credentials);
     }
-    // An identity that can't be stored would be lost, and the next call would make another one.
+    // An identity that can't be stored would be lost, and the next call would create another one.
     let path = path(home);
     files::check_writable(&path, Access::Owner)
         .map_err(|error| Error::file("Can't write the credentials to", &path, &error))?;
@@ -54,7 +54,7 @@ pub async fn ensure(env: &Environment) -> Result<Credentials> {
     change(home, |stored| {
         corrupt = matches!(stored, Stored::Corrupt);
         Ok(match usable(stored)? {
-            // A login that was finished while the network was asked.
+            // A login finished while we waited for the network.
             Some(found) => {
                 credentials = found;
                 Change::Keep
@@ -127,7 +127,7 @@ pub async fn anonymous(env: &Environment, base_url: &str, kind: &str) -> Result<
             message: format!("Failed to acquire anonymous token ({status}): {why}"),
         });
     }
-    // Not serde's words for what it found: the token is in there.
+    // Not serde's message: it may quote the token.
     serde_json::from_str(&json::strict(&text)).map_err(|_| {
         Error::plain(
             "The backend's answer to POST /v1/auth/anonymous is not \

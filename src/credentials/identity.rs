@@ -1,4 +1,4 @@
-//! Credentials that the requests of one trainer or client share, their access token kept fresh.
+//! Credentials shared by the requests of one trainer or client. Keeps their access token fresh.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +12,7 @@ use crate::api;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 
-/// Told of renewed credentials, as JSON text; resolves when that was heard.
+/// Receives renewed credentials, as JSON text; resolves when JavaScript has received them.
 pub type Listener = Arc<dyn Fn(String) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// An identity. Cheap to clone.
@@ -40,7 +40,7 @@ pub struct Access {
 }
 
 impl Identity {
-    /// The identity of these credentials; `listener` is told when they were renewed.
+    /// The identity of these credentials; `listener` is called when they were renewed.
     #[must_use]
     pub fn new(credentials: Credentials, listener: Option<Listener>) -> Self {
         let state = Mutex::new(State {
@@ -50,24 +50,24 @@ impl Identity {
         Self(Arc::new(Inner { state, listener }))
     }
 
-    /// Whether a renewal is under way.
+    /// Whether a renewal is in progress.
     #[must_use]
     pub fn is_renewing(&self) -> bool {
         self.state().renewal.is_some()
     }
 
-    /// Resolves when none is.
+    /// Resolves once none is.
     pub async fn settled(&self) {
         let renewal = self.state().renewal.clone();
         if let Some(renewal) = renewal {
-            // Whoever asked for the renewal gets its result.
+            // The callers that wait for the renewal get its result.
             let _ = renewal.await;
         }
     }
 
     /// What a request needs, its access token renewed first if it has expired.
     ///
-    /// A renewal goes on when nobody waits for it any more (an abort, a timeout): the identity
+    /// A renewal goes on even if nobody waits for it any more (after an abort or a timeout): the identity
     /// provider may have rotated the refresh token by then, and the new one must not be lost.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl Identity {
     }
 
     /// What to retry with, once, after the backend has refused this token with 401: the backend's
-    /// clock may differ from this machine's. `None` means that the refusal stands.
+    /// clock may differ from this machine's. `None` means that the refusal is final.
     ///
     /// # Errors
     /// When the identity provider refuses the renewal.
@@ -101,7 +101,7 @@ impl Identity {
         match self.obtain(env, Some(refused), exchange).await {
             Ok(access) => Ok(Some(access)),
             Err(error @ Error::Api { .. }) => Err(error),
-            // The identity provider can't be reached: the backend's answer is all there is.
+            // The identity provider can't be reached, so the backend's response stands.
             Err(_) => Ok(None),
         }
     }

@@ -1,6 +1,6 @@
 //! A login in the browser: authorization code with PKCE (RFC 7636), for a program on the user's
-//! machine (RFC 8252). Opening the browser and listening for its answer is the command's part;
-//! requests to the backend and the identity provider are here.
+//! machine (RFC 8252). The command opens the browser and listens for its callback; the requests to the backend
+//! and the identity provider are here.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ use crate::json;
 /// `offline_access` is what makes an identity provider give a refresh token.
 const SCOPE: &str = "openid profile email offline_access";
 
-/// How to log in at a deployment, as it says itself.
+/// How to log in at a deployment, as it reports it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Provider {
@@ -30,22 +30,22 @@ pub struct Provider {
     pub callback_ports: Vec<u16>,
 }
 
-/// What the browser came back with, and what it was sent off with.
+/// What the browser returned with, and what it was sent with.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Grant {
     /// The authorization code.
     pub code: String,
-    /// What the challenge was made of.
+    /// The PKCE verifier behind the challenge.
     pub verifier: String,
-    /// Where the browser was sent back to.
+    /// The redirect URI.
     pub redirect_uri: String,
 }
 
 /// Asks a deployment how to log in there.
 ///
 /// # Errors
-/// What the backend or the network says, or what its answer lacks.
+/// What the backend or the network reports, or which field the response lacks.
 pub async fn provider(env: &Environment, base_url: &str) -> Result<Provider> {
     let request = CLI_CONFIG.request(&Parts::default())?;
     let text = Api::new(env, base_url, None)?.call(&request).await?;
@@ -77,7 +77,7 @@ pub async fn provider(env: &Environment, base_url: &str) -> Result<Provider> {
 /// The page that the browser opens.
 ///
 /// # Errors
-/// When the provider's domain is none.
+/// When the provider's domain is invalid.
 pub fn authorize_url(
     provider: &Provider,
     redirect_uri: &str,

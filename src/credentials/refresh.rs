@@ -1,4 +1,4 @@
-//! The refresh token's request (RFC 6749, section 6), and which login is which.
+//! The refresh request (RFC 6749, section 6), and how to tell logins apart.
 
 use base64::Engine;
 use serde::Deserialize;
@@ -45,7 +45,7 @@ pub fn same_login(found: &Credentials, held: &Credentials) -> bool {
     if found_id.is_some() && found_id == held_id {
         return true;
     }
-    // A token of another deployment must not get to this one.
+    // A token for another deployment must not be sent to this one.
     let other_url = found_url.is_some() && held_url.is_some() && found_url != held_url;
     if other_url
         || found_audience.as_deref().unwrap_or_default()
@@ -54,15 +54,15 @@ pub fn same_login(found: &Credentials, held: &Credentials) -> bool {
         return false;
     }
     match (subject(found), subject(held)) {
-        // Also after a new login of the same user.
+        // True even after a new login of the same user.
         (Some(found), Some(held)) => found == held,
-        // If another SDK wrote one of them, nothing tells them apart.
+        // If another SDK wrote one of them, there's nothing to compare.
         (None, None) => found_id.is_none() || held_id.is_none(),
         _ => false,
     }
 }
 
-/// Whose token it is, where it is a JWT (RFC 7519) and says so.
+/// The subject of the token, if it's a JWT (RFC 7519) that has one.
 fn subject(credentials: &Credentials) -> Option<String> {
     #[derive(Deserialize)]
     struct Claims {
@@ -75,7 +75,7 @@ fn subject(credentials: &Credentials) -> Option<String> {
     Some(serde_json::from_slice::<Claims>(&claims).ok()?.sub)
 }
 
-/// The login with a fresh access token, and with the next refresh token where they are rotated.
+/// The login with a new access token, and with the next refresh token if they are rotated.
 ///
 /// # Errors
 /// When the identity provider refuses; the message says to log in again.
@@ -105,7 +105,7 @@ pub async fn request(credentials: &Credentials, exchange: &Exchange) -> Result<C
     })?;
     let answer = exchange(request).await?;
     let status = answer.status;
-    // Not the body: an identity provider may echo what it was sent.
+    // Don't quote the body: an identity provider may echo the request.
     match status {
         200..300 => {}
         400 | 401 | 403 => {

@@ -1,5 +1,5 @@
-//! Renewals of logins: one for each refresh token of the process, whoever asks. An identity provider
-//! that rotates refresh tokens takes each of them once.
+//! Login renewals. All callers in the process share one renewal per refresh token: an identity provider that
+//! rotates refresh tokens accepts each of them only once.
 
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ use super::token::Exchange;
 use crate::environment::Environment;
 use crate::error::{Error, Result, notice};
 
-/// A renewal under way, for any number of callers.
+/// A renewal in progress, shared by any number of callers.
 pub type Running = Shared<BoxFuture<'static, Result<Credentials>>>;
 
-/// How many outcomes to remember, for callers that still hold a refresh token that is used up.
+/// How many outcomes to remember, for callers that still hold a used refresh token.
 const MOST_DONE: usize = 64;
 
 /// A refresh token, the provider and client it belongs to, and where its login would be stored.
@@ -37,7 +37,7 @@ enum State {
 
 static RENEWALS: Mutex<Vec<(Key, State)>> = Mutex::new(Vec::new());
 
-/// Whether requests may carry the token: it has not expired, and is not the one that was refused.
+/// Whether requests may carry the token: it hasn't expired, and isn't the one that was refused.
 pub fn usable(credentials: &Credentials, refused: Option<&str>) -> bool {
     !expired(credentials) && refused != Some(credentials.token())
 }
@@ -64,15 +64,15 @@ pub async fn renewed(
     if let Some(running) = running {
         return running.await;
     }
-    // The file may lag behind: it could not be written, or somebody put old credentials there.
+    // The file may be stale: it couldn't be written, or somebody restored old credentials.
     if let Some(old) = stored.filter(|old| *old != current) {
         store(env.home.as_deref(), &old, &current).await;
     }
     Ok(current)
 }
 
-/// Spawns the future, so that it runs to its end even if the caller is dropped: the refresh token
-/// may be used up by then, and the new one must not be lost.
+/// Spawns the future, so that it runs to its end even if the caller is dropped: the refresh token may be used
+/// by then, and the new one must not be lost.
 pub fn detached(
     future: impl Future<Output = Result<Credentials>> + Send + 'static,
 ) -> BoxFuture<'static, Result<Credentials>> {
@@ -129,7 +129,7 @@ async fn renew(
         && stored_as(Some(home), &current).is_some()
     {
         lock = network_lock(home).await?;
-        // Another process may have renewed it while the lock was waited for.
+        // Another process may have renewed it while we waited for the lock.
         if let Some(found) = stored_as(Some(home), &current) {
             if usable(&found, refused) {
                 return Ok(found);
@@ -148,11 +148,11 @@ async fn renew(
     Ok(renewed)
 }
 
-/// Stores what a login became, unless somebody has logged out, or in anew.
+/// Stores the renewed login, unless somebody has logged out or in meanwhile.
 async fn store(home: Option<&Path>, old: &Credentials, new: &Credentials) {
     let Some(home) = home else { return };
     if let Err(error) = replace(home, old, new).await {
-        // The old refresh token may be used up: what goes on here must not fail with the disk.
+        // The old refresh token may be used by now, so a disk error must not fail the renewal.
         notice(&format!("the renewed login is not stored: {error}"));
     }
 }
@@ -166,7 +166,7 @@ fn stored_as(home: Option<&Path>, held: &Credentials) -> Option<Credentials> {
     }
 }
 
-/// What earlier renewals made of these credentials.
+/// These credentials after earlier renewals.
 fn latest(all: &[(Key, State)], env: &Environment, mut current: Credentials) -> Credentials {
     for _ in 0..all.len() {
         let Some(from) = key(env, &current) else {
@@ -285,7 +285,7 @@ mod tests {
             assert!(error.is_refused_login(), "{error:?}");
         }
         assert_eq!(asked.load(Ordering::Relaxed), 1);
-        // It is not kept: the identity provider may have been wrong.
+        // A failure isn't remembered: it may have been temporary.
         assert!(ask().await.is_err());
         assert_eq!(asked.load(Ordering::Relaxed), 2);
     }
@@ -302,7 +302,7 @@ mod tests {
             assert_eq!(credentials.token(), "access-2");
         }
         assert_eq!(asked.load(Ordering::Relaxed), 1);
-        // The backend has refused it: another one is needed, whatever its age.
+        // The backend has refused it, so another one is needed even if it hasn't expired.
         let refused = renewed(&env, &held, Some("access-2"), exchange.clone()).await;
         assert_eq!(refused.unwrap().token(), "access-2");
         assert_eq!(asked.load(Ordering::Relaxed), 2);

@@ -1,5 +1,5 @@
-//! Writing the credentials file. Every writer takes the lock and looks at what is there before it
-//! writes, so that nothing that was finished meanwhile is undone.
+//! Writing the credentials file. Every writer takes the lock and reads the file before it writes, so that it
+//! doesn't undo what others have written meanwhile.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use crate::api::within_limit;
 use crate::error::{Error, Result};
 use crate::files::{self, Access};
 
-/// A lock on something that one process at a time does. Dropping it lets go.
+/// A lock for something that only one process at a time may do. Dropping it releases the lock.
 pub struct Lock(#[expect(dead_code, reason = "held until it is dropped")] std::fs::File);
 
-/// What to make of the file.
+/// What to do with the file.
 pub enum Change {
     /// Leave it.
     Keep,
@@ -22,8 +22,8 @@ pub enum Change {
     Remove,
 }
 
-/// Changes the file as `decide` says. `decide` is called under the lock, and called again if
-/// something that doesn't take the lock (another SDK, an `rm`) has changed the file meanwhile.
+/// Changes the file as `decide` says. It's called under the lock, and again if something that doesn't take the
+/// lock (another SDK, an `rm`) has changed the file meanwhile.
 ///
 /// # Errors
 /// Those of `decide` and of the file system; the file is untouched then.
@@ -59,7 +59,7 @@ pub async fn change(
     }
 }
 
-/// Stores credentials, whatever is there, except a login that this version can't read.
+/// Stores credentials, replacing anything except a login that this version can't read.
 ///
 /// # Errors
 /// Those of the file system, and that such a login is there.
@@ -71,8 +71,8 @@ pub async fn write(home: &Path, credentials: &Credentials) -> Result<()> {
     .await
 }
 
-/// Stores the outcome of a login. `seen` is what was there when it began: an anonymous identity
-/// that appeared since can't be restored, and nobody was asked about it.
+/// Stores the outcome of a login. `seen` is what was there when it began: an anonymous identity created since
+/// then couldn't be restored, and the user hasn't agreed to lose it.
 ///
 /// # Errors
 /// Those of [`write`], and that somebody else has signed in meanwhile.
@@ -119,7 +119,7 @@ pub async fn sign_out(home: &Path, seen: Option<&[u8]>) -> Result<()> {
     .await
 }
 
-/// Puts what a login became in the place of `old`; true if it was there.
+/// Replaces `old` by its renewed login; true if `old` was there.
 ///
 /// # Errors
 /// Those of the file system.
@@ -142,13 +142,13 @@ pub async fn replace(home: &Path, old: &Credentials, new: &Credentials) -> Resul
 /// out shouldn't wait a minute. `None` if it can't be taken, in a read-only directory for example.
 ///
 /// # Errors
-/// That another process has held it for a minute.
+/// Another process has held it for a minute.
 pub async fn network_lock(home: &Path) -> Result<Option<Lock>> {
     let file = path(home).with_extension("lock");
     taken(move || files::lock(&file, Access::Owner)).await
 }
 
-/// Held while the file is looked at and written.
+/// Held while the file is read and written.
 async fn file_lock(home: &Path) -> Result<Option<Lock>> {
     let path = path(home);
     taken(move || {
@@ -175,7 +175,7 @@ fn delete(path: &Path) -> Result<()> {
         .map_err(|error| Error::file("Can't delete the credentials at", path, &error))
 }
 
-/// Whether `found` is `seen`, or what has become of it.
+/// Whether `found` is `seen`, or a renewal of it.
 fn is_same_login(found: &Stored, seen: &Stored) -> bool {
     match (found, seen) {
         (Stored::Absent, _) | (Stored::Corrupt, Stored::Corrupt) => true,
@@ -207,7 +207,7 @@ mod tests {
         }
     }
 
-    /// What a writer finds who has to wait for another one, which stores `meanwhile`.
+    /// What a writer finds after waiting for another one that stores `meanwhile`.
     async fn after_another<F>(
         home: &Path,
         meanwhile: &Credentials,
@@ -218,7 +218,7 @@ mod tests {
     {
         let other = file_lock(home).await.unwrap();
         let writing = tokio::spawn(writer(home.to_owned()));
-        // Under the other's lock, so that no writer that takes it can come in between.
+        // Done under the other's lock, so that no other writer can come in between.
         let text = serde_json::to_string(meanwhile).unwrap();
         files::write_atomically(&path(home), text.as_bytes(), Access::Owner).unwrap();
         drop(other);
@@ -263,7 +263,7 @@ mod tests {
         );
         assert!(stored(home) == Some(new.clone()));
 
-        // Nobody was asked about anything: whatever is there goes.
+        // Without `seen`, delete whatever is there.
         let signed_out = after_another(home, &old, async move |home| sign_out(&home, None).await);
         signed_out.await.unwrap();
         assert!(stored(home).is_none());

@@ -15,7 +15,7 @@ pub enum Credentials {
     /// An identity without an account.
     #[serde(rename = "anon")]
     Anonymous {
-        /// The access token; it does not expire.
+        /// The access token, which doesn't expire.
         token: String,
         /// The identity's id.
         anonymous_id: String,
@@ -39,10 +39,10 @@ pub enum Credentials {
         audience: Option<String>,
         /// The OAuth client's id.
         client_id: String,
-        /// The deployment that it is for.
+        /// The deployment that the login is for.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         arkor_cloud_api_url: Option<String>,
-        /// Which login it comes from, through all renewals.
+        /// The id of the login, which stays the same through all renewals.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         login_id: Option<String>,
     },
@@ -97,7 +97,7 @@ pub fn path(home: &Path) -> PathBuf {
 pub enum Stored {
     /// There is none.
     Absent,
-    /// It is there, but no credentials are in it.
+    /// The file exists, but holds no credentials.
     Corrupt,
     /// A login that this version can't read: of a mode that it doesn't know, or without a field that
     /// it needs.
@@ -127,7 +127,7 @@ impl Stored {
         }
     }
 
-    /// Another version may have stored it: it must not be lost to what this one would put there.
+    /// Another version may have stored it, so this one must not overwrite it.
     pub(super) fn refuse_unusable(&self, home: &Path) -> Result<()> {
         let Self::Unusable { mode } = self else {
             return Ok(());
@@ -155,7 +155,7 @@ pub fn read(home: &Path) -> Result<Stored> {
     Ok(Stored::of(content(&path(home))?.as_deref()))
 }
 
-/// Checks, before anything is asked of anybody, that a login could be stored.
+/// Checks that a login could be stored, before the user is asked anything.
 ///
 /// # Errors
 /// That the file can't be read, or holds a login that this version can't use.

@@ -19,8 +19,8 @@ use crate::error::{Error, Result};
 /// How long an access token is valid if the identity provider doesn't say (seconds).
 const DEFAULT_LIFETIME: f64 = 3600.0;
 
-/// How long an answer that JavaScript brings is waited for. JavaScript's own limit is
-/// [`CALL_LIMIT`]: with two that are equal, a rotated token that arrives between them is lost.
+/// How long to wait for a response that JavaScript passes on. It's longer than JavaScript's own limit,
+/// [`CALL_LIMIT`]: if they were equal, a rotated token that arrives between them would be lost.
 const FETCH_LIMIT: Duration = CALL_LIMIT.saturating_add(Duration::from_secs(60));
 
 /// Tokens as they were issued.
@@ -54,13 +54,13 @@ pub struct TokenRequest {
 }
 
 impl TokenRequest {
-    /// What the request carries besides.
+    /// Additional headers.
     pub const HEADERS: [(&str, &str); 2] = [
         ("content-type", "application/x-www-form-urlencoded"),
         ("accept", "application/json"),
     ];
 
-    /// Asks `domain` for tokens; `None` if it is no domain.
+    /// A token request to `domain`; `None` if that isn't a valid domain.
     #[must_use]
     pub fn new(domain: &str, grant: &[(&str, &str)]) -> Option<Self> {
         Some(Self {
@@ -70,7 +70,7 @@ impl TokenRequest {
     }
 }
 
-/// The answer of a token endpoint.
+/// The response of a token endpoint.
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
@@ -78,10 +78,10 @@ pub struct Answer {
     pub text: String,
 }
 
-/// Who makes the request: the engine, or a `fetch` of the user's.
+/// Who makes the request: the engine, or the user's own `fetch`.
 pub type Exchange = Arc<dyn Fn(TokenRequest) -> BoxFuture<'static, Result<Answer>> + Send + Sync>;
 
-/// The engine's own way.
+/// The engine's own HTTP client.
 pub fn engine(env: &Environment) -> Exchange {
     let env = env.clone();
     Arc::new(move |request| {
@@ -130,7 +130,7 @@ pub async fn post(env: &Environment, request: TokenRequest) -> Result<Answer> {
     .await
 }
 
-/// Fields as a form, or as a query, has them.
+/// Encodes fields as a form or a query.
 pub fn form(fields: &[(&str, &str)]) -> String {
     let pairs: Vec<String> = fields
         .iter()
@@ -146,7 +146,7 @@ pub fn now() -> f64 {
         .map_or(0.0, |now| now.as_secs_f64())
 }
 
-/// Limits a renewal that goes through a `fetch` of the user's.
+/// Limits a renewal that goes through the user's own `fetch`.
 ///
 /// # Errors
 /// Those of the future, and [`Error::Network`] with `ETIMEDOUT`.
@@ -277,7 +277,7 @@ mod tests {
         }
     }
 
-    /// JavaScript gives up after a minute; what it hands over then was on its way already.
+    /// JavaScript gives up after a minute, but may still pass on a response that has just arrived.
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_comes_just_after_javascripts_limit_is_not_lost() {
         let found = within_fetch_limit(async {

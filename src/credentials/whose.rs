@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 /// Who is signed in; under `arkor start --local` the local identity.
 ///
 /// # Errors
-/// When there is nothing, or the file can't be read.
+/// When nobody is signed in, or the file can't be read.
 pub fn signed_in(env: &Environment) -> Result<Credentials> {
     if let Some(local) = local_identity(env)? {
         return Ok(local);
@@ -38,8 +38,8 @@ pub fn local_identity(env: &Environment) -> Result<Option<Credentials>> {
 }
 
 /// Checks that stored credentials may be sent where `ARKOR_CLOUD_API_URL` points: a login of a
-/// deployment with TLS never goes over plain HTTP. That is how a local backend is reached, and
-/// whoever listens there instead would get the cloud's token.
+/// deployment with TLS never goes over plain HTTP. Local backends use that, and another program on the port
+/// would get the cloud's token.
 ///
 /// # Errors
 /// That they must not, naming both variables.
@@ -60,7 +60,7 @@ pub fn check_destination(env: &Environment, credentials: &Credentials) -> Result
 }
 
 fn has_scheme(url: &str, scheme: &str) -> bool {
-    // As a URL's parser does, which drops what is around it, too.
+    // Trims like a URL parser.
     let start = url.trim_start().get(..scheme.len());
     start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
 }

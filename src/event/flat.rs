@@ -1,10 +1,10 @@
 //! The fields of an object as backends write a `training.log`: no nesting, no escapes.
 //!
-//! Such an object is read in one pass, several times as fast as by `serde_json`. Whatever is not
-//! plainly valid JSON of that form is left to `serde_json`, which is the judge of it.
+//! Such an object is read in one pass, several times as fast as by `serde_json`. Anything else is left to
+//! `serde_json`.
 
-/// Hands on the fields of a flat object, values as JSON text. `None`: it is not one, or no JSON;
-/// fields may have been handed on by then.
+/// Passes on the fields of a flat object, values as JSON text. `None` if it isn't one, or isn't JSON; some
+/// fields may have been passed on by then.
 pub fn each_field<'a>(text: &'a str, mut sink: impl FnMut(&'a str, &'a str)) -> Option<()> {
     let bytes = text.as_bytes();
     let mut at = expect(bytes, after_space(bytes, 0), b'{')?;
@@ -37,7 +37,7 @@ fn after_space(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The position after this byte and the space behind it.
+/// The position after this byte and any whitespace that follows.
 fn expect(bytes: &[u8], at: usize, byte: u8) -> Option<usize> {
     (bytes.get(at)? == &byte).then(|| after_space(bytes, at + 1))
 }
@@ -70,7 +70,7 @@ fn end_of_number(bytes: &[u8], start: usize) -> Option<usize> {
     Some(at)
 }
 
-/// The position after one digit or more.
+/// The position after one or more digits.
 fn digits(bytes: &[u8], start: usize) -> Option<usize> {
     let rest = &bytes[start..];
     let count = rest

@@ -1,5 +1,5 @@
-//! The fields of an event, taken as JSON text and typed one by one, so that a field of a wrong type
-//! never costs the event, numbers are rounded as JavaScript rounds them, and `1e400` is infinite
+//! The fields of an event, taken as JSON text and typed one by one, so that a field of a wrong type never drops
+//! the event, numbers are rounded as JavaScript rounds them, and `1e400` is infinite
 //! (T9).
 
 use std::borrow::Cow;
@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use super::flat;
 use crate::json::{each_field, is_nan_marker};
 
-/// The fields of an event that anything depends on, as JSON text.
+/// The fields of an event that we use, as JSON text.
 #[derive(Default)]
 pub struct Fields<'a> {
     kind: Option<&'a str>,
@@ -40,7 +40,7 @@ impl<'a> Fields<'a> {
         let text = self.kind.filter(|json| !is_nan_marker(json))?;
         let inner = text.strip_prefix('"')?.strip_suffix('"')?;
         if inner.contains('\\') {
-            // A lone surrogate in it can't be any type that is known.
+            // With a lone surrogate, it can't be a known type.
             return Some(serde_json::from_str::<String>(text).map_or("".into(), Cow::Owned));
         }
         Some(Cow::Borrowed(inner))

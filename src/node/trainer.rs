@@ -49,7 +49,7 @@ pub struct TrainerOptions {
     pub reject_callback_errors: bool,
 }
 
-/// The fields of `createTrainer`'s input that the job's config is made of.
+/// The fields of `createTrainer`'s input that go into the job's config.
 #[napi(catch_unwind)]
 pub fn input_fields() -> Vec<&'static str> {
     job_config::input_fields()
@@ -67,7 +67,7 @@ pub fn infer_fields() -> Vec<&'static str> {
     [&inference::FIELDS[..], &["stream"]].concat()
 }
 
-/// The job's config that an input gives, as `start` would submit it; both are JSON text.
+/// The job's config for an input, as `start` would submit it. Both are JSON text.
 #[napi(catch_unwind)]
 pub fn wire_config(input: String) -> napi::Result<String> {
     job_config::from_input(&input)
@@ -79,13 +79,13 @@ pub fn wire_config(input: String) -> napi::Result<String> {
 #[derive(Deserialize)]
 struct Submission {
     name: Box<RawValue>,
-    /// The input without what is not part of the config, JSON text.
+    /// The fields of the input that go into the config, as JSON text.
     input: String,
     #[serde(flatten)]
     submitter: Submitter,
 }
 
-/// Which job `attach` takes up, and as whom; crosses as JSON text.
+/// Which job `attach` follows, and as whom; crosses as JSON text.
 #[derive(Deserialize)]
 struct Attachment {
     id: String,
@@ -93,7 +93,7 @@ struct Attachment {
     submitter: Submitter,
 }
 
-/// Whose trainer it is.
+/// The identity and the project of a trainer.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Submitter {
@@ -117,14 +117,14 @@ impl Submitter {
     }
 }
 
-/// How `wait` ended, when it didn't fail.
+/// How `wait` ended, if it didn't fail.
 #[napi(string_enum = "camelCase")]
 pub enum WaitEndKind {
     /// A terminal event was dispatched.
     Completed,
     /// The stream ended without one.
     Ended,
-    /// By the abort signal.
+    /// The abort signal ended it.
     Aborted,
     /// The environment is shutting down.
     Gone,
@@ -133,7 +133,7 @@ pub enum WaitEndKind {
 /// The end of `wait`.
 #[napi(object, object_from_js = false)]
 pub struct WaitEnd {
-    /// How it came.
+    /// Why it ended.
     pub kind: WaitEndKind,
     /// When the stream ended without a terminal event: the job as the backend has it, JSON text.
     pub job: Option<String>,
@@ -149,7 +149,7 @@ struct Started {
 struct State {
     started: SyncMutex<Option<Arc<Started>>>,
     resume: Mutex<Resume>,
-    /// Of the loop that runs now.
+    /// Aborts the running loop.
     abort: SyncMutex<CancellationToken>,
     acks: SyncMutex<Option<mpsc::UnboundedSender<Ack>>>,
     heard: SyncMutex<Arc<Notify>>,
@@ -199,7 +199,7 @@ impl NativeTrainer {
         }
     }
 
-    /// Submits the job; resolves with it (T1). `on_credentials` is told of a renewed login. Both are JSON text.
+    /// Submits the job; resolves with it (T1). `on_credentials` receives a renewed login. Both are JSON text.
     #[napi(catch_unwind, ts_return_type = "Promise<string>")]
     pub fn start<'env>(
         &self,
@@ -246,8 +246,9 @@ impl NativeTrainer {
         })
     }
 
-    /// Follows the job; every batch goes to `receive`, which answers with `done`, `threw` or `aborted` (T3), and
-    /// to the notice of a reconnect with `heard`. If the run is `observed`, so do events without a callback.
+    /// Follows the job (T3). `receive` gets every batch, and answers with `done`, `threw` or `aborted`; it also
+    /// gets the notice of each reconnect, and answers with `heard`. If the run is `observed`, it gets events
+    /// without a callback too.
     #[napi(catch_unwind, ts_return_type = "Promise<WaitEnd>")]
     pub fn wait<'env>(
         &self,
@@ -295,14 +296,15 @@ impl NativeTrainer {
         self.answer(Ack::Done);
     }
 
-    /// The answer to a batch: the callback of the event at `index` threw, after the abort or not.
+    /// The answer to a batch: the callback of the event at `index` threw. `aborted`: whether that was after the
+    /// abort.
     #[napi(catch_unwind)]
     pub fn threw(&self, index: u32, aborted: bool) {
         let index = position(index);
         self.answer(Ack::Threw { index, aborted });
     }
 
-    /// The answer to a batch: nothing from the event at `index` on was called, because of the abort.
+    /// The answer to a batch: because of the abort, no callback from the event at `index` on was called.
     #[napi(catch_unwind)]
     pub fn aborted(&self, index: u32) {
         let index = position(index);
@@ -328,7 +330,7 @@ impl NativeTrainer {
         promise(env, async move {
             let Started { session, job } = &*started;
             let call = CANCEL_JOB.of_job(session.scope(), job)?;
-            // The status is the whole answer: what becomes of the body can't undo it.
+            // Only the status matters; a failure to read the body can't undo the cancellation.
             within_limit("cancel()", async { session.api().await?.open(&call).await })
                 .await
                 .map(drop)
@@ -343,7 +345,7 @@ impl NativeTrainer {
             .is_ok_and(|started| started.session.identity().is_renewing())
     }
 
-    /// Resolves when it is not; until then it keeps the process alive.
+    /// Resolves once no renewal is in progress; until then it keeps the process alive.
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn renewal_settled<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
         let started = self.state.started().map_err(|error| crossing(&error))?;
@@ -353,7 +355,7 @@ impl NativeTrainer {
         })
     }
 
-    /// Asks the checkpoint of a step; `arguments` is JSON text (T31).
+    /// Sends a chat to the checkpoint of a step; `arguments` is JSON text (T31).
     #[napi(catch_unwind, ts_return_type = "Promise<NativeResponse>")]
     pub fn chat<'env>(
         &self,
@@ -389,7 +391,7 @@ impl NativeTrainer {
 impl NativeTrainer {
     fn answer(&self, ack: Ack) {
         if let Some(acks) = locked(&self.state.acks).as_ref() {
-            // The loop may be gone: then nobody needs the answer.
+            // If the loop is gone, nobody needs the answer.
             let _ = acks.send(ack);
         }
     }

@@ -1,4 +1,4 @@
-//! What the loop is connected to, and what goes in and out of it.
+//! The loop's interfaces to the backend and the callbacks, and the data that crosses them.
 
 use std::future::Future;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use crate::batch::{Batch, Events, Last, MOST_BYTES};
 use crate::error::Error;
 use crate::reconnect::Policy;
 
-/// The queue holds back the socket at about this size, in bytes (T27).
+/// Reading stops when the queue is about this large, in bytes (T27).
 pub const QUEUE_BYTES: usize = 64 * 1024;
 
-// If a batch could be larger than the queue, it would never fill up: reading would stop while the
-// batch waits for more.
+// If a batch could be larger than the queue, it would never fill up: reading would stop while the batch still
+// waits.
 const _: () = assert!(QUEUE_BYTES >= MOST_BYTES);
 
-/// After the run's end was seen, how long a reopened stream may bring nothing but keep-alives
-/// before the loop asks the backend for the job (T18).
+/// Once the run has ended, how long a reopened stream may send only keep-alives before the loop fetches the job
+/// (T18).
 pub const QUIET: Duration = Duration::from_secs(5);
 
 /// Where the events come from.
@@ -39,19 +39,19 @@ pub trait Backend {
     fn job(&self) -> impl Future<Output = Option<String>> + Send;
 }
 
-/// Why a stream did not open.
+/// Why a stream could not be opened.
 #[derive(Debug, Clone)]
 pub struct Refusal {
-    /// What the user would see.
+    /// The error that the user would see.
     pub error: Error,
     /// 401, 403, 410 and 426 end `wait()` at once (T23).
     pub permanent: bool,
-    /// The answer's lower bound for the delay (T25).
+    /// The response's lower bound for the delay (T25).
     pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
-    /// Another try makes sense.
+    /// A refusal that may be retried.
     #[must_use]
     pub fn transient(error: Error) -> Self {
         Self {
@@ -62,16 +62,17 @@ impl Refusal {
     }
 }
 
-/// Who the events go to.
+/// The receiver of the events.
 pub trait Callbacks {
-    /// Hands over the events of a batch. False: nobody will ever answer, the Node environment is gone.
+    /// Hands over the events of a batch. Returns `false` if the Node environment is gone and nobody will
+    /// answer.
     fn submit(&mut self, events: Events) -> bool;
 
     /// The answer to the batch that was handed over last, when every callback that ran for it
     /// has settled. Cancel-safe: the answer is not lost when the future is dropped.
     fn settled(&mut self) -> impl Future<Output = Ack> + Send;
 
-    /// Tells that the stream will be opened again after a delay; resolves when that was heard.
+    /// Announces that the stream will be reopened after a delay; resolves once JavaScript has received that.
     fn reconnecting(&mut self, notice: Notice) -> impl Future<Output = ()> + Send;
 }
 
@@ -82,24 +83,24 @@ pub enum Ack {
     Done,
     /// A callback threw, or its promise rejected.
     Threw {
-        /// The event's place in the batch.
+        /// The event's index in the batch.
         index: usize,
         /// Whether the abort signal is aborted: then the error goes to `wait()` (T14.1).
         aborted: bool,
     },
     /// The signal was aborted; no further callback started (T29).
     Aborted {
-        /// The place of the first event in the batch whose callback did not start.
+        /// The index of the first event in the batch whose callback didn't start.
         index: usize,
     },
     /// The Node environment is gone.
     Gone,
 }
 
-/// What `onReconnect` is told.
+/// What `onReconnect` receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// Failures in a row before this one, from 0.
+    /// Consecutive failures before this one, from 0.
     pub attempt: u32,
     /// The delay that follows.
     pub delay: Duration,
@@ -109,16 +110,16 @@ pub struct Notice {
     pub last_event_id: Option<String>,
 }
 
-/// What the trainer's options mean to the loop.
+/// The trainer's options, as the loop needs them.
 #[derive(Debug, Clone, Copy)]
 pub struct LoopOptions {
     /// Delays and attempts.
     pub policy: Policy,
-    /// Without one byte for this long the connection counts as dead; `None` is never (T26).
+    /// How long a connection may be silent before it counts as dead; `None` is forever (T26).
     pub idle_timeout: Option<Duration>,
     /// `callbackErrors: "reject"` (T20).
     pub reject_callback_errors: bool,
-    /// Somebody observes the run: events of unknown types cross too.
+    /// Whether somebody observes the run; events of unknown types then cross too.
     pub observed: bool,
 }
 
@@ -141,8 +142,7 @@ impl Resume {
     }
 }
 
-/// Waits for the head of an answer: without one for the idle timeout the connection counts as dead
-/// (T26).
+/// Waits for a response's head. If there's none within the idle timeout, the connection counts as dead (T26).
 ///
 /// # Errors
 /// Those of the opening, and the timeout's.

@@ -1,8 +1,8 @@
-//! Reads → whole blocks: the guard in front of the fields.
+//! Splits reads into whole blocks, before their fields are decoded.
 //!
 //! It strips the leading byte order mark, ends lines at LF, CR or CRLF (without waiting for the
-//! byte after a CR), finds the fields that matter, takes `retry` at its line and refuses what is
-//! too large. A block that needed no repair and came in one read is a slice of it, not a copy.
+//! byte after a CR), finds the fields that matter, takes `retry` as soon as its line is complete, and refuses
+//! what is too large. A block that needed no repair and came in one read is a slice of it, not a copy.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,25 +10,25 @@ use std::time::Duration;
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
-/// What is kept of a buffer that one large block has grown, in bytes.
+/// How much capacity a buffer keeps after a large block, in bytes.
 const KEPT_CAPACITY: usize = 64 * 1024;
 
 /// The lines of one event, each ended by LF, with the empty line that ends it.
 pub struct Block<'a> {
     /// The lines; not checked to be UTF-8.
     pub bytes: &'a [u8],
-    /// Where in them the fields are.
+    /// Where the fields are in them.
     pub fields: Fields,
 }
 
 /// The fields of a block that matter; the values' places are offsets into it.
 #[derive(Default, Clone)]
 pub struct Fields {
-    /// What it has of `data` lines.
+    /// Its `data` lines.
     pub data: Data,
     /// The value of the last `event` line.
     pub event: Option<Range<usize>>,
-    /// The value of the last `id` line; one with a NULL in it does not count.
+    /// The value of the last `id` line; one that contains NULL doesn't count.
     pub id: Option<Range<usize>>,
 }
 
@@ -64,7 +64,7 @@ impl fmt::Display for TooLarge {
 
 impl std::error::Error for TooLarge {}
 
-/// The splitter of one connection.
+/// Splits the reads of one connection.
 pub struct Blocks {
     /// The part of the unfinished block that is no longer in a read: repaired lines, then the
     /// beginning of the line that the last read cut.
@@ -79,7 +79,7 @@ pub struct Blocks {
     limit: usize,
 }
 
-/// What the lines so far amount to.
+/// What was found in the lines so far.
 #[derive(Default)]
 struct Found {
     /// The unfinished block's fields.
@@ -104,7 +104,7 @@ impl Blocks {
         self.found.retry
     }
 
-    /// Takes the next read and hands on every block that it completes.
+    /// Takes the next read and passes on every block that it completes.
     ///
     /// # Errors
     /// [`TooLarge`] when the unfinished or the finished block passes the limit.
@@ -196,7 +196,7 @@ impl Blocks {
         }
     }
 
-    /// Hands on the finished block: `kept`, then `rest`. If nothing was kept, it's `whole` where
+    /// Passes on the finished block: `kept`, then `rest`. If nothing was kept, it's `whole` where
     /// that is given: `rest` with its LF, in one piece.
     fn finish(&mut self, rest: &[u8], whole: Option<&[u8]>, sink: &mut impl FnMut(Block<'_>)) {
         let fields = std::mem::take(&mut self.found.fields);

@@ -1,4 +1,4 @@
-//! A block with several lines of data → its data: `eventsource-stream`'s part.
+//! Joins a block's data lines, using `eventsource-stream`.
 //!
 //! The parser is given whole blocks of valid UTF-8, so that it never sees a byte order mark, a
 //! split line or an invalid byte, and in pieces, because it moves the rest of its buffer for
@@ -18,7 +18,7 @@ use futures::Stream;
 /// cost the square of its size in one piece.
 const PIECE: usize = 16 * 1024;
 
-/// The parser, and where it gets its bytes from.
+/// The parser and its source.
 pub struct Lines {
     pieces: Pieces,
     parser: EventStream<Pieces>,
