@@ -141,7 +141,13 @@ describe("a run of few steps", () => {
         { role: "assistant", content: right },
       ],
     });
-    const rows = [messages("One\n\n  two\r\nthree", "no\nteam"), messages("Four", "nobody")];
+    // A model that answers the same each time is right once.
+    const rows = [
+      messages("One\n\n  two\r\nthree", "no\nteam"),
+      messages("Four", "nobody"),
+      messages("Five", "a"),
+      messages("Six", "b"),
+    ];
     project.write(
       "data/triage.heldout.jsonl",
       rows.map((row) => `${JSON.stringify(row)}\n`).join(""),
