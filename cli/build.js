@@ -7,6 +7,7 @@ const { inSource } = require("../lib/bundle/location.js");
 const { isFile } = require("../lib/files.js");
 const { oneLine } = require("../lib/printable.js");
 const { CliError } = require("./errors.js");
+const { arkorCommand } = require("./invocation.js");
 
 /** Where `arkor build` writes, relative to the project. */
 const BUILT = ".arkor/build/index.mjs";
@@ -41,7 +42,9 @@ function sourceOf(entry) {
   const source = path.resolve(entry ?? DEFAULT_ENTRY);
   if (isFile(source)) return source;
   const isShipped = entry === undefined && fs.existsSync(BUILT);
-  const hint = isShipped ? ` To run the bundle that is here: arkor start ${BUILT}` : "";
+  const hint = isShipped
+    ? ` To run the bundle that is here: ${arkorCommand(`start ${BUILT}`)}`
+    : "";
   throw new CliError(
     `Build entry not found: ${source}. ` +
       `Create src/arkor/index.ts or pass an explicit entry argument.${hint}`,

@@ -7,8 +7,10 @@ const { CliError } = require("./errors.js");
 const { Exporter } = require("./export/exporter.js");
 const { howToLoad } = require("./export/how-to-load.js");
 const { formatSize } = require("./format.js");
+const { arkorCommand } = require("./invocation.js");
 const { findLocalBackend } = require("./local/find.js");
-const { STORE, hasStore, readStored } = require("./local/store.js");
+const { STORE, hasStore, readStored, storedJobs } = require("./local/store.js");
+const { newestCompleted } = require("./newest-job.js");
 const { print, say } = require("./output.js");
 
 const DONE = 0;
@@ -26,23 +28,27 @@ const DEFAULT_TYPE = "q8_0";
  */
 
 /**
- * @param {string} target a job's id, or `<job>/<step>`
+ * @param {string | undefined} target a job's id, or `<job>/<step>`
  * @param {ExportOptions} options
  * @returns {Promise<number>} the exit code
  */
 async function exportJob(target, options) {
   const cwd = process.cwd();
   const { to, format, baseModel, force = false } = options;
-  const { jobId, checkpoint } = partsOf(target, options.checkpoint);
   const quantizes = format === "gguf" || format === "ollama";
   if (options.quantize !== undefined && !quantizes) {
     throw new CliError(
       `--quantize is for --format gguf and ollama, not for ${format}. Leave it out.`,
     );
   }
+  const { jobId, checkpoint, notice } =
+    target === undefined
+      ? { ...newestJob(cwd), checkpoint: options.checkpoint }
+      : { ...partsOf(target, options.checkpoint), notice: undefined };
   const job = readStored(cwd, jobId);
   if (!job) throw new CliError(await whyNot(cwd, jobId));
   checkFolder(to, force);
+  if (notice !== undefined) say(notice);
   const exporter = new Exporter([
     ...findLocalBackend(cwd, process.env),
     ...["export", "--store", path.join(cwd, STORE), "--job", jobId, "--to", to, "--format", format],
@@ -58,6 +64,22 @@ async function exportJob(target, options) {
   }
   report(result, { to, format, name: String(job.name ?? jobId) });
   return DONE;
+}
+
+/**
+ * @param {string} cwd
+ * @returns {{ jobId: string, notice: string }}
+ * @throws {CliError} no local job is completed
+ */
+function newestJob(cwd) {
+  const jobs = storedJobs(cwd);
+  const newest = newestCompleted(jobs, "is exported");
+  if (newest) return { jobId: newest.job.id, notice: newest.notice };
+  throw new CliError(
+    jobs.length === 0
+      ? `No run of this project is on this machine. Train here: ${arkorCommand("start --local")}`
+      : `No local job of this project is completed. Name a checkpoint of one: ${arkorCommand("export <job>/<step>")}`,
+  );
 }
 
 /**
@@ -80,8 +102,8 @@ function partsOf(target, flag) {
 async function whyNot(cwd, jobId) {
   const { readState } = require("../lib/credentials.js");
   const hint = hasStore(cwd)
-    ? "To list the local jobs: arkor jobs --local"
-    : "Train here: arkor start --local";
+    ? `To list the local jobs: ${arkorCommand("jobs --local")}`
+    : `Train here: ${arkorCommand("start --local")}`;
   const isInCloud = (await readState(cwd)) !== null;
   const cloud = isInCloud ? " A job in the cloud can't be exported: its adapter stays there." : "";
   return `There is no job ${jobId} on this machine.${cloud} ${hint}`;

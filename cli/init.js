@@ -6,6 +6,7 @@ const path = require("node:path");
 const { ancestors } = require("../lib/files.js");
 const { canAsk, confirm, select, text } = require("./prompt.js");
 const { CliError } = require("./errors.js");
+const { arkorCommand } = require("./invocation.js");
 const { print, say } = require("./output.js");
 const { enterDirectory, findDirectory } = require("./init/directory.js");
 const { checkGit, commitFirst, initGit, isInRepository } = require("./init/git.js");
@@ -52,9 +53,11 @@ async function init(directory, options) {
   const wrong = options.name === undefined ? undefined : nameError(options.name);
   if (wrong) throw new CliError(`--name ${JSON.stringify(options.name)}: ${wrong}`);
 
-  const suggested = nameOf(project.name ?? path.basename(cwd));
+  const source = project.name ?? path.basename(cwd);
+  const isNamed = directory !== undefined && nameError(source) === undefined;
+  const name = options.name ?? (isNamed ? source : undefined);
   const manager = wanted ?? (await packageManagerOf(cwd));
-  const choices = await choose(cwd, suggested, manager, options);
+  const choices = await choose(cwd, nameOf(source), manager, { ...options, name });
   if (!choices) return print("Nothing was changed.");
 
   enterDirectory(cwd);
@@ -126,7 +129,7 @@ function refuseSecond(present, wanted) {
   if (!present || !wanted || present.template === wanted) return;
   throw new CliError(
     `This project has the template ${present.template} already (${present.file}). ` +
-      `Make another project: arkor init my-${wanted} --template ${wanted}`,
+      `Make another project: ${arkorCommand(`init my-${wanted} --template ${wanted}`)}`,
   );
 }
 

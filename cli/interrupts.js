@@ -3,6 +3,7 @@
 
 const { setTimeout: delay } = require("node:timers/promises");
 const { describe } = require("./errors.js");
+const { arkorCommand } = require("./invocation.js");
 const { howToGoOn } = require("./local/checkpoints.js");
 
 /** For how long a second Ctrl-C cancels a cloud run. */
@@ -77,8 +78,8 @@ async function leaveCloudRun(run, interrupts, say, secondPressMs = SECOND_PRESS_
   }
   const seconds = secondPressMs / 1000;
   say(
-    `Stopped watching; job ${jobId} continues. To watch it again: arkor attach ${jobId}${hint}. ` +
-      `To cancel it: Ctrl-C again within ${seconds} s, or arkor cancel ${jobId}${hint}.`,
+    `Stopped watching; job ${jobId} continues. To watch it again: ${arkorCommand(`attach ${jobId}${hint}`)}. ` +
+      `To cancel it: Ctrl-C again within ${seconds} s, or ${arkorCommand(`cancel ${jobId}${hint}`)}.`,
   );
   const again = await Promise.race([
     interrupts.pressed(2).then(() => true),
@@ -113,7 +114,7 @@ async function cancelLocalRun(run, interrupts, say) {
   const { jobId } = run;
   if (jobId === undefined) return;
   if (isCancelled) say(howToGoOn(jobId) ?? "It hadn't saved a checkpoint yet.");
-  else say(`Job ${jobId} may go on. To cancel it: arkor cancel ${jobId} --local`);
+  else say(`Job ${jobId} may go on. To cancel it: ${arkorCommand(`cancel ${jobId} --local`)}`);
 }
 
 /**
@@ -127,7 +128,7 @@ async function pauseLocalRun({ jobId }, _interrupts, say) {
   if (jobId === undefined) return;
   say(
     `Stopped watching; job ${jobId} stops with its local backend and goes on from its last checkpoint with the next one. ` +
-      `To watch it again: arkor attach ${jobId} --local. To cancel it: arkor cancel ${jobId} --local.`,
+      `To watch it again: ${arkorCommand(`attach ${jobId} --local`)}. To cancel it: ${arkorCommand(`cancel ${jobId} --local`)}.`,
   );
 }
 

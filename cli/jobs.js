@@ -2,7 +2,9 @@
 
 const { cancelJob, listJobs } = require("../lib/account.js");
 const { printableJson } = require("../lib/printable.js");
+const { arkorCommand } = require("./invocation.js");
 const { withBackend } = require("./local/choose.js");
+const { isDryRun, newestFirst } = require("./newest-job.js");
 const { print } = require("./output.js");
 const { formatDuration } = require("./format.js");
 const { painter } = require("./paint.js");
@@ -20,6 +22,11 @@ const STYLES = {
   cancelled: "yellow",
 };
 
+/** Where a status ends that is marked as a dry run's. */
+const DRY_RUN = /, dry$| \(dry run\)$/;
+/** In a window below this, the longer mark of a dry run doesn't fit beside the id of a local job. */
+const NARROW = 60;
+
 /**
  * @param {{ json?: boolean, local?: boolean }} options
  * @returns {Promise<void>}
@@ -30,7 +37,7 @@ async function showJobs({ json, local }) {
   if (json) {
     stdout.write(`${printableJson(jobs)}\n`);
   } else if (jobs.length === 0) {
-    print("No jobs yet. Submit one with: arkor start");
+    print(`No jobs yet. Submit one with: ${arkorCommand("start")}`);
   } else {
     const width = stdout.isTTY ? stdout.columns : undefined;
     const lines = jobsTable(jobs, { now: Date.now(), width, paint: painter(stdout) });
@@ -52,7 +59,7 @@ function jobsTable(jobs, { now, width, paint }) {
     {
       title: "STATUS",
       paint: (/** @type {string} */ text, /** @type {string} */ padded) => {
-        const style = STYLES[text];
+        const style = STYLES[text.split(DRY_RUN)[0] ?? ""];
         return style ? paint(style, padded) : padded;
       },
     },
@@ -60,12 +67,10 @@ function jobsTable(jobs, { now, width, paint }) {
     { title: "TOOK", leavesAt: 1 },
     { title: "NAME", shrinks: true, leavesAt: 3 },
   ];
-  // Newest first, whatever the backend's order. A time that can't be read must not upset the rest.
-  const age = (/** @type {Job} */ job) => Date.parse(job.createdAt) || 0;
-  const sorted = [...jobs].sort((a, b) => age(b) - age(a));
-  const rows = sorted.map((job) => [
+  const mark = width !== undefined && width < NARROW ? ", dry" : " (dry run)";
+  const rows = newestFirst(jobs).map((job) => [
     String(job.id),
-    String(job.status),
+    `${job.status}${isDryRun(job) ? mark : ""}`,
     minuteOf(job.createdAt),
     tookOf(job, now),
     String(job.name),

@@ -9,6 +9,7 @@ const {
   requestAnonymousToken,
 } = require("../lib/credentials.js");
 const { CliError } = require("./errors.js");
+const { arkorCommand } = require("./invocation.js");
 const { print, say } = require("./output.js");
 const { canAsk, confirm, select } = require("./prompt.js");
 
@@ -49,8 +50,7 @@ async function login(options) {
   }
 }
 
-const NO_BROWSER_IN_CI =
-  "--oauth needs a person at a browser, and CI is set. Use arkor login --anonymous instead.";
+const NO_BROWSER_IN_CI = `--oauth needs a person at a browser, and CI is set. Use ${arkorCommand("login --anonymous")} instead.`;
 
 function ask() {
   return select("How do you want to sign in?", [
@@ -78,14 +78,14 @@ async function loginAnonymously(stored, wanted) {
     if (wantedUrl !== stored.arkorCloudApiUrl) {
       throw new CliError(
         `ARKOR_CLOUD_API_URL is ${wantedUrl}, but the anonymous identity of ${stored.orgSlug} belongs ` +
-          `to ${stored.arkorCloudApiUrl}. To get one there: arkor logout, then arkor login --anonymous`,
+          `to ${stored.arkorCloudApiUrl}. To get one there: ${arkorCommand("logout")}, then ${arkorCommand("login --anonymous")}`,
       );
     }
     print(`Already signed in anonymously, as ${stored.orgSlug}.`);
     return;
   }
   if (stored && !wanted) {
-    print("Already signed in with an account. To change that: arkor logout");
+    print(`Already signed in with an account. To change that: ${arkorCommand("logout")}`);
     return;
   }
   const { orgSlug } = stored ? await replaceByAnonymous(stored) : await ensureAnonymous();

@@ -235,7 +235,10 @@ function addModelCommands(command) {
       "Write the model that a local job has trained to a folder, for other programs: its adapter for " +
         "PEFT, merged weights for transformers and vLLM, or GGUF for llama.cpp and Ollama.",
     )
-    .argument("<job>", `${JOB}, or <job>/<step> for a checkpoint`)
+    .argument(
+      "[job]",
+      "a local job's id, or <job>/<step> for a checkpoint (default: the newest completed job)",
+    )
     .requiredOption("--to <dir>", "the folder that is written", parsePath)
     .addOption(
       new Option("--format <format>", "what is written")

@@ -5,6 +5,7 @@ const path = require("node:path");
 const { Backend } = require("./dev/backend.js");
 const { CliError } = require("./errors.js");
 const { formatSize } = require("./format.js");
+const { arkorCommand } = require("./invocation.js");
 const { LocalBackend } = require("./local/backend.js");
 const { withBackend } = require("./local/choose.js");
 const { print } = require("./output.js");
@@ -27,13 +28,13 @@ async function removeJob(jobId, { yes }) {
     const { job } = await backend.askLocal("GET", at(jobId)).catch((error) => {
       if (error.status !== 404) throw error;
       throw new CliError(
-        `There is no job ${jobId} on this machine. To list them: arkor jobs --local`,
+        `There is no job ${jobId} on this machine. To list them: ${arkorCommand("jobs --local")}`,
         { cause: error },
       );
     });
     if (job.status === "queued" || job.status === "running") {
       throw new CliError(
-        `Job ${job.id} is ${job.status}. Cancel it first: arkor cancel ${job.id} --local`,
+        `Job ${job.id} is ${job.status}. Cancel it first: ${arkorCommand(`cancel ${job.id} --local`)}`,
       );
     }
     const size = formatSize(await sizeOf(path.join(cwd, LocalBackend.jobPath(job.id))));

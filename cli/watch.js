@@ -13,6 +13,7 @@ const {
   leaveCloudRun,
   pauseLocalRun,
 } = require("./interrupts.js");
+const { arkorCommand } = require("./invocation.js");
 const { explained } = require("./load-error.js");
 const { LocalBackend } = require("./local/backend.js");
 const { howToGoOn } = require("./local/checkpoints.js");
@@ -302,9 +303,9 @@ function nextCommands(jobId, isLocal) {
   // With a login, the user has to say that a local run is meant.
   const flag = isLocal && fs.existsSync(credentialsPath()) ? " --local" : "";
   const commands = [
-    ["ask it", `arkor chat ${jobId}${flag}`],
-    ...(isLocal ? [["use it", `arkor export ${jobId} --to model --format ollama`]] : []),
-    ["all runs", `arkor jobs${flag}`],
+    ["ask it", arkorCommand(`chat ${jobId}${flag}`)],
+    ...(isLocal ? [["use it", arkorCommand(`export ${jobId} --to model --format ollama`)]] : []),
+    ["all runs", arkorCommand(`jobs${flag}`)],
   ];
   return commands.map(([label = "", value = ""]) => ({ label, value, style: "cyan", whole: true }));
 }

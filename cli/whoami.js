@@ -2,6 +2,7 @@
 
 const { whoami } = require("../lib/account.js");
 const { printableJson } = require("../lib/printable.js");
+const { arkorCommand } = require("./invocation.js");
 const { print } = require("./output.js");
 
 /**
@@ -16,7 +17,7 @@ async function showIdentity({ json }) {
     process.stdout.write(`${printableJson(me.user)}\n`);
     print(`Orgs: ${me.orgs.map(({ slug }) => slug).join(", ")}`);
   } else {
-    print("Not signed in. Sign in with: arkor login");
+    print(`Not signed in. Sign in with: ${arkorCommand("login")}`);
   }
 }
 

@@ -59,6 +59,21 @@ describe("arkor chat -m", () => {
     ]);
   });
 
+  it("passes over a dry run that is newer; where there's nothing else, it answers and is named one", async () => {
+    const { backend, project, asked } = await cloud();
+    const ask = async () => (await arkor(["chat", "-m", "Who?"], project.at(backend)).exit).stderr;
+    const dry = { ...jobAt("job-9", 9), config: { ...JOB.config, dryRun: true } };
+    const older = { ...dry, ...{ id: "job-8", createdAt: jobAt("job-8", 8).createdAt } };
+    const jobs = [dry, older, jobAt("job-3", 3)];
+    backend.on("GET /v1/jobs", (_, response) => json(response, 200, { jobs }));
+    expect(await ask()).toContain("\nJob job-3 (run of job-3) answers.\n");
+    jobs.pop();
+    expect(await ask()).toContain(
+      "\nJob job-9 (run of job-9), a dry run, answers: no other job is completed.\n",
+    );
+    expect(asked().map(({ adapter }) => adapter.jobId)).toEqual(["job-3", "job-9"]);
+  });
+
   it("passes the system prompt and the sampling on", async () => {
     const { backend, project, asked } = await cloud();
     const args = ["--system", "Be brief.", "--temperature", "0", "--max-tokens", "7"];

@@ -110,6 +110,55 @@ describe("what arkor-local is asked for", () => {
   });
 });
 
+describe("without a job", () => {
+  const record = (id: string, day: number, more: object = {}) => {
+    const createdAt = new Date(Date.UTC(2026, 0, day)).toISOString();
+    const job = { id, name: `run ${day}`, status: "completed", createdAt, config: {}, ...more };
+    return { [`.arkor/local/jobs/${id}/job.json`]: JSON.stringify(job) };
+  };
+  const dryRun = { config: { dryRun: true } };
+
+  it("takes the newest completed one that is no dry run, and says which", async () => {
+    const { at, passed } = withJob(
+      {},
+      {
+        ...record("job_2", 2),
+        ...record("job_3", 3),
+        ...record("job_4", 4, { status: "failed" }),
+        ...record("job_5", 5, dryRun),
+        ".arkor/local/jobs/job_6/job.json": "{",
+      },
+    );
+    const { code, stderr } = await arkor(["export", "--to", "out", "--checkpoint", "5"], at).exit;
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/^Job job_3 \(run 3\) is exported\.\nExporting\./);
+    expect(passed().slice(2, 4)).toEqual(["--job", "job_3"]);
+    expect(passed().slice(-2)).toEqual(["--checkpoint", "5"]);
+  });
+
+  it("takes a dry run where there's nothing else, and says so", async () => {
+    const project = new Project(record("job_5", 5, dryRun));
+    const env = { ARKOR_LOCAL_BIN: FAKE, FAKE_ARGS: project.path("args.json") };
+    const { stderr } = await arkor(["export", "--to", "out"], project.at(undefined, env)).exit;
+    expect(stderr).toMatch(
+      /^Job job_5 \(run 5\), a dry run, is exported: no other job is completed\.\n/,
+    );
+  });
+
+  it.each([
+    ["No run of this project is on this machine. Train here: arkor start --local", {}],
+    [
+      "No local job of this project is completed. Name a checkpoint of one: arkor export <job>/<step>",
+      record("job_4", 4, { status: "failed" }),
+    ],
+  ])("is refused where none is completed: %s", async (message, files) => {
+    const project = new Project(files as Record<string, string>);
+    const { code, stderr } = await arkor(["export", "--to", "out"], project.at(undefined)).exit;
+    expect({ code, stderr }).toEqual({ code: 1, stderr: `error: ${message}\n` });
+    expect(project.has("out")).toBe(false);
+  });
+});
+
 describe("is refused before anything starts", () => {
   const cloud = JSON.stringify({ orgSlug: "o", projectSlug: "p", projectId: "i" });
   it.each([

@@ -89,8 +89,14 @@ describe("what it writes", () => {
       },
       devDependencies: { arkor: expect.any(String), typescript: expect.any(String) },
     });
-    expect(project.read(".gitignore")).toBe("node_modules/\n.arkor/\n.env\n.env.local\n");
+    expect(project.read(".gitignore")).toBe("node_modules/\n.arkor/\n.env\n.env.local\n/model/\n");
     expect(project.has(".git")).toBe(false);
+  });
+
+  it("doesn't have git ignore a folder model that the project has itself", async () => {
+    const project = new Project({ "model/index.ts": "" });
+    await init(project);
+    expect(project.read(".gitignore")).not.toContain("model");
   });
 
   it("lists the local backend for a project of its own, though there's one beside the command", async () => {
@@ -147,7 +153,9 @@ describe("what it writes", () => {
       devDependencies: { "@types/node": "^20", typescript: "^5.9", zod: "^4" },
     });
     expect(project.read("package.json")).toMatch(/^ {4}"name"/m);
-    expect(project.read(".gitignore")).toBe("dist\n/node_modules\n.arkor/\n.env\n.env.local\n");
+    expect(project.read(".gitignore")).toBe(
+      "dist\n/node_modules\n.arkor/\n.env\n.env.local\n/model/\n",
+    );
   });
 
   it("changes a linked package.json where it lies, and leaves its permissions as they are", async () => {

@@ -107,6 +107,26 @@ describe("arkor jobs", () => {
 });
 
 describe("arkor jobs at a terminal", () => {
+  it.each([
+    [40, "completed, dry", "ID                        STATUS"],
+    [
+      100,
+      "completed (dry run)",
+      "ID                        STATUS               CREATED           TOOK  NAME",
+    ],
+  ])("marks dry runs, and in %d columns fits", async (columns, status, titles) => {
+    const { backend, project } = await withProject();
+    const config = { ...JOB.config, dryRun: true };
+    const job = { ...JOB, id: "job_0123456789ab01234567", status: "completed", config };
+    backend.on("GET /v1/jobs", (_, response) => json(response, 200, { jobs: [job] }));
+    const terminal = arkorAt(["jobs"], { ...project.at(backend), columns });
+    expect(await terminal.exit).toBe(0);
+    expect(terminal.lines[1]).toBe(titles);
+    expect(terminal.lines[2]).toMatch(`${job.id}  ${status}`);
+    for (const line of terminal.lines.slice(1)) expect(line.length).toBeLessThanOrEqual(columns);
+    expect(terminal.raw).toContain("\u001b[32mcompleted");
+  });
+
   it("colours the states, and fits a window of 40 columns", async () => {
     const { backend, project } = await withProject();
     const terminal = arkorAt(["jobs"], { ...project.at(backend), columns: 40 });
@@ -229,6 +249,18 @@ describe("arkor attach", () => {
     });
     expect(backend.requests).toHaveLength(1);
   });
+});
+
+it("names the commands of an error as the package manager runs them", async () => {
+  const project = new Project({ "src/arkor/index.ts": ENTRY });
+  const said = async (env: Record<string, string>) =>
+    (await arkor(["jobs"], project.at(undefined, env)).exit).stderr;
+  expect(await said({ npm_config_user_agent: "pnpm/11.0.0 npm/? node/v24.0.0" })).toMatch(
+    /Run `pnpm exec arkor login` first, or train here: pnpm exec arkor start --local\n$/,
+  );
+  expect(await said({ npm_execpath: "/usr/lib/npm/bin/npm-cli.js" })).toMatch(
+    /Run `npx arkor login` first, or train here: npx arkor start --local\n$/,
+  );
 });
 
 describe("jobs, cancel and attach make neither an identity nor a project", () => {

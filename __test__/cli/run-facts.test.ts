@@ -125,6 +125,20 @@ describe("a run", () => {
     expect(stderr).not.toContain("warning:");
   });
 
+  it.each([
+    ["npm/11.0.0 node/v24.0.0", "npx arkor"],
+    ["pnpm/11.0.0 npm/? node/v24.0.0", "pnpm exec arkor"],
+    ["yarn/4.1.0 npm/? node/v24.0.0", "yarn arkor"],
+    ["bun/1.2.0 npm/? node/v24.0.0", "bunx arkor"],
+    ["other/1.0.0", "arkor"],
+  ])("started by %s names the next commands as it runs them: %s", async (agent, command) => {
+    const { backend, made } = await project({ ...METADATA });
+    const at = made.at(backend, { npm_config_user_agent: agent });
+    const { stderr } = await arkor(["start"], at).exit;
+    expect(stderr).toContain(`\n  ask it    ${command} chat job-1\n`);
+    expect(stderr).toContain(`\n  all runs  ${command} jobs\n`);
+  });
+
   it("that is attached to says the same, and where the adapter of a local one is", async () => {
     const { backend, made } = await project(METADATA);
     const adapter = `.arkor/local/jobs/${JOB.id}/adapter`;

@@ -124,6 +124,58 @@ it("examples/triage is what `arkor init --template triage` makes", async () => {
   }
 });
 
+describe("a run of few steps", () => {
+  async function run(...flags: string[]) {
+    const project = new Project();
+    await arkor(["init", "-y", "--skip-install"], project.at(undefined)).exit;
+    const change = (file: string, from: string, to: string) => {
+      const text = project.read(file);
+      expect(text).toContain(from);
+      project.write(file, text.replace(from, to));
+    };
+    change("arkor.config.ts", "maxSteps: 300", "maxSteps: 2");
+    change("src/arkor/trainer.ts", "saveSteps: 100", "saveSteps: 1");
+    const messages = (content: string, right: string) => ({
+      messages: [
+        { role: "user", content },
+        { role: "assistant", content: right },
+      ],
+    });
+    // A model that answers the same each time is right once.
+    const rows = [
+      messages("One\n\n  two\r\nthree", "no\nteam"),
+      messages("Four", "nobody"),
+      messages("Five", "a"),
+      messages("Six", "b"),
+    ];
+    project.write(
+      "data/triage.heldout.jsonl",
+      rows.map((row) => `${JSON.stringify(row)}\n`).join(""),
+    );
+    const at = project.at(undefined, { HF_HUB_OFFLINE: "1" });
+    return arkor(["start", "--local", ...flags], at).exit;
+  }
+
+  it("prints each sampled row on one line, and what helps when less than half is right", async () => {
+    const { code, stdout } = await run();
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /^After 1 steps:\n {2}One two three → .* \(should be no team\)\n {2}Four → .*\)$/m,
+    );
+    expect(stdout).toContain("The built-in model, arkor-tiny, is too small for varied data.");
+    expect(stdout).toContain('Train a real model: "HuggingFaceTB/SmolLM2-135M-Instruct"');
+    expect(stdout).toContain("  Put more rows into data/triage.jsonl.\n");
+    expect(stdout).not.toContain("Make it yours");
+  });
+
+  it("that is a dry run is judged by no score", async () => {
+    const { code, stdout } = await run("--dry-run");
+    expect(code).toBe(0);
+    expect(stdout).toContain("It was a dry run of a few steps:\n");
+    expect(stdout).not.toContain("too small");
+  });
+});
+
 it("triage labels at least 80 % of the held-out tickets right after training, and few before", async () => {
   const project = new Project();
   await arkor(["init", "-y", "--skip-install"], project.at(undefined)).exit;
@@ -135,6 +187,8 @@ it("triage labels at least 80 % of the held-out tickets right after training, an
   expect(before).toBeLessThan(30);
   expect(after).toBeGreaterThanOrEqual(48);
   expect(stdout).toMatch(/npx arkor chat -m "Where is my parcel/);
+  expect(stdout).toContain("Make it yours:\n");
+  expect(stdout).not.toContain("Less than half");
   // The command prints the progress; the template prints no loss of its own.
   expect(stdout).not.toMatch(/loss/i);
   const checkpoints = [...stdout.matchAll(/^After (\d+) steps:$/gm)].map(([, step]) => step);

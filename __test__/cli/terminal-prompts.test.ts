@@ -144,6 +144,28 @@ describe("arkor init", () => {
     expect(terminal.screen).toMatch(/Next:\n {2}npm install\n {2}npm run train:local/);
   });
 
+  it("takes the name from the directory that it is given, and doesn't ask for it", async () => {
+    const project = new Project();
+    const terminal = arkorAt(["init", "my-app", "--skip-install"], project.at(undefined));
+    await terminal.until(/What should the model learn\?/);
+    expect(terminal.screen).not.toContain("What's the project's name?");
+    terminal.press(KEY.enter);
+    await terminal.until(/Add an AGENTS\.md/);
+    terminal.press(KEY.enter);
+    await terminal.until(/Create a git repository\?/);
+    terminal.press("n");
+    expect(await terminal.exit).toBe(0);
+    expect(JSON.parse(project.read("my-app/package.json")).name).toBe("my-app");
+  });
+
+  it("asks for a name when the directory's can't be one", async () => {
+    const project = new Project();
+    const terminal = arkorAt(["init", "My App"], project.at(undefined));
+    await terminal.until(/What's the project's name\?[\s\S]*my-app/);
+    terminal.press(KEY.ctrlC);
+    expect(await terminal.exit).toBe(130);
+  });
+
   it("names the next steps in a window of 40 columns, each command in one piece", async () => {
     const project = new Project();
     const terminal = arkorAt(["init", "-y", "--skip-install"], {

@@ -1,6 +1,14 @@
 // `npm install arkor` in a clean project, from a registry on 127.0.0.1, and what can be done there
 // then. The trials are those of `npm run try`, which has more of them.
-import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startBackend } from "../../scripts/try/backend.mjs";
@@ -51,6 +59,34 @@ describe("npm install arkor @arkor/local", () => {
     const others = fetched.filter((name) => !/arkor/.test(name) && !name.startsWith("@esbuild/"));
     expect(new Set(others)).toEqual(new Set(forUsers));
   });
+});
+
+it("no link of the installed pages leads to a file that isn't there", () => {
+  const own = path.join(cwd, "node_modules");
+  const docs = readdirSync(path.join(own, "arkor/docs")).map((file) => `arkor/docs/${file}`);
+  const pages = ["arkor/README.md", "arkor/CHANGELOG.md", "@arkor/local/README.md", ...docs];
+  const links = pages.flatMap((page) => {
+    const text = readFileSync(path.join(own, page), "utf8");
+    const targets = [...text.matchAll(/(?:\]\(|^\[[^\]]+\]: )([^)\s#]+)/gm)];
+    return targets.map(([, target = ""]) => ({ page, target }));
+  });
+  const relative = links.filter(({ target }) => !/^[a-z]+:/.test(target));
+  expect(relative.length).toBeGreaterThan(100);
+  const fileOf = ({ page, target }: (typeof links)[0]) =>
+    path.join(own, path.dirname(page), target);
+  expect(relative.filter((link) => !existsSync(fileOf(link)))).toEqual([]);
+});
+
+it("links to what isn't installed lead to the repository, those to the backend's page beside it", () => {
+  const text = (page: string) => readFileSync(path.join(cwd, "node_modules/arkor", page), "utf8");
+  const repository = "https://github.com/arkor/arkor";
+  expect(text("README.md")).toContain(`](${repository}/blob/main/CONTRIBUTING.md)`);
+  expect(text("README.md")).toContain(`](${repository}/raw/main/docs/images/start-running.svg)`);
+  expect(text("README.md")).toContain("](docs/getting-started.md");
+  expect(text("docs/options.md")).toContain("](../../@arkor/local/README.md#config)");
+  expect(text("docs/engines.md")).toMatch(
+    /^\[models\]: \.\.\/\.\.\/@arkor\/local\/README\.md#models$/m,
+  );
 });
 
 interface Lock {

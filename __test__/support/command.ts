@@ -73,6 +73,9 @@ export class Running {
   }
 }
 
+/** The command is started by no package manager, though the tests are. */
+export const UNMANAGED = { npm_config_user_agent: undefined, npm_execpath: undefined };
+
 export interface RunOptions {
   cwd: string;
   env?: Record<string, string | undefined>;
@@ -83,7 +86,12 @@ export function run(program: string, args: string[], { cwd, env = {} }: RunOptio
   const child = spawn(program, args, {
     cwd,
     // A person's environment, wherever the tests run.
-    env: { ...process.env, ARKOR_DEBUG: undefined, CI: undefined, FORCE_COLOR: undefined, ...env },
+    env: {
+      ...process.env,
+      ...{ ARKOR_DEBUG: undefined, CI: undefined, FORCE_COLOR: undefined },
+      ...UNMANAGED,
+      ...env,
+    },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const running = new Running(child);

@@ -3,7 +3,7 @@
 import { type IPty, spawn } from "@lydell/node-pty";
 import { Terminal as Emulator } from "@xterm/headless";
 import { onTestFinished } from "vitest";
-import { ARKOR, type RunOptions } from "./command.ts";
+import { ARKOR, type RunOptions, UNMANAGED } from "./command.ts";
 
 export const KEY = {
   enter: "\r",
@@ -141,6 +141,7 @@ function clean(env: Record<string, string | undefined>): Record<string, string> 
     FORCE_COLOR: undefined,
     NO_COLOR: undefined,
     ARKOR_DEBUG: undefined,
+    ...UNMANAGED,
   };
   const all: Record<string, string | undefined> = {
     ...process.env,

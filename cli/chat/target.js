@@ -2,6 +2,8 @@
 
 const { pastEvents } = require("../past-events.js");
 const { CliError } = require("../errors.js");
+const { arkorCommand } = require("../invocation.js");
+const { newestCompleted } = require("../newest-job.js");
 
 /** @typedef {import("../dev/backend.js").Backend} Backend */
 
@@ -25,7 +27,9 @@ async function findTarget(backend, wanted) {
   const job = jobId === "" ? undefined : await jobOf(backend, jobId);
   if (!job) {
     if (!JOB_ID.test(wanted)) return { fields: { baseModel: wanted } };
-    throw new CliError(`There is no job ${jobId || wanted}. To list this project's: arkor jobs`);
+    throw new CliError(
+      `There is no job ${jobId || wanted}. To list this project's: ${arkorCommand("jobs")}`,
+    );
   }
   if (step !== undefined) return { fields: checkpoint(job.id, Number(step)) };
   if (job.status === "completed") return { fields: final(job.id) };
@@ -43,17 +47,12 @@ async function findTarget(backend, wanted) {
  */
 async function newestJob(backend) {
   const jobs = await backend.jobs();
-  const age = (/** @type {import("../..").TrainingJob} */ job) => Date.parse(job.createdAt) || 0;
-  const [newest] = jobs
-    .filter(({ status }) => status === "completed")
-    .sort((a, b) => age(b) - age(a));
-  if (newest) {
-    return { fields: final(newest.id), notice: `Job ${newest.id} (${newest.name}) answers.` };
-  }
+  const newest = newestCompleted(jobs, "answers");
+  if (newest) return { fields: final(newest.job.id), notice: newest.notice };
   throw new CliError(
     jobs.length === 0
-      ? "This project has no job to talk to yet. Train one: arkor start"
-      : "No job of this project is completed. Name one that has saved a checkpoint: arkor chat <job>",
+      ? `This project has no job to talk to yet. Train one: ${arkorCommand("start")}`
+      : `No job of this project is completed. Name one that has saved a checkpoint: ${arkorCommand("chat <job>")}`,
   );
 }
 

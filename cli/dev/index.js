@@ -2,6 +2,7 @@
 
 const { randomBytes } = require("node:crypto");
 const os = require("node:os");
+const { arkorCommand } = require("../invocation.js");
 const { LocalBackend } = require("../local/backend.js");
 const { backendFor, pointAt } = require("../local/join.js");
 const { checkLocalOptions } = require("../local/options.js");
@@ -106,16 +107,16 @@ async function end(runs, left, ending) {
 /** @param {string} jobId */
 function goesOn(jobId) {
   return (
-    `Job ${jobId} goes on in the cloud. To watch it again: arkor attach ${jobId}. ` +
-    `To cancel it: arkor cancel ${jobId}.`
+    `Job ${jobId} goes on in the cloud. To watch it again: ${arkorCommand(`attach ${jobId}`)}. ` +
+    `To cancel it: ${arkorCommand(`cancel ${jobId}`)}.`
   );
 }
 
 /** @param {string} jobId */
 function goesOnHere(jobId) {
   return (
-    `Job ${jobId} goes on with the local backend. To watch it again: arkor attach ${jobId} --local. ` +
-    `To cancel it: arkor cancel ${jobId} --local.`
+    `Job ${jobId} goes on with the local backend. To watch it again: ${arkorCommand(`attach ${jobId} --local`)}. ` +
+    `To cancel it: ${arkorCommand(`cancel ${jobId} --local`)}.`
   );
 }
 

@@ -23,7 +23,7 @@ async function packageManagerOf(cwd) {
   const above = (await detect({ cwd }))?.name;
   const isMember = PACKAGE_MANAGERS.some((name) => workspaceAbove(cwd, name) !== undefined);
   const found = [own, isMember ? above : undefined, getUserAgent(), above];
-  return PACKAGE_MANAGERS.find((name) => name === found.find(isKnown)) ?? "npm";
+  return found.find(isPackageManager) ?? "npm";
 }
 
 /**
@@ -50,8 +50,11 @@ function isWorkspace(directory, manager) {
   }
 }
 
-/** @param {string | null | undefined} name */
-function isKnown(name) {
+/**
+ * @param {string | null | undefined} name
+ * @returns {name is PackageManager}
+ */
+function isPackageManager(name) {
   return PACKAGE_MANAGERS.some((known) => known === name);
 }
 
@@ -126,6 +129,7 @@ module.exports = {
   addCommand,
   execCommand,
   install,
+  isPackageManager,
   packageManagerOf,
   runCommand,
   workspaceAbove,

@@ -39,7 +39,11 @@ function scaffold(cwd, wanted) {
   const yarn = manager === "yarn" ? yarnFiles(cwd) : {};
   const hasBackend = hasLocalBackend(cwd, process.env);
   const { manifest, text } = manifestWith(project, { name, hasBackend, rules: rules.manifest });
-  const ignore = ignoreWith(project, manager === "yarn" ? [".yarn/install-state.gz"] : []);
+  const ignore = ignoreWith(project, [
+    ...(manager === "yarn" ? [".yarn/install-state.gz"] : []),
+    // Where `arkor start` says to export to. A folder that is there already is the project's own.
+    ...(fs.existsSync(path.join(cwd, "model")) ? [] : ["/model/"]),
+  ]);
   const files = filesOf(template, name);
   const made = { ...wanted, manifest, files: Object.keys(files) };
   const agents = wanted.agentsMd ? agentsWith(project.agents, made) : undefined;

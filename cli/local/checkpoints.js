@@ -1,7 +1,8 @@
 // A run's checkpoints on this machine, and how to resume from them.
 
-const fs = require("node:fs");
+const { arkorCommand } = require("../invocation.js");
 const { LocalBackend } = require("./backend.js");
+const { namesIn } = require("./store.js");
 
 /**
  * @param {string} jobId of a run that failed or was cancelled
@@ -10,16 +11,7 @@ const { LocalBackend } = require("./backend.js");
 function howToGoOn(jobId) {
   const checkpoints = LocalBackend.jobPath(jobId, "checkpoints");
   if (!namesIn(checkpoints).some((name) => /^checkpoint-\d+$/.test(name))) return undefined;
-  return `Its checkpoints are in ${checkpoints}. To go on from the last one: arkor start --local --resume ${jobId}`;
-}
-
-/** @param {string} directory */
-function namesIn(directory) {
-  try {
-    return fs.readdirSync(directory);
-  } catch {
-    return [];
-  }
+  return `Its checkpoints are in ${checkpoints}. To go on from the last one: ${arkorCommand(`start --local --resume ${jobId}`)}`;
 }
 
 module.exports = { howToGoOn };

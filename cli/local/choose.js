@@ -1,6 +1,7 @@
 // Which backend a command talks to: this project's local one, or the cloud.
 
 const { CliError } = require("../errors.js");
+const { arkorCommand } = require("../invocation.js");
 const { say } = require("../output.js");
 const { LocalBackend } = require("./backend.js");
 const { findLocalBackend } = require("./find.js");
@@ -71,7 +72,7 @@ async function isInCloud(cwd, { local, jobId }) {
   if (!hasStore(cwd)) {
     if (await isSignedIn()) return true;
     throw new CliError(
-      "Not signed in, and no run of this project is on this machine. Run `arkor login` first, or train here: arkor start --local",
+      `Not signed in, and no run of this project is on this machine. Run \`${arkorCommand("login")}\` first, or train here: ${arkorCommand("start --local")}`,
     );
   }
   // Being signed in isn't enough: that may have been for another project.
@@ -101,7 +102,7 @@ async function localBackend(cwd, { runs = false, withoutStore = false }) {
   if (running) return joined(running, runs);
   if (!withoutStore && !hasStore(cwd)) {
     throw new CliError(
-      "No run of this project is on this machine. Train here: arkor start --local",
+      `No run of this project is on this machine. Train here: ${arkorCommand("start --local")}`,
     );
   }
   const backend = new LocalBackend({

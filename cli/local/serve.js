@@ -1,5 +1,6 @@
 // `arkor local`: the local backend alone, until Ctrl-C.
 
+const { arkorCommand } = require("../invocation.js");
 const { Interrupts, endBackend } = require("../interrupts.js");
 const { print, say } = require("../output.js");
 const { LocalBackend } = require("./backend.js");
@@ -56,7 +57,7 @@ function instructions({ url, token }) {
     "To train there from a project, in another terminal:",
     `  ${set} ARKOR_CLOUD_API_URL=${url}`,
     `  ${set} ARKOR_LOCAL_TOKEN=${token}`,
-    "  arkor start",
+    `  ${arkorCommand("start")}`,
     "Ctrl-C ends it.",
   ];
 }

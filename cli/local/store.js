@@ -35,4 +35,28 @@ function readStored(cwd, jobId) {
   }
 }
 
-module.exports = { STORE, hasStore, isStored, readStored };
+/**
+ * @param {string} cwd
+ * @returns {import("../newest-job.js").Job[]} those whose record can be read
+ */
+function storedJobs(cwd) {
+  return namesIn(path.join(cwd, STORE, "jobs")).flatMap((id) => {
+    const record = readStored(cwd, id);
+    const { name = id, status, createdAt = "", config } = record ?? {};
+    return status === undefined ? [] : [{ id, name, status, createdAt, config }];
+  });
+}
+
+/**
+ * @param {string} directory
+ * @returns {string[]} none where it can't be read
+ */
+function namesIn(directory) {
+  try {
+    return fs.readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
+module.exports = { STORE, hasStore, isStored, namesIn, readStored, storedJobs };

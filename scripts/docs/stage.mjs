@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import path from "node:path";
+import { relink, repositoryOf } from "../links.mjs";
 import { root } from "../steps.mjs";
 
 /** Pages that aren't in docs/, and their names on the site. */
@@ -68,18 +69,12 @@ export function sidebar() {
  */
 export function withLinks(text, source, { pages: known, repository }) {
   const from = path.posix.dirname(known.get(source) ?? "");
-  // `](target)`, or `[label]: target` on a line of its own.
-  const links = /(\]\(|^\[[^\]]+\]: )([^)\s#]+)((?:#[^)\s]*)?(?:\)|$))/gm;
-  return text.replace(links, (whole, open, target, rest) => {
-    if (/^[a-z]+:/i.test(target)) return whole;
-    const file = path.posix.join(path.posix.dirname(source), target);
+  return relink(text, source, root, (file) => {
     const page = known.get(file) ?? (file === "docs/decisions" ? "decisions/index.md" : undefined);
-    if (page !== undefined) return `${open}./${path.posix.relative(from, page)}${rest}`;
+    if (page !== undefined) return `./${path.posix.relative(from, page)}`;
     // What docs/ has besides pages is copied.
-    if (file.startsWith("docs/images/") && source.startsWith("docs/")) return whole;
-    if (!existsSync(path.join(root, file)))
-      throw new Error(`${source} links to ${target}, which doesn't exist.`);
-    return `${open}${repository}/blob/main/${file}${rest}`;
+    if (file.startsWith("docs/images/") && source.startsWith("docs/")) return undefined;
+    return existsSync(path.join(root, file)) ? `${repository}/blob/main/${file}` : undefined;
   });
 }
 
@@ -87,7 +82,7 @@ export function withLinks(text, source, { pages: known, repository }) {
 export function stage(site) {
   rmSync(site, { recursive: true, force: true });
   const manifest = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
-  const repository = manifest.repository.url.replace(/^git\+|\.git$/g, "");
+  const repository = repositoryOf(manifest);
   const known = pages();
   const write = (/** @type {string} */ file, /** @type {string} */ text) => {
     mkdirSync(path.dirname(path.join(site, file)), { recursive: true });

@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import path from "node:path";
 import { root } from "../steps.mjs";
+import { relinkPages } from "./links.mjs";
 import { linkedCrates, metadata, notices } from "./notices.mjs";
 import { localBinary, platforms, readManifest, TRIPLES, writeManifest } from "./platforms.mjs";
 
@@ -75,6 +76,7 @@ function layOut(from, to, manifest) {
   cpSync(path.join(from, "README.md"), path.join(to, "README.md"));
   cpSync(path.join(root, "LICENSE"), path.join(to, "LICENSE"));
   writeManifest(path.join(to, "package.json"), manifest);
+  relinkPages(from, to);
 }
 
 /**

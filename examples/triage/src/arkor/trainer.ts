@@ -1,7 +1,15 @@
 // Support tickets in, the team that should answer them out.
 import { createTrainer } from "arkor";
 import { config } from "../../arkor.config.js";
-import { answerOf, baseModel, readHeldOut, score, trainedModel } from "./score.js";
+import {
+  answerOf,
+  baseModel,
+  oneLine,
+  readHeldOut,
+  score,
+  trainedModel,
+  whatNext,
+} from "./score.js";
 
 const heldOut = readHeldOut("data/triage.heldout.jsonl");
 const samples = heldOut.slice(0, 2);
@@ -33,7 +41,8 @@ export const trainer = createTrainer({
     async onCheckpoint({ step, infer }) {
       console.log(`After ${step} steps:`);
       for (const { question, answer } of samples) {
-        console.log(`  ${question} → ${await answerOf(infer, question)} (should be ${answer})`);
+        const given = await answerOf(infer, question);
+        console.log(`  ${oneLine(question)} → ${oneLine(given)} (should be ${oneLine(answer)})`);
       }
     },
 
@@ -45,9 +54,7 @@ Before: ${before} of ${heldOut.length} held-out tickets right. After: ${after} o
 Try it:
   npx arkor chat -m "Where is my parcel 4471?"
 
-Make it yours:
-  Put your own rows into data/triage.jsonl and data/triage.heldout.jsonl.
-  Train a real model: "HuggingFaceTB/SmolLM2-135M-Instruct" in arkor.config.ts, for example.
+${whatNext(job, after / heldOut.length, "data/triage")}
   The documentation is in node_modules/arkor/docs.
 `);
     },

@@ -68,3 +68,26 @@ async function chat(job: TrainingJob, body: Record<string, unknown>): Promise<Re
   const scope = (await readState()) ?? { orgSlug: job.orgId, projectSlug: job.projectId };
   return client.chat({ scope, body });
 }
+
+/** Text on one line, for a list. */
+export function oneLine(text: string) {
+  return text.replace(/\s+/g, " ").trim();
+}
+
+/** What to do after a run, of whose held-out rows this share is right. */
+export function whatNext(job: TrainingJob, share: number, data: string) {
+  const model = `Train a real model: "HuggingFaceTB/SmolLM2-135M-Instruct" in arkor.config.ts, for example.`;
+  if (job.config.dryRun) {
+    return `It was a dry run of a few steps:
+  Train without --dry-run to see what the model can learn.`;
+  }
+  if (share >= 0.5) {
+    return `Make it yours:
+  Put your own rows into ${data}.jsonl and ${data}.heldout.jsonl.
+  ${model}`;
+  }
+  return `Less than half is right. The built-in model, arkor-tiny, is too small for varied data. What helps:
+  ${model}
+  Begin with 100 steps and a learning rate of 2e-4 for it.
+  Put more rows into ${data}.jsonl.`;
+}

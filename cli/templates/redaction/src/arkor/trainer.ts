@@ -1,7 +1,15 @@
 // Messages in, the same messages without names, phone numbers, email and street addresses out.
 import { createTrainer } from "arkor";
 import { config } from "../../arkor.config.js";
-import { answerOf, baseModel, readHeldOut, score, trainedModel } from "./score.js";
+import {
+  answerOf,
+  baseModel,
+  oneLine,
+  readHeldOut,
+  score,
+  trainedModel,
+  whatNext,
+} from "./score.js";
 
 const heldOut = readHeldOut("data/redaction.heldout.jsonl");
 const samples = heldOut.slice(0, 2);
@@ -28,7 +36,8 @@ export const trainer = createTrainer({
     async onCheckpoint({ step, infer }) {
       console.log(`After ${step} steps:`);
       for (const { question, answer } of samples) {
-        console.log(`  ${question} → ${await answerOf(infer, question)} (should be ${answer})`);
+        const given = await answerOf(infer, question);
+        console.log(`  ${oneLine(question)} → ${oneLine(given)} (should be ${oneLine(answer)})`);
       }
     },
 
@@ -40,9 +49,7 @@ Before: ${before} of ${heldOut.length} held-out messages right. After: ${after} 
 Try it:
   npx arkor chat -m "My name is Ada Novak. You can call me at 030 5550123."
 
-Make it yours:
-  Put your own rows into data/redaction.jsonl and data/redaction.heldout.jsonl.
-  Train a real model: "HuggingFaceTB/SmolLM2-135M-Instruct" in arkor.config.ts, for example.
+${whatNext(job, after / heldOut.length, "data/redaction")}
   The documentation is in node_modules/arkor/docs.
 `);
     },

@@ -1,0 +1,40 @@
+// The job that a command takes when none is named.
+
+/** @typedef {Pick<import("..").TrainingJob, "id" | "name" | "status" | "createdAt"> & { config?: unknown }} Job */
+
+/**
+ * @template {{ createdAt?: unknown }} T
+ * @param {T[]} jobs
+ * @returns {T[]} the newest first, whatever the backend's order
+ */
+function newestFirst(jobs) {
+  // A time that can't be read must not upset the rest.
+  const age = (/** @type {T} */ job) => Date.parse(String(job.createdAt)) || 0;
+  return [...jobs].sort((a, b) => age(b) - age(a));
+}
+
+/** @param {{ config?: unknown }} job */
+function isDryRun({ config }) {
+  return /** @type {{ dryRun?: unknown } | undefined} */ (config)?.dryRun === true;
+}
+
+/**
+ * The newest completed job. A dry run, which has learned next to nothing, is only taken if there's
+ * nothing else.
+ * @template {Job} T
+ * @param {T[]} jobs
+ * @param {string} does what becomes of it, such as `answers`
+ * @returns {{ job: T, notice: string } | undefined} with what to say of the choice; undefined when no job
+ *   is completed
+ */
+function newestCompleted(jobs, does) {
+  const completed = newestFirst(jobs.filter(({ status }) => status === "completed"));
+  const real = completed.find((job) => !isDryRun(job));
+  if (real) return { job: real, notice: `Job ${real.id} (${real.name}) ${does}.` };
+  const [dry] = completed;
+  if (!dry) return undefined;
+  const notice = `Job ${dry.id} (${dry.name}), a dry run, ${does}: no other job is completed.`;
+  return { job: dry, notice };
+}
+
+module.exports = { isDryRun, newestCompleted, newestFirst };
