@@ -189,21 +189,19 @@ fn no_shape<T>(fields: &Fields) -> Result<T> {
         let missing = needed.iter().find(|name| fields.is_null(name));
         there.then_some(missing?)
     });
-    match begun {
-        Some(missing) => refused(format!("`{missing}` is missing")),
-        None => {
-            let names: Vec<String> = fields.0.keys().map(|name| format!("`{name}`")).collect();
-            let found = if names.is_empty() {
-                "nothing".to_owned()
-            } else {
-                names.join(", ")
-            };
-            refused(format!(
-                "expected `messages`, or `conversations`, or `prompt` and `completion`, or `instruction` and \
-                 `output`, or `text`, but found {found}"
-            ))
-        }
+    if let Some(missing) = begun {
+        return refused(format!("`{missing}` is missing"));
     }
+    let names: Vec<String> = fields.0.keys().map(|name| format!("`{name}`")).collect();
+    let found = if names.is_empty() {
+        "nothing".to_owned()
+    } else {
+        names.join(", ")
+    };
+    refused(format!(
+        "expected `messages`, or `conversations`, or `prompt` and `completion`, or `instruction` and `output`, or \
+         `text`, but found {found}"
+    ))
 }
 
 fn check_other_columns(fields: &Fields, shape: Shape) -> Result<()> {
