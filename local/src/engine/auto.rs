@@ -15,7 +15,7 @@ use crate::folder;
 use crate::run_config::RunConfig;
 use crate::stop::Stop;
 
-/// What gets the worker.
+/// The command that installs the worker.
 pub const INSTALL: &str = "arkor engine install torch";
 
 /// An engine for each model.
@@ -46,8 +46,8 @@ impl AutoEngine {
     }
 
     /// The CPU engine if it knows the model and can do the rest, else the worker. Without a worker, the CPU
-    /// engine's reason. Whether it knows a model is told by its config: that stays the same while weights are
-    /// downloaded and memory fills.
+    /// engine's reason. Only the config decides whether it knows a model, because that doesn't change while
+    /// weights are downloaded and memory fills.
     fn choose(
         &self,
         source: &Source,

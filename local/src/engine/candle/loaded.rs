@@ -73,7 +73,7 @@ struct Kept<T> {
     value: Arc<T>,
 }
 
-/// What is in memory. The lists are in the order of use, the latest last.
+/// The models in memory. The lists are in order of use, most recent last.
 #[derive(Debug, Default)]
 pub struct LoadedModels {
     built_in: Mutex<Option<Arc<CandleModel>>>,
