@@ -82,7 +82,7 @@ export interface LoraConfig {
   alpha: number;
   /** Longest training sequence, in tokens; longer rows are cut. Default: the backend's. */
   maxLength?: number;
-  /** Hold the frozen base in 4 bits, to save memory. With `--local`, only the torch engine can, on a CUDA GPU. */
+  /** Hold the frozen base in 4 bits, to save memory. */
   loadIn4bit?: boolean;
 }
 

@@ -249,7 +249,7 @@ function addModelCommands(command) {
       ).choices(["f16", "q8_0", "q4_0"]),
     )
     .option("--checkpoint <step>", "a checkpoint instead of the final adapter", parseCount(0))
-    .option("--base-model <dir>", "where its base is, if not where it was trained from", parsePath)
+    .option("--base-model <path>", "where its base is, if not where it was trained from", parsePath)
     .option("--force", "write into a folder that isn't empty")
     .action(async (job, options) => {
       process.exitCode = await require("./export.js").exportJob(job, options);

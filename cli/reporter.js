@@ -9,7 +9,13 @@ const { LiveBlock } = require("./live-block.js");
 const { print, say, sayError } = require("./output.js");
 const { painter } = require("./paint.js");
 const { Progress } = require("./progress.js");
-const { Failures, endedFacts, standInNotice, startedFacts } = require("./run-facts.js");
+const {
+  Failures,
+  endedFacts,
+  leftOutNotice,
+  standInNotice,
+  startedFacts,
+} = require("./run-facts.js");
 
 /** At most one line of progress a second, so that the log of a long run stays readable. */
 const PLAIN_MS = 1000;
@@ -96,7 +102,8 @@ class Reporter {
   }
 
   /**
-   * Prints once what is trained and where, and whether it's another model than the one that was named.
+   * Prints once what is trained and where, whether it's another model than the one that was named, and which
+   * rows are left out.
    * @param {any} job
    * @param {any} meta
    * @param {string | undefined} where
@@ -104,9 +111,10 @@ class Reporter {
   #introduce(job, meta, where) {
     if (this.#isIntroduced) return;
     this.#isIntroduced = true;
-    const [warning, ...more] = standInNotice(meta);
-    if (warning !== undefined) this.#sayWrapped(warning);
-    for (const text of more) this.#sayWrapped(text, INDENT);
+    for (const notice of [standInNotice(meta), leftOutNotice(meta)]) {
+      for (const [index, text] of notice.entries())
+        this.#sayWrapped(text, index === 0 ? "" : INDENT);
+    }
     const name = typeof job?.name === "string" ? ` ${job.name}` : "";
     this.#sayFacts(`Training${name}`, startedFacts(job, meta, where));
   }

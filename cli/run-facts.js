@@ -114,6 +114,24 @@ function standInNotice(meta) {
 }
 
 /**
+ * That some rows aren't trained.
+ * @param {any} meta the metadata of `training.started`
+ * @returns {string[]} no lines when all are
+ */
+function leftOutNotice(meta) {
+  const { train = 0, eval: held = 0, withoutTarget: leftOut } = meta?.rows ?? {};
+  if (!isNumber(leftOut) || leftOut <= 0) return [];
+  const all = train + held + leftOut;
+  const limit = meta?.maxLength?.used;
+  const within = isNumber(limit) ? ` within maxLength, ${formatCount(limit)} tokens` : "";
+  const bytes = meta?.baseModel?.used === BUILT_IN ? ` (for ${BUILT_IN}, a token is a byte)` : "";
+  return [
+    `warning: ${formatCount(leftOut)} of ${formatCount(all)} rows are left out: they have nothing to train${within}${bytes}.`,
+    "Set a larger maxLength, or shorten their prompts.",
+  ];
+}
+
+/**
  * @param {string} requested
  * @param {string} why
  */
@@ -180,4 +198,4 @@ class Failures {
   }
 }
 
-module.exports = { Failures, endedFacts, standInNotice, startedFacts };
+module.exports = { Failures, endedFacts, leftOutNotice, standInNotice, startedFacts };

@@ -95,6 +95,7 @@ describe("the README", () => {
     const readme = project.read("README.md");
     expect(readme).toContain(`\n${manager} install\n${script}\n${program} -m "…"\n`);
     expect(readme).toContain("made from the template redaction: ");
+    expect(readme).toContain("[Your own CSV](node_modules/arkor/docs/data-formats.md#csv)");
     expect(stdout).toMatch(new RegExp(`\\n {2}${script} {4,}train on this machine\\n`));
   });
 

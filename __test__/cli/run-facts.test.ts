@@ -89,6 +89,21 @@ describe("a run", () => {
     expect(lines.filter((line) => line.length > 40)).toEqual([]);
   });
 
+  it("warns of rows that aren't trained", async () => {
+    const rows = { train: 72, eval: 8, withoutTarget: 80 };
+    const maxLength = { requested: 256, used: 256 };
+    const { backend, made } = await project({ ...METADATA, rows, maxLength });
+    const { stderr } = await arkor(["start"], made.at(backend)).exit;
+    expect(stderr.split("\n").slice(0, 2)).toEqual([
+      "warning: 80 of 160 rows are left out: they have nothing to train within maxLength, 256 tokens.",
+      "  Set a larger maxLength, or shorten their prompts.",
+    ]);
+    const baseModel = { requested: "arkor-tiny", used: "arkor-tiny", standIn: false };
+    const small = await project({ ...METADATA, rows, maxLength, baseModel });
+    const said = await arkor(["start"], small.made.at(small.backend)).exit;
+    expect(said.stderr).toContain("256 tokens (for arkor-tiny, a token is a byte).\n");
+  });
+
   it("says what the config has when the backend says nothing", async () => {
     const { backend, made, host } = await project({});
     const { stderr } = await arkor(["start"], made.at(backend)).exit;

@@ -20,6 +20,7 @@ const { SCRIPTS } = require("./project.js");
 const BEGIN = "<!-- arkor:begin -->";
 const END = "<!-- arkor:end -->";
 const DOCS = "node_modules/arkor/docs/README.md";
+const DATA_FORMATS = "node_modules/arkor/docs/data-formats.md";
 
 /**
  * How a script of ours is called; a script of that name which the project had does something else.
@@ -73,7 +74,8 @@ ${data.map((file) => `- \`${file}\`: ${roleOf(file)}, one example per line`).joi
 ## Next steps
 
 1. Train as it is, and look at what it prints.
-2. Put your own examples into \`data/\`, in the same form.
+2. Put your own examples into \`data/\`, in the same form. [Your own CSV](${DATA_FORMATS}#csv): a script that makes
+   the files of it.
 3. Choose a larger base model in \`arkor.config.ts\`. Without it on this machine, the small built-in one
    stands in.
 

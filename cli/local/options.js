@@ -85,7 +85,7 @@ function parseUrl(value) {
 function addLocalOptions(command, { always = false } = {}) {
   const help = (/** @type {string} */ text) => (always ? text : `with --local: ${text}`);
   return command
-    .option("--base-model <dir>", help("a Hugging Face model directory to train on"), parsePath)
+    .option("--base-model <path>", help("a model directory or a GGUF file to train on"), parsePath)
     .option(
       "--strict-model",
       help("fail if the model can't be trained here (default: if CI is set)"),

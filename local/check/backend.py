@@ -12,10 +12,10 @@ ROOT = Path(__file__).resolve().parents[2]
 class Backend:
     """Starts the server that `npm run build -- --local` built, on a store of its own."""
 
-    def __init__(self, binary):
+    def __init__(self, binary, *flags):
         self.store = tempfile.TemporaryDirectory(prefix="arkor-check-")
         self.process = subprocess.Popen(
-            [binary, "--store", self.store.name, "--with-parent"],
+            [binary, "--store", self.store.name, "--with-parent", *flags],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -31,6 +31,11 @@ class Backend:
         self.process.stdin.close()
         self.process.wait()
         self.store.cleanup()
+
+    def peak(self):
+        """The most memory that it has taken so far, in bytes. On Linux."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
     def open(self, path, body=None):
         request = urllib.request.Request(

@@ -2,9 +2,10 @@
 
     npm run build -- --local
     python3 -m venv VENV && VENV/bin/pip install -r local/check/requirements.txt
-    VENV/bin/python local/check/check.py [adapter] [losses] [speed] [--shape small|medium]
+    VENV/bin/python local/check/check.py [adapter] [losses] [speed] [--kind KIND]... [--shape small|medium]
 
-Everything is made here: a random Llama, a tokenizer, rows. Ends with 1 when a bound is not kept.
+Everything is made here: random models of each architecture, a tokenizer, rows. Prints a table of what was compared.
+Ends with 1 when a bound is not kept.
 """
 
 import argparse
@@ -30,12 +31,33 @@ LARGEST_LOSS_DIFFERENCE = 0.01
 LEAST_SPEED = 0.5
 
 kept = True
+# By kind and column.
+figures = {}
 
 
 def bound(line, holds):
     global kept
     kept = kept and holds
     print(f"{line}: {'ok' if holds else 'NOT KEPT'}", flush=True)
+
+
+def figure(kind, column, value):
+    """What the table shows: the largest of several differences, or how many of so many texts are the same."""
+    row = figures.setdefault(kind, {})
+    row[column] = max(value, row.get(column, value))
+
+
+def table():
+    columns = ["logits, trained here", "logits, from PEFT", "tokens of the same text", "losses", "learning rates"]
+    columns = [column for column in columns if any(column in row for row in figures.values())]
+    shown = lambda value: "" if value is None else str(value) if isinstance(value, int) else f"{value:.1e}"
+    rows = [["largest difference in", *columns], ["---", *["---:"] * len(columns)]]
+    rows += [[kind, *(shown(row.get(column)) for column in columns)] for kind, row in figures.items()]
+    print("\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows))
+
+
+def kept_all():
+    return kept
 
 
 def config(model, dataset, **more):
@@ -68,7 +90,7 @@ def our_logits(model, adapter, ids):
     return numpy.frombuffer(output, dtype="<f4").reshape(len(ids), -1)
 
 
-def compare_logits(what, model, adapter):
+def compare_logits(kind, what, column, model, adapter):
     tokenizer = AutoTokenizer.from_pretrained(model)
     ids = tokenizer(" ".join(sentences(3, 30, seed=9))).input_ids
     with torch.no_grad():
@@ -76,8 +98,9 @@ def compare_logits(what, model, adapter):
         base = reference.load(model).eval()(torch.tensor([ids])).logits[0].numpy()
     difference = numpy.abs(our_logits(model, adapter, ids) - theirs).max()
     effect = numpy.abs(theirs - base).max()
+    figure(kind, column, float(difference))
     bound(
-        f"{what}: largest logit difference {difference:.2e} over {theirs.size} logits "
+        f"{kind}: {what}: largest logit difference {difference:.2e} over {theirs.size} logits "
         f"(the adapter itself moves them by up to {effect:.2f}), at most {LARGEST_LOGIT_DIFFERENCE}",
         difference <= LARGEST_LOGIT_DIFFERENCE < effect,
     )
@@ -92,7 +115,7 @@ def check_adapter(kind, backend, model, folder):
     rows = [{"text": text} for text in sentences(60, 40, seed=2)]
     dataset = write_rows(folder / "text.jsonl", rows)
     _, adapter = backend.train(config(model, dataset, learningRate=1e-2))
-    compare_logits(f"{kind}: trained here, loaded by PEFT", model, adapter)
+    compare_logits(kind, "trained here, loaded by PEFT", "logits, trained here", model, adapter)
 
     torch.manual_seed(5)
     lora = LoraConfig(
@@ -106,9 +129,10 @@ def check_adapter(kind, backend, model, folder):
                 value.normal_(std=0.1)
     directory = folder / f"{kind}-from-peft"
     theirs.save_pretrained(directory)
-    compare_logits(f"{kind}: saved by PEFT, loaded here", model, directory)
+    compare_logits(kind, "saved by PEFT, loaded here", "logits, from PEFT", model, directory)
 
-    question = [{"role": "user", "content": sentences(1, 8, seed=3)[0]}]
+    # A prompt that is longer than the windows.
+    question = [{"role": "user", "content": sentences(1, 30, seed=3)[0]}]
     answer = greedy(backend, {"baseModel": str(directory), "messages": question}, 24)
     tokenizer = AutoTokenizer.from_pretrained(model)
     prompt = tokenizer.apply_chat_template(
@@ -117,13 +141,14 @@ def check_adapter(kind, backend, model, folder):
     output = theirs.eval().generate(**prompt, max_new_tokens=24, do_sample=False)
     expected = tokenizer.decode(output[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True)
     given = answer["choices"][0]["message"]["content"]
+    figure(kind, "tokens of the same text", answer["usage"]["completion_tokens"] if given == expected else 0)
     bound(
         f"{kind}: saved by PEFT, asked over HTTP: {answer['usage']['completion_tokens']} greedy tokens, the same text",
         given == expected,
     )
 
 
-def compare_losses(what, backend, model, settings, rows):
+def compare_losses(kind, what, backend, model, settings, rows):
     probe = {**settings, "maxSteps": 1, "warmupSteps": 0, "weightDecay": 0}
     # B is zero at first, so that the first step leaves A as it was drawn.
     first_a = reference.a_matrices(backend.train(probe)[1])
@@ -131,12 +156,15 @@ def compare_losses(what, backend, model, settings, rows):
     losses, rates, _ = reference.train(model, settings, rows, first_a)
     ours = [log["loss"] for log in logs]
     relative = [abs(mine - theirs) / theirs for mine, theirs in zip(ours, losses, strict=True)]
+    figure(kind, "losses", max(relative))
+    what = f"{kind}: {what}"
     print(f"  {what}: loss {ours[0]:.5f} → {ours[-1]:.5f} here, {losses[0]:.5f} → {losses[-1]:.5f} in PyTorch")
     bound(
         f"{what}: largest difference of a step's loss {max(relative):.2e}, at most {LARGEST_LOSS_DIFFERENCE}",
         max(relative) <= LARGEST_LOSS_DIFFERENCE,
     )
     rate = max(abs(log["learningRate"] - rate) for log, rate in zip(logs, rates, strict=True))
+    figure(kind, "learning rates", rate)
     bound(f"{what}: largest difference of a learning rate {rate:.1e}", rate < 1e-9)
 
 
@@ -151,17 +179,19 @@ def check_losses(backend, models, folder):
         for row in sentences(60, 9, seed=5)
     ]
     responses = {"trainOnResponsesOnly": True}
-    for kind, what, rows, more in [
+    runs = [(kind, "messages, responses only", chats, responses) for kind in models]
+    runs += [
         ("llama", "text", text, {}),
         ("llama", "prompt and completion, responses only", pairs, responses),
-        ("llama", "messages, responses only", chats, {**responses, "lrSchedulerType": "linear"}),
+        ("llama", "messages, responses only, linear", chats, {**responses, "lrSchedulerType": "linear"}),
         ("llama", "messages, constant rate, cut off", chats,
          {"lrSchedulerType": "constant_with_warmup", "maxLength": 24}),
-        ("qwen2", "messages, responses only", chats, responses),
-    ]:
-        dataset = write_rows(folder / "rows.jsonl", rows)
-        settings = config(models[kind], dataset, **more)
-        compare_losses(f"{kind}: {what}", backend, models[kind], settings, rows)
+    ]
+    for kind, what, rows, more in runs:
+        if kind in models:
+            dataset = write_rows(folder / "rows.jsonl", rows)
+            settings = config(models[kind], dataset, **more)
+            compare_losses(kind, what, backend, models[kind], settings, rows)
 
 
 def check_speed(backend, model, folder, shape):
@@ -214,6 +244,7 @@ def report(what, ours, theirs):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("parts", nargs="*", metavar="part", help="adapter, losses, speed; all by default")
+    parser.add_argument("--kind", choices=KINDS, action="append", help="of model; all by default")
     parser.add_argument("--shape", choices=SHAPES, action="append", help="of the speed part; all by default")
     parser.add_argument("--binary", default=ROOT / "local/bin/arkor-local")
     arguments = parser.parse_args()
@@ -222,7 +253,7 @@ def main():
         parser.error(f"unknown part {unknown.pop()}")
     with tempfile.TemporaryDirectory(prefix="arkor-check-") as name, Backend(arguments.binary) as backend:
         folder = Path(name)
-        models = {kind: make_model(folder / kind, "small", kind) for kind in KINDS}
+        models = {kind: make_model(folder / kind, "small", kind) for kind in arguments.kind or KINDS}
         if "adapter" in parts:
             for kind, model in models.items():
                 check_adapter(kind, backend, model, folder)
@@ -231,6 +262,8 @@ def main():
         if "speed" in parts:
             for shape in arguments.shape or SHAPES:
                 check_speed(backend, make_model(folder / shape, shape), folder, shape)
+    if figures:
+        table()
     sys.exit(0 if kept else 1)
 
 

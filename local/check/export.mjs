@@ -146,10 +146,9 @@ async function inLlamaCpp({ llama, Template }, file) {
   const text = model.tokenize(TEXT, true);
   const generateNext = { logits: true };
   const results = await sequence.controlledEvaluate(text.map((token) => [token, { generateNext }]));
+  const { metadata } = model.fileInfo;
   const logits = results.map((result) => {
-    const row = new Float32Array(
-      model.fileInfo.metadata.llama?.vocab_size ?? model.fileInfo.metadata.qwen2.vocab_size,
-    );
+    const row = new Float32Array(metadata[metadata.general.architecture].vocab_size);
     for (const [token, value] of result.next.logits) row[token] = value;
     return row;
   });

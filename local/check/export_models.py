@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from material import END, TEMPLATE, sentences
 
@@ -71,6 +71,8 @@ def save(folder, model, tokenizer, **special):
         for name, value in model.named_parameters():
             if name.endswith("bias"):
                 value.normal_(std=0.2)
+            elif "norm" in name:
+                value.normal_(mean=1.0, std=0.2)
     model.save_pretrained(folder)
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token=END, pad_token="<|pad|>", chat_template=TEMPLATE, **special
@@ -86,8 +88,18 @@ def main(folder):
     llama3 = LlamaConfig(**SHAPE, num_attention_heads=4, num_key_value_heads=1, head_dim=32, rope_parameters=scaling,
                          attention_bias=True, mlp_bias=True)
     save(folder / "llama3", LlamaForCausalLM(llama3), byte_level("llama3"))
-    qwen2 = Qwen2Config(**SHAPE, **heads, tie_word_embeddings=False)
-    save(folder / "qwen2", Qwen2ForCausalLM(qwen2), byte_level("qwen2"))
+    linear = dict(rope_type="linear", rope_theta=10000.0, factor=4.0)
+    yarn = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=64)
+    # llama.cpp has no windows: this one is longer than the texts.
+    mistral = dict(head_dim=48, sliding_window=512, rope_parameters=linear)
+    for kind, numbers, special in [
+        ("qwen2", "qwen2", dict()),
+        ("qwen3", "qwen2", dict(head_dim=48, rope_parameters=yarn)),
+        ("mistral", "llama3", mistral),
+        ("smollm3", "llama3", dict(num_hidden_layers=4)),
+    ]:
+        config = AutoConfig.for_model(kind, **(SHAPE | heads | dict(tie_word_embeddings=False, bos_token_id=None) | special))
+        save(folder / kind, AutoModelForCausalLM.from_config(config, dtype=torch.float32), byte_level(numbers))
     tokenizer = sentencepiece()
     ids = {name: tokenizer.token_to_id(name) for name in [END, "<|pad|>", "<s>"]}
     shape = SHAPE | dict(eos_token_id=ids[END], pad_token_id=ids["<|pad|>"], bos_token_id=ids["<s>"])

@@ -1,17 +1,11 @@
-"""What is trained: a random Llama with a tokenizer of its own, and rows that both sides read."""
+"""What is trained: random models with a tokenizer of their own, and rows that both sides read."""
 
 import json
 import random
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-)
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 END = "<|im_end|>"
 TEMPLATE = (
@@ -36,14 +30,39 @@ def sentences(count, words, seed):
     return [" ".join(draw.choices(lexicon, k=words)) for _ in range(count)]
 
 
-KINDS = {"llama": (LlamaConfig, LlamaForCausalLM), "qwen2": (Qwen2Config, Qwen2ForCausalLM)}
+def stretched(rope_type, **more):
+    return dict(rope_parameters=dict(rope_type=rope_type, rope_theta=10000.0, factor=4.0, **more))
+
+
+# Model types, and what is special about them. Rows are longer than the windows, and than the original contexts.
+KINDS = {
+    "llama": ("llama", dict()),
+    "llama, biases, llama3": ("llama", dict(
+        attention_bias=True, mlp_bias=True,
+        **stretched("llama3", low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=64),
+    )),
+    "llama, linear": ("llama", stretched("linear")),
+    "llama, dynamic": ("llama", stretched("dynamic")),
+    "llama, yarn": ("llama", stretched("yarn", original_max_position_embeddings=64)),
+    "mistral, no window": ("mistral", dict(head_dim=48, sliding_window=None)),
+    "mistral, window of 2000": ("mistral", dict(head_dim=48, sliding_window=2000)),
+    "mistral, window of 50": ("mistral", dict(head_dim=48, sliding_window=50)),
+    "qwen2": ("qwen2", dict()),
+    "qwen2, 2 windows": ("qwen2", dict(use_sliding_window=True, sliding_window=50, max_window_layers=2)),
+    "qwen3": ("qwen3", dict(head_dim=48)),
+    "qwen3, yarn": ("qwen3", dict(
+        head_dim=48, **stretched("yarn", original_max_position_embeddings=64, beta_fast=16.0, truncate=False),
+    )),
+    "smollm3": ("smollm3", dict()),
+}
 
 
 def make_model(directory, shape, kind="llama", seed=0):
     """A random model in float32, as a Hugging Face directory."""
     torch.manual_seed(seed)
-    configuration, architecture = KINDS[kind]
-    config = configuration(
+    model_type, special = KINDS[kind]
+    config = AutoConfig.for_model(
+        model_type,
         **SHAPES[shape],
         max_position_embeddings=1024,
         rms_norm_eps=1e-5,
@@ -53,12 +72,15 @@ def make_model(directory, shape, kind="llama", seed=0):
         bos_token_id=None,
         eos_token_id=1,
         pad_token_id=0,
+        **special,
     )
-    model = architecture(config)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     with torch.no_grad():
         for name, value in model.named_parameters():
             if name.endswith("bias"):
                 value.normal_(std=0.2)
+            elif "norm" in name:
+                value.normal_(mean=1.0, std=0.2)
     model.save_pretrained(directory)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (Some(model), Some(adapter)) = (directories.next(), directories.next()) else {
         return Err("usage: logits MODEL ADAPTER < ids.json".into());
     };
-    let base = CandleModel::load(&Source::Dir(model), &|| false, &mut |_, _| {})?;
+    let base = CandleModel::load(&Source::at(&model)?, false, &|| false, &mut |_, _| {})?;
     let lora = adapter::load(&adapter)?.lora;
     let model = Llama::new(&base.config, &base.weights, Some(&lora))?;
     let ids: Vec<u32> = serde_json::from_reader(io::stdin())?;

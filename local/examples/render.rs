@@ -1,11 +1,11 @@
 //! Renders conversations with a model's chat template and prints the token ids, for the comparison with
 //! transformers in `local/check`. Reads one JSON object a line, `{ model, messages, tools, generate }`,
-//! and writes one: `{ text, ids, generated }`, or `{ error }`.
+//! and writes one: `{ text, ids, generated }`, or `{ error }`. `{ model, text }` is encoded as it is.
 
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::{self, BufRead, Write};
-use std::path::PathBuf;
+use std::path::Path;
 
 use arkor_local::base::{Base, Source};
 use arkor_local::error::Result;
@@ -17,9 +17,9 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     for line in io::stdin().lock().lines() {
         let request: Value = serde_json::from_str(&line?)?;
         let model = request["model"].as_str().unwrap_or_default().to_owned();
-        let base = bases
-            .entry(model.clone())
-            .or_insert_with(|| Base::load(&Source::Dir(PathBuf::from(model))));
+        let base = bases.entry(model.clone()).or_insert_with(|| {
+            Source::at(Path::new(&model)).and_then(|source| Base::load(&source))
+        });
         let answer = match base {
             Ok(base) => rendered(base, &request),
             Err(error) => Ok(json!({ "error": error.to_string() })),
@@ -31,6 +31,9 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
 }
 
 fn rendered(base: &Base, request: &Value) -> Result<Value> {
+    if let Some(text) = request["text"].as_str() {
+        return Ok(json!({ "ids": base.text.encode(text, true)?.ids }));
+    }
     let messages = request["messages"].as_array().cloned().unwrap_or_default();
     let tools = request.get("tools").filter(|tools| !tools.is_null());
     let generate = request["generate"] == true;

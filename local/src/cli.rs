@@ -49,7 +49,7 @@ pub struct Args {
     /// Where jobs, events and adapters are kept.
     #[arg(long, default_value = ".arkor/local")]
     pub store: PathBuf,
-    /// Hugging Face directory of a Llama model to train, whatever model a job names.
+    /// Hugging Face directory or GGUF file of a model to train, whatever model a job names.
     #[arg(long)]
     pub base_model: Option<PathBuf>,
     /// Refuse a job whose model can't be trained here, instead of training the built-in base in its place.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde_json::Value;
@@ -73,11 +73,20 @@ pub type FileStamp = (OsString, u64, Option<SystemTime>);
 #[must_use]
 pub fn stamps(dir: &Path) -> Vec<FileStamp> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut stamps: Vec<FileStamp> = entries
-        .filter_map(|entry| {
+    stamps_of(entries.map(|entry| entry.path()))
+}
+
+/// The stamps of those files that are there.
+pub fn stamps_of(paths: impl Iterator<Item = PathBuf>) -> Vec<FileStamp> {
+    let mut stamps: Vec<FileStamp> = paths
+        .filter_map(|path| {
             // Follows symlinks: the stamp is the target file's.
-            let meta = fs::metadata(entry.path()).ok()?;
-            Some((entry.file_name(), meta.len(), meta.modified().ok()))
+            let meta = fs::metadata(&path).ok()?;
+            Some((
+                path.file_name()?.to_owned(),
+                meta.len(),
+                meta.modified().ok(),
+            ))
         })
         .collect();
     stamps.sort();

@@ -27,6 +27,7 @@ pub mod engine;
 pub mod error;
 pub mod export;
 pub mod folder;
+pub mod gguf;
 pub mod hub;
 pub mod jobs;
 pub mod json;

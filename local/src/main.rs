@@ -183,15 +183,18 @@ fn exit_within(limit: Duration) {
 }
 
 /// Absolute, and a model that can be trained: better said now than with the first job.
-fn checked_base_model(dir: &Path, engine: &dyn Engine) -> Result<PathBuf> {
-    let dir = std::fs::canonicalize(dir)
-        .map_err(|source| Error::io("--base-model: can't open", dir, source))?;
-    let source = Source::Dir(dir.clone());
-    match engine
-        .check_model(&source)
-        .and_then(|()| Base::load(&source))
-    {
-        Ok(_) => Ok(dir),
+fn checked_base_model(path: &Path, engine: &dyn Engine) -> Result<PathBuf> {
+    let path = std::fs::canonicalize(path)
+        .map_err(|source| Error::io("--base-model: can't open", path, source))?;
+    let check = |source: Source| {
+        // A run may quantise it. One that doesn't is checked when it's submitted.
+        if engine.check_model(&source, true).is_err() {
+            engine.check_model(&source, false)?;
+        }
+        Base::load(&source)
+    };
+    match Source::at(&path).and_then(check) {
+        Ok(_) => Ok(path),
         Err(error) => refused(format!("--base-model: {error}")),
     }
 }

@@ -10,13 +10,14 @@ pub(crate) mod text_files;
 mod tokenizer;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
 use crate::error::{Result, refused};
 use crate::folder::{self, FileStamp};
+use crate::gguf::Gguf;
 pub use resolve::{Resolved, Source};
 pub use template::{Rendered, on_large_stack};
 use text::{TextCodec, TextFiles};
@@ -25,7 +26,7 @@ use text::{TextCodec, TextFiles};
 const KEPT: usize = 4;
 
 /// The files without which a directory isn't a model.
-const TEXT_FILES: [&str; 2] = ["tokenizer.json", "tokenizer_config.json"];
+pub const TEXT_FILES: [&str; 2] = ["tokenizer.json", "tokenizer_config.json"];
 
 /// A model, without its weights. Never changed once loaded.
 #[derive(Debug)]
@@ -69,6 +70,7 @@ impl Base {
         match source {
             Source::BuiltIn => Self::built_in(),
             Source::Dir(dir) => Self::from_dir(dir),
+            Source::Gguf(file) => Self::from_gguf(file),
         }
     }
 
@@ -107,6 +109,19 @@ impl Base {
         Self::new(Source::Dir(dir.to_owned()), &config, &files)
     }
 
+    fn from_gguf(file: &Path) -> Result<Self> {
+        let gguf = Gguf::open(file)?;
+        let config = TextConfig::from_json(&gguf.config)?;
+        let (tokenizer, tokenizer_config) = gguf.text_files()?;
+        let files = TextFiles {
+            tokenizer: &tokenizer,
+            special_tokens_map: None,
+            templates: text_files::configured_templates(&tokenizer_config)?,
+            tokenizer_config: &tokenizer_config,
+        };
+        Self::new(Source::Gguf(file.to_owned()), &config, &files)
+    }
+
     fn new(source: Source, config: &TextConfig, files: &TextFiles) -> Result<Self> {
         Ok(Self {
             source,
@@ -120,32 +135,32 @@ impl Base {
 #[derive(Debug, Default)]
 pub struct Bases {
     built_in: Mutex<Option<Arc<Base>>>,
-    loaded: Mutex<HashMap<PathBuf, Loaded>>,
+    loaded: Mutex<HashMap<Source, Loaded>>,
 }
 
-/// How a folder was when its base was loaded, and the base.
+/// How the files were when the base was loaded, and the base.
 type Loaded = (Vec<FileStamp>, Arc<Base>);
 
 impl Bases {
     /// Returns a base from memory, or loads it if it isn't there or its files have changed.
     pub fn get(&self, source: &Source) -> Result<Arc<Base>> {
-        let Source::Dir(dir) = source else {
+        if *source == Source::BuiltIn {
             let mut built_in = self.built_in.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(base) = &*built_in {
                 return Ok(Arc::clone(base));
             }
             return Ok(Arc::clone(built_in.insert(Arc::new(Base::load(source)?))));
-        };
-        let stamps = folder::stamps(dir);
+        }
+        let stamps = source.stamps();
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, base)) = loaded.get(dir).filter(|(known, _)| *known == stamps) {
+        if let Some((_, base)) = loaded.get(source).filter(|(known, _)| *known == stamps) {
             return Ok(Arc::clone(base));
         }
         let base = Arc::new(Base::load(source)?);
         if loaded.len() >= KEPT {
             loaded.clear();
         }
-        loaded.insert(dir.clone(), (stamps, Arc::clone(&base)));
+        loaded.insert(source.clone(), (stamps, Arc::clone(&base)));
         Ok(base)
     }
 }

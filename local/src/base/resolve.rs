@@ -10,16 +10,77 @@ use serde_json::{Value, json};
 use super::built_in::NAME as BUILT_IN;
 use crate::engine::auto::INSTALL;
 use crate::error::{Result, refused};
+use crate::folder::{self, FileStamp};
+use crate::gguf::is_gguf;
 use crate::hub::{RepoKind, cache_folder, is_repo_name, snapshot};
 
 /// Where a base's files are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Source {
     /// In this program.
     BuiltIn,
     /// In a Hugging Face directory.
     Dir(PathBuf),
+    /// In a GGUF file.
+    Gguf(PathBuf),
+}
+
+impl Source {
+    /// What's at a path: a GGUF file, a directory that holds one and isn't a Hugging Face directory, or a
+    /// directory.
+    pub fn at(path: &Path) -> Result<Self> {
+        if path.is_file() && is_gguf(path) {
+            return Ok(Self::Gguf(path.to_owned()));
+        }
+        if path.join("config.json").is_file() {
+            return Ok(Self::Dir(path.to_owned()));
+        }
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
+        let mut files: Vec<PathBuf> = entries
+            .map(|entry| entry.path())
+            .filter(|file| is_gguf(file) && file.is_file())
+            .collect();
+        files.sort();
+        match files.as_slice() {
+            [] => Ok(Self::Dir(path.to_owned())),
+            [only] => Ok(Self::Gguf(only.clone())),
+            [first, second, ..] => refused(format!(
+                "model: {} has several GGUF files, among them {} and {}. Name one of them by its path.",
+                path.display(),
+                file_name(first),
+                file_name(second)
+            )),
+        }
+    }
+
+    /// Where it is, if it's not in this program.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::BuiltIn => None,
+            Self::Dir(path) | Self::Gguf(path) => Some(path),
+        }
+    }
+
+    /// How its files are now.
+    #[must_use]
+    pub fn stamps(&self) -> Vec<FileStamp> {
+        match self {
+            Self::BuiltIn => Vec::new(),
+            Self::Dir(dir) => folder::stamps(dir),
+            Self::Gguf(file) => {
+                let dir = file.parent().unwrap_or(file);
+                let beside = super::TEXT_FILES.iter().map(|name| dir.join(name));
+                folder::stamps_of([file.clone()].into_iter().chain(beside))
+            }
+        }
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 /// The base that was found for a name.
@@ -57,7 +118,7 @@ impl Resolved {
         }
         match &self.source {
             Source::BuiltIn => BUILT_IN.to_owned(),
-            Source::Dir(dir) => dir.display().to_string(),
+            Source::Dir(path) | Source::Gguf(path) => path.display().to_string(),
         }
     }
 
@@ -107,15 +168,15 @@ pub fn resolve(model: &str, base_model: Option<&Path>) -> Result<Resolved> {
     if model == BUILT_IN {
         return Ok(found(Source::BuiltIn, None));
     }
-    if let Some(dir) = base_model {
-        let same = Path::new(model) == dir;
+    if let Some(path) = base_model {
+        let same = Path::new(model) == path;
         let reason = (!same).then(|| "the local backend was started with --base-model".to_owned());
-        return Ok(found(Source::Dir(dir.to_owned()), reason));
+        return Ok(found(Source::at(path)?, reason));
     }
     if is_path(model) {
-        let dir = directory(model)?;
-        let dir = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
-        return Ok(found(Source::Dir(dir), None));
+        let path = existing(model)?;
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        return Ok(found(Source::at(&path)?, None));
     }
     if let Some(dir) = cache_folder().and_then(|cache| cached(&cache, model)) {
         let hub = HubModel {
@@ -124,7 +185,7 @@ pub fn resolve(model: &str, base_model: Option<&Path>) -> Result<Resolved> {
         };
         return Ok(Resolved {
             hub: Some(hub),
-            ..found(Source::Dir(dir), None)
+            ..found(Source::at(&dir)?, None)
         });
     }
     let reason = format!("{model} is not on this machine");
@@ -146,24 +207,20 @@ fn is_name(text: &str) -> bool {
     !file && is_repo_name(text)
 }
 
-/// The directory at a path, or in words why it can't be a model.
-fn directory(model: &str) -> Result<&Path> {
-    let dir = Path::new(model);
-    if dir.is_dir() {
-        return Ok(dir);
+/// The directory or GGUF file at a path, or in words why it can't be a model.
+fn existing(model: &str) -> Result<&Path> {
+    let path = Path::new(model);
+    if path.is_dir() || (path.is_file() && is_gguf(path)) {
+        return Ok(path);
     }
     let instead = format!(
-        "Give the directory of a model with config.json and safetensors files, or \"{BUILT_IN}\"."
+        "Give a GGUF file, the directory of a model with config.json and safetensors files, or \"{BUILT_IN}\"."
     );
-    if model.to_ascii_lowercase().ends_with(".gguf") {
-        return refused(format!(
-            "model: {model} is a GGUF file, which can't be trained. {instead}"
-        ));
-    }
-    if dir.exists() {
+    if path.exists() {
         return refused(format!("model: {model} is a file. {instead}"));
     }
-    refused(format!("model: there is no directory {model}. {instead}"))
+    let what = if is_gguf(path) { "file" } else { "directory" };
+    refused(format!("model: there is no {what} {model}. {instead}"))
 }
 
 /// The snapshot of the model `owner/name` that `main` points to. `None` if it has no weights, because only

@@ -155,11 +155,22 @@ fn text(
         let text = std::str::from_utf8(&line).map_err(|_| refuse("not UTF-8".to_owned()))?;
         if !text.trim().is_empty() {
             let value = json::parse(text, &Budget::new(MAX_ROW_MEMORY))
-                .map_err(|error| refuse(format!("not JSON: {error}")))?;
+                .map_err(|error| refuse(format!("not JSON: {error}{}", if_csv(number, text))))?;
             each(here(), value)?;
         }
     }
     Ok(())
+}
+
+/// What to do about a file that seems to begin with the names of columns.
+fn if_csv(line: usize, text: &str) -> &'static str {
+    let is_header =
+        line == 1 && !text.trim_start().starts_with(['{', '[']) && text.contains([',', ';', '\t']);
+    if is_header {
+        ". If this is CSV, write each row as a line of JSON first (docs/data-formats.md has a script)."
+    } else {
+        ""
+    }
 }
 
 /// Reads a line, and no further than one byte beyond the limit. Answers `false` at the end.

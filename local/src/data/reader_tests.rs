@@ -70,6 +70,7 @@ fn what_is_broken_is_named_by_its_line() {
     for (content, expected) in [
         (&b"{\"a\":1}\n{\"te"[..], "datasetSource: line 2: not JSON"),
         (b"{\"a\":1}\n\xff\n", "datasetSource: line 2: not UTF-8"),
+        (b"subject,team\nHello,billing\n", "If this is CSV"),
         (
             b"[{\"a\":1}, {\"b\"",
             "datasetSource: not a list of JSON objects, after row 1",

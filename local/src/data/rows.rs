@@ -191,10 +191,18 @@ fn no_shape<T>(fields: &Fields) -> Result<T> {
     });
     match begun {
         Some(missing) => refused(format!("`{missing}` is missing")),
-        None => refused(
-            "expected `messages`, or `conversations`, or `prompt` and `completion`, or `instruction` and \
-             `output`, or `text`",
-        ),
+        None => {
+            let names: Vec<String> = fields.0.keys().map(|name| format!("`{name}`")).collect();
+            let found = if names.is_empty() {
+                "nothing".to_owned()
+            } else {
+                names.join(", ")
+            };
+            refused(format!(
+                "expected `messages`, or `conversations`, or `prompt` and `completion`, or `instruction` and \
+                 `output`, or `text`, but found {found}"
+            ))
+        }
     }
 }
 

@@ -78,7 +78,11 @@ fn a_row_that_can_not_be_honoured_is_refused_by_what_is_wrong() {
     let call = json!([{ "type": "function", "function": { "name": "f" } }]);
     for (value, expected) in [
         (json!([]), "expected a JSON object, it is a list"),
-        (json!({ "txt": 1 }), "expected `messages`"),
+        (
+            json!({ "subject": 1, "body": 2 }),
+            "or `text`, but found `subject`, `body`",
+        ),
+        (json!({}), "but found nothing"),
         (
             json!({ "text": 1 }),
             "`text` must be a string, it is a number",

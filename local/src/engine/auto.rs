@@ -1,12 +1,12 @@
-//! `--engine auto`: the CPU engine for the models that it knows, a worker for the others and for what else
-//! the CPU engine can't do. The worker is started when something needs it.
+//! `--engine auto`: the CPU engine for the models that it knows, a worker for the others and for those in 4 bits.
+//! The worker is started when something needs it.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use super::candle::{CandleEngine, check_load_in_4bit};
+use super::candle::CandleEngine;
 use super::process::{ProcessEngine, WorkerCommand};
 use super::{ChatTask, Engine, Generated, RunEvents, TrainEnd, TrainTask};
 use crate::base::Source;
@@ -45,16 +45,15 @@ impl AutoEngine {
         }
     }
 
-    /// The CPU engine if it knows the model and can do the rest, else the worker. Without a worker, the CPU
-    /// engine's reason. Only the config decides whether it knows a model, because that doesn't change while
-    /// weights are downloaded and memory fills.
-    fn choose(
-        &self,
-        source: &Source,
-        rest: impl FnOnce() -> Result<()>,
-        stop: &dyn Stop,
-    ) -> Result<Arc<dyn Engine>> {
+    /// The CPU engine if it knows the model, else the worker. A base in 4 bits goes to the worker too, if it can
+    /// load one: it has better types for them, and a GPU. Without a worker, the CPU engine's reason. Only the
+    /// config decides whether it knows a model, because that doesn't change while weights are downloaded and
+    /// memory fills.
+    fn choose(&self, source: &Source, in_4bit: bool, stop: &dyn Stop) -> Result<Arc<dyn Engine>> {
+        let cpu = || Arc::clone(&self.cpu) as Arc<dyn Engine>;
         let known = match source {
+            // No worker loads a GGUF file.
+            Source::Gguf(_) => return Ok(cpu()),
             Source::BuiltIn => Ok(()),
             Source::Dir(dir) => {
                 // No engine loads a model without one.
@@ -62,8 +61,16 @@ impl AutoEngine {
                 self.cpu.check_architecture(dir)
             }
         };
-        match (known.and_then(|()| rest()), &self.worker) {
-            (Ok(()), _) => Ok(Arc::clone(&self.cpu) as Arc<dyn Engine>),
+        match (known, &self.worker) {
+            (Ok(()), Some(worker)) if in_4bit => {
+                let worker = worker.engine(stop)?;
+                Ok(if worker.loads_in_4bit() {
+                    worker
+                } else {
+                    cpu()
+                })
+            }
+            (Ok(()), _) => Ok(cpu()),
             (Err(_), Some(worker)) => Ok(worker.engine(stop)?),
             (Err(Error::Refused(reason)), None) => Err(Error::Refused(format!(
                 "{}. The torch engine may do it. Install it with: {INSTALL}",
@@ -74,7 +81,7 @@ impl AutoEngine {
     }
 
     fn choose_for_model(&self, source: &Source, stop: &dyn Stop) -> Result<Arc<dyn Engine>> {
-        self.choose(source, || Ok(()), stop)
+        self.choose(source, false, stop)
     }
 }
 
@@ -102,9 +109,9 @@ impl Engine for AutoEngine {
         "auto"
     }
 
-    fn check_model(&self, source: &Source) -> Result<()> {
-        self.choose_for_model(source, &|| false)?
-            .check_model(source)
+    fn check_model(&self, source: &Source, in_4bit: bool) -> Result<()> {
+        self.choose(source, in_4bit, &|| false)?
+            .check_model(source, in_4bit)
     }
 
     fn check_architecture(&self, dir: &Path) -> Result<()> {
@@ -113,8 +120,7 @@ impl Engine for AutoEngine {
     }
 
     fn check_config(&self, source: &Source, config: &RunConfig) -> Result<()> {
-        let rest = || self.cpu.check_config(source, config);
-        self.choose(source, rest, &|| false)?
+        self.choose(source, config.load_in_4bit, &|| false)?
             .check_config(source, config)
     }
 
@@ -124,8 +130,8 @@ impl Engine for AutoEngine {
         run: &mut dyn RunEvents,
         stop: &dyn Stop,
     ) -> Result<TrainEnd> {
-        let rest = || check_load_in_4bit(task.plan.load_in_4bit);
-        self.choose(task.source, rest, stop)?.train(task, run, stop)
+        self.choose(task.source, task.plan.load_in_4bit, stop)?
+            .train(task, run, stop)
     }
 
     fn load(&self, source: &Source, adapter: Option<&Path>, stop: &dyn Stop) -> Result<()> {

@@ -34,8 +34,9 @@ pub trait Engine: Debug + Send + Sync {
         None
     }
 
-    /// Refuses a model that it can't load. Reads configs and headers only: cheap enough for a request.
-    fn check_model(&self, source: &Source) -> Result<()>;
+    /// Refuses a model that it can't load, quantised or not. Reads configs and headers only: cheap enough for a
+    /// request.
+    fn check_model(&self, source: &Source, in_4bit: bool) -> Result<()>;
 
     /// Refuses a model of an architecture that it doesn't know. Reads `config.json` only.
     fn check_architecture(&self, dir: &Path) -> Result<()>;
@@ -225,7 +226,7 @@ pub struct Started {
     pub base_parameters: usize,
     /// Number of values in the adapter.
     pub trainable_parameters: usize,
-    /// The type that it computes in, such as `bfloat16`.
+    /// The type that it computes in, such as `bfloat16`, or that the base is held in, such as `q4_1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dtype: Option<String>,
     /// About how many bytes of memory it takes.

@@ -85,7 +85,7 @@ impl Trained {
                     self.base
                 ));
             }
-            self.source = Ok(Source::Dir(dir));
+            self.source = Source::at(&dir);
             return Ok(());
         }
         self.on_hub = trained_on.hub.is_some();
@@ -136,6 +136,7 @@ fn present(base: &Resolved, recorded: bool) -> Result<Source> {
     let there = |source: &Source| match source {
         Source::BuiltIn => recorded || base.requested == built_in::NAME,
         Source::Dir(dir) => dir.join("config.json").is_file(),
+        Source::Gguf(file) => file.is_file(),
     };
     if there(&base.source) {
         return Ok(base.source.clone());

@@ -2,39 +2,81 @@
 
 use std::path::Path;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use crate::engine::candle::model::lora::{Lora, LoraPair};
 use crate::engine::candle::model::shard::Shard;
-use crate::engine::candle::model::weights;
+use crate::engine::candle::model::{LlamaConfig, weights};
 use crate::error::{Result, refused};
+use crate::gguf::Gguf;
+
+/// The base's weights.
+#[derive(Debug)]
+pub enum Files {
+    /// Of a Hugging Face directory.
+    Shards(Vec<Shard>),
+    /// In a GGUF file.
+    Gguf(Box<Gguf>),
+}
+
+impl Files {
+    /// The shape of a tensor. Refuses one that can't be read.
+    fn shape(&self, name: &str) -> Result<Option<&[usize]>> {
+        match self {
+            Self::Gguf(gguf) => Ok(gguf.tensor(name).map(|(_, shape)| shape)),
+            Self::Shards(shards) => {
+                let shard = shards.iter().find(|shard| shard.tensors.contains_key(name));
+                let Some(shard) = shard else { return Ok(None) };
+                shard.dtype(name)?;
+                Ok(Some(&shard.tensors[name].shape))
+            }
+        }
+    }
+
+    /// A tensor in `f32`.
+    fn read(&self, name: &str) -> Result<Tensor> {
+        match self {
+            Self::Gguf(gguf) => Ok(gguf.read(name)?.dequantize(&Device::Cpu)?),
+            Self::Shards(shards) => {
+                match shards.iter().find(|shard| shard.tensors.contains_key(name)) {
+                    Some(shard) => shard.read(name),
+                    None => refused(format!("model: the weight files have no tensor {name}")),
+                }
+            }
+        }
+    }
+}
 
 /// A base and an adapter that fits it.
 #[derive(Debug)]
 pub struct Merger {
-    /// The base's weight files.
-    pub shards: Vec<Shard>,
+    /// The base's weights.
+    pub files: Files,
     lora: Lora,
 }
 
 impl Merger {
     /// Opens the base in `dir`. Refuses an adapter that attaches to what it doesn't have.
     pub fn open(dir: &Path, lora: Lora) -> Result<Self> {
-        let merger = Self {
-            shards: weights::open(dir)?,
-            lora,
-        };
-        for (module, pair) in &merger.lora.pairs {
-            let name = format!("{module}.weight");
-            let Some(shard) = merger.shard(&name) else {
+        Self::new(Files::Shards(weights::open(dir)?), lora, dir)
+    }
+
+    /// The same for a GGUF file.
+    pub fn of_gguf(gguf: Gguf, lora: Lora) -> Result<Self> {
+        let path = gguf.path().to_owned();
+        Self::new(Files::Gguf(Box::new(gguf)), lora, &path)
+    }
+
+    fn new(files: Files, lora: Lora, path: &Path) -> Result<Self> {
+        for (module, pair) in &lora.pairs {
+            let Some(shape) = files.shape(&format!("{module}.weight"))? else {
                 return refused(format!(
                     "adapter: it attaches to {module}, which the base in {} doesn't have. Give the base that it \
                      was trained on with --base-model.",
-                    dir.display()
+                    path.display()
                 ));
             };
-            shard.dtype(&name)?;
-            let (a, b, shape) = (pair.a.dims(), pair.b.dims(), &shard.tensors[&name].shape);
+            let (a, b) = (pair.a.dims(), pair.b.dims());
             let fits = matches!((a, b), ([r, input], [out, rank]) if r == rank && *shape == [*out, *input]);
             if !fits {
                 return refused(format!(
@@ -43,13 +85,15 @@ impl Merger {
                 ));
             }
         }
-        Ok(merger)
+        Ok(Self { files, lora })
     }
 
-    /// The file that a tensor is in.
-    pub fn shard(&self, name: &str) -> Option<&Shard> {
-        let mut shards = self.shards.iter();
-        shards.find(|shard| shard.tensors.contains_key(name))
+    /// Refuses a base that doesn't have exactly the tensors that its config asks for.
+    pub fn check(&self, dir: &Path, config: &LlamaConfig) -> Result<()> {
+        match &self.files {
+            Files::Shards(shards) => weights::check_tensors(dir, config, shards),
+            Files::Gguf(gguf) => weights::check_gguf(gguf, config),
+        }
     }
 
     /// Whether the adapter changes a tensor.
@@ -59,10 +103,7 @@ impl Merger {
 
     /// A tensor in `f32`, with what the adapter adds to it.
     pub fn tensor(&self, name: &str) -> Result<Tensor> {
-        let Some(shard) = self.shard(name) else {
-            return refused(format!("model: the weight files have no tensor {name}"));
-        };
-        let base = shard.read(name)?;
+        let base = self.files.read(name)?;
         Ok(match self.pair(name) {
             Some(pair) => (base + (pair.b.matmul(&pair.a)? * pair.scale)?)?,
             None => base,

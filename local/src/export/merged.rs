@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use candle_core::DType;
 use safetensors::View;
 
-use super::merge::{Merger, check_values};
+use super::dequantised;
+use super::merge::{Files, Merger, check_values};
 use super::progress::Progress;
 use super::target::Target;
+use crate::engine::candle::model::shard::Shard;
 use crate::error::{Error, Result};
 
 /// The files of a model that belong beside its weights.
@@ -52,7 +54,7 @@ pub fn is_part(name: &str) -> bool {
 /// What there is to write.
 pub fn plan(base: &Path, merger: &Merger) -> Result<Plan> {
     let mut copies = Vec::new();
-    let whole = merger.shards.len() == 1;
+    let whole = matches!(&merger.files, Files::Shards(shards) if shards.len() == 1);
     for name in names(base)? {
         // The index belongs to shards.
         let idle = name.ends_with(".safetensors")
@@ -70,14 +72,19 @@ pub fn plan(base: &Path, merger: &Merger) -> Result<Plan> {
             .map(|name| Path::new(TEMPLATES).join(name));
         copies.extend(paths.filter(|path| path.extension().is_some_and(|kind| kind == "jinja")));
     }
-    let mut total = 0;
-    for path in copies
-        .iter()
-        .map(|name| base.join(name))
-        .chain(merger.shards.iter().map(|shard| shard.path().to_owned()))
-    {
-        let size = fs::metadata(&path).map_err(|source| Error::io("can't read", &path, source))?;
-        total += size.len();
+    let size = |path: &Path| match fs::metadata(path) {
+        Ok(file) => Ok(file.len()),
+        Err(source) => Err(Error::io("can't read", path, source)),
+    };
+    let mut total = match &merger.files {
+        Files::Gguf(_) => dequantised::size(base)?,
+        Files::Shards(shards) => shards
+            .iter()
+            .map(|shard| size(shard.path()))
+            .sum::<Result<_>>()?,
+    };
+    for name in &copies {
+        total += size(&base.join(name))?;
     }
     Ok(Plan { copies, total })
 }
@@ -95,28 +102,39 @@ pub fn write(
         let bytes = fs::read(&path).map_err(|source| Error::io("can't read", &path, source))?;
         target.write(&name.to_string_lossy(), &bytes, progress)?;
     }
-    for shard in &merger.shards {
-        let name = shard.path().file_name().unwrap_or_default();
-        let mut file = target.create(&name.to_string_lossy(), progress)?;
-        // Shapes and types stay, and with them the header.
-        shard.copy_header(&mut |piece| file.write(piece))?;
-        for name in shard.in_order() {
-            if merger.changes(name) {
-                let dtype = shard.dtype(name)?;
-                let tensor = merger.tensor(name)?;
-                check_values(name, &tensor, largest(dtype))?;
-                file.write(&tensor.to_dtype(dtype)?.data())?;
-            } else {
-                shard.copy_tensor(name, &mut |piece| file.write(piece))?;
-            }
-        }
-        file.end()?;
+    match &merger.files {
+        Files::Gguf(_) => dequantised::write(base, merger, target, progress),
+        Files::Shards(shards) => shards
+            .iter()
+            .try_for_each(|shard| write_shard(shard, merger, target, progress)),
     }
-    Ok(())
+}
+
+/// Writes a weight file with the adapter merged. Shapes and types stay, and with them the header.
+fn write_shard(
+    shard: &Shard,
+    merger: &Merger,
+    target: &Target,
+    progress: &mut Progress,
+) -> Result<()> {
+    let name = shard.path().file_name().unwrap_or_default();
+    let mut file = target.create(&name.to_string_lossy(), progress)?;
+    shard.copy_header(&mut |piece| file.write(piece))?;
+    for name in shard.in_order() {
+        if merger.changes(name) {
+            let dtype = shard.dtype(name)?;
+            let tensor = merger.tensor(name)?;
+            check_values(name, &tensor, largest(dtype))?;
+            file.write(&tensor.to_dtype(dtype)?.data())?;
+        } else {
+            shard.copy_tensor(name, &mut |piece| file.write(piece))?;
+        }
+    }
+    file.end()
 }
 
 /// The largest value of a type.
-fn largest(dtype: DType) -> f32 {
+pub fn largest(dtype: DType) -> f32 {
     if dtype == DType::F16 {
         65504.0
     } else {

@@ -3,6 +3,7 @@
 //! a model of any size takes the memory of its largest tensor.
 
 pub mod args;
+mod dequantised;
 mod gguf;
 mod job;
 mod merge;
@@ -20,6 +21,7 @@ use crate::base::{Base, Source, built_in};
 use crate::engine::candle::adapter;
 use crate::engine::cores::with_all_cores;
 use crate::error::{Error, Result, refused};
+use crate::gguf::Gguf;
 use crate::stop::Stop;
 use args::{ExportArgs, Format, Quantize};
 use job::Trained;
@@ -62,6 +64,7 @@ fn check_apart(args: &ExportArgs, trained: &Trained) -> Result<()> {
     let same = |dir: &Path| std::fs::canonicalize(dir).is_ok_and(|dir| dir == to);
     let base = match &trained.source {
         Ok(Source::Dir(dir)) => same(dir),
+        Ok(Source::Gguf(file)) => file.parent().is_some_and(same),
         _ => false,
     };
     if base || same(&trained.adapter) || same(&args.store) {
@@ -97,18 +100,22 @@ impl Export<'_> {
             Ok(source) => source,
             Err(error) => return refused(error.to_string()),
         };
-        // The built-in base is a directory for as long as this takes.
-        let scratch;
-        let dir = match source {
-            Source::Dir(dir) => dir,
+        let lora = adapter::load(&self.trained.adapter)?.lora;
+        // What isn't in a directory is in one for as long as this takes.
+        let scratch = tempfile::tempdir()
+            .map_err(|source| Error::io("can't use", &std::env::temp_dir(), source))?;
+        let (dir, merger) = match source {
+            Source::Dir(dir) => (dir.as_path(), Merger::open(dir, lora)?),
             Source::BuiltIn => {
-                scratch = tempfile::tempdir()
-                    .map_err(|source| Error::io("can't use", &std::env::temp_dir(), source))?;
                 built_in::export(scratch.path())?;
-                scratch.path()
+                (scratch.path(), Merger::open(scratch.path(), lora)?)
+            }
+            Source::Gguf(file) => {
+                let gguf = Gguf::open(file)?;
+                gguf.write_text_files(scratch.path())?;
+                (scratch.path(), Merger::of_gguf(gguf, lora)?)
             }
         };
-        let merger = Merger::open(dir, adapter::load(&self.trained.adapter)?.lora)?;
         if format == Format::Merged {
             let plan = merged::plan(dir, &merger)?;
             self.target.check_space(plan.total)?;

@@ -58,6 +58,14 @@ fn base(trained: &Trained, target: &Target) -> Result<(String, Option<String>)> 
             Ok((dir, Some(note)))
         }
         _ if trained.on_hub => Ok((trained.base.clone(), None)),
+        Ok(Source::Gguf(_)) => {
+            let note = format!(
+                "The adapter names its base by its path, {}, a GGUF file. PEFT needs a directory: transformers loads \
+                 the file with gguf_file=, and --format merged writes the model with the adapter in it.",
+                trained.base
+            );
+            Ok((trained.base.clone(), Some(note)))
+        }
         Ok(Source::Dir(_)) => Ok((trained.base.clone(), Some(moved(&trained.base)))),
         Err(_) => {
             let note = format!(

@@ -44,6 +44,7 @@ fn hub_for_a_submission() -> Option<Hub> {
 fn is_incomplete(resolved: &Resolved) -> bool {
     match &resolved.source {
         Source::BuiltIn => resolved.stand_in.is_some(),
+        Source::Gguf(_) => false,
         Source::Dir(dir) => resolved.hub.is_some() && !is_complete(dir),
     }
 }

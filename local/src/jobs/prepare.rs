@@ -125,8 +125,14 @@ impl Encoder<'_> {
             return reader::no_rows();
         }
         if self.tokens.is_empty() {
+            let which = if self.config.dry_run && self.count > DRY_RUN_ROWS {
+                format!("none of the first {DRY_RUN_ROWS} rows, which a dry run trains,")
+            } else {
+                "no row".to_owned()
+            };
             return refused(format!(
-                "maxLength: no row has a trained token within {max_length} tokens. Use a larger maxLength or shorter rows."
+                "maxLength: {which} has a trained token within {max_length} tokens. Use a larger maxLength or \
+                 shorter rows."
             ));
         }
         let (count, without_target) = (self.count, self.without_target);

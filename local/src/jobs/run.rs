@@ -163,7 +163,7 @@ impl<'a> Run<'a> {
             );
         };
         let config = RunConfig::from_json(&job.config)?;
-        self.weights(&mut record, &stop)?;
+        self.weights(&mut record, config.load_in_4bit, &stop)?;
         let prepared = self.prepared(&record, &config, &stop)?;
         let resume = self.resume()?;
         let base_name = record.base.used();
@@ -253,7 +253,7 @@ impl<'a> Run<'a> {
     }
 
     /// Downloads the weights of a model, if they aren't there yet.
-    fn weights(&mut self, record: &mut RunRecord, stop: &dyn Stop) -> Result<()> {
+    fn weights(&mut self, record: &mut RunRecord, in_4bit: bool, stop: &dyn Stop) -> Result<()> {
         let Some(HubModel {
             name,
             missing_weights: Some(commit),
@@ -265,7 +265,7 @@ impl<'a> Run<'a> {
         let weights = fetch_weights(name, commit, stop, report);
         let dir = self.runner.runtime.block_on(weights)?;
         let source = Source::Dir(dir);
-        self.runner.engine.check_model(&source)?;
+        self.runner.engine.check_model(&source, in_4bit)?;
         record.base.source = source;
         if let Some(hub) = &mut record.base.hub {
             hub.missing_weights = None;

@@ -75,7 +75,7 @@ impl Jobs {
         let base = find_model(base, engine.as_ref()).await?;
         engine.check_config(&base.source, &parsed)?;
         if !base.lacks_weights() {
-            engine.check_model(&base.source)?;
+            engine.check_model(&base.source, parsed.load_in_4bit)?;
         }
         Ok((parsed, base))
     }

@@ -132,7 +132,7 @@ impl PreparedChat {
                 (resolved.source, Some(dir))
             }
         };
-        engine.check_model(&source)?;
+        engine.check_model(&source, false)?;
         let base = bases.get(&source)?;
         let output = request.output;
         output.check(&base.text)?;

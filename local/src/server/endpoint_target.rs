@@ -80,7 +80,7 @@ fn check_base(app: &App, name: &str) -> Result<()> {
     };
     let found = resolve::resolve(name, base_model).map_err(renamed)?;
     let engine = app.jobs.engine();
-    engine.check_model(&found.source).map_err(renamed)?;
+    engine.check_model(&found.source, false).map_err(renamed)?;
     match found.stand_in {
         Some(reason) => refused(format!(
             "target.baseModel: {name} can't be served: {reason}"

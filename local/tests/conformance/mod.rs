@@ -158,7 +158,6 @@ pub async fn what_can_not_be_done_is_refused_by_field_before_anything_starts(eng
     let project = Project::new();
     let server = engine.start(&project);
     for (field, value) in [
-        ("loadIn4bit", json!(true)),
         ("optim", json!("adafactor")),
         ("maxSteps", json!("many")),
         ("datasetFormat", json!("alpaca")),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod gguf;
+mod gguf_base;
 mod models;
 mod refusals;
 #[path = "../server/support.rs"]

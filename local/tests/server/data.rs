@@ -83,6 +83,21 @@ async fn a_row_that_can_not_be_trained_got_a_201_or_lost_a_part() {
 }
 
 #[tokio::test]
+async fn a_dry_run_whose_rows_are_all_too_long_does_not_speak_for_the_others() {
+    let project = Project::new();
+    let server = Server::start(&project.store());
+    let row = |prompt: &str| json!({ "prompt": prompt, "completion": "yo" });
+    let long = row(&"hi ".repeat(100));
+    let mut rows = vec![long; 32];
+    rows.push(row("hi"));
+    let more = json!({ "dryRun": true, "maxLength": 64, "trainOnResponsesOnly": true });
+    let (status, error) = submitted(&server, &project, &lines(&rows), more).await;
+    assert_eq!(status, 400);
+    let expected = "maxLength: none of the first 32 rows, which a dry run trains, has a trained token within 64";
+    assert!(error.starts_with(expected), "{error}");
+}
+
+#[tokio::test]
 async fn a_dry_run_checks_the_rows_that_it_does_not_train() {
     let project = Project::new();
     let server = Server::start(&project.store());

@@ -101,16 +101,11 @@ async fn an_empty_variable_is_none_and_a_worker_alone_does_everything() {
 async fn what_needs_the_torch_engine_is_refused_with_the_command_that_installs_it() {
     let (project, model) = (Project::new(), strange());
     let other = project.config(&json!({ "model": model.path() }));
-    let quantised = project.config(&json!({ "loadIn4bit": true }));
     let server = start(&mut command(&project.store()), "auto");
-    for (config, words) in [
-        (&other, ["StrangeForCausalLM", INSTALL]),
-        (&quantised, ["loadIn4bit", INSTALL]),
-    ] {
-        let (status, error) = refusal(&server, config).await;
-        assert_eq!(status, 400);
-        assert!(words.iter().all(|word| error.contains(word)), "{error}");
-    }
+    let (status, error) = refusal(&server, &other).await;
+    assert_eq!(status, 400);
+    let words = ["StrangeForCausalLM", INSTALL];
+    assert!(words.iter().all(|word| error.contains(word)), "{error}");
     let (status, body) = ask(&server, json!({ "baseModel": model.path() })).await;
     assert_eq!(status, 400);
     assert!(body["error"].as_str().unwrap().contains(INSTALL), "{body}");
@@ -122,12 +117,9 @@ async fn what_needs_the_torch_engine_is_refused_with_the_command_that_installs_i
     );
     drop(server);
     let server = start(&mut command(&project.store()), "cpu");
-    let (status, error) = refusal(&server, &quantised).await;
+    let (status, error) = refusal(&server, &other).await;
     assert_eq!(status, 400);
-    assert!(
-        error.contains("the CPU engine") && !error.contains(INSTALL),
-        "{error}"
-    );
+    assert!(!error.contains(INSTALL), "{error}");
 }
 
 #[tokio::test]
@@ -212,30 +204,39 @@ async fn a_worker_that_can_not_be_started_fails_what_needs_it_and_is_tried_again
 
 #[tokio::test]
 async fn a_stored_job_is_not_trained_otherwise_by_an_engine_that_can_not_do_it() {
-    for (words, is_cpu) in [
-        ("the candle-worker engine", false),
-        ("the CPU engine", true),
+    let project = Project::new();
+    let mut config = project.endless();
+    config["loadIn4bit"] = json!(true);
+    let mut able = Server::from_command(&mut with_worker(&project.store(), &["--like-torch"]));
+    let id = able.submit(&config).await;
+    able.events(&id, None).await.until("training.started").await;
+    able.child.kill().unwrap();
+    able.child.wait().unwrap();
+    let unable = Server::from_command(&mut with_worker(&project.store(), &[]));
+    let events = unable.events(&id, None).await.rest().await;
+    let failed = &events[events.len() - 2];
+    assert_eq!(failed.kind, "training.failed");
+    let error = failed.data["error"].as_str().unwrap();
+    assert!(
+        error.contains("loadIn4bit") && error.contains("the candle-worker engine"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_base_in_4_bits_is_the_cpu_engines_where_no_worker_can_have_it() {
+    let project = Project::new();
+    let quantised = project.config(&json!({ "loadIn4bit": true }));
+    for mut command in [
+        command(&project.store()),
+        with_worker(&project.store(), &[]),
     ] {
-        let project = Project::new();
-        let mut config = project.endless();
-        config["loadIn4bit"] = json!(true);
-        let mut able = Server::from_command(&mut with_worker(&project.store(), &["--like-torch"]));
-        let id = able.submit(&config).await;
-        able.events(&id, None).await.until("training.started").await;
-        able.child.kill().unwrap();
-        able.child.wait().unwrap();
-        let unable = if is_cpu {
-            start(&mut command(&project.store()), "cpu")
-        } else {
-            Server::from_command(&mut with_worker(&project.store(), &[]))
-        };
-        let events = unable.events(&id, None).await.rest().await;
-        let failed = &events[events.len() - 2];
-        assert_eq!(failed.kind, "training.failed");
-        let error = failed.data["error"].as_str().unwrap();
-        assert!(
-            error.contains("loadIn4bit") && error.contains(words),
-            "{error}"
+        let server = start(&mut command, "auto");
+        let (_, events) = server.complete(&quantised).await;
+        let seen = metadata(&events);
+        assert_eq!(
+            (&seen["engine"], &seen["dtype"]),
+            (&json!("candle"), &json!("q4_1"))
         );
     }
 }

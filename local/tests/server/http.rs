@@ -161,7 +161,6 @@ async fn a_config_that_can_not_be_honoured_is_refused_by_field_and_makes_no_job(
     );
     let empty = project.dataset("empty.jsonl", b"\n");
     let cases = [
-        (json!({ "loadIn4bit": true }), "loadIn4bit"),
         (json!({ "optim": "lion" }), "optim"),
         (
             json!({ "lrSchedulerType": "polynomial" }),

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::adapter;
 use super::model::lora::Lora;
-use super::model::{LlamaConfig, Weights};
+use super::model::{LlamaConfig, Weights, weights};
 use crate::base::{Source, built_in};
 use crate::error::Result;
 use crate::folder::{self, FileStamp};
+use crate::gguf::Gguf;
 use crate::stop::Stop;
 
 /// At most this many models stay in memory, besides the built-in one.
@@ -27,20 +28,28 @@ pub struct CandleModel {
 }
 
 impl CandleModel {
-    /// Loads a model. `progress` gets how many of its tensors are loaded, and how many there are.
+    /// Loads a model. With `in_4bit`, it's quantised as it's loaded. `progress` gets how many of its tensors are
+    /// loaded, and how many there are.
     pub fn load(
         source: &Source,
+        in_4bit: bool,
         stop: &dyn Stop,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Self> {
         match source {
             Source::BuiltIn => Ok(Self {
                 config: LlamaConfig::from_json(&serde_json::from_str(built_in::CONFIG)?)?,
-                weights: Weights::from_bytes(built_in::WEIGHTS)?,
+                weights: Weights::from_bytes(built_in::WEIGHTS, in_4bit)?,
             }),
             Source::Dir(dir) => {
                 let config = config_of(dir)?;
-                let weights = Weights::from_dir(dir, &config, stop, progress)?;
+                let weights = Weights::from_dir(dir, &config, in_4bit, stop, progress)?;
+                Ok(Self { config, weights })
+            }
+            Source::Gguf(file) => {
+                let gguf = Gguf::open(file)?;
+                let config = LlamaConfig::from_json(&gguf.config)?;
+                let weights = Weights::from_gguf(&gguf, &config, stop, progress)?;
                 Ok(Self { config, weights })
             }
         }
@@ -48,14 +57,18 @@ impl CandleModel {
 
     /// The built-in model.
     pub fn built_in() -> Result<Self> {
-        Self::load(&Source::BuiltIn, &|| false, &mut |_, _| {})
+        Self::load(&Source::BuiltIn, false, &|| false, &mut |_, _| {})
     }
 
     /// Refuses a model that can't be loaded. Reads the config and the headers of the weight files.
-    pub fn check(source: &Source) -> Result<()> {
+    pub fn check(source: &Source, in_4bit: bool) -> Result<()> {
         match source {
             Source::BuiltIn => Ok(()),
-            Source::Dir(dir) => Weights::check(dir, &config_of(dir)?),
+            Source::Dir(dir) => Weights::check(dir, &config_of(dir)?, in_4bit),
+            Source::Gguf(file) => {
+                let gguf = Gguf::open(file)?;
+                weights::check_gguf(&gguf, &LlamaConfig::from_json(&gguf.config)?)
+            }
         }
     }
 }
@@ -65,62 +78,68 @@ pub fn config_of(dir: &Path) -> Result<LlamaConfig> {
     LlamaConfig::from_json(&folder::read_json(dir, "config.json")?)
 }
 
-/// Something that was loaded from a folder, and how the folder was then.
+/// Something that was loaded from files, and how they were then.
 #[derive(Debug)]
-struct Kept<T> {
-    dir: PathBuf,
+struct Kept<K, T> {
+    key: K,
     stamps: Vec<FileStamp>,
     value: Arc<T>,
 }
+
+/// Where a model's files are, and whether it was quantised.
+type ModelKey = (Source, bool);
 
 /// The models in memory. The lists are in order of use, most recent last.
 #[derive(Debug, Default)]
 pub struct LoadedModels {
     built_in: Mutex<Option<Arc<CandleModel>>>,
-    models: Mutex<Vec<Kept<CandleModel>>>,
-    adapters: Mutex<Vec<Kept<Lora>>>,
+    models: Mutex<Vec<Kept<ModelKey, CandleModel>>>,
+    adapters: Mutex<Vec<Kept<PathBuf, Lora>>>,
 }
 
 impl LoadedModels {
-    /// A model from memory. Loads it if it isn't there, or its files have changed.
+    /// A model from memory, quantised or not. Loads it if it isn't there, or its files have changed.
     pub fn model(
         &self,
         source: &Source,
+        in_4bit: bool,
         stop: &dyn Stop,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Arc<CandleModel>> {
-        let Source::Dir(dir) = source else {
+        if *source == Source::BuiltIn && !in_4bit {
             let mut built_in = self.built_in.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(model) = &*built_in {
                 return Ok(Arc::clone(model));
             }
-            let model = Arc::new(CandleModel::load(source, stop, progress)?);
+            let model = Arc::new(CandleModel::load(source, false, stop, progress)?);
             return Ok(Arc::clone(built_in.insert(model)));
-        };
-        kept(&self.models, KEPT_MODELS, dir, || {
-            CandleModel::load(source, stop, progress)
+        }
+        let key = (source.clone(), in_4bit);
+        kept(&self.models, KEPT_MODELS, key, source.stamps(), || {
+            CandleModel::load(source, in_4bit, stop, progress)
         })
     }
 
     /// An adapter from memory, or from its folder.
     pub fn adapter(&self, dir: &Path) -> Result<Arc<Lora>> {
-        kept(&self.adapters, KEPT_ADAPTERS, dir, || {
+        let (key, stamps) = (dir.to_owned(), folder::stamps(dir));
+        kept(&self.adapters, KEPT_ADAPTERS, key, stamps, || {
             Ok(adapter::load(dir)?.lora)
         })
     }
 }
 
-/// What was loaded from a folder, which is loaded now if it wasn't, or if the folder has changed. Drops
-/// what was used longest ago before it loads, so that there is room.
-fn kept<T>(
-    list: &Mutex<Vec<Kept<T>>>,
+/// What was loaded from files, which is loaded now if it wasn't, or if the files have changed. Drops what was
+/// used longest ago before it loads, so that there is room.
+fn kept<K: PartialEq, T>(
+    list: &Mutex<Vec<Kept<K, T>>>,
     most: usize,
-    dir: &Path,
+    key: K,
+    stamps: Vec<FileStamp>,
     load: impl FnOnce() -> Result<T>,
 ) -> Result<Arc<T>> {
-    let stamps = folder::stamps(dir);
     let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = list.iter().position(|kept| kept.dir == dir);
+    let known = list.iter().position(|kept| kept.key == key);
     let known = known.map(|index| list.remove(index));
     if let Some(known) = known.filter(|known| known.stamps == stamps) {
         let value = Arc::clone(&known.value);
@@ -132,7 +151,7 @@ fn kept<T>(
     }
     let value = Arc::new(load()?);
     list.push(Kept {
-        dir: dir.to_owned(),
+        key,
         stamps,
         value: Arc::clone(&value),
     });
@@ -161,7 +180,7 @@ mod tests {
         let mut seen = Vec::new();
         let models = LoadedModels::default();
         let progress = &mut |done, total| seen.push((done, total));
-        models.model(&source, &|| false, progress).unwrap();
+        models.model(&source, false, &|| false, progress).unwrap();
         let total = seen[0].1;
         assert_eq!(
             seen,
@@ -175,7 +194,7 @@ mod tests {
             loaded.set(done);
             stopped.store(done == 3, std::sync::atomic::Ordering::Relaxed);
         };
-        let result = LoadedModels::default().model(&source, &stop, progress);
+        let result = LoadedModels::default().model(&source, false, &stop, progress);
         assert!(matches!(result, Err(Error::Stopped)));
         assert_eq!(loaded.get(), 3);
     }
@@ -184,7 +203,10 @@ mod tests {
     fn what_was_loaded_stays_until_its_files_change() {
         let (dir, source) = exported();
         let models = LoadedModels::default();
-        let load = || models.model(&source, &|| false, &mut |_, _| {}).unwrap();
+        let load = || {
+            let model = models.model(&source, false, &|| false, &mut |_, _| {});
+            model.unwrap()
+        };
         let first = load();
         assert!(Arc::ptr_eq(&first, &load()));
         std::fs::write(dir.path().join("generation_config.json"), "{}").unwrap();

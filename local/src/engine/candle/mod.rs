@@ -22,18 +22,23 @@ use crate::stop::Stop;
 pub use loaded::CandleModel;
 use loaded::LoadedModels;
 use model::lora::Lora;
-use model::{Llama, memory};
+use model::{Llama, memory, weights};
 use train::budget;
 use train::run::Checkpoint;
 
-/// Refuses to quantise a base.
-pub fn check_load_in_4bit(load_in_4bit: bool) -> Result<()> {
-    if load_in_4bit {
-        return refused(
-            "loadIn4bit: true is not supported by the CPU engine. Remove it or set it to false.",
-        );
+/// Refuses to quantise a base whose weights can't be, or that is quantised already.
+fn check_load_in_4bit(source: &Source, load_in_4bit: bool) -> Result<()> {
+    if !load_in_4bit {
+        return Ok(());
     }
-    Ok(())
+    match source {
+        Source::BuiltIn => Ok(()),
+        Source::Dir(dir) => weights::bytes_in_4bit(&loaded::config_of(dir)?).map(drop),
+        Source::Gguf(file) => refused(format!(
+            "loadIn4bit: true is for safetensors files; {} stays in the types that it has. Remove loadIn4bit.",
+            file.display()
+        )),
+    }
 }
 
 const NAME: &str = "candle";
@@ -58,16 +63,16 @@ impl Engine for CandleEngine {
         Some(DEVICE)
     }
 
-    fn check_model(&self, source: &Source) -> Result<()> {
-        CandleModel::check(source)
+    fn check_model(&self, source: &Source, in_4bit: bool) -> Result<()> {
+        CandleModel::check(source, in_4bit)
     }
 
     fn check_architecture(&self, dir: &Path) -> Result<()> {
         loaded::config_of(dir).map(drop)
     }
 
-    fn check_config(&self, _: &Source, config: &RunConfig) -> Result<()> {
-        check_load_in_4bit(config.load_in_4bit)
+    fn check_config(&self, source: &Source, config: &RunConfig) -> Result<()> {
+        check_load_in_4bit(source, config.load_in_4bit)
     }
 
     fn train(
@@ -77,7 +82,7 @@ impl Engine for CandleEngine {
         stop: &dyn Stop,
     ) -> Result<TrainEnd> {
         // A job may come from a server with another engine.
-        check_load_in_4bit(task.plan.load_in_4bit)?;
+        check_load_in_4bit(task.source, task.plan.load_in_4bit)?;
         cores::with_all_cores(|| self.train_here(task, run, stop))
     }
 
@@ -116,24 +121,27 @@ impl CandleEngine {
         stop: &dyn Stop,
     ) -> Result<TrainEnd> {
         let mut failed = Ok(());
-        let model = self.loaded.model(task.source, stop, &mut |done, total| {
-            let progress = Progress {
-                phase: Phase::Loading,
-                name: Some(task.base_name.to_owned()),
-                done,
-                total,
-                unit: Unit::Tensors,
-            };
-            if failed.is_ok() {
-                failed = run.progress(&progress);
-            }
-        })?;
+        let in_4bit = task.plan.load_in_4bit;
+        let model = self
+            .loaded
+            .model(task.source, in_4bit, stop, &mut |done, total| {
+                let progress = Progress {
+                    phase: Phase::Loading,
+                    name: Some(task.base_name.to_owned()),
+                    done,
+                    total,
+                    unit: Unit::Tensors,
+                };
+                if failed.is_ok() {
+                    failed = run.progress(&progress);
+                }
+            })?;
         failed?;
         let rows = tokens::read(task.tokens, stop)?;
         let free = memory::available();
         let fit = budget::fit(
             &model.config,
-            model.weights.bytes(),
+            (model.weights.bytes(), model.weights.dequantised()),
             task.plan,
             &rows.train,
             (self.memory, free),
@@ -147,6 +155,7 @@ impl CandleEngine {
             device: DEVICE.to_owned(),
             base_parameters: model.weights.parameters(),
             trainable_parameters: Lora::parameters_for(&model.config, task.plan.lora_r),
+            dtype: model.weights.quantised().map(str::to_owned),
             memory_bytes: Some(fit.bytes),
             ..Started::default()
         })?;
@@ -165,7 +174,7 @@ impl CandleEngine {
 
     /// A decoder, of what is in memory or is loaded now.
     fn model(&self, source: &Source, adapter: Option<&Path>, stop: &dyn Stop) -> Result<Llama> {
-        let model = self.loaded.model(source, stop, &mut |_, _| {})?;
+        let model = self.loaded.model(source, false, stop, &mut |_, _| {})?;
         let lora = adapter.map(|dir| self.loaded.adapter(dir)).transpose()?;
         Llama::new(&model.config, &model.weights, lora.as_deref())
     }

@@ -70,6 +70,12 @@ impl ProcessEngine {
         Ok(Arc::clone(slot.insert(worker)))
     }
 
+    /// Whether it can quantise a base.
+    #[must_use]
+    pub fn loads_in_4bit(&self) -> bool {
+        self.hello.load_in_4bit
+    }
+
     fn check_load_in_4bit(&self, load_in_4bit: bool) -> Result<()> {
         if load_in_4bit && !self.hello.load_in_4bit {
             return refused(format!(
@@ -84,11 +90,21 @@ impl ProcessEngine {
     fn directory<'a>(&'a self, source: &'a Source) -> Result<&'a Path> {
         match source {
             Source::Dir(dir) => Ok(dir),
+            Source::Gguf(file) => self.refuse_gguf(file),
             Source::BuiltIn => {
                 built_in::export(&self.command.exported)?;
                 Ok(&self.command.exported)
             }
         }
+    }
+
+    fn refuse_gguf<T>(&self, file: &Path) -> Result<T> {
+        refused(format!(
+            "model: {} is a GGUF file, which the {} engine can't load, only the CPU engine (--engine cpu). Use the \
+             model's safetensors files.",
+            file.display(),
+            self.hello.name
+        ))
     }
 
     fn unexpected(&self, message: &Message) -> Error {
@@ -102,10 +118,11 @@ impl Engine for ProcessEngine {
         &self.hello.name
     }
 
-    fn check_model(&self, source: &Source) -> Result<()> {
+    fn check_model(&self, source: &Source, _: bool) -> Result<()> {
         match source {
             Source::BuiltIn => Ok(()),
             Source::Dir(dir) => self.check_architecture(dir),
+            Source::Gguf(file) => self.refuse_gguf(file),
         }
     }
 

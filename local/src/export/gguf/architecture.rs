@@ -61,13 +61,6 @@ impl Architecture {
         matches!(self, Self::Llama | Self::SmolLm3)
     }
 
-    /// The context, in tokens. llama.cpp has no window for these models: a text that fits into the window
-    /// doesn't need one.
-    pub fn context(self, config: &LlamaConfig) -> usize {
-        let windows = config.kinds.iter().filter_map(|kind| kind.window);
-        windows.fold(config.max_positions, usize::min)
-    }
-
     /// Refuses what llama.cpp would compute differently, or wouldn't load.
     pub fn check(self, config: &LlamaConfig) -> Result<()> {
         let cannot = |what: &str| {
@@ -80,7 +73,8 @@ impl Architecture {
             return cannot("attention_bias or mlp_bias of this architecture");
         }
         let mut layers = (1..).zip(&config.kinds);
-        let rotates = |number: usize| self != Self::SmolLm3 || number % NO_ROPE_INTERVAL != 0;
+        let rotates =
+            |number: usize| self != Self::SmolLm3 || !number.is_multiple_of(NO_ROPE_INTERVAL);
         if layers.any(|(number, kind)| kind.rotates != rotates(number)) {
             return cannot("no_rope_layers other than every fourth");
         }
@@ -94,6 +88,13 @@ impl Architecture {
             _ => Ok(()),
         }
     }
+}
+
+/// The context, in tokens. llama.cpp has no window for these models: a text that fits into the window doesn't
+/// need one.
+pub fn context(config: &LlamaConfig) -> usize {
+    let windows = config.kinds.iter().filter_map(|kind| kind.window);
+    windows.fold(config.max_positions, usize::min)
 }
 
 /// By how much each frequency is divided, where llama.cpp gets that as a tensor.

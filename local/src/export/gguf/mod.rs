@@ -19,10 +19,11 @@ use super::progress::Progress;
 use super::target::Target;
 use crate::base::Base;
 use crate::base::text_files;
-use crate::engine::candle::model::{LlamaConfig, Target as Linear, target, weights};
+use crate::engine::candle::model::{LlamaConfig, target};
 use crate::error::Result;
 use crate::folder;
-use architecture::{Architecture, rope_factors, rope_scaling};
+use crate::gguf::names;
+use architecture::{Architecture, context, rope_factors, rope_scaling};
 use file::{Meta, TensorInfo, header, padding};
 
 /// The name of the file.
@@ -63,7 +64,7 @@ pub fn plan(
     let architecture = Architecture::of(&json)?;
     let config = LlamaConfig::from_json(&json)?;
     architecture.check(&config)?;
-    weights::check_tensors(dir, &config, &merger.shards)?;
+    merger.check(dir, &config)?;
     let mut metadata = metadata(architecture, &config, quantize, name);
     metadata.extend(tokenizer(dir, base, &config, &json)?);
     metadata.extend(templates(dir)?);
@@ -133,7 +134,7 @@ fn tensors(
         tensors.push((info, Values::Given(factors)));
     }
     for (name, shape) in target::tensors(config) {
-        let Some(renamed) = renamed(&name) else {
+        let Some(renamed) = names::llama_cpp(&name) else {
             continue;
         };
         let is_head = if config.tie_word_embeddings {
@@ -177,40 +178,6 @@ fn dtype(shape: &[usize], quantize: Quantize, is_head: bool) -> GgmlDType {
     }
 }
 
-/// llama.cpp's name of a tensor.
-fn renamed(name: &str) -> Option<String> {
-    let fixed = match name {
-        "model.embed_tokens.weight" => Some("token_embd.weight"),
-        "model.norm.weight" => Some("output_norm.weight"),
-        "lm_head.weight" => Some("output.weight"),
-        _ => None,
-    };
-    if let Some(fixed) = fixed {
-        return Some(fixed.to_owned());
-    }
-    let (layer, rest) = name.strip_prefix("model.layers.")?.split_once('.')?;
-    let (module, kind) = rest.rsplit_once('.')?;
-    let part = match module.rsplit('.').next()? {
-        "input_layernorm" => "attn_norm",
-        "post_attention_layernorm" => "ffn_norm",
-        "q_norm" => "attn_q_norm",
-        "k_norm" => "attn_k_norm",
-        last => match Linear::ALL
-            .into_iter()
-            .find(|target| target.name() == last)?
-        {
-            Linear::Query => "attn_q",
-            Linear::Key => "attn_k",
-            Linear::Value => "attn_v",
-            Linear::Output => "attn_output",
-            Linear::Gate => "ffn_gate",
-            Linear::Up => "ffn_up",
-            Linear::Down => "ffn_down",
-        },
-    };
-    Some(format!("blk.{layer}.{part}.{kind}"))
-}
-
 fn metadata(
     architecture: Architecture,
     config: &LlamaConfig,
@@ -234,7 +201,7 @@ fn metadata(
     ];
     for (key, value) in [
         ("vocab_size", count(config.vocab_size)),
-        ("context_length", count(architecture.context(config))),
+        ("context_length", count(context(config))),
         ("embedding_length", count(config.hidden_size)),
         ("block_count", count(config.layers)),
         ("feed_forward_length", count(config.intermediate_size)),

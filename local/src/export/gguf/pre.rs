@@ -4,22 +4,7 @@
 use serde_json::Value;
 
 use crate::error::{Result, refused};
-
-/// Expressions in `tokenizer.json`, and llama.cpp's name for them.
-const EXPRESSIONS: [(&str, &str); 3] = [
-    (
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        "llama-bpe",
-    ),
-    (
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        "qwen2",
-    ),
-    (
-        r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-        "gpt-2",
-    ),
-];
+use crate::gguf::pre::EXPRESSIONS;
 
 /// llama.cpp's name for the pre-tokenizer of a byte-level tokenizer. `merges` says whether it has any:
 /// without, it doesn't matter how a text is split.

@@ -13,7 +13,7 @@ use crate::number::as_f64;
 
 /// Queries of a block, per head: large enough for the matrix products, small enough that half of what
 /// lies behind the mask is never computed.
-const BLOCK: usize = 64;
+pub const BLOCK: usize = 64;
 
 /// Scores of a block, per head, when it continues what is in the cache.
 const MAX_SCORES: usize = 64 * 1024;

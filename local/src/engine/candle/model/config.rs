@@ -136,9 +136,12 @@ impl Biases {
                 ..Self::default()
             });
         }
-        let read = |name: &str, families: &[Family]| match families.contains(&family) {
-            true => flag(json, name),
-            false => Ok(false),
+        let read = |name: &str, families: &[Family]| {
+            if families.contains(&family) {
+                flag(json, name)
+            } else {
+                Ok(false)
+            }
         };
         let attention = read(
             "attention_bias",

@@ -53,7 +53,7 @@ fn each_family_has_what_transformers_gives_it() {
         LlamaConfig::from_json(&json).unwrap()
     };
     let qwen3 = read("Qwen3ForCausalLM", &|json| {
-        json["attention_bias"] = true.into()
+        json["attention_bias"] = true.into();
     });
     assert_eq!(
         (qwen3.family, qwen3.head_norms, qwen3.head_dim),
@@ -61,7 +61,7 @@ fn each_family_has_what_transformers_gives_it() {
     );
     assert!(qwen3.biases.qkv && qwen3.biases.output && !qwen3.biases.mlp);
     let mistral = read("MistralForCausalLM", &|json| {
-        json["attention_bias"] = true.into()
+        json["attention_bias"] = true.into();
     });
     assert_eq!(
         (mistral.head_norms, mistral.biases, mistral.head_dim),
@@ -70,7 +70,7 @@ fn each_family_has_what_transformers_gives_it() {
     let smollm3 = read("SmolLM3ForCausalLM", &|_| {});
     assert!(smollm3.tie_word_embeddings && (smollm3.rope_theta - 2e6).abs() < 1.0);
     let untied = read("SmolLM3ForCausalLM", &|json| {
-        json["tie_word_embeddings"] = false.into()
+        json["tie_word_embeddings"] = false.into();
     });
     assert!(!untied.tie_word_embeddings);
 }

@@ -8,6 +8,7 @@ use super::config::LlamaConfig;
 use super::layers::{RmsNorm, gated};
 use super::linear::Linear;
 use super::lora::Lora;
+use super::matrix::Matrix;
 use super::target::{HEAD_NORMS, Target, head_norm};
 use super::weights::Weights;
 use crate::error;
@@ -15,7 +16,7 @@ use crate::error;
 /// A decoder, with or without an adapter.
 #[derive(Debug, Clone)]
 pub struct Llama {
-    embedding: Tensor,
+    embedding: Matrix,
     layers: Vec<Layer>,
     norm: RmsNorm,
     head: Linear,
@@ -45,14 +46,14 @@ impl Llama {
         weights: &Weights,
         lora: Option<&Lora>,
     ) -> error::Result<Self> {
-        let embedding = weights.get(
+        let embedding = weights.matrix(
             "model.embed_tokens.weight",
             &[config.vocab_size, config.hidden_size],
         )?;
         let head = if config.tie_word_embeddings {
             embedding.clone()
         } else {
-            weights.get("lm_head.weight", &[config.vocab_size, config.hidden_size])?
+            weights.matrix("lm_head.weight", &[config.vocab_size, config.hidden_size])?
         };
         let norm = weights.get("model.norm.weight", &[config.hidden_size])?;
         lora.map_or(Ok(()), |lora| lora.check(config))?;
@@ -80,7 +81,7 @@ impl Llama {
     /// What the first layer gets, `[tokens, hidden]`.
     pub fn embed(&self, ids: &[u32]) -> Result<Tensor> {
         let ids = Tensor::from_slice(ids, ids.len(), self.device())?;
-        self.embedding.index_select(&ids, 0)
+        self.embedding.rows(&ids)
     }
 
     /// One layer, `[tokens, hidden]` → `[tokens, hidden]`, of whole rows with these lengths.
@@ -133,7 +134,7 @@ impl Layer {
         let linear = |target: Target| -> error::Result<Linear> {
             let name = target.module(index);
             let (out, input) = target.shape(config);
-            let weight = weights.get(&format!("{name}.weight"), &[out, input])?;
+            let weight = weights.matrix(&format!("{name}.weight"), &[out, input])?;
             let bias = target
                 .has_bias(config)
                 .then(|| weights.get(&format!("{name}.bias"), &[out]))

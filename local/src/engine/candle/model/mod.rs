@@ -1,8 +1,9 @@
 //! The decoder: Llama's and its relatives, from a config and weights with Hugging Face names to logits.
 
-mod attention;
+pub(super) mod attention;
 pub mod cache;
 pub mod config;
+mod dequantise;
 pub mod family;
 pub(super) mod gradient;
 pub mod layer_kind;
@@ -10,6 +11,7 @@ pub mod layers;
 mod linear;
 pub mod llama;
 pub mod lora;
+pub mod matrix;
 pub mod memory;
 #[cfg(test)]
 pub(super) mod random;

@@ -1,25 +1,33 @@
-//! The weights of a model: named `f32` tensors, their shapes checked against the config.
+//! The weights of a model: named tensors, `f32` or quantised, their shapes checked against the config.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor, safetensors};
 use serde_json::Value;
 
 use super::config::LlamaConfig;
+use super::matrix::Matrix;
 use super::rope::Rope;
 use super::shard::Shard;
-use super::target;
+use super::{memory, target};
 use crate::error::{Result, refused};
 use crate::folder;
+use crate::gguf::{Gguf, type_name};
 use crate::stop::Stop;
+
+/// How the linear layers of a decoder are quantised, and the embedding and the output head, whose values matter
+/// more (decision 0032).
+const LAYERS: GgmlDType = GgmlDType::Q4_1;
+const TABLES: GgmlDType = GgmlDType::Q8_0;
 
 /// The tensors of a model by their Hugging Face names.
 #[derive(Debug, Clone)]
 pub struct Weights {
-    tensors: HashMap<String, Tensor>,
+    tensors: HashMap<String, Matrix>,
     /// Shared by all models with these weights: its tables grow with the longest text.
     rope: Arc<OnceLock<Rope>>,
 }
@@ -27,62 +35,86 @@ pub struct Weights {
 impl Weights {
     /// From tensors that are already there.
     #[must_use]
-    pub fn from_tensors(tensors: HashMap<String, Tensor>) -> Self {
+    pub fn from_tensors<T: Into<Matrix>>(tensors: HashMap<String, T>) -> Self {
+        let tensors = tensors.into_iter();
         Self {
-            tensors,
+            tensors: tensors
+                .map(|(name, tensor)| (name, tensor.into()))
+                .collect(),
             rope: Arc::default(),
         }
     }
 
-    /// From the content of one safetensors file.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+    /// From the content of one safetensors file. With `in_4bit`, it's quantised.
+    pub fn from_bytes(bytes: &[u8], in_4bit: bool) -> Result<Self> {
         let mut tensors = HashMap::new();
         for (name, tensor) in safetensors::load_buffer(bytes, &Device::Cpu)? {
-            tensors.insert(name, tensor.to_dtype(DType::F32)?);
+            let tensor = tensor.to_dtype(DType::F32)?;
+            let matrix = held(&name, tensor, in_4bit)?;
+            tensors.insert(name, matrix);
         }
         Ok(Self::from_tensors(tensors))
     }
 
     /// Whether the weights in a Hugging Face directory are those of a model of this shape. Only the
     /// files' headers are read: cheap enough for a request.
-    pub fn check(dir: &Path, config: &LlamaConfig) -> Result<()> {
-        checked(dir, config).map(drop)
+    pub fn check(dir: &Path, config: &LlamaConfig, in_4bit: bool) -> Result<()> {
+        checked(dir, config, in_4bit).map(drop)
     }
 
-    /// From a Hugging Face directory. `progress` gets how many tensors are loaded, and how many there are.
+    /// From a Hugging Face directory. `progress` gets how many tensors are loaded, and how many there are. With
+    /// `in_4bit`, the weights are quantised as they come.
     pub fn from_dir(
         dir: &Path,
+        config: &LlamaConfig,
+        in_4bit: bool,
+        stop: &dyn Stop,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Self> {
+        let shards = checked(dir, config, in_4bit)?;
+        each(config, stop, progress, |name| {
+            let mut shards = shards.iter();
+            match shards.find(|shard| shard.tensors.contains_key(name)) {
+                Some(shard) => held(name, shard.read(name)?, in_4bit),
+                None => refused(format!("model: the weight files have no tensor {name}")),
+            }
+        })
+    }
+
+    /// From a GGUF file. What is quantised in it stays so.
+    pub fn from_gguf(
+        gguf: &Gguf,
         config: &LlamaConfig,
         stop: &dyn Stop,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Self> {
-        let shards = checked(dir, config)?;
-        let mut tensors = HashMap::new();
-        let names = target::tensors(config);
-        let total = names.len() as u64;
-        for (done, (name, _)) in names.into_iter().enumerate() {
-            stop.check()?;
-            progress(done as u64, total);
-            if let Some(shard) = shards
-                .iter()
-                .find(|shard| shard.tensors.contains_key(&name))
-            {
-                let tensor = shard.read(&name)?;
-                tensors.insert(name, tensor);
+        check_gguf(gguf, config)?;
+        each(config, stop, progress, |name| {
+            let tensor = gguf.read(name)?;
+            if tensor.rank() == 1 || tensor.dtype() == GgmlDType::F32 {
+                return Ok(tensor.dequantize(&Device::Cpu)?.into());
             }
-        }
-        Ok(Self::from_tensors(tensors))
+            Ok(tensor.into())
+        })
     }
 
-    /// One tensor. Errors when it is missing or its shape is not `shape`.
+    /// A norm or a bias. Errors when it is missing or its shape is not `shape`.
     pub fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        match self.matrix(name, shape)? {
+            Matrix::Plain(tensor) => Ok(tensor),
+            Matrix::Quantised(_) => refused(format!("model: the tensor {name} is quantised")),
+        }
+    }
+
+    /// The weight of a linear layer or an embedding. Errors when it is missing or its shape is not `shape`.
+    pub fn matrix(&self, name: &str, shape: &[usize]) -> Result<Matrix> {
         match self.tensors.get(name) {
             None => refused(format!("model: the weight files have no tensor {name}")),
-            Some(tensor) if tensor.dims() != shape => refused(format!(
+            Some(matrix) if matrix.dims() != shape => refused(format!(
                 "model: the tensor {name} has the shape {:?}, config.json says {shape:?}",
-                tensor.dims()
+                matrix.dims()
             )),
-            Some(tensor) => Ok(tensor.clone()),
+            Some(matrix) => Ok(matrix.clone()),
         }
     }
 
@@ -95,23 +127,101 @@ impl Weights {
     /// Memory that all tensors take.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        let bytes = |tensor: &Tensor| tensor.elem_count() * tensor.dtype().size_in_bytes();
-        let bytes: usize = self.tensors.values().map(bytes).sum();
+        let bytes: usize = self.tensors.values().map(Matrix::bytes).sum();
         u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
+
+    /// Number of values that each core dequantises at once.
+    #[must_use]
+    pub fn dequantised(&self) -> usize {
+        let parts = self.tensors.values().map(Matrix::dequantised);
+        parts.max().unwrap_or(0)
     }
 
     /// Number of values.
     #[must_use]
     pub fn parameters(&self) -> usize {
-        self.tensors.values().map(Tensor::elem_count).sum()
+        self.tensors.values().map(values).sum()
+    }
+
+    /// The type that most values are in, if they are quantised.
+    #[must_use]
+    pub fn quantised(&self) -> Option<&'static str> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for matrix in self.tensors.values() {
+            let name = matrix.quantised().map_or("f32", type_name);
+            *counts.entry(name).or_default() += values(matrix);
+        }
+        let (name, _) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+        Some(name).filter(|name| *name != "f32")
     }
 }
 
+fn values(matrix: &Matrix) -> usize {
+    matrix.dims().iter().product()
+}
+
+/// Loads every tensor of a model.
+fn each(
+    config: &LlamaConfig,
+    stop: &dyn Stop,
+    progress: &mut dyn FnMut(u64, u64),
+    mut load: impl FnMut(&str) -> Result<Matrix>,
+) -> Result<Weights> {
+    let names = target::tensors(config);
+    let total = names.len() as u64;
+    let mut tensors = HashMap::new();
+    for (done, (name, _)) in names.into_iter().enumerate() {
+        stop.check()?;
+        progress(done as u64, total);
+        let matrix = load(&name)?;
+        tensors.insert(name, matrix);
+    }
+    Ok(Weights::from_tensors(tensors))
+}
+
+/// A tensor as it's held in memory.
+fn held(name: &str, tensor: Tensor, in_4bit: bool) -> Result<Matrix> {
+    match in_4bit.then(|| type_in_4bit(name, tensor.dims())).flatten() {
+        Some(dtype) => Ok(QTensor::quantize(&tensor, dtype)?.into()),
+        None => Ok(tensor.into()),
+    }
+}
+
+/// The type that a tensor is quantised to. `None`: it stays as it is.
+fn type_in_4bit(name: &str, shape: &[usize]) -> Option<GgmlDType> {
+    let in_layer = name.starts_with("model.layers.");
+    (shape.len() == 2).then_some(if in_layer { LAYERS } else { TABLES })
+}
+
+/// The memory of a model that is quantised when it's loaded. Refuses one whose rows can't be.
+pub fn bytes_in_4bit(config: &LlamaConfig) -> Result<u64> {
+    let mut bytes = 0_u64;
+    for (name, shape) in target::tensors(config) {
+        let dtype = type_in_4bit(&name, &shape).unwrap_or(GgmlDType::F32);
+        let (block, width) = (dtype.block_size(), shape.last().copied().unwrap_or(1));
+        if width % block != 0 {
+            return refused(format!(
+                "loadIn4bit: the rows of {name} have {width} values, and blocks of {block} are quantised. Remove \
+                 loadIn4bit."
+            ));
+        }
+        let values: usize = shape.iter().product();
+        bytes = bytes.saturating_add((values / block * dtype.type_size()) as u64);
+    }
+    Ok(bytes)
+}
+
 /// The weight files of a directory, which fit into memory.
-fn checked(dir: &Path, config: &LlamaConfig) -> Result<Vec<Shard>> {
+fn checked(dir: &Path, config: &LlamaConfig, in_4bit: bool) -> Result<Vec<Shard>> {
     let shards = open(dir)?;
     check_tensors(dir, config, &shards)?;
-    Shard::check_memory(&shards)?;
+    if in_4bit {
+        let what = format!("model: {}", dir.display());
+        memory::check(&what, bytes_in_4bit(config)?)?;
+    } else {
+        Shard::check_memory(&shards)?;
+    }
     Ok(shards)
 }
 
@@ -152,6 +262,39 @@ pub fn check_tensors(dir: &Path, config: &LlamaConfig, shards: &[Shard]) -> Resu
         }
     }
     Ok(())
+}
+
+/// Refuses a GGUF file that doesn't have exactly the tensors that its metadata asks for, or doesn't fit into
+/// memory.
+pub fn check_gguf(gguf: &Gguf, config: &LlamaConfig) -> Result<()> {
+    let expected = target::tensors(config);
+    for (name, shape) in &expected {
+        let Some((dtype, found)) = gguf.tensor(name) else {
+            return gguf.refuse(&format!("it has no tensor for {name}"));
+        };
+        if found != shape.as_slice() {
+            return gguf.refuse(&format!(
+                "the tensor for {name} has the shape {found:?}, the metadata says {shape:?}"
+            ));
+        }
+        if shape.len() == 1 && dtype != GgmlDType::F32 && dtype != GgmlDType::F16 {
+            return gguf.refuse(&format!(
+                "the tensor for {name} is {}, only F32 and F16 are supported for it",
+                type_name(dtype)
+            ));
+        }
+    }
+    let known: BTreeSet<&String> = expected.iter().map(|(name, _)| name).collect();
+    if let Some(name) = gguf
+        .tensors()
+        .find(|name| !known.contains(name) && name != "rope_freqs.weight")
+    {
+        return gguf.refuse(&format!(
+            "the tensor {name} is none of the model that its metadata describes, so it would be ignored"
+        ));
+    }
+    let bytes = expected.iter().map(|(name, _)| gguf.bytes(name)).sum();
+    memory::check(&format!("model: {}", gguf.path().display()), bytes)
 }
 
 /// What weight files may hold although the model is complete without it.

@@ -6,6 +6,7 @@ use super::step::{self, PART_TOKENS};
 use crate::data::Example;
 use crate::engine::Plan;
 use crate::engine::candle::model::LlamaConfig;
+use crate::engine::candle::model::attention::BLOCK;
 use crate::engine::candle::model::lora::Lora;
 use crate::error::{Result, refused};
 
@@ -36,6 +37,8 @@ struct Run<'a> {
     config: &'a LlamaConfig,
     /// Bytes.
     weights: u64,
+    /// Values of the weights that are dequantised at once.
+    dequantised: usize,
     /// Values of the adapter.
     adapter: usize,
     /// Rank of the adapter.
@@ -44,11 +47,12 @@ struct Run<'a> {
     rows: Vec<&'a Example>,
 }
 
-/// The fit of a run whose weights are in memory already. `limit` is what the process may take in all;
+/// The fit of a run whose weights are in memory already: their bytes, and how many of their values are
+/// dequantised at once. `limit` is what the process may take in all;
 /// without one, it's what is free now. Errors when the run doesn't fit into `limit`.
 pub fn fit(
     config: &LlamaConfig,
-    weights: u64,
+    (weights, dequantised): (u64, usize),
     plan: &Plan,
     rows: &[Example],
     (limit, free): (Option<u64>, Option<u64>),
@@ -60,6 +64,7 @@ pub fn fit(
     let run = Run {
         config,
         weights,
+        dequantised,
         adapter: Lora::parameters_for(config, plan.lora_r),
         rank: plan.lora_r,
         rows: longest,
@@ -117,24 +122,31 @@ impl Run<'_> {
     /// How much memory a part with this many tokens needs.
     fn part(&self, tokens: usize, recomputed: usize) -> usize {
         let c = self.config;
-        let kept = (c.layers - recomputed).max(1);
+        // One is always there: the one whose turn it is.
+        let kept: usize = (recomputed.min(c.layers - 1)..c.layers)
+            .map(|index| self.layer(index, tokens))
+            .sum();
         let logits = MAX_LOGITS.min(tokens * c.vocab_size);
         // Between two layers, in the kept ones, and what the backward pass of one makes.
         tokens * c.hidden_size * (c.layers + 2)
-            + kept * self.layer(tokens)
+            + kept
             + tokens * (6 * c.intermediate_size + 6 * c.hidden_size)
             + 5 * logits
+            + self.dequantised
     }
 
     /// How much memory a layer's backward pass needs: the results of its operations.
-    fn layer(&self, tokens: usize) -> usize {
+    fn layer(&self, index: usize, tokens: usize) -> usize {
         let c = self.config;
         let (query, key) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let linear = 5 * c.hidden_size + 4 * query + 4 * key + 3 * c.intermediate_size;
-        // A token looks at half of its row, on average.
+        let norms = if c.head_norms { query + key } else { 0 };
+        // A token looks at half of its row, on average, and at no more than the window of its block.
         let longest = self.rows.first().map_or(PART_TOKENS, |row| row.ids.len());
-        let attention = c.heads * (longest.min(tokens) / 2 + 32);
-        tokens * (linear + attention + 7 * self.rank)
+        let seen = longest.min(tokens) / 2 + BLOCK / 2;
+        let window = c.kinds[index].window;
+        let attention = c.heads * window.map_or(seen, |window| seen.min(window + BLOCK));
+        tokens * (linear + norms + attention + 7 * self.rank)
     }
 }
 

@@ -1,8 +1,11 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use serde_json::json;
+
 use super::*;
 use crate::engine::Schedule;
 use crate::engine::candle::CandleModel;
+use crate::engine::candle::model::random;
 
 fn plan(batch_size: usize) -> Plan {
     Plan {
@@ -34,7 +37,7 @@ fn fitted(length: usize, limit: Option<u64>, free: Option<u64>, cores: usize) ->
     let config = CandleModel::built_in().unwrap().config;
     fit(
         &config,
-        MEGABYTE,
+        (MEGABYTE, 0),
         &plan(8),
         &rows(length),
         (limit, free),
@@ -88,4 +91,26 @@ fn a_size_is_read_as_people_write_it() {
     for text in ["", "GB", "4TB", "-1GB", "0", "4.5.1GB", "0.1"] {
         assert!(parse_size(text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn norms_of_heads_take_memory_and_windows_save_some() {
+    let bytes = |special: &serde_json::Value| {
+        let config = random::model(special).config;
+        let free = (None, Some(64 << 30));
+        fit(&config, (MEGABYTE, 0), &plan(8), &rows(256), free, 2)
+            .unwrap()
+            .bytes
+    };
+    let llama = bytes(&json!({ "architectures": ["LlamaForCausalLM"], "head_dim": 16 }));
+    let qwen3 = bytes(&json!({ "architectures": ["Qwen3ForCausalLM"], "head_dim": 16 }));
+    assert!(qwen3 > llama, "{qwen3} {llama}");
+    assert!(bytes(&json!({ "architectures": ["LlamaForCausalLM"], "head_dim": 32 })) > llama);
+    let window = |window: usize| {
+        bytes(&json!({
+            "architectures": ["MistralForCausalLM"], "head_dim": 16, "sliding_window": window,
+        }))
+    };
+    assert!(window(8) < llama, "{} {llama}", window(8));
+    assert_eq!(window(250), llama);
 }
