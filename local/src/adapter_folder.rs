@@ -64,7 +64,7 @@ pub fn publish(unfinished: &Path, dir: &Path) -> Result<Vec<Artifact>> {
             .map_err(|source| Error::io("can't write", &path, source))?;
     }
     sync_folder(unfinished);
-    // One from an attempt that was ended before it could be announced.
+    // Left by an attempt that ended before it could be announced.
     let _ = fs::remove_dir_all(dir);
     fs::rename(unfinished, dir).map_err(|source| Error::io("can't write", dir, source))?;
     dir.parent().into_iter().for_each(sync_folder);

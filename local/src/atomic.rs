@@ -15,7 +15,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 /// The same for a file that only its owner may read.
 pub fn write_privately(path: &Path, bytes: &[u8]) -> Result<()> {
     replace(path, bytes, |unfinished| {
-        // One that a crash left behind may be readable by others.
+        // A temp file left by a crash may be readable by others.
         let _ = fs::remove_file(unfinished);
         private_file(unfinished)
     })

@@ -79,8 +79,8 @@ pub struct Args {
         allow_hyphen_values = true
     )]
     pub worker_arg: Vec<String>,
-    /// A run whose worker dies, falls silent or loses a process goes on after its last checkpoint, so many
-    /// times.
+    /// How many times a run resumes from its last checkpoint after its worker died, fell silent or lost a
+    /// process.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_failures: u32,
     /// How much memory the CPU engine may take for a run, the model included, such as 4GB (default: what is

@@ -1,4 +1,4 @@
-//! What can go wrong, in one enum. The server turns `Refused` and `Unreachable` into a 400.
+//! All errors, in one enum. The server turns `Refused` and `Unreachable` into a 400.
 
 use std::io;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub enum Error {
     Io {
         /// What was tried, with the path.
         what: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The tensor library failed.

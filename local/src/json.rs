@@ -7,13 +7,13 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// What an element of a list costs in memory, about, whatever it is: `null` has four letters.
+/// Roughly what a list element costs in memory, whatever it is: `null` is only four characters.
 const VALUE_BYTES: usize = 64;
 
-/// What a field of an object costs beside its value.
+/// What an object's field costs besides its value.
 const FIELD_BYTES: usize = 96;
 
-/// What a value is, in words.
+/// The name of a value's type, for messages.
 #[must_use]
 pub fn kind(value: &Value) -> &'static str {
     match value {
@@ -54,12 +54,12 @@ impl Budget {
         }
     }
 
-    /// Takes what a value with a text of this length needs; says why not when it is too much.
+    /// Charges for a value with a text of this length. Fails if that exceeds the budget.
     pub fn value(&self, text: usize) -> Result<(), String> {
         self.take(VALUE_BYTES + text)
     }
 
-    /// Takes what the name of a field needs.
+    /// Charges for a field's name.
     pub fn field(&self, name: usize) -> Result<(), String> {
         self.take(FIELD_BYTES + name)
     }

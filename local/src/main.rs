@@ -73,8 +73,8 @@ fn unusable(error: &clap::Error) -> ExitCode {
 /// only wait for each other: measured, a step then takes twice as long.
 fn single_threaded_tensor_operations() {
     for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
-        // SAFETY: the first thing that the program does after reading its arguments; there is no
-        // other thread yet that could read the environment.
+        // SAFETY: this comes right after reading the arguments, when there's no other thread that could read
+        // the environment.
         unsafe { std::env::set_var(name, "1") };
     }
 }
@@ -169,7 +169,7 @@ fn engine(args: &Args) -> Result<Arc<dyn Engine>> {
     })
 }
 
-/// Ends the process whatever it is doing then: a step of a large model, or an answer, can't be
+/// Exits the process whatever it's doing then: a step of a large model, or an answer, can't be
 /// interrupted, and the store says of an unfinished run that it was stopped.
 fn exit_within(limit: Duration) {
     let exit = move || {

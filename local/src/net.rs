@@ -1,4 +1,4 @@
-//! What all requests to other servers share.
+//! Shared by all requests to other servers.
 
 use reqwest::Url;
 

@@ -23,7 +23,7 @@ const MOST_STEPS: u64 = 1 << 24;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct RunConfig {
-    /// What the job calls its model.
+    /// The model's name in the job.
     pub model: String,
     dataset_source: Option<SourceFields>,
     dataset_split: Option<String>,
@@ -69,7 +69,7 @@ pub struct RunConfig {
     /// A third of all steps by default.
     #[serde(deserialize_with = "some_whole::<1, MOST_STEPS, _>")]
     pub save_steps: Option<usize>,
-    /// So many checkpoints are kept, the last and the best among them. All by default.
+    /// How many checkpoints are kept, including the last and the best. All by default.
     #[serde(deserialize_with = "some_whole::<1, MOST_STEPS, _>")]
     pub save_total_limit: Option<usize>,
     /// A fifth of all steps by default.

@@ -246,9 +246,8 @@ impl NativeTrainer {
         })
     }
 
-    /// Follows the job (T3). `receive` gets every batch, and answers with `done`, `threw` or `aborted`; it also
-    /// gets the notice of each reconnect, and answers with `heard`. If the run is `observed`, it gets events
-    /// without a callback too.
+    /// Follows the job (T3). `receive` gets each batch, answered with `done`, `threw` or `aborted`, and each
+    /// reconnect's notice, answered with `heard`. If the run is `observed`, events without a callback cross too.
     #[napi(catch_unwind, ts_return_type = "Promise<WaitEnd>")]
     pub fn wait<'env>(
         &self,
@@ -296,8 +295,7 @@ impl NativeTrainer {
         self.answer(Ack::Done);
     }
 
-    /// The answer to a batch: the callback of the event at `index` threw. `aborted`: whether that was after the
-    /// abort.
+    /// The answer to a batch: the callback of the event at `index` threw, after the abort if `aborted`.
     #[napi(catch_unwind)]
     pub fn threw(&self, index: u32, aborted: bool) {
         let index = position(index);

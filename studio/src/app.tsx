@@ -17,7 +17,7 @@ const NAVIGATION: [hash: string, name: string, views: Route["view"][]][] = [
   ["#/playground", "Playground", ["playground"]],
   ["#/endpoints", "Endpoints", ["endpoints"]],
 ];
-/** Only what trains here shows what it makes of its data. */
+/** Only local runs have a dataset preview. */
 const LOCAL_NAVIGATION: typeof NAVIGATION = [...NAVIGATION, ["#/dataset", "Dataset", ["dataset"]]];
 
 function useRoute(): Route {
@@ -112,7 +112,7 @@ function Sidebar({ current }: { current: Route["view"] }) {
   );
 }
 
-/** Whether the server has refused the token, or there is none. */
+/** Whether the server has rejected the token, or there is none. */
 function useLocked(): boolean {
   const [isLocked, setLocked] = useState(!hasToken());
   useEffect(() => onTokenHeard(setLocked), []);
@@ -136,7 +136,7 @@ function Locked() {
   );
 }
 
-/** Said once for the whole page; each view says what of it can't be shown. */
+/** Shown once for the whole page; each view shows what it can't load. */
 function Offline() {
   const { error } = useIdentity();
   const isGone = error instanceof ApiError && error.status === 0;

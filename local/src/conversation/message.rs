@@ -102,7 +102,7 @@ fn content(content: Option<&Value>, calls: bool, place: MessagePath) -> Result<V
         Some(Value::Array(parts)) => {
             let mut text = String::new();
             for (index, part) in parts.iter().enumerate() {
-                // A hint for a cache says nothing to a model.
+                // A cache hint means nothing to a model.
                 let known = ["type", "text", "cache_control"];
                 let fields = part.as_object().into_iter().flatten();
                 if let Some((name, _)) = fields

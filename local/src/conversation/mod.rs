@@ -46,7 +46,7 @@ pub struct Conversation {
     tools: Option<Value>,
 }
 
-/// What is known about a message besides what the template reads.
+/// What we know about a message besides what the template reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Turn {
     place: MessagePath,
@@ -107,7 +107,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// Sets the functions that the model is told of. `tools` may be a list, or its JSON text.
+    /// Sets the functions that the model may call. `tools` may be a list, or its JSON text.
     pub fn set_tools(&mut self, tools: Option<&Value>) -> Result<()> {
         self.tools = tools.map(message::tools).transpose()?.flatten();
         Ok(())

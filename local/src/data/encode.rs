@@ -8,7 +8,7 @@ use crate::base::text::TextCodec;
 use crate::conversation::{Conversation, Learn};
 use crate::error::{Error, Result, refused};
 
-/// So many bytes of a row may be encoded. That takes up to 400 times as much memory.
+/// The largest row that is encoded, in bytes. Encoding takes up to 400 times as much memory.
 pub const MAX_ROW_TEXT: usize = 1024 * 1024;
 
 /// A guess that is nearly always high enough. When it isn't, the whole text is encoded.
@@ -43,7 +43,7 @@ impl Encoded {
     }
 }
 
-/// How much of a row is encoded: at least so many tokens, and all of them where that's wanted and affordable.
+/// How much of a row is encoded: at least this many tokens, and all of them if that's wanted and affordable.
 #[derive(Debug, Clone, Copy)]
 struct Extent {
     max_length: usize,
@@ -153,7 +153,7 @@ fn ranges(chat: &Conversation, text: &TextCodec, full: &str, wanted: Learn) -> R
     Ok(ranges)
 }
 
-/// What is between ranges that are in order.
+/// The gaps between sorted ranges.
 fn outside(ranges: &[Range]) -> Vec<Range> {
     let mut start = 0;
     let mut outside = Vec::with_capacity(ranges.len() + 1);

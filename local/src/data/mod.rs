@@ -61,7 +61,7 @@ const MAX_EVAL_ROWS: usize = 32;
 /// With fewer rows than this, none are held out, and the eval loss is measured on the training rows.
 const MIN_ROWS_TO_HOLD_OUT: usize = 4;
 
-/// How many of so many rows are held out.
+/// How many of `rows` are held out.
 #[must_use]
 pub fn held_out(rows: usize) -> usize {
     if rows < MIN_ROWS_TO_HOLD_OUT {

@@ -205,7 +205,7 @@ impl<R: Read> Thrift<R> {
                     count => count.into(),
                 };
                 for _ in 0..count {
-                    // In a list, each boolean takes a byte of its own.
+                    // In a list, each boolean takes a whole byte.
                     match head & 0x0f {
                         1 | 2 => self.skip(3, depth + 1)?,
                         kind => self.skip(kind, depth + 1)?,

@@ -64,7 +64,7 @@ impl RowPlace {
 /// Takes rows as they are read. An error ends the reading.
 pub type Each<'a> = &'a mut dyn FnMut(RowPlace, Value) -> Result<()>;
 
-/// Reads all rows of a file. `name` is the file's, when its rows are to be told by it.
+/// Reads all rows of a file. `name` is the file's, if rows are identified by it.
 pub fn read(mut file: File, name: Option<&str>, each: Each) -> Result<()> {
     let place = |unit: &'static str, number: usize| RowPlace {
         file: name.map(str::to_owned),
@@ -122,7 +122,7 @@ fn text(
     each: Each,
 ) -> Result<()> {
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, source);
-    // What is wrong with the file as such, here or further on.
+    // What is wrong with the file itself, here or further on.
     let broken = |error: &io::Error| failed(format!("can't be read: {error}"));
     let start = reader.fill_buf().map_err(|error| broken(&error))?;
     if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {

@@ -43,7 +43,7 @@ pub fn columns() -> impl Iterator<Item = &'static str> {
 pub enum Row {
     /// A conversation.
     Chat(Conversation),
-    /// A text and how it goes on.
+    /// A prompt and its completion.
     PromptCompletion(String, String),
     /// A plain text.
     Text(String),
@@ -63,7 +63,7 @@ impl Row {
     }
 }
 
-/// What is asked of rows.
+/// What rows have to satisfy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RowRules {
     /// The only shapes that are allowed, if not all.
@@ -116,7 +116,7 @@ pub fn row(value: &Value, wanted: RowRules) -> Result<Row> {
 struct Fields<'a>(&'a Map<String, Value>);
 
 impl<'a> Fields<'a> {
-    /// A field that is there. Files with columns write out what isn't.
+    /// A field that is present. Files with columns write null for absent ones.
     fn get(&self, name: &str) -> Option<&'a Value> {
         self.0.get(name).filter(|value| match value {
             Value::Null => false,
@@ -221,7 +221,7 @@ fn check_other_columns(fields: &Fields, shape: Shape) -> Result<()> {
             ));
         }
     }
-    // What others call the input of an instruction, and an input that this shape has no place for.
+    // Other names for an instruction's input, and inputs that this shape has no place for.
     let unread: &[&str] = match shape {
         Shape::Alpaca => &["context"],
         Shape::PromptCompletion => &["context", "input", "instruction"],

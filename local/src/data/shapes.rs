@@ -1,4 +1,4 @@
-//! The shapes that rows may have, and the names by which `datasetFormat` asks for them.
+//! The shapes that rows may have, and their names in `datasetFormat`.
 
 use crate::error::{Result, refused};
 
@@ -39,7 +39,7 @@ impl Shape {
         }
     }
 
-    /// The name by which `datasetFormat` asks for it.
+    /// Its name in `datasetFormat`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -74,7 +74,7 @@ pub struct Format {
 }
 
 impl Format {
-    /// The format of this name. `auto` is none.
+    /// The format of this name; `None` for `auto`.
     pub fn from_name(name: &str) -> Result<Option<Self>> {
         if name == "auto" {
             return Ok(None);

@@ -23,7 +23,7 @@ pub enum DatasetSource {
 pub enum Blob {
     /// On this machine.
     File(PathBuf),
-    /// On a server, with the token that it asks for.
+    /// On a server, with the token that it requires.
     Http(Url, Option<String>),
 }
 

@@ -24,7 +24,7 @@ use crate::stop::Stop;
 /// The encoded rows of a run may have this many bytes: they're in memory while it trains.
 pub const MAX_BYTES: u64 = 512 * 1024 * 1024;
 
-/// Asks whether to stop every so many rows.
+/// How many rows are read between two checks for a stop.
 const ROWS_PER_CHECK: usize = 4096;
 
 /// How many rows and tokens there are.

@@ -10,7 +10,7 @@ use crate::time;
 
 /// What every key begins with.
 const MARK: &str = "ark_";
-/// So many characters of a key are shown, to tell it from others.
+/// How many characters of a key are shown, to tell keys apart.
 const SHOWN: usize = MARK.len() + 8;
 /// The time of a key's last use is at most this old, in seconds.
 const USE_NOTED_EVERY: i64 = 60;
@@ -21,7 +21,7 @@ const USE_NOTED_EVERY: i64 = 60;
 pub struct Key {
     /// Made by this server.
     pub id: String,
-    /// What it's for, in its owner's words.
+    /// Its label, chosen by the owner.
     pub label: String,
     /// Its first characters.
     pub prefix: String,

@@ -31,8 +31,8 @@ struct Content {
 }
 
 impl Endpoints {
-    /// Reads a store's file. One that can't be read is an error: to go on without it would overwrite it with
-    /// the next change.
+    /// Reads a store's file. If it can't be read, that's an error: otherwise the next change would overwrite
+    /// it.
     pub fn open(file: PathBuf) -> Result<Self> {
         let content = match fs::read(&file) {
             Ok(bytes) => serde_json::from_slice::<Content>(&bytes).or_else(|error| {

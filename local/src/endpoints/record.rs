@@ -33,7 +33,7 @@ pub struct Endpoint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthMode {
-    /// Not at all: only programs on this machine can call.
+    /// No authentication: only programs on this machine can call.
     None,
     /// With one of the endpoint's keys.
     FixedApiKey,
@@ -52,7 +52,7 @@ pub enum Target {
         /// Which one.
         adapter: Adapter,
     },
-    /// A base as it is.
+    /// A base without an adapter.
     BaseModel {
         /// Its name.
         base_model: String,
@@ -95,7 +95,7 @@ impl Endpoint {
             "urlFormat": "openai_compat",
             "enabled": self.enabled,
             "customDomain": null,
-            // What is asked and answered is never stored.
+            // Requests and responses are never stored.
             "runRetentionMode": "disabled",
             "createdAt": self.created_at,
             "updatedAt": self.updated_at,

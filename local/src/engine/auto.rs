@@ -15,7 +15,7 @@ use crate::folder;
 use crate::run_config::RunConfig;
 use crate::stop::Stop;
 
-/// What gets the worker.
+/// The command that installs the worker.
 pub const INSTALL: &str = "arkor engine install torch";
 
 /// An engine for each model.
@@ -45,9 +45,10 @@ impl AutoEngine {
         }
     }
 
-    /// The CPU engine if it knows the model, else the worker. A base in 4 bits is the worker's too, if it can: it
-    /// has the better types for them, and a GPU. Without a worker, the CPU engine's reason. Whether it knows a
-    /// model is told by its config: that stays the same while weights are downloaded and memory fills.
+    /// The CPU engine if it knows the model, else the worker. A base in 4 bits goes to the worker too, if it can
+    /// load one: it has better types for them, and a GPU. Without a worker, the CPU engine's reason. Only the
+    /// config decides whether it knows a model, because that doesn't change while weights are downloaded and
+    /// memory fills.
     fn choose(&self, source: &Source, in_4bit: bool, stop: &dyn Stop) -> Result<Arc<dyn Engine>> {
         let cpu = || Arc::clone(&self.cpu) as Arc<dyn Engine>;
         let known = match source {

@@ -6,7 +6,7 @@ use std::thread;
 /// Stack of a training thread. The backward pass through a deep model is recursive.
 const STACK_BYTES: usize = 64 * 1024 * 1024;
 
-/// Runs `work` in a pool of its own with one thread per core, so that training neither waits for
+/// Runs `work` in its own pool with one thread per core, so that training neither waits for
 /// other users of the global pool nor makes them wait.
 pub fn with_all_cores<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     with_cores(
@@ -15,7 +15,7 @@ pub fn with_all_cores<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     )
 }
 
-/// Runs `work` in a pool of its own with one thread for each of `cores`.
+/// Runs `work` in its own pool with one thread for each of `cores`.
 pub fn with_cores<T: Send>(cores: usize, work: impl FnOnce() -> T + Send) -> T {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(cores)

@@ -1,4 +1,5 @@
-//! What trains and generates. Everything else in this crate knows only the trait: jobs hand an engine the
+//! The engines, which train and generate. Everything else in this crate knows only the trait: jobs hand an
+//! engine the
 //! path of a run's tokens and get logs and folders back, the server hands it a prompt and gets text back.
 
 pub mod auto;
@@ -44,7 +45,7 @@ pub trait Engine: Debug + Send + Sync {
     fn check_config(&self, source: &Source, config: &RunConfig) -> Result<()>;
 
     /// Trains an adapter, on as many threads as it likes, and returns when it's done. Ends early with
-    /// `Error::Stopped` when `stop` says so, which it asks at least twice a second.
+    /// `Error::Stopped` if `stop` returns true; checks that at least twice a second.
     fn train(&self, task: &TrainTask, run: &mut dyn RunEvents, stop: &dyn Stop)
     -> Result<TrainEnd>;
 
@@ -80,11 +81,12 @@ pub struct Plan {
     pub warmup_steps: usize,
     /// `AdamW`'s weight decay.
     pub weight_decay: f64,
-    /// A log every so many steps.
+    /// How many steps there are between two logs.
     pub logging_steps: usize,
-    /// A checkpoint every so many steps, and after the last one.
+    /// How many steps there are between two checkpoints. There's also one after the last step.
     pub save_steps: usize,
-    /// An evaluation every so many steps, with the first log, and after the last step.
+    /// How many steps there are between two evaluations. There's also one with the first log, and one after the
+    /// last step.
     pub eval_steps: usize,
     /// Rank of the adapter.
     pub lora_r: usize,
@@ -139,7 +141,7 @@ pub struct TrainTask<'a> {
     pub rows: usize,
     /// The job's folder. The engine writes folders into it; the core puts them in place.
     pub folder: &'a Path,
-    /// The checkpoint to go on from, and its step.
+    /// The checkpoint to resume from, and its step.
     pub resume: Option<(usize, &'a Path)>,
 }
 
@@ -160,7 +162,7 @@ impl TrainTask<'_> {
 
 /// Receives what happens in a run, in order. An error from it ends the run.
 pub trait RunEvents: Send {
-    /// Work before the first step goes on.
+    /// Reports progress before the first step.
     fn progress(&mut self, progress: &Progress) -> Result<()>;
     /// The model is loaded, and the first step comes next.
     fn started(&mut self, started: &Started) -> Result<()>;
@@ -224,7 +226,7 @@ pub struct Started {
     pub base_parameters: usize,
     /// Number of values in the adapter.
     pub trainable_parameters: usize,
-    /// What it computes in, such as `bfloat16`, or what the base is held in, such as `q4_1`.
+    /// The type that it computes in, such as `bfloat16`, or that the base is held in, such as `q4_1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dtype: Option<String>,
     /// About how many bytes of memory it takes.
@@ -284,7 +286,7 @@ pub struct ChatTask<'a> {
     pub constraint: Option<CompiledConstraint>,
 }
 
-/// A constraint, and the guide that was made of it.
+/// A constraint, and the guide built from it.
 pub struct CompiledConstraint {
     /// For an engine that compiles it itself.
     pub source: Constraint,
@@ -302,7 +304,7 @@ pub struct Sampling {
     pub top_p: f64,
     /// At most this many tokens.
     pub max_tokens: usize,
-    /// Of the random choices.
+    /// Seeds the random choices.
     pub seed: u64,
 }
 

@@ -14,7 +14,7 @@ pub struct RowOrder {
 }
 
 impl RowOrder {
-    /// The order for so many rows.
+    /// The order for this many rows.
     #[must_use]
     pub fn new(rows: usize, seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed.wrapping_add(1));

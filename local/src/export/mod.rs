@@ -1,5 +1,5 @@
-//! What a job has trained, as files for other programs: for PEFT, for whatever loads a Hugging Face
-//! directory, for llama.cpp and for Ollama. Weights are read, merged and written one tensor at a time, so that
+//! Writes what a job has trained as files for other programs: PEFT, anything that loads a Hugging Face
+//! directory, llama.cpp and Ollama. Weights are read, merged and written one tensor at a time, so that
 //! a model of any size takes the memory of its largest tensor.
 
 pub mod args;

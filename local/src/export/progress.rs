@@ -42,7 +42,7 @@ impl<'a> Progress<'a> {
         self.add(0)
     }
 
-    /// So many more bytes are written. Errors when the export is no longer wanted.
+    /// Records that more bytes were written. Fails if the export was cancelled.
     pub fn add(&mut self, bytes: usize) -> Result<()> {
         self.stop.check()?;
         self.done += bytes as u64;

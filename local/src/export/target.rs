@@ -153,8 +153,7 @@ impl Target {
         &self.work
     }
 
-    /// Refuses to begin what there is no room for. Where the system doesn't say how much there is,
-    /// everything passes.
+    /// Fails if the disk has no room for the export. Passes if the system doesn't say how much is free.
     pub fn check_space(&self, bytes: u64) -> Result<()> {
         match free_space(&self.work) {
             Some(free) if free < bytes => refused(format!(
@@ -248,7 +247,7 @@ impl Drop for Target {
     }
 }
 
-/// What to do about an error of the file system.
+/// Adds advice to a file system error.
 fn failed(path: &Path, source: io::Error) -> Error {
     match source.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {

@@ -86,7 +86,7 @@ impl Folder {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            // What a temporary file gets otherwise, others can't read.
+            // By default, others couldn't read a temporary file.
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
         // Not in `refs`, where every file is the name of a revision.
@@ -127,7 +127,7 @@ fn place_with(
     let up = "../".repeat(path.matches('/').count() + 2);
     let name = blob.file_name().unwrap_or_default();
     let target = Path::new(&up).join("blobs").join(name);
-    // What isn't whole, or points to nowhere.
+    // Incomplete files and broken links.
     let _ = fs::remove_file(&shown);
     let placed = link(&target, &shown).or_else(|_| {
         if new {

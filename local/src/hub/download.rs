@@ -21,7 +21,7 @@ use crate::net::chain;
 /// How far a download is. `done_bytes` goes back when a file has to start anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress<'a> {
-    /// What's on disk of the files that were asked for.
+    /// The parts of the requested files that are on disk.
     pub done_bytes: u64,
     /// The size of all of them.
     pub total_bytes: u64,
@@ -88,7 +88,7 @@ impl Download<'_> {
             return Ok(());
         }
         let _lock = lock(&self.folder.lock(&file.etag), self.http.cancel).await?;
-        // Who held the lock may have downloaded it.
+        // The previous holder of the lock may have downloaded it.
         if is_whole(&shown, file.size) {
             return Ok(());
         }
@@ -128,7 +128,7 @@ impl Download<'_> {
         fs::rename(&path, blob).map_err(broken)
     }
 
-    /// Asks for the rest of a file, and writes what comes.
+    /// Requests the rest of a file, and writes what arrives.
     async fn go_on(
         &self,
         file: &RemoteFile,
@@ -143,7 +143,7 @@ impl Download<'_> {
             let restarted = partial.restart().await;
             restarted.map_err(|source| unwritable(&partial.path, source))?;
         }
-        // A server that ignores the range sends everything. Anything else is no part of this file.
+        // A server that ignores the range sends the whole file. Anything else isn't part of this file.
         if partial.length == 0 && answer.status() != StatusCode::OK {
             let what = format!(
                 "{host} sent another part of {} than was asked for",

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::settings::{Hub, Timing};
 
-/// Looks a variable up. The tests have an environment of their own.
+/// Looks up a variable. Tests have their own environment.
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 impl Hub {
@@ -53,7 +53,7 @@ impl Variables<'_> {
         self.get(name)?.into_string().ok()
     }
 
-    /// Whether the first of two variables that is set says yes.
+    /// Whether the first of the two variables that is set is true.
     fn is_true(&self, name: &str, otherwise: &str) -> bool {
         let value = self.text(name).or_else(|| self.text(otherwise));
         value.is_some_and(|value| {

@@ -1,4 +1,4 @@
-//! What the Hub has, or the cache.
+//! Finds a repository on the Hub or in the cache.
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ pub enum Found {
 }
 
 impl Hub {
-    /// The snapshot directory in the cache, if every file of `wanted` is there. Asks no server.
+    /// The snapshot directory in the cache, if every file of `wanted` is there. Makes no request.
     #[must_use]
     pub fn cached(&self, repo: &Repo, wanted: &[&str]) -> Option<PathBuf> {
         let dir = Folder::of(&self.cache, repo).current(&repo.revision)?;
@@ -41,8 +41,8 @@ impl Hub {
         self.ask(repo, self.timing.retries, cancel).await
     }
 
-    /// Like [`list`](Self::list). If the Hub can't be asked, or doesn't let this user in, it's the snapshot
-    /// in the cache, provided that `complete` says that everything is there.
+    /// Like [`list`](Self::list). If the Hub can't be reached, or refuses this user, uses the snapshot in the
+    /// cache, if that is `complete`.
     pub async fn find(
         &self,
         repo: &Repo,

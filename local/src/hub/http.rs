@@ -87,7 +87,7 @@ impl<'a> Http<'a> {
         self.url(&self.prefix())
     }
 
-    /// What's known about the revision, and about all its files.
+    /// The URL of the revision's metadata, with all its files.
     pub(super) fn info_url(&self) -> Url {
         let kind = match self.repo.kind {
             RepoKind::Model => "models",
@@ -125,7 +125,8 @@ impl<'a> Http<'a> {
         url
     }
 
-    /// Asks once. The answer has begun: it's a success, or says that there's nothing from byte `from` on.
+    /// Sends one request, and returns the response once its head has arrived: a success, or a 416 if there's
+    /// nothing from byte `from` on.
     pub(super) async fn get(&self, url: Url, from: u64) -> Result<Response, Fault> {
         if self.hub.offline {
             return Err(offline(self.hub, self.repo).into());

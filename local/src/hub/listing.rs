@@ -1,4 +1,4 @@
-//! What a repository has, as the Hub tells it.
+//! A repository's files, as listed by the Hub.
 
 use serde::Deserialize;
 
@@ -14,7 +14,7 @@ const MAX_BYTES: usize = 32 * 1024 * 1024;
 /// A repository may have this many files.
 const MAX_FILES: usize = 100_000;
 
-/// A file may have this many bytes: so many that no sum of sizes overflows.
+/// The largest file size, in bytes; small enough that no sum of sizes overflows.
 const MAX_SIZE: u64 = 1 << 46;
 
 /// The files of a repository at one commit.

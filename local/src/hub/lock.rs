@@ -1,5 +1,5 @@
-//! One process downloads a blob. The others wait, also those that use `huggingface_hub`: it locks the same
-//! files in the same way.
+//! One process downloads a blob. The others wait, including those that use `huggingface_hub`, which locks the
+//! same files in the same way.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -39,7 +39,7 @@ pub(super) async fn lock(path: &Path, cancel: &CancellationToken) -> Result<File
 }
 
 /// Whether the file still has its name. Some versions of Python's `filelock` delete a file that they
-/// unlock, and whoever comes next locks another one.
+/// unlock, and the next process then locks another one.
 #[cfg(unix)]
 fn is_linked(file: &File) -> bool {
     use std::os::unix::fs::MetadataExt;

@@ -1,4 +1,4 @@
-//! A file that's being downloaded, with its hash as far as it is.
+//! A partially downloaded file, with the hash of what's there.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
-//! Models and datasets that a job names and that aren't on this machine. When a job is submitted, the Hub is
-//! asked whether they exist, and the small files are downloaded: what can't be trained is refused at once.
-//! The large files come when the job runs, where progress is seen and nobody waits for an answer.
+//! Models and datasets that a job names and that aren't on this machine. When a job is submitted, we check on
+//! the Hub that they exist, and download the small files, so that what can't be trained is refused at once. The
+//! large files are downloaded when the job runs, where progress is shown and no request is waiting.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -19,7 +19,7 @@ use crate::stop::Stop;
 /// A client waits for the answer: one more try, and no more.
 const RETRIES_WHILE_SOMEONE_WAITS: u32 = 1;
 
-/// How often a download is asked whether to stop.
+/// How often a download checks whether to stop.
 const STOP_EVERY: Duration = Duration::from_millis(100);
 
 const NO_CACHE: &str = "datasetSource.name: there is no home directory with a Hugging Face cache";
@@ -100,7 +100,7 @@ pub async fn find_model(resolved: Resolved, engine: &dyn Engine) -> Result<Resol
     })
 }
 
-/// What there is without the Hub. Says in the reason for a stand-in why that's all.
+/// Falls back to what's here without the Hub. The reason for a stand-in says why.
 fn without_hub(resolved: Resolved, why: &str) -> Resolved {
     let stand_in = resolved.stand_in.map(|reason| format!("{reason}, {why}"));
     Resolved {

@@ -59,8 +59,8 @@ pub struct Page {
 }
 
 impl Jobs {
-    /// Reads the jobs of a store, and starts the thread that runs them: those that aren't over yet go on. A
-    /// job whose files can't be read is left out, and said so on stderr. Without `runs`, nothing runs: such
+    /// Reads the jobs of a store, and starts the thread that runs them: unfinished ones resume. A job whose
+    /// files can't be read is left out, with a line on stderr. Without `runs`, nothing runs: such
     /// jobs wait for the next server.
     pub fn open(
         store: Store,
@@ -163,7 +163,7 @@ impl Jobs {
         }
         let id = handle.id();
         let gone = self.store.jobs_dir().join(format!("{DELETED}{id}"));
-        // Renamed first: a job is there with all of its files, or not at all.
+        // Rename first: a job exists with all its files, or not at all.
         fs::rename(handle.dir(), &gone)
             .map_err(|source| Error::io("can't remove", handle.dir(), source))?;
         self.by_id
@@ -187,8 +187,7 @@ impl Jobs {
         }
     }
 
-    /// Ends the running job where it is. It goes on when the store is opened again, and so do the queued
-    /// ones.
+    /// Interrupts the running job. It resumes when the store is opened again, and so do the queued ones.
     pub fn stop(&self) {
         self.runner.stopping.store(true, Ordering::Relaxed);
         self.queue

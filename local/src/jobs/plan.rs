@@ -5,7 +5,8 @@ use crate::engine::Plan;
 use crate::number::as_f64;
 use crate::run_config::{DRY_RUN_STEPS, RunConfig};
 
-/// The numbers of a run with so many rows to train on. `all` are the rows of the dataset, of which a dry run
+/// The numbers of a run, given how many rows it trains on. `all` are the rows of the dataset, of which a dry
+/// run
 /// takes a few.
 pub fn plan(config: &RunConfig, rows: usize, all: usize) -> Plan {
     let steps = |rows: usize| {

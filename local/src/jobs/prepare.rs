@@ -1,6 +1,5 @@
-//! What a job needs before it runs: every row read, checked, rendered and encoded, and the numbers that
-//! depend on how many rows there are. The rows go to disk, so that a job that waits takes no memory and
-//! survives its server.
+//! Prepares a job: reads, checks, renders and encodes every row, and computes the numbers that depend on how
+//! many rows there are. The rows go to disk, so that a queued job takes no memory and survives its server.
 
 use std::path::Path;
 
@@ -27,7 +26,7 @@ pub const DATASET: &str = "dataset.jsonl";
 /// The encoded rows in a job's folder. Removed when the job is over.
 pub const TOKENS: &str = "tokens.safetensors";
 
-/// Rows are encoded together, one per core at a time, once there are so many or they have so many bytes.
+/// Rows are encoded in batches of this many rows or bytes, one per core at a time.
 const BATCH_ROWS: usize = 256;
 const BATCH_BYTES: usize = 1024 * 1024;
 
@@ -45,7 +44,7 @@ type ReportRows<'a> = &'a mut (dyn FnMut(u64) -> Result<()> + Send);
 /// Gets each row that is encoded, in order, with what is cut off of it.
 pub type EachRow<'a> = &'a mut (dyn FnMut(RowPlace, Encoded) + Send);
 
-/// Longer rows of a run are cut off at so many tokens.
+/// How many tokens of a row are used; the rest is cut off.
 #[must_use]
 pub fn max_length(config: &RunConfig, base: &Base) -> usize {
     config.max_length.min(base.context)

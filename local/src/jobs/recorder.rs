@@ -1,4 +1,4 @@
-//! What happens in a run, as events and files.
+//! Records a run as events and files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// Reports work that takes a while.
 #[derive(Debug, Default)]
 pub struct ProgressReport {
-    /// What goes on, and since when, or when it was last reported.
+    /// The current work, and when it began or was last reported.
     phase: Option<(Phase, Instant)>,
 }
 
@@ -49,7 +49,7 @@ pub struct Recorder<'a> {
     pub metadata: Value,
     /// `saveTotalLimit`.
     pub keep: Option<usize>,
-    /// The step of the checkpoint that the run goes on from.
+    /// The step of the checkpoint that the run resumes from.
     pub resumed_at: usize,
     /// Which model stands in for the one that was named, and why.
     pub stand_in: Option<String>,

@@ -39,7 +39,7 @@ pub struct Runner {
     pub stopping: Arc<AtomicBool>,
     /// Where downloads run.
     pub runtime: tokio::runtime::Handle,
-    /// So often a run goes on whose worker was lost.
+    /// How many times a run resumes after its worker was lost.
     max_failures: u32,
 }
 
@@ -115,7 +115,7 @@ impl<'a> Run<'a> {
         move || runner.stopping.load(Ordering::Relaxed) || handle.is_over()
     }
 
-    /// Trains, and goes on as after a restart when a worker was lost.
+    /// Trains. If a worker is lost, resumes as after a restart.
     fn train_through_failures(&mut self) -> Result<()> {
         loop {
             match self.train() {
@@ -273,7 +273,7 @@ impl<'a> Run<'a> {
         self.handle.set_base(&record.base)
     }
 
-    /// The checkpoint to go on from, if there is one. Tells of one that was saved but not announced.
+    /// The checkpoint to resume from, if there is one. Announces it if it was saved but not announced yet.
     fn resume(&self) -> Result<Option<(usize, PathBuf)>> {
         let handle = self.handle;
         let resume = handle.last_checkpoint();

@@ -87,7 +87,7 @@ impl Jobs {
         Ok(())
     }
 
-    /// Queues a job that goes on from the last checkpoint of one that failed or was cancelled.
+    /// Queues a job that resumes one that failed or was cancelled from its last checkpoint.
     pub fn resume(&self, handle: &JobHandle) -> Result<Job> {
         self.check_runs()?;
         let job = handle.job();
@@ -243,8 +243,8 @@ fn new_id() -> Result<String> {
     ))
 }
 
-/// What is secret about a dataset is used once and never stored: its token, and a web address's user
-/// and query, which may be a password and a signature.
+/// A dataset's secrets are used once and never stored: its token, and a URL's user and query, which may hold a
+/// password and a signature.
 fn without_token(config: &Value) -> Value {
     let mut config = config.clone();
     if let Some(source) = config

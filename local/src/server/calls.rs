@@ -118,7 +118,7 @@ fn check_key(app: &App, endpoint: &Endpoint, headers: &HeaderMap) -> Result<(), 
             }
             Ok::<_, Error>(())
         });
-        // A full disk is no reason to turn a caller away.
+        // A full disk is no reason to refuse a call.
         if let Err(error) = noted {
             crate::log(format_args!("{error}"));
         }
@@ -126,7 +126,7 @@ fn check_key(app: &App, endpoint: &Endpoint, headers: &HeaderMap) -> Result<(), 
     Ok(())
 }
 
-/// What a chat request has to ask for, or 404 when the endpoint's model is gone.
+/// The target of a chat request, or 404 if the endpoint's model is gone.
 fn served(app: &App, endpoint: &Endpoint) -> Result<(&'static str, Value), ApiError> {
     chat_field(app, &endpoint.target).map_err(|error| {
         crate::log(format_args!("endpoint {}: {error}", endpoint.slug));

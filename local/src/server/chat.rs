@@ -1,5 +1,5 @@
-//! Chat: one JSON answer or a stream of chunks, both shaped as OpenAI's API shapes them. Generation runs on a
-//! thread of its own and ends when its client is gone.
+//! Chat: one JSON answer or a stream of chunks, both in the shape of OpenAI's API. Generation runs on its own
+//! thread and ends when its client is gone.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ use crate::time;
 /// Pieces that may wait for a slow client before generation waits too.
 const PIECES_AHEAD: usize = 64;
 
-/// Where a streamed answer tells its `usage`.
+/// Where a streamed answer reports its `usage`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Usage {
     /// In the last chunk, as the cloud does.

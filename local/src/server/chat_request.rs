@@ -21,7 +21,7 @@ use crate::request_fields;
 pub enum ModelSource {
     /// An adapter in a directory.
     Adapter(PathBuf),
-    /// A base as it is.
+    /// A base without an adapter.
     Base(Source),
 }
 

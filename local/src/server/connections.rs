@@ -23,12 +23,12 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// After a failed accept (no descriptors, say), the next one is tried after this time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// More connections than this are never served at once.
+/// The most connections that are ever served at once.
 const MOST_CONNECTIONS: u64 = 1024;
 /// Descriptors that are left to training: checkpoints, logs, datasets, models.
 #[cfg(unix)]
 const RESERVED_DESCRIPTORS: u64 = 64;
-/// Served at once however few descriptors there are.
+/// How many are served at once, however few descriptors there are.
 #[cfg(unix)]
 const LEAST_CONNECTIONS: u64 = 8;
 
@@ -39,7 +39,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The limits of each of so many listeners. None can use up the connections of another.
+    /// The limits of each listener. None can use up the connections of another.
     pub fn shared_by(listeners: usize) -> Self {
         let most = usize::try_from(most_connections()).unwrap_or(Semaphore::MAX_PERMITS);
         Self {
@@ -80,13 +80,13 @@ pub async fn serve(
                 continue;
             }
         };
-        // Events are small, and each is due at once.
+        // Events are small and must be sent immediately.
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(router.clone());
         let (http, watcher) = (http.clone(), graceful.watcher());
         let (tls, stopping) = (tls.clone(), stopping.clone());
         tokio::spawn(async move {
-            // A client that goes away in the middle is no error of ours.
+            // A client that disconnects midway isn't our error.
             match tls {
                 None => {
                     let connection = http.serve_connection(TokioIo::new(stream), service);

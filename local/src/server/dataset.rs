@@ -16,7 +16,7 @@ use crate::jobs::preview::Preview;
 const MAX_ROWS: u64 = 100;
 
 /// `POST /v1/dataset/preview`: the rows of a job's config as training would see them, `limit` of them from
-/// `offset` on, and what all of them come to. Refuses what `POST /v1/jobs` refuses.
+/// `offset` on, and the totals of all rows. Refuses what `POST /v1/jobs` refuses.
 pub async fn preview(
     State(app): State<Arc<App>>,
     JsonBody(body): JsonBody,

@@ -1,4 +1,4 @@
-//! What an endpoint's target stands for at the moment: jobs and models come and go.
+//! Resolves an endpoint's target for each request, because jobs and models come and go.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,10 @@ use crate::endpoints::{Adapter, Target};
 use crate::error::{Error, Result, refused};
 use crate::jobs::JobHandle;
 
-/// The newest so many checkpoints are named in a message.
+/// How many of the newest checkpoints a message names.
 const STEPS_NAMED: usize = 10;
 
-/// The field of a chat request that asks for a target. Refuses one that isn't there, and says what is:
+/// The chat request's field for a target. Refuses one that isn't there, and says what is:
 /// nothing stands in.
 pub fn chat_field(app: &App, target: &Target) -> Result<(&'static str, Value)> {
     match target {

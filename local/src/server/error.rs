@@ -1,4 +1,4 @@
-//! Errors as answers, `{ "error": "..." }`. The SDK shows that sentence to its user as it is.
+//! Errors as responses, `{ "error": "..." }`. The SDK shows that sentence to its user unchanged.
 
 use axum::Json;
 use axum::body::to_bytes;
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::error::Error;
 
-/// The framework's words are at most this long, in bytes.
+/// The longest message of the framework that is passed on, in bytes.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 
 /// A message has at most this many characters.
@@ -122,7 +122,7 @@ pub async fn as_openai(response: Response) -> Response {
     }
 }
 
-/// The error of a plain-text response, or else the response as it is.
+/// The error of a plain-text response, or else the response unchanged.
 async fn plain_text(response: Response) -> Result<ApiError, Response> {
     let status = response.status();
     let is_text = response

@@ -1,4 +1,5 @@
-//! Who may ask: only this machine, this server's name, and its token. A page in a browser can reach any port
+//! Who may send requests: only this machine, with this server's name and its token. A page in a browser can
+//! reach any port
 //! of its own machine.
 
 use std::sync::Arc;

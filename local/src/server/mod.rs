@@ -55,7 +55,7 @@ pub async fn serve(
         shutdown.await;
         crate::log(format_args!("stopping"));
         let jobs = Arc::clone(&app);
-        // The store is written when this is done, whatever becomes of the connections.
+        // By the end of this, the store is written, whatever happens to the connections.
         let _ = tokio::task::spawn_blocking(move || jobs.jobs.stop()).await;
         app.ending.send_replace(true);
     };
@@ -113,7 +113,7 @@ fn router(app: &Arc<App>) -> Router {
             Arc::clone(app),
             guard::check,
         ))
-        // With checks of its own: those above are for the owner's token.
+        // It has its own checks: those above are for the owner's token.
         .nest_service("/e", calls::router(app, Door::Inside))
         .with_state(Arc::clone(app))
 }

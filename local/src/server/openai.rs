@@ -151,7 +151,7 @@ fn adapters(handle: &JobHandle) -> Vec<(String, u64)> {
     list
 }
 
-/// What a model's name stands for: `<job>/adapter`, `<job>` for short, `<job>/checkpoint-<step>`, or a
+/// Resolves a model's name: `<job>/adapter`, `<job>` for short, `<job>/checkpoint-<step>`, or a
 /// base. Nothing stands in for a model that is not here.
 fn weights(app: &App, name: &str) -> Option<(&'static str, Value)> {
     let (id, part) = name.split_once('/').unwrap_or((name, "adapter"));
@@ -196,7 +196,7 @@ fn usage_of(options: &Value) -> Result<Usage> {
     }
 }
 
-/// The request in this API's words.
+/// The request in the form of this API.
 fn translated(body: &Value, weights: (&str, Value)) -> Result<(Value, Usage)> {
     let Some(map) = body.as_object() else {
         return refused(format!("the body must be an object, it is {}", kind(body)));

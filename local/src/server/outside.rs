@@ -37,7 +37,7 @@ pub struct Outside {
 }
 
 impl Outside {
-    /// Listens, and says so on stderr. `None` without `--listen`.
+    /// Starts listening, and prints that on stderr. `None` without `--listen`.
     pub async fn open(args: &OutsideArgs) -> Result<Option<Self>> {
         let tls = match (&args.tls_cert, &args.tls_key) {
             (Some(cert), Some(key)) => Some(acceptor(cert, key)?),

@@ -13,14 +13,14 @@ use super::error::ApiError;
 use super::guard::JsonBody;
 use crate::store::Status;
 
-/// The scope of a request. There is one organisation here, so that its slug says nothing.
+/// The scope of a request. There's only one organisation here, so its slug is ignored.
 #[derive(Debug, Deserialize)]
 pub struct Scope {
     #[serde(rename = "projectSlug")]
     pub(super) project: Option<String>,
 }
 
-/// What of a list is asked for.
+/// Which part of a list is requested.
 #[derive(Debug, Deserialize)]
 pub struct PageQuery {
     limit: Option<usize>,

@@ -1,9 +1,9 @@
-//! JSON schemas of requests: closed against properties that nobody asked for.
+//! JSON schemas of requests: closed to properties that they don't name.
 
 use serde_json::{Map, Value, json};
 
-/// Keywords whose value is a schema, a list of schemas, or an object of schemas. Not `allOf`: each of
-/// its parts allows what the others name.
+/// Keywords whose value is a schema, a list of schemas, or an object of schemas. Not `allOf`: each of its parts
+/// must allow what the others name.
 const SINGLE: [&str; 3] = ["items", "additionalProperties", "contains"];
 const LISTS: [&str; 3] = ["anyOf", "oneOf", "prefixItems"];
 const OBJECTS: [&str; 4] = ["properties", "patternProperties", "$defs", "definitions"];

@@ -18,7 +18,7 @@ use super::error::ApiError;
 use crate::jobs::JobHandle;
 use crate::store::log::Frames;
 
-/// A reader hears at least this often: clients take a silent connection for a dead one.
+/// A reader gets a ping at least this often: clients treat a silent connection as dead.
 const PING_EVERY: Duration = Duration::from_secs(15);
 
 const PING: &[u8] = b"event: ping\ndata: {}\n\n";

@@ -68,7 +68,7 @@ pub struct Job {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// What the config came to on this machine. A job of an older version has none.
+    /// The resolved config. A job of an older version has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunRecord>,
     /// When it was submitted.
@@ -90,7 +90,7 @@ pub struct RunRecord {
     /// Its rows and its plan. None until the rows are on disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepared: Option<PreparedRun>,
-    /// The job whose checkpoint it goes on from.
+    /// The job whose checkpoint it resumes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed_from: Option<ResumedFrom>,
     /// How often it was begun since its last checkpoint.
@@ -101,7 +101,7 @@ pub struct RunRecord {
     pub failures: u32,
 }
 
-/// What is known of a run once its rows are on disk.
+/// What we know about a run once its rows are on disk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PreparedRun {

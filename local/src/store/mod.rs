@@ -54,7 +54,7 @@ impl Store {
             .map_err(|source| Error::io("--store: can't write", &path, source))?;
         match lock.try_lock() {
             Ok(()) => {
-                // What a kill left half-written.
+                // Half-written files of a killed server.
                 for name in ["server.tmp", "endpoints.tmp"] {
                     let _ = fs::remove_file(dir.join(name));
                 }
@@ -71,7 +71,7 @@ impl Store {
         }
     }
 
-    /// Notes who holds the store and how to reach it: for the message that another server prints, and
+    /// Records who holds the store and how to reach it: for the message that another server prints, and
     /// for a command that joins this one. Only the store's owner may read the token. `runs` tells whether
     /// it runs jobs.
     pub fn announce(&self, url: &str, token: &str, runs: bool) -> Result<()> {
@@ -100,7 +100,7 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // A killed server leaves it; nobody answers there then.
+        // A killed server leaves the file behind, with an address where nothing listens.
         let _ = fs::remove_file(self.dir.join(HOLDER));
     }
 }

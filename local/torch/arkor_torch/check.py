@@ -26,7 +26,7 @@ def _report(*, ray: bool) -> dict[str, object]:
     try:
         from packaging.requirements import Requirement
     except ModuleNotFoundError:
-        # Everything that's needed brings it along.
+        # Required packages depend on it, so they are missing too.
         return {"problem": f"{project['dependencies'][0]} is missing, and what comes with it"}
     for requirement in map(Requirement, needed):
         if requirement.marker and not requirement.marker.evaluate():

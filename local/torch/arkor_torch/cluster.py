@@ -1,5 +1,5 @@
-"""Runs on a Ray cluster. The driver is a process of its own on this machine: when it ends, Ray ends what
-it has started."""
+"""Runs on a Ray cluster. The driver is a separate process on this machine: when it ends, Ray ends
+everything it has started."""
 
 from __future__ import annotations
 

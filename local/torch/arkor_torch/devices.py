@@ -1,4 +1,4 @@
-"""What this machine computes on. torch is imported late: that takes seconds."""
+"""The devices of this machine. torch is imported lazily, because that takes seconds."""
 
 from __future__ import annotations
 

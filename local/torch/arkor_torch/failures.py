@@ -1,4 +1,4 @@
-"""What goes wrong, as a kind and a sentence that says what to change."""
+"""Turns errors into a kind and a sentence that says what to change."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 from arkor_torch.protocol import Cancelled, Diverged, Lost, Message, Refused
 
-# What PyTorch, its libraries and the systems say when it isn't an exception of its own.
+# Messages of PyTorch, its libraries and the OS for failures that have no exception class.
 NO_MEMORY = ("can't allocate memory", "out of memory", "alloc_failed", "not enough memory")
 
 

@@ -52,7 +52,7 @@ class Launcher:
             ends = _messages(process, send)
             code = process.wait()
         finally:
-            # Whatever is left of them ends now.
+            # Kill whatever is left of them.
             self.end()
             self._running = None
         if cancelled():

@@ -163,7 +163,7 @@ class Channel:
                 self._out.write(f"{line}\n")
                 self._out.flush()
             except OSError:
-                # Whoever started this process is gone.
+                # The parent process is gone.
                 os._exit(1)
 
     def keep_alive(self) -> None:

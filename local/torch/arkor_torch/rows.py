@@ -74,20 +74,20 @@ class Order:
         return self.rows[start : self.ends[step]].tolist()
 
     def done(self, step: int) -> int:
-        """How many rows are trained after so many steps."""
+        """How many rows were trained after this many steps."""
         return int(self.ends[step - 1]) if step else 0
 
 
 @dataclass(frozen=True)
 class Share:
-    """What one of several processes takes of each batch, in parts that fit into memory."""
+    """One process's share of each batch, in parts that fit into memory."""
 
     rank: int
     processes: int
     part: int
 
     def parts(self, batch: int) -> int:
-        """Into how many parts a batch of so many rows is cut, in every process."""
+        """How many parts a batch with this many rows is split into, in every process."""
         return -(-batch // (self.part * self.processes))
 
     def cut(self, rows: list[int], parts: int, filler: int) -> Iterator[list[int]]:

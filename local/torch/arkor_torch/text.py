@@ -59,7 +59,7 @@ class Guides:
 
 
 class Guide:
-    """What may come next in one answer."""
+    """Restricts which tokens may come next in one answer."""
 
     def __init__(self, matcher: llguidance.LLMatcher) -> None:
         self._matcher = matcher

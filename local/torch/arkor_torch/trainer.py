@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 STATE = "arkor_state.json"
 
-# Rows that measure are read so many at a time in each process.
+# How many held-out rows each process evaluates at a time.
 EVAL_PART = 8
 
 # How many names of trained modules are reported. Several processes write to one pipe: a line that fits into
@@ -199,11 +199,11 @@ class Run(SFTTrainer):
         (Path(folder) / "README.md").unlink(missing_ok=True)
 
     def create_model_card(self, *_args: Any, **_kwargs: Any) -> None:
-        """None: it would name what was trained on."""
+        """No model card: it would name the training data."""
 
 
 class Reports(TrainerCallback):
-    """Logs, measures and saves, when the plan says so."""
+    """Logs, evaluates and saves when the plan says so."""
 
     def __init__(self, run: Run, send: Send) -> None:
         self._run, self._send = run, send
@@ -293,7 +293,7 @@ def train(
 ) -> Message:
     """Trains an adapter and returns the last message. `send` is for the first process only."""
     device = devices.device(local_rank)
-    # What the run before has left.
+    # What the previous run has left.
     release(device)
     if task.resume and not (task.resume / "optimizer.pt").exists():
         raise Refused("resume: the checkpoint is of another engine. Resume it with the one that wrote it.")
@@ -317,7 +317,7 @@ class TooLargeError(torch.OutOfMemoryError):
 
 
 def release(device: torch.device) -> None:
-    """Gives memory back. A trainer is held by circles of references."""
+    """Frees memory. A trainer is part of reference cycles."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -359,7 +359,7 @@ def _train(
     run.add_callback(reports)
     if task.resume:
         reports.resume(task.resume)
-    # A step of a large model takes seconds, so each of its layers asks.
+    # A step of a large model takes seconds, so each of its layers checks.
     for layer in run.adapted.modules():
         if isinstance(layer, GradientCheckpointingLayer):
             layer.register_forward_pre_hook(check)

@@ -24,7 +24,7 @@ SILENCE_SECONDS = 120
 
 
 class VllmTalker:
-    """Works on `load` and `chat` requests, each in a thread of its own."""
+    """Works on `load` and `chat` requests, each in its own thread."""
 
     def __init__(
         self, url: str, send: Send, is_cancelled: Callable[[int], bool], done: Callable[[int], None]

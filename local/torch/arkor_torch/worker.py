@@ -34,7 +34,7 @@ class Worker:
         self._making = threading.Lock()
         # The request that is trained.
         self._trained: int | None = None
-        # Those that are worked on, and whether they are cancelled.
+        # The requests in progress, and whether they were cancelled.
         self._open: dict[int, bool] = {}
 
     def serve(self) -> None:
@@ -65,7 +65,7 @@ class Worker:
         os._exit(0)
 
     def _cancel(self, id: int) -> None:
-        # It may cross the request's last message.
+        # It may arrive while the request's last message is on its way.
         if id in self._open:
             self._open[id] = True
             if self._launcher and id == self._trained:

@@ -5,7 +5,7 @@ import { ApiError, api } from "./client.ts";
 export interface Answer {
   text: string;
   finish: string | undefined;
-  /** The model that answered, in the backend's words. */
+  /** The model that answered, as the backend names it. */
   model: string | undefined;
   tokens: number | undefined;
   /** ms to the first piece of text, and to the end. */
@@ -13,7 +13,7 @@ export interface Answer {
   totalMs: number | undefined;
 }
 
-/** What there is before the first piece. */
+/** The state before the first piece. */
 export const NO_ANSWER: Answer = {
   text: "",
   finish: undefined,
@@ -23,7 +23,7 @@ export const NO_ANSWER: Answer = {
   totalMs: undefined,
 };
 
-/** Asks a model, and hands the answer on as it grows. Resolves with the whole. */
+/** Sends a chat, and passes on the answer as it grows. Resolves with the whole answer. */
 export async function ask(
   body: object,
   signal: AbortSignal,

@@ -110,7 +110,7 @@ export const api = {
 
   runs: async (signal?: AbortSignal) =>
     (await get<{ runs: Api.RunInfo[] }>("/api/runs", signal)).runs,
-  /** Starts a run and leaves its output: the run goes on, and the output can be had again. */
+  /** Starts a run and closes its output: the run goes on, and the output can be opened again. */
   async train(options: { file?: string; dryRun?: boolean }): Promise<string> {
     const response = await send("/api/train", {
       method: "POST",

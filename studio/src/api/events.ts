@@ -14,7 +14,7 @@ const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 15_000;
 /** The stream pings every 15 s; one that is silent for much longer is dead, whatever its socket says. */
 const SILENCE_MS = 45_000;
-/** How often watchers are told: a chart that is redrawn more often shows nothing more. */
+/** How often watchers are notified: redrawing a chart more often shows nothing new. */
 const TELL_MS = 250;
 
 /**

@@ -6,14 +6,14 @@ import { EventFeed } from "./events.ts";
 export const queryClient: QueryClient = new QueryClient({
   queryCache: new QueryCache({
     onError(error, { queryKey }) {
-      // Whichever question finds the server gone: the page says so as a whole.
+      // Whichever query finds the server gone, the page as a whole shows that.
       if (!(error instanceof ApiError) || error.status !== 0 || queryKey[0] === "identity") return;
       void queryClient.invalidateQueries({ queryKey: ["identity"] });
     },
   }),
   defaultOptions: {
     queries: {
-      // A refusal stays one; what could not be reached is asked for again by the interval.
+      // Don't retry a refusal; if the server couldn't be reached, the interval tries again.
       retry: false,
       // The server is on this machine: a machine without network still reaches it.
       networkMode: "always",

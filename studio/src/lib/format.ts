@@ -57,7 +57,7 @@ export function formatBytes(bytes: number | null | undefined): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
-/** How long ago, in words that don't change every second. */
+/** How long ago, as text that doesn't change every second. */
 export function formatAgo(timestamp: string | null | undefined, now: number): string {
   const then = Date.parse(timestamp ?? "");
   if (Number.isNaN(then)) return NONE;

@@ -14,7 +14,7 @@ export function parseLenient(text: string): unknown {
   }
 }
 
-/** A number of an event: `undefined` where there is none, NaN for one that isn't finite. */
+/** A number in an event: `undefined` if there is none, NaN if it isn't finite. */
 export function numberOf(value: unknown): number | undefined {
   if (typeof value === "number") return Number.isFinite(value) ? value : Number.NaN;
   return value === "NaN" || value === "Infinity" || value === "-Infinity" ? Number.NaN : undefined;

@@ -16,7 +16,7 @@ export interface Checkpoint {
   artifacts: Artifact[];
 }
 
-/** An event that is no log line. */
+/** An event that isn't a log. */
 export interface OtherEvent {
   type: string;
   time: string;
@@ -158,7 +158,7 @@ export class RunData {
   }
 }
 
-/** What an event says besides its kind, its job and its time. */
+/** An event's fields besides its kind, its job and its time. */
 function textOf({ type: _, jobId: __, timestamp: ___, ...rest }: Record<string, unknown>): string {
   const { step, error, artifacts, ...more } = rest;
   const parts: string[] = [];
@@ -173,7 +173,7 @@ function textOf({ type: _, jobId: __, timestamp: ___, ...rest }: Record<string, 
   return parts.join("  ");
 }
 
-/** How long the rest takes, from the pace of the last steps: ms, or `undefined` where it can't be told. */
+/** How long the rest takes, from the pace of the last steps: ms, or `undefined` if that's unknown. */
 export function timeLeft(
   data: RunData,
   maxSteps: number | undefined,
@@ -190,7 +190,7 @@ export function timeLeft(
   return Math.max(0, (left * took) / steps - Math.min(since, took / steps));
 }
 
-/** The steps that the run will take in all, where its start or its config says so. */
+/** The total number of steps, if the start event or the config says so. */
 export function totalSteps(data: RunData, config: Record<string, unknown>): number | undefined {
   for (const source of [data.metadata ?? {}, config]) {
     for (const name of ["totalSteps", "maxSteps", "steps"]) {

@@ -25,7 +25,7 @@ export class Smoothed {
     this.column.clear();
   }
 
-  /** Takes in what has come since the last call. */
+  /** Adds what has arrived since the last call. */
   update(): Column {
     const { source, column } = this;
     if (source.length < column.length) {

@@ -25,7 +25,7 @@ export function curlSnippet(origin: string, { target, messages, options }: Quest
   ].join("\n");
 }
 
-/** As a callback asks a checkpoint. */
+/** How a callback calls a checkpoint. */
 export function inferSnippet({ messages, options }: Question): string {
   const args = json({ messages, ...options, stream: false });
   return [

@@ -19,7 +19,7 @@ export function Status({ status }: { status: JobStatus | string }) {
   );
 }
 
-/** The keyboard goes on from the view's start, where what had the focus is gone. */
+/** If the focused element is gone, move the focus to the start of the view. */
 export function focusMain(): void {
   document.getElementById("main")?.focus({ preventScroll: true });
 }
@@ -169,7 +169,7 @@ export function Dialog(props: { title: string; onClose: () => void; children: Re
   );
 }
 
-/** Asks before something that can't be undone. */
+/** Asks for confirmation before something that can't be undone. */
 export function Confirm(props: {
   title: string;
   action: string;

@@ -1,6 +1,6 @@
 import type { ChatForm } from "../lib/chat-options.ts";
 
-/** How the model is asked: the fields beside a conversation. */
+/** The chat's options: the fields beside a conversation. */
 export function Options(props: {
   form: ChatForm;
   errors: Partial<Record<keyof ChatForm, string>>;

@@ -171,7 +171,7 @@ function Lengths({ dataset: { lengths, maxLength } }: { dataset: Dataset }) {
   );
 }
 
-/** What the marks mean that are in these rows. */
+/** A legend for the marks in these rows. */
 function Legend({ rows }: { rows: DatasetRow[] }) {
   const segments = rows.flatMap((row) => row.segments);
   return (

@@ -7,7 +7,7 @@ import { Empty } from "../ui/parts.tsx";
 
 const ROW_HEIGHT = 26;
 
-/** The events that a filter leaves, by their places; it goes on where it stopped when more have come. */
+/** The indices of the events that pass a filter. When more arrive, filtering continues where it stopped. */
 class Filter {
   readonly places: number[] = [];
   #seen = 0;

@@ -13,7 +13,7 @@ const MAX_TOKENS = 64;
 
 type Answers = Record<string, { text: string; isError: boolean } | undefined>;
 
-/** What the checkpoints of each job have answered: asking all of them again takes long. */
+/** A cache of the checkpoints' answers for each job: generating them again takes long. */
 const kept = new Map<string, Answers>();
 
 /** The project's prompts, asked of each checkpoint; one column a checkpoint. */

@@ -80,7 +80,7 @@ function JobPage(props: {
   job: Job;
   feed: EventFeed;
   error: Error | null;
-  /** The tab that the address asks for. */
+  /** The tab in the URL. */
   asked: string | undefined;
 }) {
   const { job, feed, error } = props;
@@ -172,7 +172,7 @@ function Connecting({ connection, isActive }: { connection: Connection; isActive
   );
 }
 
-/** That another model was trained than the one that was asked for must not be overlooked. */
+/** It must be obvious if the model that was trained isn't the requested one. */
 function StandIn({ metadata }: { metadata: Record<string, unknown> | undefined }) {
   const base = (metadata?.baseModel ?? {}) as {
     used?: unknown;

@@ -1,7 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { ApiError, api } from "../api/client.ts";
 
-/** Characters that are shown: a browser lays out a megabyte of text slowly, and nobody reads it. */
+/** How many characters are shown: a browser lays out a megabyte of text slowly, and nobody reads it. */
 const SHOWN = 200_000;
 
 /** The output of a run that Studio has started: from its start on, and live. */

@@ -32,7 +32,7 @@ const NOT_DATA: [&str; 6] = [
     "dataset_dict.json",
 ];
 
-/// Splits and the words that stand for them.
+/// Splits and their keywords.
 const KEYWORDS: [(&str, &[&str]); 3] = [
     ("train", &["train", "training"]),
     ("validation", &["validation", "valid", "dev", "val"]),
@@ -144,7 +144,7 @@ fn in_file_name(keyword: &str) -> [String; 2] {
     ]
 }
 
-/// The splits whose keywords are in names, if any is.
+/// The splits whose keywords occur in the names, if any.
 fn by_keyword<const N: usize>(
     files: &[String],
     patterns: impl Fn(&str) -> [String; N],
@@ -215,7 +215,7 @@ fn of_one_kind(splits: Splits) -> Result<Splits, String> {
             .filter(|file| kind(file) == Some(wanted))
             .count()
     };
-    // Of equals, `max_by_key` takes the last one.
+    // If several are equal, `max_by_key` takes the last one.
     let most = KINDS
         .iter()
         .rev()

@@ -63,7 +63,7 @@ impl HubDataset {
         Ok(Some(files.iter().map(|file| dir.join(file)).collect()))
     }
 
-    /// Which of `all` files of the dataset are the ones that are asked for. Refuses a subset or a split that
+    /// Picks the requested files from `all` files of the dataset. Refuses a subset or a split that
     /// isn't there, and says what is.
     pub fn files_of(&self, readme: Option<&str>, mut all: Vec<String>) -> Result<Vec<String>> {
         let name = &self.name;

@@ -8,11 +8,12 @@ use crate::engine::candle::model::{KvCache, Llama};
 use crate::engine::{ChatTask, Finish, Generated, Sampling};
 use crate::error::{Error, Result, refused};
 
-/// Tokens of a prompt that are read at once. Their attention scores take memory for each token before them.
+/// How many tokens of a prompt are processed at once. Their attention scores take memory for each earlier
+/// token.
 const PREFILL_TOKENS: usize = 256;
 
-/// Room for so many tokens of the answer is made beside the prompt. When it's full, the cache grows: most
-/// answers are far shorter than `max_tokens`.
+/// How many tokens of the answer the cache initially has room for, besides the prompt. It grows when it's full:
+/// most answers are far shorter than `max_tokens`.
 const GROWTH_TOKENS: usize = 256;
 
 /// Answers a prompt. `on_text` gets the text in pieces and answers whether it wants more. Ends early when

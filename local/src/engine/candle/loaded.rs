@@ -89,7 +89,7 @@ struct Kept<K, T> {
 /// Where a model's files are, and whether it was quantised.
 type ModelKey = (Source, bool);
 
-/// What is in memory. The lists are in the order of use, the latest last.
+/// The models in memory. The lists are in order of use, most recent last.
 #[derive(Debug, Default)]
 pub struct LoadedModels {
     built_in: Mutex<Option<Arc<CandleModel>>>,

@@ -98,14 +98,14 @@ impl Engine for CandleEngine {
     ) -> Result<Generated> {
         let gone = || cancel.is_cancelled();
         let model = self.model(&task.base.source, task.adapter, &gone)?;
-        // In a pool of its own: else every operation would be handed to the one shared thread.
+        // In its own pool; otherwise every operation would be handed to the one shared thread.
         cores::with_all_cores(|| generate::generate(&model, task, cancel, on_text))
     }
 }
 
 impl CandleEngine {
-    /// One whose runs take at most so many bytes, the weights included. Without a limit, they take what is
-    /// free.
+    /// Creates an engine whose runs take at most this many bytes, weights included. Without a limit, they may
+    /// take what's free.
     #[must_use]
     pub fn with_memory(memory: Option<u64>) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! A worker's process: in a group of its own, heard line by line, and ended with everything that it has
+//! A worker's process. It has its own process group, is read line by line, and is killed with everything it has
 //! started.
 
 use std::collections::HashMap;
@@ -25,9 +25,9 @@ pub const EXIT_LIMIT: Duration = Duration::from_secs(2);
 /// Why a worker is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// It died, or nothing was heard of it. The next one may do better.
+    /// It died or fell silent. A new one may succeed.
     Lost(String),
-    /// It did what no worker may do, or was told to end.
+    /// It broke the protocol, or was told to end.
     Ended(String),
 }
 
@@ -136,7 +136,7 @@ impl Process {
         }
     }
 
-    /// Notes the end. Whoever waits for a message hears of it. The first reason counts.
+    /// Records the end, and wakes everyone who waits for a message. The first reason counts.
     pub fn end(&self, why: End) {
         lock(&self.ended).get_or_insert(why);
         for mailbox in lock(&self.requests).values() {
@@ -157,8 +157,8 @@ impl Process {
     /// Ends the process and all that it has started.
     pub fn kill(&self) {
         self.kill_group();
-        // What it has started in groups of their own only notices that stdin ends. After the kill, which ends
-        // a write that holds the lock.
+        // Processes that it has started in other groups only notice that stdin ends. Done after the kill, which
+        // ends a write that holds the lock.
         drop(lock(&self.stdin).take());
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A queue with room for so many messages. A worker that writes faster than they are taken has to wait.
+/// A bounded queue of messages. A worker that writes faster than they are taken has to wait.
 #[derive(Debug)]
 pub struct Mailbox<T> {
     room: usize,
@@ -31,7 +31,7 @@ impl<T> Mailbox<T> {
         }
     }
 
-    /// Adds a message once there's room. Drops it when nobody takes messages any more.
+    /// Adds a message once there's room. Drops it if the receiver is gone.
     pub fn put(&self, message: T) {
         let full = |state: &mut State<T>| state.waiting.len() >= self.room && !state.closed;
         let mut state = self
@@ -45,7 +45,7 @@ impl<T> Mailbox<T> {
         self.changed.notify_all();
     }
 
-    /// Takes a message, and waits for one as long as `limit`.
+    /// Takes a message, and waits up to `limit` for one.
     pub fn take(&self, limit: Duration) -> Option<T> {
         let empty = |state: &mut State<T>| state.waiting.is_empty() && !state.closed;
         let (mut state, _) = self
@@ -58,7 +58,7 @@ impl<T> Mailbox<T> {
         message
     }
 
-    /// Nobody takes messages any more, or none come: what waits can still be taken.
+    /// Closes the queue. Messages in it can still be taken.
     pub fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();

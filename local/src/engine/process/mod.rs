@@ -1,4 +1,4 @@
-//! An engine in a process of its own, over JSON lines. Two workers are started when they're needed, one that
+//! An engine in another process, over JSON lines. Two workers are started when they're needed, one that
 //! trains and one that answers: a run that takes all memory mustn't end a chat, nor the other way around.
 
 mod child;
@@ -25,10 +25,10 @@ use protocol::{Hello, Message, Request};
 use worker::Worker;
 pub use worker::{Timing, WorkerCommand};
 
-/// The order of so many rows is handed over at most.
+/// The largest number of rows whose order is handed over.
 const MAX_ORDER: usize = 1 << 26;
 
-/// So many messages about a run may wait: each is written to disk.
+/// How many messages about a run may be queued: each is written to disk.
 const TRAIN_ROOM: usize = 256;
 
 /// Messages about chats don't wait for each other: one client may be slow. There are at most as many as

@@ -1,5 +1,5 @@
-//! What the core and a worker say to each other: one JSON object a line, requests on the worker's stdin,
-//! messages on its stdout. `docs/engine-protocol.md` is the same for people who write a worker.
+//! The protocol between the core and a worker: one JSON object per line, requests on the worker's stdin,
+//! messages on its stdout. `docs/engine-protocol.md` describes it for people who write a worker.
 
 use std::path::Path;
 
@@ -40,7 +40,7 @@ pub enum Request<'a> {
         checkpoint: &'a str,
         /// Where the final adapter goes.
         adapter: &'a Path,
-        /// The checkpoint to go on from.
+        /// The checkpoint to resume from.
         #[serde(skip_serializing_if = "Option::is_none")]
         resume: Option<&'a Path>,
     },
@@ -97,7 +97,7 @@ pub enum Message {
     Hello(Hello),
     /// The worker is well, and has nothing to report. Due every few seconds while a request is worked on.
     Alive,
-    /// Work before the first step goes on.
+    /// Progress before the first step.
     Progress {
         /// The request.
         id: u64,
@@ -109,7 +109,7 @@ pub enum Message {
     Started {
         /// The request.
         id: u64,
-        /// What's known of the model.
+        /// Facts about the model.
         #[serde(flatten)]
         started: Started,
     },
@@ -176,7 +176,7 @@ pub enum Message {
     },
 }
 
-/// What a worker is and what it can do.
+/// How a worker introduces itself, and what it supports.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Hello {

@@ -43,7 +43,7 @@ impl TensorInfo {
     }
 }
 
-/// The zeros after so many bytes.
+/// The padding after this many bytes.
 pub fn padding(bytes: u64) -> &'static [u8] {
     const ZEROS: [u8; 32] = [0; 32];
     let length = bytes.next_multiple_of(ALIGNMENT) - bytes;

@@ -17,7 +17,7 @@ pub fn name(tokenizer: &Value, merges: bool) -> Result<&'static str> {
         .collect();
     let bytes = steps.last().filter(|step| step["type"] == "ByteLevel");
     let prefixed = bytes.is_some_and(|step| step["add_prefix_space"] == true);
-    // What tokenizers takes for a field that's missing.
+    // The value that tokenizers uses for a missing field.
     let splits = bytes.is_some_and(|step| step["use_regex"] != false);
     let name = match kinds.as_slice() {
         _ if prefixed => None,

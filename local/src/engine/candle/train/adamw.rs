@@ -86,7 +86,7 @@ impl AdamW {
         named.collect()
     }
 
-    /// Takes the moments of a checkpoint that was saved after so many updates.
+    /// Restores the moments of a checkpoint that was saved after this many updates.
     pub fn restore(&mut self, moments: &HashMap<String, Tensor>, updates: usize) -> Result<()> {
         for parameter in &mut self.parameters {
             let shape = parameter.var.dims();

@@ -12,7 +12,7 @@ use crate::error::{Result, refused};
 
 const MEGABYTE: u64 = 1_000_000;
 
-/// What a run may take where the system doesn't say how much is free.
+/// How much a run may take if the system doesn't say how much is free.
 const UNKNOWN: u64 = 4 << 30;
 
 /// Bytes of an `f32`.
@@ -119,7 +119,7 @@ impl Run<'_> {
         parts
     }
 
-    /// What a part of so many tokens needs.
+    /// How much memory a part with this many tokens needs.
     fn part(&self, tokens: usize, recomputed: usize) -> usize {
         let c = self.config;
         // One is always there: the one whose turn it is.
@@ -135,7 +135,7 @@ impl Run<'_> {
             + self.dequantised
     }
 
-    /// What the backward pass of a layer needs: the results of its operations.
+    /// How much memory a layer's backward pass needs: the results of its operations.
     fn layer(&self, index: usize, tokens: usize) -> usize {
         let c = self.config;
         let (query, key) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);

@@ -1,4 +1,4 @@
-//! What a checkpoint holds beside the adapter, so that a run can go on from it as if it had never ended.
+//! What a checkpoint holds beside the adapter, so that a run can resume from it as if it had never ended.
 
 use std::collections::HashMap;
 use std::path::Path;

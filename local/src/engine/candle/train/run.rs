@@ -90,7 +90,7 @@ pub fn run(
         let (loss, norm) = {
             let (loss, mut grads) = step::gradients(&trained, &batch, recomputed, stop)?;
             let norm = step::clip(&mut grads, &vars, MAX_GRADIENT_NORM)?;
-            // Else the adapter is left alone.
+            // If they aren't finite, leave the adapter alone.
             if loss.is_finite() && norm.is_finite() {
                 optimizer.step(&grads, learning_rate)?;
             }
@@ -175,8 +175,8 @@ impl Window {
         self.rows += rows;
     }
 
-    /// Takes over the steps of an earlier process. Their rows don't count: it isn't known how long they
-    /// took.
+    /// Takes over the steps of an earlier process. Their rows don't count towards the speed: we don't know how
+    /// long they took.
     fn resume(&mut self, state: &TrainerState) {
         self.loss = state.loss_since_log;
         self.steps = state.steps_since_log;
