@@ -37,7 +37,10 @@ class Session {
    */
   constructor(cwd, env) {
     /** @type {NodeJS.ProcessEnv} */
-    const all = { ...process.env, ...env, PS1: "$ ", TERM: "xterm-256color" };
+    // The commands are typed as they are, whatever runs this script.
+    const { npm_config_user_agent: _, npm_execpath: __, ...inherited } = process.env;
+    /** @type {NodeJS.ProcessEnv} */
+    const all = { ...inherited, ...env, PS1: "$ ", TERM: "xterm-256color" };
     for (const name of ["CI", "NO_COLOR", "FORCE_COLOR"]) delete all[name];
     this.#shell = spawn("/bin/sh", [], { cwd, cols: COLUMNS, rows: ROWS, env: all });
     this.#shell.onData((data) => {

@@ -34,7 +34,10 @@ it.each([
 
     const init = await execute([...exec, "arkor", "init", "-y"]);
     expect(init.stdout).toContain(`Installed with ${manager}\n`);
-    const { stdout } = await execute([...exec, "arkor", "start", "--local", "--dry-run"]);
+    const { stdout, stderr } = await execute([...exec, "arkor", "start", "--local", "--dry-run"]);
+    // As a command that the user's shell finds.
+    const called = manager === "npm" ? "npx" : "pnpm exec";
+    expect(stderr).toMatch(new RegExp(`^ {2}all runs {2}${called} arkor jobs$`, "m"));
     const [, adapter = ""] = stdout.match(/^Adapter: (.*)$/m) ?? [];
     expect(readdirSync(project.path(adapter)).sort()).toEqual(
       expect.arrayContaining(["adapter_config.json", "adapter_model.safetensors"]),
