@@ -23,7 +23,8 @@ export function relinkPages(from, to) {
     const source = path.posix.join(directory, page);
     const linked = relink(text, source, root, (file, isPicture) => {
       if (existsSync(path.join(to, path.posix.relative(directory, file)))) return undefined;
-      const installed = beside.get(file);
+      // npm also shows README.md on its site, where nothing lies beside it.
+      const installed = page === "README.md" ? undefined : beside.get(file);
       if (installed !== undefined) return path.posix.relative(path.posix.dirname(page), installed);
       if (!existsSync(path.join(root, file))) return undefined;
       return `${repository}/${isPicture ? "raw" : "blob"}/main/${file}`;

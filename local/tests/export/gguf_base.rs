@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use crate::support::{Project, Server, command};
+use crate::support::{Project, Server, command, directory};
 use crate::world::{ANSWER, World, names};
 
 /// The file that a trained job was exported to.
@@ -41,6 +43,52 @@ async fn a_gguf_file_answers_as_the_model_that_it_was_made_of() {
         let folder = world.path("out");
         assert_eq!(world.answer(json!({ "baseModel": folder })).await, ANSWER);
     }
+}
+
+/// The built-in base with the norms of Qwen3's heads.
+fn qwen3() -> TempDir {
+    let base = directory();
+    let path = base.path().join("config.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    config["architectures"] = json!(["Qwen3ForCausalLM"]);
+    config["model_type"] = json!("qwen3");
+    let number = |name: &str| usize::try_from(config[name].as_u64().unwrap()).unwrap();
+    let (layers, heads) = (number("num_hidden_layers"), number("num_attention_heads"));
+    let width = number("hidden_size") / heads;
+    config["head_dim"] = json!(width);
+    fs::write(path, config.to_string()).unwrap();
+
+    let weights = base.path().join("model-00001-of-00001.safetensors");
+    let mut tensors = candle_core::safetensors::load(&weights, &Device::Cpu).unwrap();
+    for layer in 0..layers {
+        // Of their own for each layer and each of the two.
+        for (name, scale) in [("q_norm", 0.1f32), ("k_norm", 0.2)] {
+            let values = (0..width)
+                .map(|at| 1.0 + scale * f32::from(u8::try_from(at + layer).unwrap()).sin());
+            let tensor = Tensor::from_iter(values, &Device::Cpu).unwrap();
+            tensors.insert(
+                format!("model.layers.{layer}.self_attn.{name}.weight"),
+                tensor,
+            );
+        }
+    }
+    fs::remove_file(base.path().join("model.safetensors.index.json")).unwrap();
+    fs::remove_file(weights).unwrap();
+    candle_core::safetensors::save(&tensors, base.path().join("model.safetensors")).unwrap();
+    base
+}
+
+#[tokio::test]
+async fn a_qwen3_file_answers_as_the_model_that_it_was_made_of() {
+    let base = qwen3();
+    let world = World::trained(&json!({ "model": base.path(), "maxSteps": 60 }), &[]).await;
+    let adapter = json!({ "adapter": { "kind": "final", "jobId": world.job } });
+    assert_eq!(world.answer(adapter).await, ANSWER);
+    world
+        .export("out", &["--format", "gguf", "--quantize", "f16"])
+        .done();
+    let file = world.path("out").join("model.gguf");
+    assert_eq!(world.answer(json!({ "baseModel": file })).await, ANSWER);
 }
 
 #[tokio::test]
