@@ -101,7 +101,7 @@ function expected(choices, text) {
   if (choices) return choices;
   if (text.includes("dir")) return "directory";
   if (/job|target/.test(text)) return "job";
-  return /entry|<file>/.test(text) ? "file" : "other";
+  return /entry|<(?:file|path)>/.test(text) ? "file" : "other";
 }
 
 /** @param {Words} words */
