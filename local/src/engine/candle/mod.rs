@@ -1,6 +1,7 @@
 //! The engine that needs nothing: training and generation on the CPU, in this process, with candle.
 
 pub mod adapter;
+mod allocator;
 pub mod generate;
 mod loaded;
 pub mod model;
@@ -19,6 +20,7 @@ use crate::data::tokens;
 use crate::error::{Result, refused};
 use crate::run_config::RunConfig;
 use crate::stop::Stop;
+use allocator::KeepFreedMemory;
 pub use loaded::CandleModel;
 use loaded::LoadedModels;
 use model::lora::Lora;
@@ -141,7 +143,7 @@ impl CandleEngine {
         let free = memory::available();
         let fit = budget::fit(
             &model.config,
-            (model.weights.bytes(), model.weights.dequantised()),
+            (model.weights.bytes(), model.weights.converted()),
             task.plan,
             &rows.train,
             (self.memory, free),
@@ -155,13 +157,14 @@ impl CandleEngine {
             device: DEVICE.to_owned(),
             base_parameters: model.weights.parameters(),
             trainable_parameters: Lora::parameters_for(&model.config, task.plan.lora_r),
-            dtype: model.weights.quantised().map(str::to_owned),
+            dtype: model.weights.dtype().map(str::to_owned),
             memory_bytes: Some(fit.bytes),
             ..Started::default()
         })?;
         let mut observer = Observer { task, run };
         let resume = task.resume.map(|(_, folder)| folder);
         let resume = (resume, fit.recomputed);
+        let _kept = KeepFreedMemory::new();
         let trained = cores::with_cores(fit.cores, || {
             train::run(&model, &rows, task.plan, resume, stop, &mut observer)
         })?;

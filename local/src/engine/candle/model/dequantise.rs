@@ -1,4 +1,4 @@
-//! Quantised rows as `f32`. candle's own functions are compiled for any processor; these are compiled for the one
+//! Quantised rows, and rows in bf16, as `f32`. candle's own functions are compiled for any processor; these are compiled for the one
 //! that they run on as well, which is what makes an answer from quantised weights as fast as one from `f32`. The
 //! values are the same to the bit.
 
@@ -9,29 +9,42 @@
 
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Result, Tensor};
-use half::f16;
+use half::{bf16, f16};
 use pulp::Arch;
 
-/// Rows `start..start + count` of a matrix.
-pub fn rows(tensor: &QTensor, start: usize, count: usize) -> Result<Tensor> {
-    let (all, width) = tensor.shape().dims2()?;
+/// Appends rows `start..start + count` of a matrix to `values`.
+pub fn rows(tensor: &QTensor, start: usize, count: usize, values: &mut Vec<f32>) -> Result<()> {
+    let (all, _) = tensor.shape().dims2()?;
     let row = |row: usize| u32::try_from(row).unwrap_or(u32::MAX);
     let data = tensor.data()?;
     let size = data.len() / all;
     let data = &data[start * size..(start + count) * size];
-    let mut values = Vec::with_capacity(count * width);
     match tensor.dtype() {
-        GgmlDType::Q4_0 => each(data, &mut values, q4_0),
-        GgmlDType::Q4_1 => each(data, &mut values, q4_1),
-        GgmlDType::Q8_0 => each(data, &mut values, q8_0),
-        GgmlDType::Q4K => each(data, &mut values, q4_k),
-        GgmlDType::Q6K => each(data, &mut values, q6_k),
+        GgmlDType::Q4_0 => each(data, values, q4_0),
+        GgmlDType::Q4_1 => each(data, values, q4_1),
+        GgmlDType::Q8_0 => each(data, values, q8_0),
+        GgmlDType::Q4K => each(data, values, q4_k),
+        GgmlDType::Q6K => each(data, values, q6_k),
         _ => {
             let ids = Tensor::arange(row(start), row(start + count), &Device::Cpu)?;
-            return tensor.embedding(&ids);
+            values.extend(tensor.embedding(&ids)?.flatten_all()?.to_vec1::<f32>()?);
         }
     }
-    Tensor::from_vec(values, (count, width), &Device::Cpu)
+    Ok(())
+}
+
+/// Appends `halves` to `values`.
+pub fn halves(halves: &[bf16], values: &mut Vec<f32>) {
+    let start = values.len();
+    values.resize(start + halves.len(), 0.0);
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (to, half) in values[start..].iter_mut().zip(halves) {
+                *to = f32::from_bits(u32::from(half.to_bits()) << 16);
+            }
+        },
+    );
 }
 
 /// Turns blocks of `BYTES` bytes into `VALUES` values each.
@@ -168,8 +181,10 @@ mod tests {
         ] {
             let tensor = QTensor::quantize(&plain, dtype).unwrap();
             let expected = tensor.dequantize(&Device::Cpu).unwrap();
-            let expected = expected.narrow(0, 1, 4).unwrap().to_vec2::<f32>().unwrap();
-            let found = rows(&tensor, 1, 4).unwrap().to_vec2::<f32>().unwrap();
+            let expected = expected.narrow(0, 1, 4).unwrap().flatten_all().unwrap();
+            let expected = expected.to_vec1::<f32>().unwrap();
+            let mut found = Vec::new();
+            rows(&tensor, 1, 4, &mut found).unwrap();
             assert!(found == expected, "{dtype:?}");
         }
     }

@@ -15,13 +15,33 @@ pub struct Linear {
     /// `[out]`.
     bias: Option<Tensor>,
     lora: Option<LoraPair>,
+    purpose: Purpose,
+}
+
+/// What a model computes for. It decides how many cores share a product, and how exact it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Each core computes rows of its own. Products with bf16 weights are computed in bf16.
+    Training,
+    /// All cores share the products of few rows, and compute in `f32`.
+    Generation,
 }
 
 impl Linear {
     /// A layer from its weight `[out, in]` and its bias `[out]`.
     #[must_use]
-    pub fn new(weight: Matrix, bias: Option<Tensor>, lora: Option<LoraPair>) -> Self {
-        Self { weight, bias, lora }
+    pub fn new(
+        weight: Matrix,
+        bias: Option<Tensor>,
+        lora: Option<LoraPair>,
+        purpose: Purpose,
+    ) -> Self {
+        Self {
+            weight,
+            bias,
+            lora,
+            purpose,
+        }
     }
 
     /// `[rows, in]` → `[rows, out]`.
@@ -30,11 +50,9 @@ impl Linear {
             // Pretraining a base: every weight is trained, so candle's autograd does all of it.
             return self.with_bias(input.matmul(&weight.t()?)?);
         }
-        let adapter_learns = self.lora.as_ref().is_some_and(|lora| lora.a.track_op());
-        let product = if input.track_op() || adapter_learns {
-            self.weight.product(&input.detach())?
-        } else {
-            self.weight.shared_product(input)?
+        let product = match self.purpose {
+            Purpose::Training => self.weight.product(&input.detach())?,
+            Purpose::Generation => self.weight.shared_product(&input.detach())?,
         };
         let output = self.with_bias(product)?;
         match &self.lora {

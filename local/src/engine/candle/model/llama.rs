@@ -6,7 +6,7 @@ use super::attention::Attention;
 use super::cache::KvCache;
 use super::config::LlamaConfig;
 use super::layers::{RmsNorm, gated};
-use super::linear::Linear;
+use super::linear::{Linear, Purpose};
 use super::lora::Lora;
 use super::matrix::Matrix;
 use super::target::{HEAD_NORMS, Target, head_norm};
@@ -39,12 +39,30 @@ struct Layer {
 }
 
 impl Llama {
-    /// Puts a decoder together. Tensors are shared, not copied. Errors when a weight is missing or
-    /// has another shape than the config says, and when the adapter is not one for this model.
+    /// A decoder that generates. Tensors are shared, not copied. Errors when a weight is missing or has another
+    /// shape than the config says, and when the adapter doesn't fit the model.
     pub fn new(
         config: &LlamaConfig,
         weights: &Weights,
         lora: Option<&Lora>,
+    ) -> error::Result<Self> {
+        Self::with_purpose(config, weights, lora, Purpose::Generation)
+    }
+
+    /// A decoder that is trained or evaluated. With bf16 weights, it computes in bf16 if the processor can.
+    pub fn for_training(
+        config: &LlamaConfig,
+        weights: &Weights,
+        lora: &Lora,
+    ) -> error::Result<Self> {
+        Self::with_purpose(config, weights, Some(lora), Purpose::Training)
+    }
+
+    fn with_purpose(
+        config: &LlamaConfig,
+        weights: &Weights,
+        lora: Option<&Lora>,
+        purpose: Purpose,
     ) -> error::Result<Self> {
         let embedding = weights.matrix(
             "model.embed_tokens.weight",
@@ -59,10 +77,10 @@ impl Llama {
         lora.map_or(Ok(()), |lora| lora.check(config))?;
         Ok(Self {
             layers: (0..config.layers)
-                .map(|index| Layer::new(index, config, weights, lora))
+                .map(|index| Layer::new(index, config, weights, lora, purpose))
                 .collect::<error::Result<_>>()?,
             norm: RmsNorm::new(norm, config.rms_norm_eps),
-            head: Linear::new(head, None, None),
+            head: Linear::new(head, None, None, purpose),
             embedding,
         })
     }
@@ -130,6 +148,7 @@ impl Layer {
         config: &LlamaConfig,
         weights: &Weights,
         lora: Option<&Lora>,
+        purpose: Purpose,
     ) -> error::Result<Self> {
         let linear = |target: Target| -> error::Result<Linear> {
             let name = target.module(index);
@@ -140,7 +159,7 @@ impl Layer {
                 .then(|| weights.get(&format!("{name}.bias"), &[out]))
                 .transpose()?;
             let pair = lora.and_then(|lora| lora.pair(&name));
-            Ok(Linear::new(weight, bias, pair))
+            Ok(Linear::new(weight, bias, pair, purpose))
         };
         let norm_of = |name: &str, width: usize| -> error::Result<RmsNorm> {
             Ok(RmsNorm::new(

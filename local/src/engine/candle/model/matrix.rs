@@ -1,16 +1,19 @@
-//! The weight of a linear layer or an embedding: as it is, or quantised. A quantised one is turned back into
-//! `f32` a part at a time, for each product anew: the memory is that of the quantised values, and the products
-//! are those of the model with its weights dequantised.
+//! The weight of a linear layer or an embedding, in `f32`, bf16 or quantised. It stays in memory as it is. For a
+//! product, it's converted to `f32` a part at a time, so that products are those of a model in `f32`. Training
+//! multiplies a weight in bf16 as such if the processor can (decision 34).
 
 use std::sync::Arc;
 
 use candle_core::quantized::{GgmlDType, QTensor};
-use candle_core::{Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 use rayon::prelude::*;
 
-use super::dequantise;
+#[cfg(target_arch = "x86_64")]
+use super::bf16;
+use super::values::with_values;
+use super::{dequantise, few_rows};
 
-/// So many values are dequantised at once where one core does all of it.
+/// Number of values that are converted at once where one core does all of it.
 const PART: usize = 1 << 22;
 
 /// The same where cores share: it stays in a core's cache.
@@ -24,15 +27,20 @@ static CPU: Device = Device::Cpu;
 /// A matrix `[out, in]`.
 #[derive(Debug, Clone)]
 pub enum Matrix {
-    /// Of `f32`.
+    /// An `f32` matrix.
     Plain(Tensor),
-    /// In a type of GGML's.
+    /// A bf16 matrix.
+    Half(Tensor),
+    /// A matrix in one of GGML's quantised types.
     Quantised(Arc<QTensor>),
 }
 
 impl From<Tensor> for Matrix {
     fn from(tensor: Tensor) -> Self {
-        Self::Plain(tensor)
+        match tensor.dtype() {
+            DType::BF16 => Self::Half(tensor),
+            _ => Self::Plain(tensor),
+        }
     }
 }
 
@@ -47,7 +55,7 @@ impl Matrix {
     #[must_use]
     pub fn dims(&self) -> &[usize] {
         match self {
-            Self::Plain(tensor) => tensor.dims(),
+            Self::Plain(tensor) | Self::Half(tensor) => tensor.dims(),
             Self::Quantised(tensor) => tensor.shape().dims(),
         }
     }
@@ -56,7 +64,7 @@ impl Matrix {
     #[must_use]
     pub fn device(&self) -> &Device {
         match self {
-            Self::Plain(tensor) => tensor.device(),
+            Self::Plain(tensor) | Self::Half(tensor) => tensor.device(),
             Self::Quantised(_) => &CPU,
         }
     }
@@ -65,26 +73,29 @@ impl Matrix {
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Plain(tensor) => tensor.elem_count() * tensor.dtype().size_in_bytes(),
+            Self::Plain(tensor) | Self::Half(tensor) => {
+                tensor.elem_count() * tensor.dtype().size_in_bytes()
+            }
             Self::Quantised(tensor) => tensor.storage_size_in_bytes(),
         }
     }
 
-    /// How many of its values are dequantised at once.
+    /// Number of its values that are converted to `f32` at once.
     #[must_use]
-    pub fn dequantised(&self) -> usize {
+    pub fn converted(&self) -> usize {
         match self {
             Self::Plain(_) => 0,
-            Self::Quantised(tensor) => tensor.shape().elem_count().min(PART),
+            Self::Half(_) | Self::Quantised(_) => self.dims().iter().product::<usize>().min(PART),
         }
     }
 
-    /// The type of its values, if it's quantised.
+    /// The type of its values.
     #[must_use]
-    pub fn quantised(&self) -> Option<GgmlDType> {
+    pub fn dtype(&self) -> GgmlDType {
         match self {
-            Self::Plain(_) => None,
-            Self::Quantised(tensor) => Some(tensor.dtype()),
+            Self::Plain(_) => GgmlDType::F32,
+            Self::Half(_) => GgmlDType::BF16,
+            Self::Quantised(tensor) => tensor.dtype(),
         }
     }
 
@@ -93,7 +104,7 @@ impl Matrix {
     pub fn variable(&self) -> Option<&Tensor> {
         match self {
             Self::Plain(tensor) => Some(tensor).filter(|tensor| tensor.is_variable()),
-            Self::Quantised(_) => None,
+            Self::Half(_) | Self::Quantised(_) => None,
         }
     }
 
@@ -101,40 +112,77 @@ impl Matrix {
     pub fn rows(&self, ids: &Tensor) -> Result<Tensor> {
         match self {
             Self::Plain(tensor) => tensor.index_select(ids, 0),
+            Self::Half(tensor) => tensor.index_select(ids, 0)?.to_dtype(DType::F32),
             Self::Quantised(tensor) => tensor.embedding(ids),
         }
     }
 
-    /// `[rows, in]` → `[rows, out]`, on this core.
-    pub fn product(&self, input: &Tensor) -> Result<Tensor> {
+    /// Its rows `start..start + count` in `f32`, `[count, in]`.
+    fn part(&self, start: usize, count: usize) -> Result<Tensor> {
+        if let Self::Plain(tensor) = self {
+            return tensor.narrow(0, start, count);
+        }
+        let width = self.dims()[1];
+        let mut values = Vec::with_capacity(count * width);
+        self.convert(start, count, &mut values)?;
+        Tensor::from_vec(values, (count, width), &CPU)
+    }
+
+    /// Appends its rows `start..start + count` to `values`.
+    pub(super) fn convert(&self, start: usize, count: usize, values: &mut Vec<f32>) -> Result<()> {
+        let place = start * self.dims()[1]..(start + count) * self.dims()[1];
         match self {
-            Self::Plain(tensor) => input.matmul(&tensor.t()?),
-            Self::Quantised(tensor) => {
-                let parts = parts(self.dims(), PART);
-                let product = |(start, count)| -> Result<Tensor> {
-                    input.matmul(&dequantise::rows(tensor, start, count)?.t()?)
-                };
-                joined(&parts.into_iter().map(product).collect::<Result<Vec<_>>>()?)
-            }
+            Self::Plain(tensor) => with_values(tensor, |all| {
+                values.extend_from_slice(&all[place]);
+                Ok(())
+            }),
+            Self::Half(tensor) => with_values(tensor, |all| {
+                dequantise::halves(&all[place], values);
+                Ok(())
+            }),
+            Self::Quantised(tensor) => dequantise::rows(tensor, start, count, values),
         }
     }
 
-    /// The same, split by output across the cores of the current thread pool. For generation, which has few
-    /// rows and nothing else to do in parallel.
+    /// `[rows, in]` → `[rows, out]`, on this core. For training: a bf16 matrix is multiplied as such if the
+    /// processor can.
+    pub fn product(&self, input: &Tensor) -> Result<Tensor> {
+        #[cfg(target_arch = "x86_64")]
+        if let Self::Half(tensor) = self
+            && bf16::is_available()
+        {
+            return bf16::product(input, tensor);
+        }
+        self.exact_product(input)
+    }
+
+    fn exact_product(&self, input: &Tensor) -> Result<Tensor> {
+        let product = |(start, count)| input.matmul(&self.part(start, count)?.t()?);
+        let parts = match self {
+            Self::Plain(_) => vec![(0, self.dims()[0])],
+            _ => parts(self.dims(), PART),
+        };
+        joined(&parts.into_iter().map(product).collect::<Result<Vec<_>>>()?)
+    }
+
+    /// `[rows, in]` → `[rows, out]` in `f32`, split by output across the cores of the current thread pool. For
+    /// generation, which has few rows and nothing else to do in parallel.
     pub fn shared_product(&self, input: &Tensor) -> Result<Tensor> {
         let (out, width) = (self.dims()[0], self.dims()[1]);
         let cores = rayon::current_num_threads();
         let small = cores == 1 || input.dim(0)? * out * width < WORTH_SHARING;
+        if input.dim(0)? <= few_rows::MOST {
+            return few_rows::product(input, self, if small { 1 } else { cores });
+        }
+        if small {
+            return self.exact_product(input);
+        }
         let fair = out.div_ceil(cores) * width;
         let size = match self {
-            _ if small => return self.product(input),
             Self::Plain(_) => fair,
-            Self::Quantised(_) => fair.min(SHARED_PART),
+            _ => fair.min(SHARED_PART),
         };
-        let product = |(start, count): (usize, usize)| match self {
-            Self::Plain(tensor) => input.matmul(&tensor.narrow(0, start, count)?.t()?),
-            Self::Quantised(tensor) => input.matmul(&dequantise::rows(tensor, start, count)?.t()?),
-        };
+        let product = |(start, count)| input.matmul(&self.part(start, count)?.t()?);
         let parts = parts(self.dims(), size);
         joined(
             &parts
@@ -146,15 +194,20 @@ impl Matrix {
 
     /// The gradient of `product`'s input: `[rows, out]` → `[rows, in]`.
     pub fn backward(&self, grad: &Tensor) -> Result<Tensor> {
-        let tensor = match self {
-            Self::Plain(tensor) => return grad.matmul(tensor),
-            Self::Quantised(tensor) => tensor,
-        };
+        #[cfg(target_arch = "x86_64")]
+        if let Self::Half(tensor) = self
+            && bf16::is_available()
+        {
+            return bf16::backward(grad, tensor);
+        }
+        if let Self::Plain(tensor) = self {
+            return grad.matmul(tensor);
+        }
         let mut sum: Option<Tensor> = None;
         for (start, count) in parts(self.dims(), PART) {
             let part = grad
                 .narrow(1, start, count)?
-                .matmul(&dequantise::rows(tensor, start, count)?)?;
+                .matmul(&self.part(start, count)?)?;
             sum = Some(match sum {
                 Some(sum) => (sum + part)?,
                 None => part,
@@ -180,67 +233,5 @@ fn joined(parts: &[Tensor]) -> Result<Tensor> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-    use candle_core::Device;
-
-    use super::*;
-    use crate::engine::cores::with_cores;
-
-    #[test]
-    fn a_product_is_the_same_however_many_cores_share_it() {
-        let mut rng = fastrand::Rng::with_seed(1);
-        let mut matrix = |rows: usize, columns: usize| {
-            let values: Vec<f32> = (0..rows * columns).map(|_| rng.f32()).collect();
-            Tensor::from_vec(values, (rows, columns), &Device::Cpu).unwrap()
-        };
-        let (input, weight) = (matrix(2, 256), Matrix::from(matrix(1031, 256)));
-        let product = |cores: usize| with_cores(cores, || weight.shared_product(&input).unwrap());
-        let values = |tensor: Tensor| tensor.to_vec2::<f32>().unwrap();
-        let alone = values(product(1));
-        for cores in [2, 3] {
-            for (left, right) in alone
-                .iter()
-                .flatten()
-                .zip(values(product(cores)).iter().flatten())
-            {
-                assert!((left - right).abs() < 1e-3, "{left} {right}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_quantised_matrix_is_its_dequantised_one_in_every_product() {
-        let mut rng = fastrand::Rng::with_seed(2);
-        let mut matrix = |rows: usize, columns: usize| {
-            let values: Vec<f32> = (0..rows * columns).map(|_| rng.f32() - 0.5).collect();
-            Tensor::from_vec(values, (rows, columns), &Device::Cpu).unwrap()
-        };
-        // More than one part.
-        let (out, width) = (PART / 256 + 77, 256);
-        let tensor = QTensor::quantize(&matrix(out, width), GgmlDType::Q4_1).unwrap();
-        let plain = Matrix::from(tensor.dequantize(&Device::Cpu).unwrap());
-        let quantised = Matrix::from(tensor);
-        assert!(quantised.bytes() * 6 < plain.bytes());
-        let (input, grad) = (matrix(3, width), matrix(3, out));
-        let ids = Tensor::new(&[5_u32, 16_400, 5], &Device::Cpu).unwrap();
-        let close = |what: &str, left: Tensor, right: Tensor| {
-            let apart = (left - right).unwrap().abs().unwrap().max_all().unwrap();
-            let apart = apart.to_scalar::<f32>().unwrap();
-            assert!(apart < 1e-4, "{what}: {apart}");
-        };
-        let product = |matrix: &Matrix| matrix.product(&input).unwrap();
-        close("product", product(&quantised), product(&plain));
-        let backward = |matrix: &Matrix| matrix.backward(&grad).unwrap();
-        close("backward", backward(&quantised), backward(&plain));
-        let rows = |matrix: &Matrix| matrix.rows(&ids).unwrap();
-        close("rows", rows(&quantised), rows(&plain));
-        for cores in [1, 3] {
-            let shared = |matrix: &Matrix| matrix.shared_product(&input).unwrap();
-            with_cores(cores, || {
-                close("shared", shared(&quantised), shared(&plain));
-            });
-        }
-    }
-}
+#[path = "matrix_tests.rs"]
+mod tests;

@@ -1,10 +1,13 @@
 //! The decoder: Llama's and its relatives, from a config and weights with Hugging Face names to logits.
 
 pub(super) mod attention;
+#[cfg(target_arch = "x86_64")]
+mod bf16;
 pub mod cache;
 pub mod config;
 mod dequantise;
 pub mod family;
+mod few_rows;
 pub(super) mod gradient;
 pub mod layer_kind;
 pub mod layers;
@@ -19,6 +22,7 @@ pub mod rope;
 pub mod rope_config;
 pub mod shard;
 pub mod target;
+mod values;
 mod vector;
 pub mod weights;
 

@@ -5,7 +5,8 @@ use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, WithDType};
+use half::bf16;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -157,7 +158,8 @@ impl Shard {
     /// Refuses more values than fit into memory.
     pub fn check_memory(shards: &[Self]) -> Result<()> {
         let values = |info: &TensorInfo| {
-            info.shape.iter().fold(4_u64, |bytes, size| {
+            let each = if info.dtype == "BF16" { 2 } else { 4 };
+            info.shape.iter().fold(each, |bytes: u64, size| {
                 bytes.saturating_mul(u64::try_from(*size).unwrap_or(u64::MAX))
             })
         };
@@ -173,14 +175,26 @@ impl Shard {
 
     /// One tensor, as `f32`.
     pub fn read(&self, name: &str) -> Result<Tensor> {
+        self.read_as::<f32>(name)
+    }
+
+    /// One tensor as a model keeps it: in bf16 if that's its type, otherwise as `f32`.
+    pub fn read_weight(&self, name: &str) -> Result<Tensor> {
+        match self.dtype(name)? {
+            DType::BF16 => self.read_as::<bf16>(name),
+            _ => self.read_as::<f32>(name),
+        }
+    }
+
+    fn read_as<T: WithDType>(&self, name: &str) -> Result<Tensor> {
         let (info, dtype) = self.layout(name)?;
         let (begin, end) = info.data_offsets;
         // Piece by piece: the whole in its own type beside the whole in `f32` would be twice the memory.
-        let mut values: Vec<f32> = Vec::with_capacity(info.shape.iter().product());
+        let mut values: Vec<T> = Vec::with_capacity(info.shape.iter().product());
         self.copy(self.start + begin, self.start + end, &mut |piece| {
             let count = piece.len() / dtype.size_in_bytes();
             let part = Tensor::from_raw_buffer(piece, dtype, &[count], &Device::Cpu)?;
-            values.extend(part.to_dtype(DType::F32)?.to_vec1::<f32>()?);
+            values.extend(part.to_dtype(T::DTYPE)?.to_vec1::<T>()?);
             Ok(())
         })?;
         Ok(Tensor::from_vec(

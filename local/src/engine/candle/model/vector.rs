@@ -11,6 +11,8 @@ use std::ops::Range;
 use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Result, Shape, Storage, Tensor, bail};
 use pulp::Arch;
 
+use super::values::{Value, contiguous};
+
 /// Values that are reduced side by side: as many as the widest vectors hold, so that a loop over them becomes
 /// one instruction.
 const LANES: usize = 16;
@@ -125,23 +127,16 @@ fn with_values<const N: usize, T>(
     let guards: Vec<_> = tensors.iter().map(Tensor::storage_and_layout).collect();
     let mut slices = [&[] as &[f32]; N];
     for (slice, (storage, layout)) in slices.iter_mut().zip(&guards) {
-        let Storage::Cpu(CpuStorage::F32(values)) = &**storage else {
-            bail!("{:?} on a CPU is expected", DType::F32);
+        let Storage::Cpu(storage) = &**storage else {
+            bail!("a tensor on the CPU is expected");
         };
         let (start, end) = contiguous(layout)?;
-        *slice = &values[start..end];
+        *slice = &f32::slice(storage)?[start..end];
     }
     Ok(Arch::new().dispatch(
         #[inline(always)]
         || work(slices),
     ))
-}
-
-fn contiguous(layout: &Layout) -> Result<(usize, usize)> {
-    match layout.contiguous_offsets() {
-        Some(offsets) => Ok(offsets),
-        None => bail!("the values of {layout:?} don't follow each other in memory"),
-    }
 }
 
 fn tensor(values: Vec<f32>, like: &Tensor) -> Result<Tensor> {

@@ -75,7 +75,7 @@ impl Weights {
         each(config, stop, progress, |name| {
             let mut shards = shards.iter();
             match shards.find(|shard| shard.tensors.contains_key(name)) {
-                Some(shard) => held(name, shard.read(name)?, in_4bit),
+                Some(shard) => held(name, shard.read_weight(name)?, in_4bit),
                 None => refused(format!("model: the weight files have no tensor {name}")),
             }
         })
@@ -102,7 +102,10 @@ impl Weights {
     pub fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         match self.matrix(name, shape)? {
             Matrix::Plain(tensor) => Ok(tensor),
-            Matrix::Quantised(_) => refused(format!("model: the tensor {name} is quantised")),
+            matrix => refused(format!(
+                "model: the tensor {name} is {}",
+                type_name(matrix.dtype())
+            )),
         }
     }
 
@@ -131,10 +134,10 @@ impl Weights {
         u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 
-    /// Number of values that each core dequantises at once.
+    /// Number of values that each core converts to `f32` at once.
     #[must_use]
-    pub fn dequantised(&self) -> usize {
-        let parts = self.tensors.values().map(Matrix::dequantised);
+    pub fn converted(&self) -> usize {
+        let parts = self.tensors.values().map(Matrix::converted);
         parts.max().unwrap_or(0)
     }
 
@@ -144,16 +147,15 @@ impl Weights {
         self.tensors.values().map(values).sum()
     }
 
-    /// The type that most values are in, if they are quantised.
+    /// The type of most values, unless it's `f32`.
     #[must_use]
-    pub fn quantised(&self) -> Option<&'static str> {
+    pub fn dtype(&self) -> Option<&'static str> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for matrix in self.tensors.values() {
-            let name = matrix.quantised().map_or("f32", type_name);
-            *counts.entry(name).or_default() += values(matrix);
+            *counts.entry(type_name(matrix.dtype())).or_default() += values(matrix);
         }
         let (name, _) = counts.into_iter().max_by_key(|(_, count)| *count)?;
-        Some(name).filter(|name| *name != "f32")
+        Some(name).filter(|name| *name != type_name(GgmlDType::F32))
     }
 }
 
@@ -183,7 +185,8 @@ fn each(
 /// A tensor as it's held in memory.
 fn held(name: &str, tensor: Tensor, in_4bit: bool) -> Result<Matrix> {
     match in_4bit.then(|| type_in_4bit(name, tensor.dims())).flatten() {
-        Some(dtype) => Ok(QTensor::quantize(&tensor, dtype)?.into()),
+        Some(dtype) => Ok(QTensor::quantize(&tensor.to_dtype(DType::F32)?, dtype)?.into()),
+        None if tensor.rank() < 2 => Ok(tensor.to_dtype(DType::F32)?.into()),
         None => Ok(tensor.into()),
     }
 }

@@ -37,8 +37,8 @@ struct Run<'a> {
     config: &'a LlamaConfig,
     /// Bytes.
     weights: u64,
-    /// Values of the weights that are dequantised at once.
-    dequantised: usize,
+    /// Values of the weights that each core converts to `f32` at once.
+    converted: usize,
     /// Values of the adapter.
     adapter: usize,
     /// Rank of the adapter.
@@ -47,12 +47,11 @@ struct Run<'a> {
     rows: Vec<&'a Example>,
 }
 
-/// The fit of a run whose weights are in memory already: their bytes, and how many of their values are
-/// dequantised at once. `limit` is what the process may take in all;
-/// without one, it's what is free now. Errors when the run doesn't fit into `limit`.
+/// The fit of a run whose weights are in memory already: their bytes, and how many of their values each
+/// core converts to `f32` at once. `limit` is what the process may take in all; without one, it's what is free now. Errors when the run doesn't fit into `limit`.
 pub fn fit(
     config: &LlamaConfig,
-    (weights, dequantised): (u64, usize),
+    (weights, converted): (u64, usize),
     plan: &Plan,
     rows: &[Example],
     (limit, free): (Option<u64>, Option<u64>),
@@ -64,7 +63,7 @@ pub fn fit(
     let run = Run {
         config,
         weights,
-        dequantised,
+        converted,
         adapter: Lora::parameters_for(config, plan.lora_r),
         rank: plan.lora_r,
         rows: longest,
@@ -132,7 +131,7 @@ impl Run<'_> {
             + kept
             + tokens * (6 * c.intermediate_size + 6 * c.hidden_size)
             + 5 * logits
-            + self.dequantised
+            + self.converted
     }
 
     /// How much memory a layer's backward pass needs: the results of its operations.

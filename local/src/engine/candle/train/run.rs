@@ -80,8 +80,8 @@ pub fn run(
         done = state.step;
     }
     let vars: Vec<Var> = vars.into_iter().map(|(_, var)| var).collect();
-    let trained = Llama::new(config, weights, Some(&lora))?;
-    let measured = Llama::new(config, weights, Some(&lora.detached()))?;
+    let trained = Llama::for_training(config, weights, &lora)?;
+    let measured = Llama::for_training(config, weights, &lora.detached())?;
     let eval_rows: Vec<&Example> = rows.eval.iter().collect();
     for step in done + 1..=plan.total_steps {
         let indices = order.next_batch(plan.batch_size).iter();
