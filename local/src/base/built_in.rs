@@ -21,7 +21,7 @@ pub const TOKENIZER_CONFIG: &str = include_str!("../../assets/arkor-tiny/tokeniz
 /// Its `model.safetensors`.
 pub const WEIGHTS: &[u8] = include_bytes!("../../assets/arkor-tiny/model.safetensors");
 
-/// Writes it as a Hugging Face directory, if it isn't there yet.
+/// Writes the base to a Hugging Face directory, unless its files are already there.
 pub fn export(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).map_err(|source| Error::io("can't create", dir, source))?;
     for (name, content) in [
