@@ -204,7 +204,7 @@ fn without_bos(base: &Base, start: &str) -> Result<String> {
     Ok(rest.unwrap_or(start).to_owned())
 }
 
-/// Whether a part contains three quotes, and so can't be quoted.
+/// Whether a part contains a quote: such text may not fit between three quotes.
 fn quoted(found: &Found) -> bool {
     let parts = [
         Some(&found.start),
