@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-/// The result of everything in this crate.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of the local backend.
@@ -61,7 +61,7 @@ pub enum Error {
     /// A process of an engine is gone. A new one may succeed.
     #[error("{0}")]
     Lost(String),
-    /// The run was cancelled, or the server is stopping. Not a failure of the run.
+    /// The run was cancelled, or the server is stopping. This isn't a failure of the run.
     #[error("the run was stopped")]
     Stopped,
 }

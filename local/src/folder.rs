@@ -80,7 +80,7 @@ pub fn stamps(dir: &Path) -> Vec<FileStamp> {
 pub fn stamps_of(paths: impl Iterator<Item = PathBuf>) -> Vec<FileStamp> {
     let mut stamps: Vec<FileStamp> = paths
         .filter_map(|path| {
-            // Follows symlinks: the stamp is the target file's.
+            // Follow symlinks, so that the stamp is that of the target file.
             let meta = fs::metadata(&path).ok()?;
             Some((
                 path.file_name()?.to_owned(),

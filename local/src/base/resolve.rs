@@ -102,7 +102,7 @@ pub struct Resolved {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HubModel {
-    /// `owner/name`.
+    /// The repository, as `owner/name`.
     pub name: String,
     /// The commit, if the cache only has its config and tokenizer and lacks its weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]

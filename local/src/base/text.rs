@@ -37,9 +37,9 @@ pub struct TextCodec {
 pub struct TextFiles<'a> {
     /// The content of `tokenizer.json`.
     pub tokenizer: &'a [u8],
-    /// `tokenizer_config.json`.
+    /// The content of `tokenizer_config.json`.
     pub tokenizer_config: &'a Value,
-    /// `special_tokens_map.json`, if there is one.
+    /// The content of `special_tokens_map.json`, if there is one.
     pub special_tokens_map: Option<&'a Value>,
     /// The chat templates by name.
     pub templates: BTreeMap<String, TemplateFile>,

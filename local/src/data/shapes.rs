@@ -18,7 +18,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// All of them.
+    /// All shapes.
     pub const ALL: [Self; 5] = [
         Self::Messages,
         Self::ShareGpt,

@@ -12,7 +12,7 @@ use crate::error::{Result, refused};
 /// The source of a dataset that can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatasetSource {
-    /// One file.
+    /// A single file.
     Blob(Blob),
     /// A dataset on the Hugging Face Hub.
     Hub(HubDataset),

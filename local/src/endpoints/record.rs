@@ -26,7 +26,7 @@ pub struct Endpoint {
     pub created_at: String,
     /// The time of the last change, other than to its keys.
     pub updated_at: String,
-    /// Its keys.
+    /// The endpoint's keys.
     pub keys: Vec<Key>,
 }
 
@@ -55,7 +55,7 @@ pub enum Target {
     },
     /// A base without an adapter.
     BaseModel {
-        /// Its name.
+        /// The base's name.
         base_model: String,
     },
 }
@@ -77,7 +77,7 @@ pub enum Adapter {
     Checkpoint {
         /// The job's id.
         job_id: String,
-        /// Its step.
+        /// The step of the checkpoint.
         step: usize,
     },
 }

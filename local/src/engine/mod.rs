@@ -310,18 +310,18 @@ pub struct Sampling {
     pub seed: u64,
 }
 
-/// Why a text ended.
+/// The reason why a text ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Finish {
-    /// The model ended it.
+    /// The model ended the text.
     Stop,
-    /// It reached `max_tokens`, or the end of the model's context.
+    /// The text reached `max_tokens`, or the end of the model's context.
     Length,
 }
 
 impl Finish {
-    /// As `finish_reason` names it.
+    /// Its name in `finish_reason`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -331,11 +331,11 @@ impl Finish {
     }
 }
 
-/// How a generation ended.
+/// The result of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generated {
-    /// Why.
+    /// The reason why the text ended.
     pub finish: Finish,
-    /// Tokens that were generated, the ending one included.
+    /// The number of generated tokens, including the one that ended the text.
     pub tokens: usize,
 }

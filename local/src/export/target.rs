@@ -28,7 +28,7 @@ const PIECE: usize = 1 << 20;
 pub struct Exported {
     /// Its absolute path.
     pub path: String,
-    /// Its size.
+    /// Its size, in bytes.
     pub bytes: u64,
 }
 

@@ -55,7 +55,7 @@ impl Repo {
         self.kind
     }
 
-    /// `owner/name`, or `name` alone.
+    /// Its name: `owner/name`, or `name` alone.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

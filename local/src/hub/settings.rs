@@ -7,7 +7,7 @@ use std::time::Duration;
 /// The settings of the Hub client.
 #[derive(Clone)]
 pub struct Hub {
-    /// `https://huggingface.co`, or a mirror.
+    /// The URL of the Hub: `https://huggingface.co`, or a mirror.
     pub endpoint: String,
     /// Hugging Face's cache folder.
     pub cache: PathBuf,

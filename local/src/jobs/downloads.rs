@@ -111,7 +111,7 @@ fn without_hub(resolved: Resolved, why: &str) -> Resolved {
     }
 }
 
-/// Downloads some of `files`.
+/// Downloads those `files` that are `wanted`.
 async fn download(
     hub: &Hub,
     repo: &Repo,
@@ -237,7 +237,7 @@ async fn watched(
     report: Report<'_>,
 ) -> Result<PathBuf> {
     let cancel = CancellationToken::new();
-    // The first error of `report`.
+    // `report`, and its first error.
     let state = Mutex::new((report, None));
     let progress = |progress: crate::hub::Progress<'_>| {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);

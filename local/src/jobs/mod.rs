@@ -133,7 +133,7 @@ impl Jobs {
             .cloned()
     }
 
-    /// The jobs of a project, or all, the newest first.
+    /// The jobs of a project, or of all projects, the newest first.
     #[must_use]
     pub fn list(&self, project: Option<&str>) -> Vec<Job> {
         self.page(project, usize::MAX, None).jobs

@@ -21,10 +21,10 @@ use crate::run_config::{DRY_RUN_ROWS, RunConfig};
 use crate::stop::Stop;
 use crate::store::PreparedRun;
 
-/// The checked rows in a job's folder.
+/// The file with the checked rows in a job's folder.
 pub const DATASET: &str = "dataset.jsonl";
 
-/// The encoded rows in a job's folder. Removed when the job is over.
+/// The file with the encoded rows in a job's folder. It's removed when the job is over.
 pub const TOKENS: &str = "tokens.safetensors";
 
 /// Batches of this many rows or bytes are encoded at once, on all cores.

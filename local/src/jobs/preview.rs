@@ -25,7 +25,7 @@ const SHOWN_CUT_BYTES: usize = 2 * 1024;
 /// The number of bars in the histogram.
 const BARS: usize = 24;
 
-/// Rows of a dataset as a model would see them.
+/// A preview of a dataset's rows as a model would see them.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Preview {

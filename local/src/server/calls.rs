@@ -45,7 +45,7 @@ pub fn router(app: &Arc<App>, door: Door) -> Router {
         .with_state(Arc::clone(app))
 }
 
-/// 404 in the shape of OpenAI's API.
+/// A 404 in OpenAI's format.
 pub async fn not_found() -> Response {
     let words = "no such address: endpoints are called at /e/<slug>/v1/chat/completions";
     ApiError::new(StatusCode::NOT_FOUND, words).into_openai(None)

@@ -32,7 +32,7 @@ pub struct ChatFields {
     pub seed: Option<u64>,
     /// Whether the answer is streamed. Default: true, as in the SDK.
     pub stream: bool,
-    /// Functions, for the chat template.
+    /// The functions that the answer may call.
     pub tools: Vec<Value>,
     /// `auto`, `none`, `required`, or `{ function: { name } }`.
     pub tool_choice: Option<ToolChoice>,
@@ -68,7 +68,7 @@ impl Default for ChatFields {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AdapterField {
-    /// Which of the job's adapters.
+    /// The kind of the adapter.
     pub kind: AdapterKind,
     /// The job's id.
     pub job_id: String,
@@ -139,7 +139,7 @@ pub enum ResponseFormat {
 /// `responseFormat.json_schema`.
 #[derive(Debug, Deserialize)]
 pub struct JsonSchema {
-    /// The schema.
+    /// The schema itself.
     pub schema: Map<String, Value>,
 }
 
@@ -155,7 +155,7 @@ pub struct StructuredOutputs {
     pub choice: Option<Vec<String>>,
     /// If true, any JSON object.
     pub json_object: Option<bool>,
-    /// Not supported.
+    /// Not supported: any value is refused.
     pub grammar: Option<Value>,
     /// Whether the JSON has no white space between its tokens.
     pub disable_any_whitespace: Option<bool>,

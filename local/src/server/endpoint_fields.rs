@@ -68,7 +68,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Checks the body of a creation or a change.
+    /// Checks the body of a request that creates or changes an endpoint.
     pub fn from_json(body: &Value) -> Result<Self> {
         let fields: EndpointFields = request_fields::read(body)?;
         if let Some(slug) = &fields.slug {

@@ -1,4 +1,4 @@
-//! Many chats at once.
+//! Many chats at the same time.
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;

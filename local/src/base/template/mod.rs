@@ -1,4 +1,4 @@
-//! Chat templates, rendered as transformers renders them.
+//! Renders chat templates like transformers.
 
 mod json;
 mod python;
@@ -104,7 +104,7 @@ impl ChatTemplates {
         self.names.is_empty()
     }
 
-    /// The template for conversations with or without tools, if it can be used.
+    /// The template for conversations with or without tools, if it could be compiled.
     pub fn source(&self, with_tools: bool) -> Option<&Source> {
         let compiled = self.choose(with_tools)?.as_ref().ok()?;
         Some(&compiled.source)

@@ -26,7 +26,7 @@ const DEFAULT: &str = "default";
 /// A dataset on Hugging Face, as it's named in a job's config.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubDataset {
-    /// `owner/name`.
+    /// The repository, as `owner/name`.
     pub name: String,
     /// A config of its README, or a folder if the README has none.
     pub subset: Option<String>,

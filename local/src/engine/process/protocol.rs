@@ -156,7 +156,7 @@ pub enum Message {
     Done {
         /// The request's id.
         id: u64,
-        /// Why it ended.
+        /// The reason why it ended.
         finish: Finish,
         /// The number of generated tokens, including the one that ended the answer.
         tokens: usize,
@@ -210,7 +210,7 @@ pub enum Failure {
     Diverged,
     /// A process of the engine is gone: one of several workers, or a node.
     Lost,
-    /// Anything else.
+    /// Any other failure.
     Error,
 }
 

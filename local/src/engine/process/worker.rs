@@ -20,7 +20,7 @@ pub struct WorkerCommand {
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<String>,
-    /// Its time limits.
+    /// The worker's time limits.
     pub timing: Timing,
     /// A folder of the store for the built-in base, so that workers can read it.
     pub exported: PathBuf,

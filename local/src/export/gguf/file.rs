@@ -27,7 +27,7 @@ pub enum Meta {
 /// The name, shape and type of a tensor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TensorInfo {
-    /// Its name.
+    /// The tensor's name.
     pub name: String,
     /// Its shape, with the row width last.
     pub shape: Vec<usize>,
