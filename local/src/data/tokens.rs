@@ -6,7 +6,7 @@
 //! | `ends`     | U64  | `[rows]` | the end of each row in `ids`                           |
 //! | `ids`      | U32  | `[tokens]` | token ids                                            |
 //! | `trained`  | U8   | `[tokens]` | 1 where the model learns to predict the token        |
-//! | `held_out` | U8   | `[rows]` | 1 for rows that only measure the eval loss. With too few rows, all are 0, and all rows measure it too |
+//! | `held_out` | U8   | `[rows]` | 1 for rows that only measure the eval loss; if all are 0, every row measures it |
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, Write};
