@@ -1,4 +1,4 @@
-"""A running `arkor-local`, as any client sees it: a process, one line on stdout, and HTTP."""
+"""A running `arkor-local` from a client's point of view: a process, one line on stdout, and HTTP."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Backend:
-    """Starts the server that `npm run build -- --local` built, on a store of its own."""
+    """Starts the server that `npm run build -- --local` built, with its own store."""
 
     def __init__(self, binary, *flags):
         self.store = tempfile.TemporaryDirectory(prefix="arkor-check-")
@@ -33,7 +33,7 @@ class Backend:
         self.store.cleanup()
 
     def peak(self):
-        """The most memory that it has taken so far, in bytes. On Linux."""
+        """The peak memory of the server so far, in bytes. Only works on Linux."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
@@ -53,7 +53,7 @@ class Backend:
             return json.load(answer)
 
     def events(self, job):
-        """The events of a job, as they come, up to the end of its stream."""
+        """Yields the events of a job as they arrive, up to the end of its stream."""
         with self.open(f"/v1/jobs/{job}/events/stream") as stream:
             for line in stream:
                 if line.startswith(b"data: {\"type\""):
@@ -63,7 +63,7 @@ class Backend:
         return self.post("/v1/jobs", {"name": "check", "config": config})["job"]["id"]
 
     def train(self, config):
-        """Runs a job to its end. Returns its logs, and the directory of its adapter."""
+        """Runs a job to completion. Returns its logs, and the directory of its adapter."""
         logs = []
         for event in self.events(self.submit(config)):
             if event["type"] == "training.failed":

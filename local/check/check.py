@@ -1,11 +1,11 @@
-"""Is arkor-local true as a trainer? Side by side with PyTorch, transformers and PEFT, on the CPU.
+"""Does arkor-local train correctly? Compares it with PyTorch, transformers and PEFT on the CPU.
 
     npm run build -- --local
     python3 -m venv VENV && VENV/bin/pip install -r local/check/requirements.txt
     VENV/bin/python local/check/check.py [adapter] [losses] [speed] [--kind KIND]... [--shape small|medium]
 
-Everything is made here: random models of each architecture, a tokenizer, rows. Prints a table of what was compared.
-Ends with 1 when a bound is not kept.
+Creates all inputs itself: random models of each architecture, a tokenizer, and rows. Prints a table of
+the comparisons. Exits with status 1 if a bound isn't kept.
 """
 
 import argparse
@@ -31,7 +31,7 @@ LARGEST_LOSS_DIFFERENCE = 0.01
 LEAST_SPEED = 0.5
 
 kept = True
-# By kind and column.
+# The figures of the table, by kind and column.
 figures = {}
 
 
@@ -42,7 +42,8 @@ def bound(line, holds):
 
 
 def figure(kind, column, value):
-    """What the table shows: the largest of several differences, or how many of so many texts are the same."""
+    """Adds a figure to the table: the largest of several differences, or the number of texts that are the
+    same."""
     row = figures.setdefault(kind, {})
     row[column] = max(value, row.get(column, value))
 
@@ -131,7 +132,7 @@ def check_adapter(kind, backend, model, folder):
     theirs.save_pretrained(directory)
     compare_logits(kind, "saved by PEFT, loaded here", "logits, from PEFT", model, directory)
 
-    # A prompt that is longer than the windows.
+    # A prompt that is longer than the sliding windows.
     question = [{"role": "user", "content": sentences(1, 30, seed=3)[0]}]
     answer = greedy(backend, {"baseModel": str(directory), "messages": question}, 24)
     tokenizer = AutoTokenizer.from_pretrained(model)
@@ -150,7 +151,7 @@ def check_adapter(kind, backend, model, folder):
 
 def compare_losses(kind, what, backend, model, settings, rows):
     probe = {**settings, "maxSteps": 1, "warmupSteps": 0, "weightDecay": 0}
-    # B is zero at first, so that the first step leaves A as it was drawn.
+    # B is zero at first, so the first step leaves A at its initial values.
     first_a = reference.a_matrices(backend.train(probe)[1])
     logs, _ = backend.train(settings)
     losses, rates, _ = reference.train(model, settings, rows, first_a)
@@ -201,10 +202,10 @@ def check_speed(backend, model, folder, shape):
     dataset = write_rows(folder / "long.jsonl", rows)
     settings = config(model, dataset, maxLength=length, maxSteps=steps, warmupSteps=0, loraR=16)
     first_a = reference.a_matrices(backend.train({**settings, "maxSteps": 1, "weightDecay": 0})[1])
-    # In turns, so that both meet the same machine.
+    # Alternate, so that both run under the same conditions.
     ours, theirs = [], []
     for _ in range(2):
-        # The first log comes with an evaluation; its rate leaves that out.
+        # The first log comes with an evaluation, whose time its rate leaves out.
         ours += [log["samplesPerSecond"] * length for log in backend.train(settings)[0][1:]]
         seconds = reference.train(model, settings, rows, first_a)[2]
         theirs += [settings["batchSize"] * length / second for second in seconds[1:]]

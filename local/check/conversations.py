@@ -1,4 +1,5 @@
-"""Forty conversations: roles, tools, calls, reasoning, unicode, and what templates refuse."""
+"""Forty conversations: roles, tools, calls, reasoning, Unicode, and conversations that templates
+reject."""
 
 
 def user(content, **more):

@@ -1,4 +1,4 @@
-"""Makes small random models for `export.mjs`, one of each kind that can be written as GGUF.
+"""Creates small random models for `export.mjs`, one of each kind that can be exported to GGUF.
 
     VENV/bin/python local/check/export_models.py FOLDER
 """
@@ -39,7 +39,8 @@ def byte_level(kind):
 
 
 def sentencepiece():
-    """As converters make it from SentencePiece's file: byte fallback, and every pair that makes a token."""
+    """A tokenizer like those converted from SentencePiece files: byte fallback, and all pairs that form a
+    token."""
     space = "\u2581"
     words = Tokenizer(models.BPE())
     words.pre_tokenizer = pre_tokenizers.Metaspace(replacement=space)
@@ -90,7 +91,7 @@ def main(folder):
     save(folder / "llama3", LlamaForCausalLM(llama3), byte_level("llama3"))
     linear = dict(rope_type="linear", rope_theta=10000.0, factor=4.0)
     yarn = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=64)
-    # llama.cpp has no windows: this one is longer than the texts.
+    # llama.cpp has no sliding windows, so this one is longer than the texts.
     mistral = dict(head_dim=48, sliding_window=512, rope_parameters=linear)
     for kind, numbers, special in [
         ("qwen2", "qwen2", dict()),

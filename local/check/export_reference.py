@@ -1,4 +1,5 @@
-"""What transformers and PEFT make of exported folders. `export.mjs` asks on stdin and reads JSON from stdout."""
+"""Loads exported folders with transformers and PEFT. `export.mjs` sends requests on stdin and reads JSON
+from stdout."""
 
 import json
 import os

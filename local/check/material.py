@@ -1,4 +1,4 @@
-"""What is trained: random models with a tokenizer of their own, and rows that both sides read."""
+"""The training material: random models with their own tokenizer, and rows that both sides read."""
 
 import json
 import random
@@ -13,7 +13,8 @@ TEMPLATE = (
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
-# Layers as in SmolLM2-135M, fewer of them; and a small model, where every operation's own cost shows.
+# Layers like in SmolLM2-135M, but fewer of them, and a small model in which the overhead of each
+# operation shows.
 SHAPES = {
     "small": dict(hidden_size=256, intermediate_size=688, num_hidden_layers=4,
                   num_attention_heads=8, num_key_value_heads=4, vocab_size=2048),
@@ -23,7 +24,7 @@ SHAPES = {
 
 
 def sentences(count, words, seed):
-    """Made-up sentences of made-up words."""
+    """Random sentences of random words."""
     draw = random.Random(seed)
     letters = "abcdefghijklmnopqrstuvwxyz"
     lexicon = ["".join(draw.choices(letters, k=draw.randint(2, 9))) for _ in range(400)]
@@ -34,7 +35,8 @@ def stretched(rope_type, **more):
     return dict(rope_parameters=dict(rope_type=rope_type, rope_theta=10000.0, factor=4.0, **more))
 
 
-# Model types, and what is special about them. Rows are longer than the windows, and than the original contexts.
+# Model types, and their special settings. Rows are longer than the sliding windows and the original
+# contexts.
 KINDS = {
     "llama": ("llama", dict()),
     "llama, biases, llama3": ("llama", dict(
@@ -67,7 +69,7 @@ def make_model(directory, shape, kind="llama", seed=0):
         max_position_embeddings=1024,
         rms_norm_eps=1e-5,
         tie_word_embeddings=True,
-        # As large as trained weights are, so that the logits are not all alike.
+        # As large as trained weights, so that logits differ.
         initializer_range=0.05,
         bos_token_id=None,
         eos_token_id=1,
@@ -104,7 +106,8 @@ def write_rows(path, rows):
 
 
 class Order:
-    """The order in which arkor-local takes rows: what its Rust crate `fastrand` (wyrand) draws."""
+    """The order in which arkor-local trains rows: reproduces the random numbers of its Rust crate
+    `fastrand` (wyrand)."""
 
     MASK = (1 << 64) - 1
 
@@ -126,7 +129,7 @@ class Order:
 
 
 def split(rows, seed):
-    """The rows that are trained; a tenth is held out."""
+    """The training rows, without the tenth of all rows that is held out."""
     order = list(range(len(rows)))
     Order(seed).shuffle(order)
     held_out = set(order[: min(max(len(rows) // 10, 1), 32)])
@@ -134,7 +137,7 @@ def split(rows, seed):
 
 
 def batches(rows, size, seed):
-    """The batches of a run, without end."""
+    """Yields the batches of a run, endlessly."""
     draw = Order(seed + 1)
     order = list(range(len(rows)))
     while True:

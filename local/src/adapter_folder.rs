@@ -1,4 +1,5 @@
-//! Folders with adapters and checkpoints, whichever engine wrote them: complete or not there at all.
+//! Folders of adapters and checkpoints, whichever engine wrote them. They are either complete or don't
+//! exist.
 
 use std::fs::{self, File};
 use std::io;
@@ -17,7 +18,7 @@ pub const CONFIG: &str = "adapter_config.json";
 /// PEFT's name for an adapter's weights.
 pub const WEIGHTS: &str = "adapter_model.safetensors";
 
-/// A file of an adapter, as events name it.
+/// A file of an adapter, as it's listed in events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Artifact {
     /// The file's name.
@@ -30,13 +31,13 @@ pub struct Artifact {
     pub sha256: String,
 }
 
-/// Whether a directory holds an adapter in PEFT's format.
+/// Whether a directory contains an adapter in PEFT's format.
 #[must_use]
 pub fn is_adapter(dir: &Path) -> bool {
     dir.join(CONFIG).is_file()
 }
 
-/// What an adapter names as its base.
+/// The base that an adapter names.
 pub fn base_name(dir: &Path) -> Result<String> {
     let config = folder::read_json(dir, CONFIG)?;
     match config["base_model_name_or_path"].as_str() {
@@ -47,8 +48,8 @@ pub fn base_name(dir: &Path) -> Result<String> {
     }
 }
 
-/// Puts a folder that an engine has written in its place, and waits until it's on disk: a checkpoint that
-/// was announced must be there. Errors when it isn't an adapter.
+/// Moves a folder that an engine has written to its place, and waits until it's on disk: an announced
+/// checkpoint must exist. Fails if the folder isn't an adapter.
 pub fn publish(unfinished: &Path, dir: &Path) -> Result<Vec<Artifact>> {
     for name in [CONFIG, WEIGHTS] {
         let path = unfinished.join(name);
@@ -64,14 +65,15 @@ pub fn publish(unfinished: &Path, dir: &Path) -> Result<Vec<Artifact>> {
             .map_err(|source| Error::io("can't write", &path, source))?;
     }
     sync_folder(unfinished);
-    // Left by an attempt that ended before it could be announced.
+    // A folder from an attempt that ended before it could announce the checkpoint.
     let _ = fs::remove_dir_all(dir);
     fs::rename(unfinished, dir).map_err(|source| Error::io("can't write", dir, source))?;
     dir.parent().into_iter().for_each(sync_folder);
     artifacts(dir)
 }
 
-/// The files of an adapter that are for others, with their hashes. What an engine needs to resume isn't.
+/// The public files of an adapter, with their hashes. Files that only an engine needs for resuming aren't
+/// included.
 pub fn artifacts(dir: &Path) -> Result<Vec<Artifact>> {
     [CONFIG, WEIGHTS]
         .iter()

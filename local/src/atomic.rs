@@ -1,4 +1,4 @@
-//! Files that are replaced as a whole.
+//! Replaces files atomically.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -6,16 +6,16 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Replaces a file as a whole: a reader, and a restart after a crash or a power cut, sees the old content or
-/// the new one.
+/// Replaces a file atomically. Readers see either the old or the new content, even after a crash or a
+/// power failure.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     replace(path, bytes, |unfinished: &Path| File::create(unfinished))
 }
 
-/// The same for a file that only its owner may read.
+/// Like `write_atomically`, for a file that only its owner may read.
 pub fn write_privately(path: &Path, bytes: &[u8]) -> Result<()> {
     replace(path, bytes, |unfinished| {
-        // A temp file left by a crash may be readable by others.
+        // A temporary file from a crash may be readable by others.
         let _ = fs::remove_file(unfinished);
         private_file(unfinished)
     })
@@ -34,12 +34,12 @@ fn replace(path: &Path, bytes: &[u8], create: impl Fn(&Path) -> io::Result<File>
     Ok(())
 }
 
-/// Waits until the names in a folder are on disk. Best effort: not every system can do that.
+/// Waits until the names in a folder are on disk. Best effort: not every system supports it.
 pub fn sync_folder(dir: &Path) {
     let _ = File::open(dir).and_then(|dir| dir.sync_all());
 }
 
-/// A new file that only its owner can read, where the system knows owners.
+/// Creates a file that only its owner can read, on systems that support owners.
 fn private_file(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.write(true).create_new(true);

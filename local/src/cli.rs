@@ -103,7 +103,7 @@ pub enum Command {
 }
 
 impl Args {
-    /// The engine, never `Unset`. Refuses one that contradicts --worker.
+    /// The engine to use, which is never `Unset`. Refuses one that contradicts --worker.
     pub fn engine(&self) -> Result<EngineChoice> {
         match (self.engine, &self.worker) {
             (EngineChoice::Cpu, Some(_)) => refused(

@@ -1,5 +1,5 @@
-//! Constrained decoding: which tokens may come next, so that an answer has the form the request demands.
-//! The grammars are those of the `llguidance` library, which only this module uses.
+//! Constrained decoding: limits the next token, so that an answer has the format that the request
+//! demands. The grammars are those of the `llguidance` library, which only this module uses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use llguidance::api::{GrammarWithLexer, TopLevelGrammar};
-/// Which tokens may come next.
+/// The set of tokens that may come next.
 pub use llguidance::toktrie::SimpleVob as TokenMask;
 use llguidance::toktrie::{ApproximateTokEnv, TokRxInfo, TokTrie};
 use llguidance::{Matcher, ParserFactory, token_bytes_from_tokenizer_json};
@@ -18,12 +18,13 @@ use tokenizers::Tokenizer;
 
 use crate::error::{Error, Result, refused};
 
-/// A constraint that takes longer to compile is refused.
+/// How long a constraint may take to compile.
 const COMPILE_LIMIT: Duration = Duration::from_secs(3);
 /// How many constraints may compile at once. A compilation that timed out can't be stopped, so this limits
 /// how many can pile up.
 const MOST_COMPILING: usize = 4;
-/// Schemas are compiled recursively. The deepest that `MOST_BYTES` allows needs about half of this.
+/// The stack for compiling schemas, which is recursive. The deepest schema that `MOST_BYTES` allows needs
+/// about half of it.
 const COMPILE_STACK: usize = 256 * 1024 * 1024;
 /// How many alternatives the parser may track at once. An object takes a few per optional property.
 const MOST_ITEMS: usize = 50_000;
@@ -31,7 +32,7 @@ static COMPILING: AtomicUsize = AtomicUsize::new(0);
 
 /// The largest regular expression, schema, or sum of all choices, in bytes.
 const MOST_BYTES: usize = 64 * 1024;
-/// The largest sum of the counts and divisors in a schema: each takes that many states.
+/// The largest sum of the counts and divisors in a schema, each of which takes that many states.
 const MOST_STATES: f64 = 100_000.0;
 const STATEFUL: [&str; 7] = [
     "multipleOf",
@@ -43,35 +44,35 @@ const STATEFUL: [&str; 7] = [
     "maxProperties",
 ];
 
-/// What an answer must look like.
+/// A constraint on an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Constraint {
-    /// A JSON text that a schema allows.
+    /// JSON that matches a schema.
     Json(Value),
     /// A full match of a regular expression.
     Regex(String),
-    /// One of some texts.
+    /// One of these texts.
     Choice(Vec<String>),
-    /// A call of a function: a JSON text that the schema allows, between two marks.
+    /// A function call: JSON that matches a schema, between two marks.
     Call {
-        /// Before the call.
+        /// The mark before the call.
         open: String,
-        /// What it looks like.
+        /// The schema of the call.
         schema: Value,
-        /// After it.
+        /// The mark after the call.
         close: String,
     },
 }
 
 impl Constraint {
-    /// The constraint as a grammar.
+    /// Converts the constraint to a grammar.
     #[must_use]
     pub fn grammar(&self) -> TopLevelGrammar {
         match self {
             Self::Json(schema) => TopLevelGrammar::from_json_schema(compact(schema)),
             Self::Regex(regex) => TopLevelGrammar::from_regex(regex),
-            // As one expression: the parser can't track thousands of rules at once.
+            // A single expression, because the parser can't track thousands of rules at once.
             Self::Choice(texts) => {
                 let texts: Vec<String> = texts.iter().map(|text| escaped(text)).collect();
                 TopLevelGrammar::from_regex(&texts.join("|"))
@@ -92,7 +93,7 @@ impl Constraint {
         }
     }
 
-    /// Refuses what would take too long before anything is compiled.
+    /// Refuses a constraint that would take too long, before anything is compiled.
     fn check_size(&self, field: &str) -> Result<()> {
         let size = match self {
             Self::Regex(regex) => regex.len(),
@@ -117,8 +118,8 @@ impl Constraint {
     }
 }
 
-/// How many states the counts and divisors of a schema take together. A fraction takes as many as its
-/// whole multiple.
+/// How many states the counts and divisors of a schema take in total. A divisor below 1 counts as its
+/// reciprocal.
 fn states(schema: &Value) -> f64 {
     match schema {
         Value::Array(list) => list.iter().map(states).sum(),
@@ -140,8 +141,8 @@ fn states(schema: &Value) -> f64 {
     }
 }
 
-/// A schema that allows at most one space between the parts of an answer, unless it says otherwise. A small
-/// model tends to generate spaces until its answer is cut off.
+/// Limits a schema to at most one space between JSON tokens, unless it sets the white space itself. A
+/// small model tends to generate spaces until its answer is cut off.
 fn compact(schema: &Value) -> Value {
     let mut schema = schema.clone();
     if let Some(map) = schema.as_object_mut() {
@@ -151,12 +152,12 @@ fn compact(schema: &Value) -> Value {
     schema
 }
 
-/// A literal in a grammar. Lark's escapes are those of JSON.
+/// A literal in a Lark grammar, whose escapes are those of JSON.
 fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-/// An expression that matches this text only.
+/// A regular expression that only matches this text.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {
@@ -168,7 +169,7 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// The tokens of a model, in the form that constraints need.
+/// The tokens of a model, in the format that constraints need.
 pub struct Vocabulary(Arc<ParserFactory>);
 
 impl std::fmt::Debug for Vocabulary {
@@ -178,8 +179,8 @@ impl std::fmt::Debug for Vocabulary {
 }
 
 impl Vocabulary {
-    /// The vocabulary of a tokenizer; `stops` are the tokens that end a text. Refuses a tokenizer whose
-    /// tokens can't be mapped to bytes.
+    /// Creates the vocabulary of a tokenizer. `stops` are the tokens that end a text. Refuses a tokenizer
+    /// whose tokens can't be mapped to bytes.
     pub fn new(tokenizer: &Tokenizer, stops: &[u32]) -> Result<Self> {
         let failed = |error: &dyn std::fmt::Display| {
             Error::Refused(format!(
@@ -203,8 +204,8 @@ impl Vocabulary {
         Ok(Self(Arc::new(factory)))
     }
 
-    /// A guide for one answer. Refuses a constraint that isn't supported; `field` is the request field that
-    /// it's in.
+    /// Creates a guide for one answer. Refuses an unsupported constraint. `field` is the request field of
+    /// the constraint.
     pub fn guide(&self, constraint: &Constraint, field: &str) -> Result<Guide> {
         constraint.check_size(field)?;
         let Some(turn) = CompilePermit::take() else {
@@ -217,11 +218,11 @@ impl Vocabulary {
         let compile = move || {
             let _turn = turn;
             let mut matcher = Matcher::new(factory.create_parser(grammar));
-            // Computing the first mask reveals a broken grammar while the request can still be refused.
+            // Computing the first mask reveals an invalid grammar while the request can still be refused.
             let first = matcher.compute_mask();
             let error = matcher.get_error();
             let error = error.or(first.err().map(|error| error.to_string()));
-            // If it took too long, nobody is waiting any more.
+            // If compilation took too long, the receiver is gone.
             let _ = sender.send(match error {
                 None => Ok(matcher),
                 Some(error) => Err(error),
@@ -250,7 +251,7 @@ impl Vocabulary {
     }
 }
 
-/// A permit to compile; there are [`MOST_COMPILING`].
+/// A permit to compile a constraint. There are [`MOST_COMPILING`] of them.
 struct CompilePermit;
 
 impl CompilePermit {
@@ -269,31 +270,31 @@ impl Drop for CompilePermit {
     }
 }
 
-/// The library's error, reworded for whoever wrote the constraint.
+/// Rewords the library's error for the author of the constraint.
 fn plain_words(error: &str) -> String {
     if error.contains("NoExtensionBias") {
         return "no text matches it".to_owned();
     }
-    // The library prints an expression, a mark below it, and the reason on a line of its own.
+    // The library prints an expression, a marker below it, and the reason on a separate line.
     let reason = error
         .lines()
         .find_map(|line| line.trim().strip_prefix("error: "));
     let words = reason
         .or(error.lines().next())
         .unwrap_or("can't be honoured");
-    // Drop its hints at library options: users can't set them.
+    // Remove hints about library options, which users can't set.
     words.split(". Enable '").next().unwrap_or(words).to_owned()
 }
 
-/// Keeps one answer within its constraint.
+/// Makes an answer obey its constraint.
 pub struct Guide {
     matcher: Matcher,
-    /// The request field that has the constraint.
+    /// The request field of the constraint.
     field: String,
 }
 
 impl Guide {
-    /// The tokens that may come next; `None` when the answer is complete and nothing may follow.
+    /// The tokens that may come next. `None` if the answer is complete and nothing may follow.
     pub fn allowed(&mut self) -> Result<Option<TokenMask>> {
         if self.matcher.is_stopped() {
             return Ok(None);
@@ -302,13 +303,14 @@ impl Guide {
         mask.map(Some).map_err(|error| self.failed(&error))
     }
 
-    /// Advances past the token that was chosen.
+    /// Advances past the chosen token.
     pub fn advance(&mut self, token: u32) -> Result<()> {
         let result = self.matcher.consume_token(token);
         result.map_err(|error| self.failed(&error))
     }
 
-    /// A refusal: a constraint that compiled but fails during generation is still the request's fault.
+    /// Creates a refusal: if a constraint compiles but fails during generation, the request is still at
+    /// fault.
     fn failed(&self, error: &dyn std::fmt::Display) -> Error {
         let words = plain_words(&error.to_string());
         Error::Refused(format!(
@@ -318,7 +320,7 @@ impl Guide {
     }
 }
 
-/// JSON mode: any object.
+/// The constraint of JSON mode, which allows any object.
 #[must_use]
 pub fn any_object() -> Constraint {
     Constraint::Json(json!({ "type": "object" }))

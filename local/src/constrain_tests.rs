@@ -5,7 +5,7 @@ use serde_json::Map;
 use super::*;
 use crate::base::{Base, Source};
 
-/// The text that comes out when always the first allowed token is taken that `prefers` names.
+/// The text that results from always choosing the first allowed token of those in `prefers`.
 fn first(constraint: &Constraint, prefers: &str) -> String {
     let base = Base::load(&Source::BuiltIn).unwrap();
     let mut guide = base.text.guide(constraint, "x").unwrap();

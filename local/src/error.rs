@@ -1,29 +1,29 @@
-//! All errors, in one enum. The server turns `Refused` and `Unreachable` into a 400.
+//! The error type of this crate. The server responds to `Refused` and `Unreachable` with a 400.
 
 use std::io;
 use std::path::Path;
 
-/// The result of everything in this crate.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of the local backend.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// What the client asked for can't be done: HTTP 400. The text names the field.
+    /// The request can't be fulfilled, which is an HTTP 400. The text names the field.
     #[error("{0}")]
     Refused(String),
-    /// A server that is needed for what the client asked for can't be reached: HTTP 400 too.
+    /// A server that the request depends on can't be reached, which is an HTTP 400 too.
     #[error("{text}")]
     Unreachable {
-        /// Which server, in a few words.
+        /// The server, in a few words.
         what: String,
-        /// The whole message, with the cause and what to do.
+        /// The complete message, with the cause and advice.
         text: String,
     },
     /// A file or a directory could not be used.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried, with the path.
+        /// The attempted operation, with the path.
         what: String,
         /// The system's error.
         source: io::Error,
@@ -40,7 +40,7 @@ pub enum Error {
     /// An adapter or a weight file could not be written.
     #[error("safetensors error: {0}")]
     Safetensors(#[from] safetensors::SafeTensorError),
-    /// A value could not be written as JSON, or a file of ours is no JSON.
+    /// A value couldn't be written as JSON, or one of our files isn't valid JSON.
     #[error("JSON error: {0}")]
     Json(#[from] serde_json::Error),
     /// A value of the run is no longer finite.
@@ -48,26 +48,26 @@ pub enum Error {
         "the run diverged at step {step}: the {what} is {value}. Use a smaller learningRate, or more warmupSteps."
     )]
     Diverged {
-        /// The step at which it was seen.
+        /// The step at which it was noticed.
         step: usize,
-        /// What is not finite.
+        /// The value that isn't finite.
         what: &'static str,
-        /// Its value: not a number, or infinite.
+        /// The value: NaN or infinite.
         value: f64,
     },
     /// An engine in another process failed.
     #[error("{0}")]
     Engine(String),
-    /// A process of an engine is gone. Another one may do better.
+    /// A process of an engine is gone. A new one may succeed.
     #[error("{0}")]
     Lost(String),
-    /// The run was cancelled, or the server is stopping. Not a failure of the run.
+    /// The run was cancelled, or the server is stopping. This isn't a failure of the run.
     #[error("the run was stopped")]
     Stopped,
 }
 
 impl Error {
-    /// An I/O error with what was tried on which path.
+    /// Creates an I/O error for an operation on a path.
     #[must_use]
     pub fn io(what: &str, path: &Path, source: io::Error) -> Self {
         Self::Io {
@@ -76,14 +76,14 @@ impl Error {
         }
     }
 
-    /// Whether the client is at fault (400), not the server (500).
+    /// Whether the request is at fault (400), not the server (500).
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused(_) | Self::Unreachable { .. })
     }
 }
 
-/// `Error::Refused` from a message that names the field and what to do.
+/// Returns `Error::Refused`. The message names the field and says what to do.
 pub fn refused<T>(message: impl Into<String>) -> Result<T> {
     Err(Error::Refused(message.into()))
 }

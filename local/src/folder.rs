@@ -1,4 +1,5 @@
-//! The small files of a model's or an adapter's folder: read with a bound, and refused by name.
+//! Reads small files of a model's or an adapter's folder. Their size is limited, and a refusal names the
+//! file.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,8 +12,7 @@ use crate::error::{Error, Result, refused};
 
 const MEBIBYTE: u64 = 1024 * 1024;
 
-/// The text of a file. Refused when it's missing, too large, or no regular file: a pipe would never
-/// end.
+/// Reads a file. Refuses one that's missing, too large, or no regular file: a pipe might never end.
 pub fn read(dir: &Path, name: &str) -> Result<Vec<u8>> {
     let path = dir.join(name);
     let failed = |why: &dyn std::fmt::Display| {
@@ -36,7 +36,7 @@ pub fn read(dir: &Path, name: &str) -> Result<Vec<u8>> {
     fs::read(&path).map_err(|source| failed(&source))
 }
 
-/// A file of UTF-8 text.
+/// Reads a file of UTF-8 text.
 pub fn read_text(dir: &Path, name: &str) -> Result<String> {
     String::from_utf8(read(dir, name)?).map_err(|_| {
         Error::Refused(format!(
@@ -46,7 +46,7 @@ pub fn read_text(dir: &Path, name: &str) -> Result<String> {
     })
 }
 
-/// A file with a JSON object.
+/// Reads a file with a JSON object.
 pub fn read_json(dir: &Path, name: &str) -> Result<Value> {
     let path = dir.join(name);
     let json: Value = serde_json::from_slice(&read(dir, name)?).map_err(|error| {
@@ -58,7 +58,7 @@ pub fn read_json(dir: &Path, name: &str) -> Result<Value> {
     Ok(json)
 }
 
-/// The same for a file that may be missing.
+/// Reads a file with a JSON object, if the file exists.
 pub fn read_json_if_any(dir: &Path, name: &str) -> Result<Option<Value>> {
     dir.join(name)
         .exists()
@@ -66,7 +66,7 @@ pub fn read_json_if_any(dir: &Path, name: &str) -> Result<Option<Value>> {
         .transpose()
 }
 
-/// A file's name, length and modification time. If any of them differs, the folder was edited.
+/// A file's name, length and modification time. If any of them changes, the file was edited.
 pub type FileStamp = (OsString, u64, Option<SystemTime>);
 
 /// The stamps of a folder's files.
@@ -76,11 +76,11 @@ pub fn stamps(dir: &Path) -> Vec<FileStamp> {
     stamps_of(entries.map(|entry| entry.path()))
 }
 
-/// The stamps of those files that are there.
+/// The stamps of files. Missing ones are left out.
 pub fn stamps_of(paths: impl Iterator<Item = PathBuf>) -> Vec<FileStamp> {
     let mut stamps: Vec<FileStamp> = paths
         .filter_map(|path| {
-            // Follows symlinks: the stamp is the target file's.
+            // Follow symlinks, so that the stamp is that of the target file.
             let meta = fs::metadata(&path).ok()?;
             Some((
                 path.file_name()?.to_owned(),

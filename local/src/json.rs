@@ -1,4 +1,4 @@
-//! Untrusted JSON: parsed within a memory budget, and described in messages.
+//! Untrusted JSON: parses it within a memory budget, and describes it in messages.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -7,10 +7,10 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Roughly what a list element costs in memory, whatever it is: `null` is only four characters.
+/// The approximate memory of a list element in bytes, even of a `null`, which only has four characters.
 const VALUE_BYTES: usize = 64;
 
-/// What an object's field costs besides its value.
+/// The approximate memory of an object's field in bytes, without its value.
 const FIELD_BYTES: usize = 96;
 
 /// The name of a value's type, for messages.
@@ -26,7 +26,7 @@ pub fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// The letters of a value, and a few for every part of it.
+/// The approximate length of a value: its characters, and a few more for each part of it.
 #[must_use]
 pub fn length(value: &Value) -> usize {
     4 + match value {
@@ -37,7 +37,7 @@ pub fn length(value: &Value) -> usize {
     }
 }
 
-/// The memory that a value may still take, estimated.
+/// The estimated memory that a value may still take.
 #[derive(Debug)]
 pub struct Budget {
     limit: usize,
@@ -59,7 +59,7 @@ impl Budget {
         self.take(VALUE_BYTES + text)
     }
 
-    /// Charges for a field's name.
+    /// Charges for a field with a name of this length.
     pub fn field(&self, name: usize) -> Result<(), String> {
         self.take(FIELD_BYTES + name)
     }
@@ -78,8 +78,8 @@ impl Budget {
     }
 }
 
-/// Turns lone surrogate escapes into the replacement character, so that they aren't an error. JavaScript
-/// writes them when a string was cut in the middle of a character.
+/// Replaces lone surrogate escapes, which would be an error, by the replacement character. JavaScript
+/// writes them if a string was cut in the middle of a character.
 #[must_use]
 pub fn replace_lone_surrogates(text: &str) -> Cow<'_, str> {
     let unit = |at: usize| {
@@ -97,7 +97,7 @@ pub fn replace_lone_surrogates(text: &str) -> Cow<'_, str> {
                 at += 6;
                 copied = at;
             }
-            // An escape is two bytes at least, and what is escaped can be more than one.
+            // An escape has at least two bytes, and the escaped character may have several.
             _ => at += 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
         }
     }

@@ -1,6 +1,6 @@
-//! The local backend of arkor: trains LoRA adapters on this machine and speaks the cloud's HTTP
-//! API. `arkor-local` (`main.rs`) is a thin face over this library; the program that made the
-//! built-in base (`examples/pretrain`) shares the model with it.
+//! The local backend of arkor, which trains LoRA adapters on this machine and speaks the cloud's HTTP
+//! API. `arkor-local` (`main.rs`) is a thin wrapper around this library. `examples/pretrain`, which
+//! created the built-in base, also uses its model code.
 //!
 //! ```text
 //! server ──config──▶ jobs ──tokens, plan──▶ engine ─┬─▶ engine/candle     in this process
@@ -44,10 +44,10 @@ pub mod wire;
 use std::fmt::Display;
 use std::io::{self, Write};
 
-/// The version, which is also that of the `arkor` package that belongs to it.
+/// The version, which is the same as that of the matching `arkor` package.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// 128 random bits in hexadecimal, from the system: good enough for a secret.
+/// Returns 128 random bits from the system in hexadecimal. They're good enough for a secret.
 pub fn random_hex() -> error::Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|source| error::Error::Io {
@@ -57,8 +57,8 @@ pub fn random_hex() -> error::Result<String> {
     Ok(hex::encode(bytes))
 }
 
-/// A line on stderr. Unlike `eprintln!` it does not panic when nobody reads stderr any more: when the
-/// program that started this one dies, the run must still be stored.
+/// Logs a line on stderr. Unlike `eprintln!`, it doesn't panic if stderr is closed: when the program that
+/// started this one dies, the run must still be stored.
 pub fn log(message: impl Display) {
     let _ = writeln!(io::stderr(), "arkor-local: {message}");
 }

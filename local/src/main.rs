@@ -1,5 +1,5 @@
-//! The program: arguments and signals in, one line on stdout when the server is ready, and an exit
-//! code. Everything else is in the library.
+//! The program: reads arguments, handles signals, prints one line on stdout when the server is ready, and
+//! returns an exit code. Everything else is in the library.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -25,12 +25,12 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// A training step allocates and frees hundreds of large tensors. The system's allocator gives their
-/// pages back each time, and the kernel clears them anew (decision 0012).
+/// A training step allocates and frees hundreds of large tensors. The system's allocator would return
+/// their pages to the kernel each time, which then has to clear them again (decision 0012).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// After a signal, the process is gone after this time at the latest.
+/// How long the process may take to exit after a signal.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(4);
 
 fn main() -> ExitCode {
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The arguments can't be used, or they ask for help. What `export` is refused for is a line on stderr.
+/// Handles invalid arguments and requests for help. For `export`, an error is a single line on stderr.
 fn unusable(error: &clap::Error) -> ExitCode {
     let is_export = std::env::args().nth(1).is_some_and(|arg| arg == "export");
     if !error.use_stderr() || !is_export {
@@ -69,11 +69,11 @@ fn unusable(error: &clap::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Training runs rows in parallel (`train::step`). Threads inside of each operation on top of that
-/// only wait for each other: measured, a step then takes twice as long.
+/// Turns off threads within tensor operations. Training already runs rows in parallel (`train::step`),
+/// and additional threads only wait for each other: measured, a step then takes twice as long.
 fn single_threaded_tensor_operations() {
     for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
-        // SAFETY: this comes right after reading the arguments, when there's no other thread that could read
+        // SAFETY: this comes right after reading the arguments, when no other thread exists that could read
         // the environment.
         unsafe { std::env::set_var(name, "1") };
     }
@@ -81,7 +81,7 @@ fn single_threaded_tensor_operations() {
 
 #[tokio::main]
 async fn start(args: &Args) -> Result<()> {
-    // Needed once, for datasets behind https; an error would mean that it is there already.
+    // Datasets behind https need this. An error only means that it's already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let token = match &args.token {
         Some(token) if token.is_empty() => return refused("--token must not be empty"),
@@ -94,7 +94,7 @@ async fn start(args: &Args) -> Result<()> {
         .as_deref()
         .map(|dir| checked_base_model(dir, engine.as_ref()))
         .transpose()?;
-    // Before anything is acquired that a signal would have to release.
+    // Before anything is acquired that must be released on a signal.
     let end = End::listen(args.with_parent)?;
     let store = Store::open(&args.store)?;
     let listener = TcpListener::bind(("127.0.0.1", args.port))
@@ -127,7 +127,7 @@ async fn start(args: &Args) -> Result<()> {
     server.await.map_err(|_| Error::Stopped)
 }
 
-/// Writes an export. A signal ends it, and what it has written so far is removed.
+/// Writes an export. A signal stops it, and removes the files written so far.
 #[tokio::main(flavor = "current_thread")]
 async fn export(args: &ExportArgs) -> Result<()> {
     let end = End::listen(false)?;
@@ -147,7 +147,7 @@ async fn export(args: &ExportArgs) -> Result<()> {
     done.map_err(|_| Error::Stopped)?
 }
 
-/// The engine that was asked for.
+/// Creates the requested engine.
 fn engine(args: &Args) -> Result<Arc<dyn Engine>> {
     let choice = args.engine()?;
     let store = std::path::absolute(&args.store)
@@ -159,7 +159,7 @@ fn engine(args: &Args) -> Result<Arc<dyn Engine>> {
         exported: store.join("models").join(built_in::NAME),
     });
     Ok(match (choice, worker) {
-        // Now, so that one that can't be started is found out.
+        // Started right away, so that a failure is noticed.
         (EngineChoice::Torch, Some(worker)) => Arc::new(ProcessEngine::start(worker, &|| false)?),
         (EngineChoice::Cpu, _) => Arc::new(CandleEngine::with_memory(args.memory)),
         (_, worker) => Arc::new(AutoEngine::new(
@@ -169,25 +169,26 @@ fn engine(args: &Args) -> Result<Arc<dyn Engine>> {
     })
 }
 
-/// Exits the process whatever it's doing then: a step of a large model, or an answer, can't be
-/// interrupted, and the store says of an unfinished run that it was stopped.
+/// Exits the process after a time limit, whatever it's doing. A step of a large model, or an answer,
+/// can't be interrupted, and the store records that an unfinished run was stopped.
 fn exit_within(limit: Duration) {
     let exit = move || {
         std::thread::sleep(limit);
         std::process::exit(0);
     };
-    // Without a thread the process still ends, once its work is done.
+    // Without this thread, the process still exits when its work is done.
     let _ = std::thread::Builder::new()
         .name("exit".to_owned())
         .spawn(exit);
 }
 
-/// Absolute, and a model that can be trained: better said now than with the first job.
+/// Returns the absolute path. Checks that the model can be trained, to report a problem at the start
+/// rather than with the first job.
 fn checked_base_model(path: &Path, engine: &dyn Engine) -> Result<PathBuf> {
     let path = std::fs::canonicalize(path)
         .map_err(|source| Error::io("--base-model: can't open", path, source))?;
     let check = |source: Source| {
-        // A run may quantise it. One that doesn't is checked when it's submitted.
+        // A run may quantise the model. A run that doesn't is checked when it's submitted.
         if engine.check_model(&source, true).is_err() {
             engine.check_model(&source, false)?;
         }
@@ -199,7 +200,7 @@ fn checked_base_model(path: &Path, engine: &dyn Engine) -> Result<PathBuf> {
     }
 }
 
-/// A line on stdout.
+/// Prints a line on stdout.
 fn announce(line: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{line}")
@@ -210,7 +211,7 @@ fn announce(line: &str) -> Result<()> {
         })
 }
 
-/// What ends the server: SIGINT, SIGTERM, and with `--with-parent` the end of stdin.
+/// The signals that end the server: SIGINT, SIGTERM, and with `--with-parent` the end of stdin.
 struct End {
     #[cfg(unix)]
     signals: [tokio::signal::unix::Signal; 2],
@@ -218,7 +219,7 @@ struct End {
 }
 
 impl End {
-    /// Listens from now on.
+    /// Starts listening.
     fn listen(with_parent: bool) -> Result<Self> {
         #[cfg(unix)]
         let signals = {
@@ -242,7 +243,7 @@ impl End {
         })
     }
 
-    /// Resolves when the server is to end.
+    /// Resolves when the server has to stop.
     async fn requested(self) {
         let with_parent = self.with_parent;
         tokio::select! {
@@ -268,8 +269,8 @@ impl End {
     }
 }
 
-/// Resolves when stdin is closed. On a plain thread: one of tokio's would keep the runtime from
-/// ending while it waits for input.
+/// Resolves when stdin is closed. Uses a plain thread, since a thread of tokio that waits for input would
+/// keep the runtime from shutting down.
 async fn orphaned() {
     let (closed, wait) = oneshot::channel();
     std::thread::spawn(move || {

@@ -1,6 +1,6 @@
-//! Counts as numbers.
+//! Converts counts to floating point.
 
-/// Counts here are far below 2^52, so this is exact.
+/// Exact, because counts here are far below 2^52.
 #[allow(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
 pub(crate) fn as_f64(count: usize) -> f64 {
     count as f64

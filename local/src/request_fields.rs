@@ -23,7 +23,7 @@ pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T> {
     })
 }
 
-/// A whole number from `LEAST` to `MOST`.
+/// Reads a whole number from `LEAST` to `MOST`.
 pub fn whole<'de, const LEAST: u64, const MOST: u64, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<usize, D::Error> {
@@ -31,24 +31,24 @@ pub fn whole<'de, const LEAST: u64, const MOST: u64, D: Deserializer<'de>>(
     usize::try_from(number).map_err(D::Error::custom)
 }
 
-/// The same where it may be absent.
+/// Like `whole`, for a number that may be absent.
 pub fn some_whole<'de, const LEAST: u64, const MOST: u64, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<usize>, D::Error> {
     whole::<LEAST, MOST, D>(deserializer).map(Some)
 }
 
-/// A whole number from 0 on, for what isn't counted.
+/// Reads a seed: any whole number from 0 on.
 pub fn seed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     deserializer.deserialize_any(Whole(0, u64::MAX))
 }
 
-/// A number above 0.
+/// Reads a number above 0.
 pub fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     number(deserializer, |number| number > 0.0, "a number above 0")
 }
 
-/// A number of 0 or more.
+/// Reads a number of 0 or more.
 pub fn not_negative<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     number(
         deserializer,
@@ -57,7 +57,7 @@ pub fn not_negative<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D
     )
 }
 
-/// A number that `fits`, which is `expected`.
+/// Reads a number that satisfies `fits`. `expected` describes such numbers.
 pub fn number<'de, D: Deserializer<'de>>(
     deserializer: D,
     fits: fn(f64) -> bool,
@@ -92,7 +92,7 @@ impl Visitor<'_> for Whole {
         }
     }
 
-    /// `8` and `8.0` are both eight: JavaScript knows no difference.
+    /// `8` and `8.0` are both eight, since JavaScript doesn't distinguish them.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

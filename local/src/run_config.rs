@@ -1,5 +1,5 @@
-//! A job's config. Everything is checked before anything starts: a field that can't be honoured is
-//! refused by its name, never ignored.
+//! A job's config, which is checked before anything starts. An unsupported field is refused by name, and
+//! never ignored.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,10 +11,10 @@ use crate::engine::schedule::Schedule;
 use crate::error::{Result, refused};
 use crate::request_fields::{self, not_negative, positive, seed, some_whole, whole};
 
-/// Rows of a dry run.
+/// How many rows a dry run uses.
 pub const DRY_RUN_ROWS: usize = 32;
 
-/// Steps of a dry run.
+/// How many steps a dry run has.
 pub const DRY_RUN_STEPS: usize = 6;
 
 const MOST_STEPS: u64 = 1 << 24;
@@ -23,64 +23,64 @@ const MOST_STEPS: u64 = 1 << 24;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct RunConfig {
-    /// The model's name in the job.
+    /// The model's name.
     pub model: String,
     dataset_source: Option<SourceFields>,
     dataset_split: Option<String>,
     dataset_format: Option<FormatField>,
-    /// Rank of the adapter. 16 by default.
+    /// The rank of the adapter. Default: 16.
     #[serde(deserialize_with = "whole::<1, 1024, _>")]
     pub lora_r: usize,
-    /// Numerator of its scale. 16 by default.
+    /// The numerator of its scale. Default: 16.
     #[serde(deserialize_with = "positive")]
     pub lora_alpha: f64,
-    /// Longest row, in tokens. 512 by default.
+    /// The longest row, in tokens. Default: 512.
     #[serde(deserialize_with = "whole::<2, 1_048_576, _>")]
     pub max_length: usize,
-    /// Whether the base is quantised when it's loaded. No by default.
+    /// Whether the base is quantised when it's loaded. Default: false.
     #[serde(rename = "loadIn4bit")]
     pub load_in_4bit: bool,
-    /// Updates; wins over `num_train_epochs`.
+    /// The number of updates. Takes precedence over `num_train_epochs`.
     #[serde(deserialize_with = "some_whole::<1, MOST_STEPS, _>")]
     pub max_steps: Option<usize>,
-    /// Passes over the rows. 1 by default.
+    /// The number of passes over the rows. Default: 1.
     #[serde(deserialize_with = "positive")]
     pub num_train_epochs: f64,
-    /// The highest learning rate. 2e-4 by default.
+    /// The highest learning rate. Default: 2e-4.
     #[serde(deserialize_with = "positive")]
     pub learning_rate: f64,
-    /// Rows per update. 8 by default.
+    /// The number of rows per update. Default: 8.
     #[serde(deserialize_with = "whole::<1, 4096, _>")]
     pub batch_size: usize,
     #[serde(rename = "optim")]
     _optim: Option<Optimizer>,
-    /// How the learning rate changes. Linear by default.
+    /// The shape of the learning rate over the run. Default: linear.
     #[serde(rename = "lrSchedulerType")]
     pub schedule: Schedule,
-    /// 0 by default.
+    /// The weight decay of `AdamW`. Default: 0.
     #[serde(deserialize_with = "not_negative")]
     pub weight_decay: f64,
-    /// 0 by default.
+    /// The number of warm-up steps. Default: 0.
     #[serde(deserialize_with = "whole::<0, MOST_STEPS, _>")]
     pub warmup_steps: usize,
-    /// 1 by default.
+    /// The number of steps between two logs. Default: 1.
     #[serde(deserialize_with = "whole::<1, MOST_STEPS, _>")]
     pub logging_steps: usize,
-    /// A third of all steps by default.
+    /// The number of steps between two checkpoints. Default: a third of all steps.
     #[serde(deserialize_with = "some_whole::<1, MOST_STEPS, _>")]
     pub save_steps: Option<usize>,
-    /// How many checkpoints are kept, including the last and the best. All by default.
+    /// How many checkpoints are kept, including the last and the best one. Default: all.
     #[serde(deserialize_with = "some_whole::<1, MOST_STEPS, _>")]
     pub save_total_limit: Option<usize>,
-    /// A fifth of all steps by default.
+    /// The number of steps between two evaluations. Default: a fifth of all steps.
     #[serde(deserialize_with = "some_whole::<1, MOST_STEPS, _>")]
     pub eval_steps: Option<usize>,
-    /// Whether only answers are trained. No by default.
+    /// Whether only answers are trained. Default: false.
     #[serde(rename = "trainOnResponsesOnly")]
     pub responses_only: bool,
-    /// Whether a few steps on a few rows are enough.
+    /// Whether to run only a few steps on a few rows.
     pub dry_run: bool,
-    /// 42 by default.
+    /// The seed of a run. Default: 42.
     #[serde(deserialize_with = "seed")]
     pub seed: u64,
 }
@@ -95,7 +95,7 @@ enum Optimizer {
     AdamwHf,
 }
 
-/// A name, or `{ type: name }`, which is what projects made from the published templates have.
+/// A name, or `{ type: name }`, which projects from the published templates contain.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged, expecting = "a string or { type }")]
 enum FormatField {
@@ -140,7 +140,7 @@ impl Default for RunConfig {
 }
 
 impl RunConfig {
-    /// Checks a config. Errors with a refusal that names the field.
+    /// Checks a config. A refusal names the field.
     pub fn from_json(config: &Value) -> Result<Self> {
         let config: Self = request_fields::read(config)?;
         if config.model.is_empty() {
@@ -151,7 +151,7 @@ impl RunConfig {
         Ok(config)
     }
 
-    /// Where the rows come from.
+    /// The source of the rows.
     pub fn dataset(&self) -> Result<DatasetSource> {
         let Some(source) = &self.dataset_source else {
             return refused(
@@ -162,7 +162,7 @@ impl RunConfig {
         source.dataset(self.dataset_split.as_deref())
     }
 
-    /// The only kind of rows that is allowed, if any.
+    /// The only format of rows that is allowed. `None` allows all formats.
     pub fn format(&self) -> Result<Option<Format>> {
         match &self.dataset_format {
             None => Ok(None),

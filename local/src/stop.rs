@@ -1,13 +1,13 @@
-//! Stopping long work.
+//! Stops long work early.
 
 use crate::error::{Error, Result};
 
-/// Asked by long work, so that it ends soon after it's no longer wanted.
+/// A condition that long work checks, so that it ends soon after it should stop.
 pub trait Stop: Sync {
     /// Whether to stop now.
     fn stopped(&self) -> bool;
 
-    /// `Error::Stopped` when it's time to stop.
+    /// Fails with `Error::Stopped` if it's time to stop.
     fn check(&self) -> Result<()> {
         if self.stopped() {
             Err(Error::Stopped)

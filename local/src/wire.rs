@@ -1,16 +1,16 @@
-//! Events as JSON texts. Numbers that aren't finite are bare words in them, as Python's `json` writes
-//! them: a client must be able to see that a run diverged, and JSON itself has only `null` for it.
+//! Events as JSON texts. Like in Python's `json`, numbers that aren't finite are written as bare words: a
+//! client must be able to see that a run diverged, and plain JSON only offers `null` for that.
 
 use serde_json::Value;
 
-/// What stands for a number that isn't finite in a `Value`, and in the text.
+/// How a number that isn't finite is represented in a `Value`, and in the text.
 const WORDS: [(&str, &str); 3] = [
     ("\0NaN", "NaN"),
     ("\0Infinity", "Infinity"),
     ("\0-Infinity", "-Infinity"),
 ];
 
-/// A number, also one that isn't finite.
+/// Converts a number, which may not be finite.
 #[must_use]
 pub fn number(value: f64) -> Value {
     let word = if value.is_nan() {
@@ -25,7 +25,7 @@ pub fn number(value: f64) -> Value {
     word.into()
 }
 
-/// The number that [`number`] made a value of.
+/// Converts a value of [`number`] back.
 fn read_number(value: &Value) -> Option<f64> {
     match value.as_str() {
         None => value.as_f64(),
@@ -36,7 +36,7 @@ fn read_number(value: &Value) -> Option<f64> {
     }
 }
 
-/// The text of an event.
+/// Converts an event to text.
 #[must_use]
 pub fn text(event: &Value) -> String {
     let mut text = event.to_string();
@@ -48,7 +48,7 @@ pub fn text(event: &Value) -> String {
     text
 }
 
-/// The event of a text.
+/// Converts text to an event.
 #[must_use]
 pub fn value(text: &[u8]) -> Option<Value> {
     if let Ok(value) = serde_json::from_slice(text) {
@@ -64,29 +64,29 @@ pub fn value(text: &[u8]) -> Option<Value> {
     serde_json::from_str(&text).ok()
 }
 
-/// For serde: a number that may not be finite, as [`number`] writes it.
+/// Serde support for a number that may not be finite, in the format of [`number`].
 pub mod loose_number {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
     use serde_json::Value;
 
-    /// As a value.
+    /// Serialises the number.
     pub fn serialize<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
         super::number(*number).serialize(serializer)
     }
 
-    /// From a value.
+    /// Deserialises the number.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
         let value = Value::deserialize(deserializer)?;
         super::read_number(&value).ok_or_else(|| serde::de::Error::custom("expected a number"))
     }
 }
 
-/// For serde: the same, or `null`.
+/// Serde support for an optional number that may not be finite. `None` is `null`.
 pub mod some_loose_number {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
     use serde_json::Value;
 
-    /// As a value.
+    /// Serialises the number.
     pub fn serialize<S: Serializer>(
         number: &Option<f64>,
         serializer: S,
@@ -94,7 +94,7 @@ pub mod some_loose_number {
         number.map(super::number).serialize(serializer)
     }
 
-    /// From a value.
+    /// Deserialises the number.
     pub fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<f64>, D::Error> {

@@ -1,4 +1,4 @@
-"""Lets `python local/torch` start the engine, or say why this Python can't."""
+"""Lets `python local/torch` start the engine, or report why this Python can't."""
 
 import json
 import platform

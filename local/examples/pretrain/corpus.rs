@@ -1,6 +1,6 @@
 //! The corpus: a seeded grammar of plain English that yields one short document at a time, half of them
-//! chats. It's all that the built-in base ever sees. Like its words, it was written for this purpose and is in
-//! the public domain (CC0).
+//! chats. The built-in base is trained on nothing else. Like its words, it was written for this purpose
+//! and is in the public domain (CC0).
 
 use fastrand::Rng;
 
@@ -32,7 +32,7 @@ fn list(words: &'static str) -> Vec<&'static str> {
 }
 
 impl Corpus {
-    /// The same seed gives the same documents.
+    /// Creates a corpus. The same seed gives the same documents.
     pub fn new(seed: u64) -> Self {
         let lists = Lists {
             names: list(words::NAMES),
@@ -54,7 +54,7 @@ impl Corpus {
         }
     }
 
-    /// The next document.
+    /// Returns the next document.
     pub fn document(&mut self) -> String {
         if self.rng.u8(..10) < 3 {
             let sentences = 2 + self.rng.usize(..3);
@@ -99,7 +99,7 @@ impl Corpus {
         self.pick(|lists| &lists.adjectives)
     }
 
-    /// "the old lamp", "a quick fox".
+    /// A noun phrase, such as "the old lamp" or "a quick fox".
     fn phrase(&mut self) -> String {
         let noun = match self.rng.u8(..4) {
             0 => self.pick(|lists| &lists.animals),
@@ -135,7 +135,7 @@ impl Corpus {
         }
     }
 
-    /// One plain sentence.
+    /// A plain sentence.
     fn sentence(&mut self) -> String {
         let subject = self.subject();
         let [base, third, past, ing] = self.verb();
@@ -182,7 +182,7 @@ impl Corpus {
         format!("{}.", capital(&text))
     }
 
-    /// `(system prompt, question, answer)`.
+    /// A task, as `(system prompt, question, answer)`.
     fn task(&mut self) -> (String, String, String) {
         match self.rng.u8(..12) {
             0 => self.greeting(),

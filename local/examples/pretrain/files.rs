@@ -1,5 +1,5 @@
-//! The files of the built-in base besides its weights, laid out as Hugging Face does, so that the same code
-//! loads `arkor-tiny` and any other model.
+//! The files of the built-in base besides its weights. They have Hugging Face's format, so that the same
+//! code loads `arkor-tiny` and any other model.
 
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ pub const END_OF_TURN: u32 = 258;
 /// The id of `<|endoftext|>`.
 pub const END_OF_TEXT: u32 = 259;
 
-/// About a million parameters, and fast enough for two cores.
+/// A model with about a million parameters, which is fast enough for two cores.
 pub fn config() -> Value {
     json!({
         "architectures": ["LlamaForCausalLM"],
@@ -39,7 +39,7 @@ pub fn config() -> Value {
     })
 }
 
-/// One token per byte: byte pair encoding without a single merge.
+/// A tokenizer with one token per byte: byte pair encoding without merges.
 pub fn tokenizer() -> Value {
     let mut vocab = Map::new();
     for (id, letter) in byte_letters().into_iter().enumerate() {
@@ -88,8 +88,8 @@ pub fn tokenizer_config() -> Value {
     })
 }
 
-/// The letter by which GPT-2's byte-level alphabet writes each byte: printable bytes stand for
-/// themselves, the others are moved past U+0100.
+/// The letters that stand for the bytes in GPT-2's byte-level alphabet. Printable bytes stand for
+/// themselves, and the others are moved beyond U+0100.
 fn byte_letters() -> Vec<char> {
     let mut moved = 0x100;
     (0..=255u8)

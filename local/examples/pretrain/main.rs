@@ -27,16 +27,16 @@ use tokenizers::Tokenizer;
 
 #[derive(Parser)]
 struct Args {
-    /// Where the files go.
+    /// The output directory.
     #[arg(long)]
     out: PathBuf,
-    /// Updates.
+    /// The number of updates.
     #[arg(long, default_value_t = 3000)]
     steps: usize,
-    /// Of the weights and of the corpus.
+    /// The seed of the weights and of the corpus.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Documents per update.
+    /// The number of documents per update.
     #[arg(long, default_value_t = 12)]
     batch: usize,
     /// The highest learning rate.
@@ -106,8 +106,8 @@ fn run(args: &Args) -> Result<()> {
     save(&args.out, &vars)
 }
 
-/// Weights before training: normal with a deviation of 0.02 for matrices, less where a layer writes
-/// into the residual stream; ones for norms.
+/// The initial weights. Matrices are normally distributed with a deviation of 0.02, and less where a
+/// layer writes into the residual stream. Norms are ones.
 fn fresh(config: &LlamaConfig, seed: u64) -> Result<HashMap<String, Var>> {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut vars = HashMap::new();
@@ -149,14 +149,14 @@ fn fresh(config: &LlamaConfig, seed: u64) -> Result<HashMap<String, Var>> {
     Ok(vars)
 }
 
-/// Box and Muller's transform.
+/// A sample of a normal distribution, from the Box–Muller transform.
 #[allow(clippy::cast_possible_truncation, reason = "the model computes in f32")]
 fn normal(rng: &mut fastrand::Rng, deviation: f64) -> f32 {
     let radius = (-2.0 * (1.0 - rng.f64()).ln()).sqrt();
     (radius * (std::f64::consts::TAU * rng.f64()).cos() * deviation) as f32
 }
 
-/// A document and its end, all of it trained.
+/// A document with its end token, whose tokens are all trained.
 fn example(tokenizer: &Tokenizer, text: &str) -> Result<Example> {
     let mut ids = tokenizer
         .encode_fast(text, false)

@@ -156,12 +156,12 @@ pub const VERBS: &[[&str; 4]] = &[
     ["wrap", "wraps", "wrapped", "wrapping"],
 ];
 
-/// Adverbs and phrases of time.
+/// Adverbs and expressions of time.
 pub const WHEN: &str = "today yesterday tonight tomorrow early late again often sometimes soon always \
 never twice once slowly quickly carefully quietly happily suddenly finally usually rarely together \
 alone outside inside nearby";
 
-/// Days and months.
+/// Days of the week.
 pub const DAYS: &str = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday";
 
 /// Months.
@@ -172,7 +172,7 @@ pub const MONTHS: &str =
 pub const NUMBERS: &str = "zero one two three four five six seven eight nine ten eleven twelve thirteen \
 fourteen fifteen sixteen seventeen eighteen nineteen twenty";
 
-/// English, French, German, Spanish.
+/// Words in English, French, German and Spanish.
 pub const TRANSLATIONS: &[[&str; 4]] = &[
     ["apple", "pomme", "Apfel", "manzana"],
     ["bread", "pain", "Brot", "pan"],

@@ -1,4 +1,4 @@
-//! Ways to misbehave.
+//! Faults of a worker.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -9,60 +9,61 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// What goes wrong.
+/// The kinds of faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
-    /// Never says hello.
+    /// Never sends `hello`.
     Late,
-    /// Ends before it says hello.
+    /// Exits before it sends `hello`.
     Stillborn,
-    /// Says hello in another version of the protocol.
+    /// Sends `hello` with another protocol version.
     OldProtocol,
-    /// Writes a line that is no message, after two steps.
+    /// Writes a line that isn't a message, after two steps.
     Garbage,
-    /// Writes a line without end, after two steps.
+    /// Writes a line that never ends, after two steps.
     EndlessLine,
-    /// Says nothing more after two steps.
+    /// Writes nothing more after two steps.
     Silent,
-    /// Ends with an error after two steps.
+    /// Exits with an error after two steps.
     Die,
-    /// Is killed after two steps, as for memory.
+    /// Is killed after two steps, as if memory had run out.
     Killed,
-    /// Writes a hundred thousand messages about nothing, and as many lines on stderr, before every step.
+    /// Writes a hundred thousand heartbeats, and a line on stderr for every thousand of them, before
+    /// every step.
     Flood,
-    /// Goes on when it's told to end a request.
+    /// Continues with a cancelled request.
     IgnoreCancel,
-    /// Announces a checkpoint that isn't there.
+    /// Announces a checkpoint that doesn't exist.
     NoCheckpoint,
-    /// Runs out of memory after two steps, and says so.
+    /// Reports after two steps that memory ran out.
     OutOfMemory,
-    /// Can't hold an answer to a form.
+    /// Doesn't support constraints.
     NoConstraints,
-    /// Loses one of its processes after two steps, and says so.
+    /// Reports after two steps that one of its processes is gone.
     Lost,
-    /// Fails after two steps, and says so.
+    /// Reports an error after two steps.
     Error,
-    /// Dies after two steps, and the next one never says hello. Needs `--once`.
+    /// Dies after two steps, and the next worker never sends `hello`. Needs `--once`.
     NoSuccessor,
-    /// Starts a process in a session of its own after two steps, which takes what comes on stdin until it
-    /// ends. Its id is in the job's folder.
+    /// After two steps, starts a process in another session, which reads stdin until it ends. Writes its
+    /// id to a file in the job's folder.
     Orphan,
 }
 
-/// A fault, and how often it happens.
+/// The fault of this worker, and how often it occurs.
 #[derive(Debug, Default)]
 pub struct Plan {
     fault: Option<Fault>,
-    /// It happens only if this file isn't there yet, and then it is.
+    /// If given, the fault only occurs if this file doesn't exist, and then creates it.
     once: Option<PathBuf>,
 }
 
-/// So many lines are a flood.
+/// How many messages a flood has.
 const FLOOD: usize = 100_000;
 
 impl Plan {
-    /// `--fault NAME`, and `--once FILE`.
+    /// Reads `--fault NAME` and `--once FILE`.
     pub fn from_args() -> Result<Self, serde_json::Error> {
         let value = |name: &str| std::env::args().skip_while(|arg| arg != name).nth(1);
         let fault = value("--fault").map(|name| serde_json::from_value(Value::from(name)));
@@ -72,24 +73,24 @@ impl Plan {
         })
     }
 
-    /// Whether it's this one, however often it happens.
+    /// Whether this is the fault, however often it occurs.
     pub fn is(&self, fault: Fault) -> bool {
         self.fault == Some(fault)
     }
 
-    /// Whether it goes on when it's told to end a request.
+    /// Whether a cancelled request continues.
     pub fn ignore_cancel(&self) -> bool {
         self.is(Fault::IgnoreCancel) || self.is(Fault::Orphan)
     }
 
-    /// The fault, if it happens now.
+    /// The fault, if it occurs now.
     fn due(&self) -> Option<Fault> {
         let is_new = |path: &PathBuf| File::create_new(path).is_ok();
         self.fault.filter(|_| self.once.as_ref().is_none_or(is_new))
     }
 }
 
-/// Before the first message.
+/// Misbehaves before the first message.
 pub fn before_hello(plan: &Plan) {
     let has_died = || plan.once.as_ref().is_some_and(|file| file.exists());
     if plan.is(Fault::Late) || (plan.is(Fault::NoSuccessor) && has_died()) {
@@ -101,7 +102,7 @@ pub fn before_hello(plan: &Plan) {
     }
 }
 
-/// Before the log of a step. `folder` is the job's.
+/// Misbehaves before the log of a step. `folder` is the job's folder.
 pub fn at_step(plan: &Plan, step: usize, id: u64, folder: &Path) {
     if plan.is(Fault::Flood) {
         let mut stdout = io::stdout().lock();

@@ -1,6 +1,7 @@
-//! A worker of `docs/engine-protocol.md` around the CPU engine, for the tests: `arkor-local --worker` runs it
-//! as it runs any other. `--fault NAME` makes it misbehave, once with `--once FILE`. With `--like-torch`, it
-//! says what an engine on a GPU says, and knows models of another architecture: in their folder `llama`.
+//! A worker for the tests that speaks the protocol of `docs/engine-protocol.md` and uses the CPU engine.
+//! `arkor-local --worker` runs it like any other worker. `--fault NAME` makes it misbehave, or only once
+//! with `--once FILE`. With `--like-torch`, it introduces itself like an engine on a GPU, and supports
+//! another architecture, whose models are in a subfolder `llama`.
 
 mod faults;
 
@@ -68,7 +69,7 @@ struct Train {
     resume: Option<PathBuf>,
 }
 
-/// What the threads share.
+/// The state that the threads share.
 #[derive(Default)]
 struct Worker {
     engine: CandleEngine,
@@ -78,7 +79,7 @@ struct Worker {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // As arkor-local does: rows are trained in parallel, not operations.
+    // Like arkor-local, which trains rows in parallel instead of single operations.
     for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
         // SAFETY: there is no other thread yet.
         unsafe { std::env::set_var(name, "1") };
@@ -123,14 +124,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             other => worker.begin(other),
         }
     }
-    // Whoever started this is gone: so are the threads.
+    // The parent process is gone, so end all threads too.
     std::process::exit(0);
 }
 
-/// One line on stdout.
+/// Prints a line on stdout.
 pub(crate) fn send(message: &Value) {
     let mut stdout = io::stdout().lock();
-    // Without a reader there's nobody to tell.
+    // An error means that nobody is reading any more.
     let _ = writeln!(stdout, "{}", wire::text(message));
     let _ = stdout.flush();
 }
@@ -177,7 +178,7 @@ impl Worker {
         Source::Dir(if is_other { llama } else { base.to_owned() })
     }
 
-    /// Works on a request. Returns its last message.
+    /// Handles a request. Returns its last message.
     fn work(&self, request: &Request, cancel: &CancellationToken) -> LocalResult<Value> {
         let stop = || cancel.is_cancelled();
         match request {
@@ -249,7 +250,7 @@ impl Worker {
     }
 }
 
-/// The order that was handed over must be the one that the CPU engine trains in.
+/// Checks that the order in the request is the one that the CPU engine trains in.
 fn check_order(train: &Train) -> LocalResult<()> {
     let bytes = std::fs::read(&train.order)
         .map_err(|source| LocalError::io("can't read", &train.order, source))?;
@@ -279,7 +280,7 @@ fn check_order(train: &Train) -> LocalResult<()> {
     Ok(())
 }
 
-/// Passes what happens on.
+/// Reports the events of a run.
 struct Events<'a> {
     train: &'a Train,
     worker: &'a Worker,
@@ -315,7 +316,7 @@ impl RunEvents for Events<'_> {
     }
 
     fn checkpoint(&mut self, step: usize) -> LocalResult<()> {
-        // The engine has written it to the folder that the core named.
+        // The engine has written it to the folder that the request names.
         let named = self.train.checkpoint.replace("{step}", &step.to_string());
         if self.worker.faults.is(Fault::NoCheckpoint) {
             let _ = std::fs::remove_dir_all(&named);

@@ -6,22 +6,22 @@ use std::path::Path;
 use crate::atomic::write_atomically;
 use crate::error::{Error, Result};
 
-/// Its name.
+/// The name of the built-in base.
 pub const NAME: &str = "arkor-tiny";
 
-/// Its `config.json`.
+/// The content of its `config.json`.
 pub const CONFIG: &str = include_str!("../../assets/arkor-tiny/config.json");
 
-/// Its `tokenizer.json`.
+/// The content of its `tokenizer.json`.
 pub const TOKENIZER: &[u8] = include_bytes!("../../assets/arkor-tiny/tokenizer.json");
 
-/// Its `tokenizer_config.json`.
+/// The content of its `tokenizer_config.json`.
 pub const TOKENIZER_CONFIG: &str = include_str!("../../assets/arkor-tiny/tokenizer_config.json");
 
-/// Its `model.safetensors`.
+/// The content of its `model.safetensors`.
 pub const WEIGHTS: &[u8] = include_bytes!("../../assets/arkor-tiny/model.safetensors");
 
-/// Writes it as a Hugging Face directory, if it isn't there yet.
+/// Writes the base to a Hugging Face directory, unless its files are already there.
 pub fn export(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).map_err(|source| Error::io("can't create", dir, source))?;
     for (name, content) in [

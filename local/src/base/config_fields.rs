@@ -1,4 +1,4 @@
-//! The fields of `config.json`: of the right type and in their range, or refused by name.
+//! The fields of `config.json`. One that has the wrong type or is out of range is refused by name.
 
 use std::ops::RangeInclusive;
 
@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use crate::error::{Result, refused};
 
-/// Numbers of tokens that a model may have.
+/// The number of tokens that a model may have.
 pub const VOCAB: RangeInclusive<u64> = 1..=1 << 22;
 
-/// Lengths of context that a model may have, in tokens.
+/// The context length that a model may have, in tokens.
 pub const POSITIONS: RangeInclusive<u64> = 1..=1 << 24;
 
-/// True or false; false when it's absent.
+/// A boolean. False if it's absent.
 pub fn flag(json: &Value, name: &str) -> Result<bool> {
     match json.get(name) {
         None | Some(Value::Null) => Ok(false),
@@ -23,7 +23,7 @@ pub fn flag(json: &Value, name: &str) -> Result<bool> {
     }
 }
 
-/// `value` is that of the field `name`; it may be absent.
+/// Checks the number `value` of the field `name`, which may be absent.
 pub fn number(
     value: Option<&Value>,
     name: &str,
@@ -42,7 +42,7 @@ pub fn number(
     }
 }
 
-/// A whole number that may be absent.
+/// A whole number. It may be absent.
 pub fn optional_size(
     json: &Value,
     name: &str,
@@ -65,7 +65,7 @@ pub fn optional_size(
     }
 }
 
-/// A whole number.
+/// A whole number. It must be present.
 pub fn size(json: &Value, name: &str, range: RangeInclusive<u64>) -> Result<usize> {
     match optional_size(json, name, range)? {
         Some(number) => Ok(number),
@@ -73,7 +73,7 @@ pub fn size(json: &Value, name: &str, range: RangeInclusive<u64>) -> Result<usiz
     }
 }
 
-/// `eos_token_id`: absent, one id, or a list.
+/// `eos_token_id`: absent, one id, or a list of ids.
 pub fn token_ids(json: &Value, file: &str, vocab_size: usize) -> Result<Vec<u32>> {
     let list = match json.get("eos_token_id") {
         None | Some(Value::Null) => return Ok(Vec::new()),

@@ -1,5 +1,5 @@
-//! The text side of the models that are trained and talked to: tokenizer, chat templates, and how long a
-//! text may be. Weights are the engine's business.
+//! Models without their weights, which are up to the engine: tokenizer, chat templates and context
+//! length.
 
 pub mod built_in;
 pub mod config_fields;
@@ -22,16 +22,16 @@ pub use resolve::{Resolved, Source};
 pub use template::{Rendered, on_large_stack};
 use text::{TextCodec, TextFiles};
 
-/// At most this many bases stay in memory, without their weights.
+/// The most bases that stay in memory, without their weights.
 const KEPT: usize = 4;
 
-/// The files without which a directory isn't a model.
+/// The text files without which a directory isn't a model.
 pub const TEXT_FILES: [&str; 2] = ["tokenizer.json", "tokenizer_config.json"];
 
 /// A model, without its weights. Never changed once loaded.
 #[derive(Debug)]
 pub struct Base {
-    /// Where its files are.
+    /// The place of its files.
     pub source: Source,
     /// The longest text that it was made for, in tokens.
     pub context: usize,
@@ -39,7 +39,7 @@ pub struct Base {
     pub text: TextCodec,
 }
 
-/// What `config.json` says about texts.
+/// The fields of `config.json` that concern text.
 struct TextConfig {
     vocab_size: usize,
     context: usize,
@@ -48,7 +48,8 @@ struct TextConfig {
 
 impl TextConfig {
     fn from_json(json: &Value) -> Result<Self> {
-        // A model that also reads images has the numbers of its language model in an object of their own.
+        // A model that also reads images keeps the fields of its language model in an object of their
+        // own.
         let json = json
             .get("text_config")
             .filter(|text| text.is_object())
@@ -65,7 +66,7 @@ impl TextConfig {
 }
 
 impl Base {
-    /// Loads a base. Errors with a refusal when a file is missing or not supported.
+    /// Loads a base. Refuses one if a file is missing or isn't supported.
     pub fn load(source: &Source) -> Result<Self> {
         match source {
             Source::BuiltIn => Self::built_in(),
@@ -138,11 +139,11 @@ pub struct Bases {
     loaded: Mutex<HashMap<Source, Loaded>>,
 }
 
-/// How the files were when the base was loaded, and the base.
+/// A base, and the state of its files when it was loaded.
 type Loaded = (Vec<FileStamp>, Arc<Base>);
 
 impl Bases {
-    /// Returns a base from memory, or loads it if it isn't there or its files have changed.
+    /// Returns a base from memory. Loads it if it isn't there or its files have changed.
     pub fn get(&self, source: &Source) -> Result<Arc<Base>> {
         if *source == Source::BuiltIn {
             let mut built_in = self.built_in.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,5 @@
-//! Which model a job gets, and whether it's the one that was asked for. A stand-in is never silent,
-//! and a model's name can't lead out of the cache folder.
+//! Finds the model for a name. Whenever another model stands in for the named one, the result says so. A
+//! model's name can't lead out of the cache folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,20 +14,20 @@ use crate::folder::{self, FileStamp};
 use crate::gguf::is_gguf;
 use crate::hub::{RepoKind, cache_folder, is_repo_name, snapshot};
 
-/// Where a base's files are.
+/// The place of a base's files.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Source {
-    /// In this program.
+    /// The built-in base of this program.
     BuiltIn,
-    /// In a Hugging Face directory.
+    /// A Hugging Face directory.
     Dir(PathBuf),
-    /// In a GGUF file.
+    /// A GGUF file.
     Gguf(PathBuf),
 }
 
 impl Source {
-    /// What's at a path: a GGUF file, a directory that holds one and isn't a Hugging Face directory, or a
+    /// Looks at a path: a GGUF file, a directory with one that isn't a Hugging Face directory, or a
     /// directory.
     pub fn at(path: &Path) -> Result<Self> {
         if path.is_file() && is_gguf(path) {
@@ -54,7 +54,7 @@ impl Source {
         }
     }
 
-    /// Where it is, if it's not in this program.
+    /// The path of the files. `None` for the built-in base.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match self {
@@ -63,7 +63,7 @@ impl Source {
         }
     }
 
-    /// How its files are now.
+    /// The sizes and times of the files, which tell whether they have changed.
     #[must_use]
     pub fn stamps(&self) -> Vec<FileStamp> {
         match self {
@@ -87,13 +87,13 @@ fn file_name(path: &Path) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Resolved {
-    /// The name that was asked for.
+    /// The requested name.
     pub requested: String,
-    /// Where it is.
+    /// The place of its files.
     pub source: Source,
-    /// Why another model stands in, when one does.
+    /// Why another model stands in, if one does.
     pub stand_in: Option<String>,
-    /// The model on the Hub that it is, if it's one.
+    /// The name and state on the Hub, if the model comes from there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hub: Option<HubModel>,
 }
@@ -102,15 +102,15 @@ pub struct Resolved {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HubModel {
-    /// `owner/name`.
+    /// The repository, as `owner/name`.
     pub name: String,
-    /// The commit whose weights aren't in the cache yet: only config and tokenizer are.
+    /// The commit, if the cache only has its config and tokenizer and lacks its weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_weights: Option<String>,
 }
 
 impl Resolved {
-    /// What adapters name as their base.
+    /// The base's name in the files of an adapter.
     #[must_use]
     pub fn used(&self) -> String {
         if let Some(model) = &self.hub {
@@ -129,7 +129,8 @@ impl Resolved {
         hub.is_some_and(|model| model.missing_weights.is_some())
     }
 
-    /// Refuses the built-in base in place of a model that can't be trained here, and says what to do.
+    /// Refuses to use the built-in base in place of a model that can't be trained here. The message says
+    /// what to do.
     pub fn refuse_stand_in(&self) -> Result<()> {
         let (Some(reason), Source::BuiltIn) = (&self.stand_in, &self.source) else {
             return Ok(());
@@ -143,7 +144,7 @@ impl Resolved {
         ))
     }
 
-    /// For `training.started`.
+    /// The metadata for `training.started`.
     #[must_use]
     pub fn metadata(&self) -> Value {
         json!({
@@ -155,9 +156,9 @@ impl Resolved {
     }
 }
 
-/// Finds the base for `model`. Tries, in this order: the built-in base by its name, `--base-model`, a
-/// directory, Hugging Face's cache. The built-in base stands in only for a model name that isn't found. A
-/// path that doesn't exist is refused. Whether the model can be trained is the engine's business.
+/// Finds the base for `model`. Tries the name of the built-in base, `--base-model`, a path, and Hugging
+/// Face's cache, in this order. The built-in base only stands in for a model name that isn't found: a
+/// path that doesn't exist is refused. The engine decides whether the model can be trained.
 pub fn resolve(model: &str, base_model: Option<&Path>) -> Result<Resolved> {
     let found = |source: Source, stand_in: Option<String>| Resolved {
         requested: model.to_owned(),
@@ -192,14 +193,14 @@ pub fn resolve(model: &str, base_model: Option<&Path>) -> Result<Resolved> {
     Ok(found(Source::BuiltIn, Some(reason)))
 }
 
-/// Whether `model` is a path: one that exists, as in transformers, or a string that can't be the name of a
+/// Whether `model` is a path: one that exists, as in transformers, or a text that can't be the name of a
 /// model.
 #[must_use]
 pub fn is_path(model: &str) -> bool {
     Path::new(model).exists() || !is_name(model)
 }
 
-/// Whether a text can be the name of a model on Hugging Face, and isn't that of a file.
+/// Whether a text can be the name of a model on Hugging Face, and isn't a file name.
 fn is_name(text: &str) -> bool {
     let file = [".gguf", ".bin", ".safetensors", ".pt", ".pth"]
         .iter()
@@ -207,7 +208,8 @@ fn is_name(text: &str) -> bool {
     !file && is_repo_name(text)
 }
 
-/// The directory or GGUF file at a path, or in words why it can't be a model.
+/// Returns the path of a directory or a GGUF file. For anything else, the error says why it can't be a
+/// model.
 fn existing(model: &str) -> Result<&Path> {
     let path = Path::new(model);
     if path.is_dir() || (path.is_file() && is_gguf(path)) {
@@ -223,9 +225,9 @@ fn existing(model: &str) -> Result<&Path> {
     refused(format!("model: there is no {what} {model}. {instead}"))
 }
 
-/// The snapshot of the model `owner/name` that `main` points to. `None` if it has no weights, because only
-/// the config or the tokenizer was ever downloaded. Weights in an unsupported format count as present;
-/// the engine refuses them later.
+/// The snapshot of the model `owner/name` that `main` points to. `None` if it has no weights, because
+/// only the config or the tokenizer was ever downloaded. Weights in an unsupported format count as
+/// present: the engine refuses them later.
 fn cached(cache: &Path, model: &str) -> Option<PathBuf> {
     let dir = snapshot(cache, RepoKind::Model, model)?;
     let weights = |entry: fs::DirEntry| {

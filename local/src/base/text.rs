@@ -1,4 +1,4 @@
-//! A model's tokenizer and chat templates: conversations as text, and text as tokens.
+//! A model's tokenizer and chat templates, which turn conversations into text and text into tokens.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ use super::{text_files, tokenizer};
 use crate::constrain::{Constraint, Guide, Vocabulary};
 use crate::error::{Error, Result, refused};
 
-/// Tokens by which models end a turn or a text, whatever their config says.
+/// Tokens that end a turn or a text, whatever a model's config says.
 const ENDS: [&str; 6] = [
     "<|im_end|>",
     "<|eot_id|>",
@@ -28,7 +28,7 @@ pub struct TextCodec {
     templates: ChatTemplates,
     eos: Option<u32>,
     stops: Vec<u32>,
-    /// Made when the first answer is constrained.
+    /// Created when an answer is constrained for the first time.
     vocabulary: OnceLock<Vocabulary>,
 }
 
@@ -37,9 +37,9 @@ pub struct TextCodec {
 pub struct TextFiles<'a> {
     /// The content of `tokenizer.json`.
     pub tokenizer: &'a [u8],
-    /// `tokenizer_config.json`.
+    /// The content of `tokenizer_config.json`.
     pub tokenizer_config: &'a Value,
-    /// `special_tokens_map.json`, if there is one.
+    /// The content of `special_tokens_map.json`, if there is one.
     pub special_tokens_map: Option<&'a Value>,
     /// The chat templates by name.
     pub templates: BTreeMap<String, TemplateFile>,
@@ -50,13 +50,13 @@ pub struct TextFiles<'a> {
 pub struct Encoded {
     /// Token ids.
     pub ids: Vec<u32>,
-    /// The bytes of the text that each token stands for, `(start, end)`.
+    /// The range of bytes in the text that each token stands for, `(start, end)`.
     pub offsets: Vec<(usize, usize)>,
 }
 
 impl TextCodec {
-    /// From a model's files. Refuses a tokenizer with ids that a model of `vocab_size` tokens doesn't
-    /// have.
+    /// Creates a codec from a model's files. Refuses a tokenizer with ids that a model of `vocab_size`
+    /// tokens doesn't have.
     pub fn new(files: &TextFiles, eos_ids: &[u32], vocab_size: usize) -> Result<Self> {
         let tokenizer = tokenizer::load(files.tokenizer, vocab_size)?;
         let special = text_files::special_tokens(files.tokenizer_config, files.special_tokens_map);
@@ -84,8 +84,8 @@ impl TextCodec {
         })
     }
 
-    /// Messages as the model reads them. Refused when the model has no chat template, or the
-    /// template refuses the messages.
+    /// Renders messages as the model reads them. Refused if the model has no chat template, or the
+    /// template rejects the messages.
     pub fn render(
         &self,
         messages: &[Value],
@@ -95,8 +95,8 @@ impl TextCodec {
         self.templates.render(messages, tools, generate)
     }
 
-    /// The same, and which bytes of the text the model writes, where the template marks them with
-    /// `{% generation %}`.
+    /// Like `render`. If the template marks the parts that the model writes with `{% generation %}`, also
+    /// returns their byte ranges.
     pub fn render_with_generated(
         &self,
         messages: &[Value],
@@ -113,26 +113,26 @@ impl TextCodec {
         !self.templates.is_empty()
     }
 
-    /// Whether the chat template tells the model of tools.
+    /// Whether the chat template shows tools to the model.
     #[must_use]
     pub fn knows_tools(&self) -> bool {
         self.mentions("tools", true)
     }
 
-    /// Whether the chat template for conversations with or without tools renders the calls of an
-    /// assistant's message.
+    /// Whether the chat template renders the tool calls of an assistant's message. There may be separate
+    /// templates with and without tools.
     #[must_use]
     pub fn knows_tool_calls(&self, with_tools: bool) -> bool {
         self.mentions("tool_calls", with_tools)
     }
 
-    /// Whether the chat template treats a role in its own way, rather than writing its name as it is.
+    /// Whether the chat template handles a role specially, instead of just writing its name.
     #[must_use]
     pub fn knows_role(&self, role: &str, with_tools: bool) -> bool {
         self.mentions(role, with_tools)
     }
 
-    /// Whether the chat template marks what the model writes with `{% generation %}`.
+    /// Whether the chat template marks the parts that the model writes with `{% generation %}`.
     #[must_use]
     pub fn marks_generation(&self, with_tools: bool) -> bool {
         self.templates
@@ -140,7 +140,7 @@ impl TextCodec {
             .is_some_and(|source| source.marks_generation)
     }
 
-    /// Whether the chat template tells the model of tools, with `mark` before each call.
+    /// Whether the chat template shows tools to the model, with `mark` before each call.
     #[must_use]
     pub fn knows_calls(&self, mark: &str) -> bool {
         let marked = |text: &str| text.contains(mark);
@@ -151,7 +151,7 @@ impl TextCodec {
                 .is_some_and(|source| marked(&source.text))
     }
 
-    /// Whether the chat template's code has `word` as a name or inside a string.
+    /// Whether the chat template's code contains `word` as a name or in a string.
     #[must_use]
     pub fn mentions(&self, word: &str, with_tools: bool) -> bool {
         self.templates
@@ -159,7 +159,7 @@ impl TextCodec {
             .is_some_and(|source| source.mentions(word))
     }
 
-    /// Encodes a text. `special` adds the special tokens that the tokenizer puts around a text; a
+    /// Encodes a text. With `special`, adds the special tokens that the tokenizer puts around a text. A
     /// rendered template already has its own.
     pub fn encode(&self, text: &str, special: bool) -> Result<Encoded> {
         let encoding = self
@@ -190,10 +190,11 @@ impl TextCodec {
         self.stops.contains(&id)
     }
 
-    /// A guide that holds an answer to `constraint`; `field` is the request field that it came from.
+    /// Creates a guide that makes an answer obey `constraint`. `field` is the request field of the
+    /// constraint.
     pub fn guide(&self, constraint: &Constraint, field: &str) -> Result<Guide> {
         if self.vocabulary.get().is_none() {
-            // When two requests come at once, both make it and one is kept.
+            // If two requests arrive at once, both create a vocabulary, and one of them is kept.
             let vocabulary = Vocabulary::new(&self.tokenizer, &self.stops)?;
             let _ = self.vocabulary.set(vocabulary);
         }
@@ -203,7 +204,7 @@ impl TextCodec {
         }
     }
 
-    /// The tokenizer itself.
+    /// The tokenizer.
     #[must_use]
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer

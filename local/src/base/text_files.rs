@@ -1,4 +1,4 @@
-//! The chat templates and special tokens of a model's folder, found as transformers finds them.
+//! The chat templates and special tokens of a model's folder, located like in transformers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,13 +10,13 @@ use super::template::TemplateFile;
 use crate::error::{Result, refused};
 use crate::folder::read_text;
 
-/// The name of the file with a chat template of its own.
+/// The file with the default chat template.
 const TEMPLATE: &str = "chat_template.jinja";
 
-/// The folder with more of them, by name.
+/// The folder with named chat templates.
 const MORE_TEMPLATES: &str = "additional_chat_templates";
 
-/// More than any model's; a list of names for messages.
+/// The most templates, more than any model has.
 const MAX_TEMPLATES: usize = 64;
 
 /// The named special tokens of transformers.
@@ -30,8 +30,8 @@ const SPECIAL_TOKENS: [&str; 7] = [
     "mask_token",
 ];
 
-/// The chat templates of a model, by name. As in transformers, files of their own replace all that
-/// `tokenizer_config.json` has.
+/// The chat templates of a model, by name. As in transformers, template files replace all templates in
+/// `tokenizer_config.json`.
 pub fn templates(dir: &Path, tokenizer_config: &Value) -> Result<BTreeMap<String, TemplateFile>> {
     let mut templates = BTreeMap::new();
     if dir.join(TEMPLATE).exists() {
@@ -59,7 +59,7 @@ pub fn templates(dir: &Path, tokenizer_config: &Value) -> Result<BTreeMap<String
     Ok(templates)
 }
 
-/// `chat_template` of `tokenizer_config.json`: a string, or a list of named ones.
+/// Reads `chat_template` of `tokenizer_config.json`: a string, or a list of named templates.
 pub fn configured_templates(tokenizer_config: &Value) -> Result<BTreeMap<String, TemplateFile>> {
     const FILE: &str = "tokenizer_config.json";
     let unknown = || {
@@ -90,14 +90,14 @@ pub fn configured_templates(tokenizer_config: &Value) -> Result<BTreeMap<String,
     }
 }
 
-/// The special tokens that chat templates see, by name: those that are set, among them a model's own
-/// `*_token`.
+/// The special tokens that chat templates can use, by name. Only those that are set, including a model's
+/// own `*_token` fields.
 pub fn special_tokens(
     tokenizer_config: &Value,
     special_tokens_map: Option<&Value>,
 ) -> Vec<(String, Value)> {
     let mut fields = tokenizer_config.as_object().cloned().unwrap_or_default();
-    // As in transformers, the older file counts only where the newer format isn't used.
+    // As in transformers, the older file only counts if the newer format isn't used.
     if !fields.contains_key("added_tokens_decoder")
         && let Some(map) = special_tokens_map.and_then(Value::as_object)
     {
@@ -121,7 +121,7 @@ pub fn special_tokens(
     tokens
 }
 
-/// A special token is a string, or an object with a `content`.
+/// Reads a special token: a string, or an object with a `content`.
 fn token(value: &Value) -> Option<&str> {
     value
         .as_str()

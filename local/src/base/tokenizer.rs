@@ -1,19 +1,19 @@
-//! Loading a tokenizer.
+//! Loads a tokenizer.
 
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
 use crate::error::{Error, Result, refused};
 
-/// A normalizer or decoder may make a text this many times as long.
+/// The largest factor by which a normalizer or decoder may lengthen a text.
 const MOST_GROWTH: f64 = 64.0;
 
-/// A post-processor may put this many tokens around a text.
+/// The most tokens that a post-processor may add around a text.
 const MOST_ADDED: usize = 64;
 
-/// Reads a `tokenizer.json`. Truncation and padding settings saved in it are dropped: they're left over
-/// from some earlier use, and would truncate every text and train on padding. Refuses ids that a model of
-/// `vocab_size` tokens has no embedding for, before anything is built from them.
+/// Reads a `tokenizer.json`. Ignores its truncation and padding settings: they're left over from some
+/// earlier use, and would truncate every text and train on padding. Refuses ids for which a model of
+/// `vocab_size` tokens has no embedding, before anything is built from them.
 pub fn load(bytes: &[u8], vocab_size: usize) -> Result<Tokenizer> {
     let broken = |why: &dyn std::fmt::Display| {
         Error::Refused(format!("model: tokenizer.json can't be used: {why}"))
@@ -51,7 +51,7 @@ pub fn load(bytes: &[u8], vocab_size: usize) -> Result<Tokenizer> {
     serde_json::from_value(json).map_err(|error| broken(&error))
 }
 
-/// How many tokens a post-processor puts around a text.
+/// How many tokens a post-processor adds around a text.
 fn added(processor: &Value) -> usize {
     let ids = |name: &Value| {
         let token = name
@@ -65,14 +65,14 @@ fn added(processor: &Value) -> usize {
     own + inner.map(added).sum::<usize>()
 }
 
-/// How much longer a text can become by a normalizer or a decoder. `steps` is the field in which a
-/// sequence has its parts.
+/// The factor by which a normalizer or a decoder may lengthen a text. `steps` is the field with the parts
+/// of a sequence.
 fn growth(part: &Value, steps: &str) -> f64 {
     let inner = part[steps].as_array().into_iter().flatten();
     let of_steps: f64 = inner.map(|part| growth(part, steps)).product();
     let length = |text: &str| f64::from(u32::try_from(text.len()).unwrap_or(u32::MAX));
     if let Some(prepended) = part["prepend"].as_str() {
-        // Before each piece of a text, and a piece can be a byte.
+        // It's prepended to each piece of a text, and a piece can be a single byte.
         return of_steps * (1.0 + length(prepended));
     }
     let Some(content) = part["content"]
@@ -81,7 +81,7 @@ fn growth(part: &Value, steps: &str) -> f64 {
     else {
         return of_steps;
     };
-    // An expression can match nothing, before every character.
+    // A regular expression can match the empty text before every character.
     let replaced = match part["pattern"]["String"].as_str() {
         Some(text) if !text.is_empty() => length(content) / length(text),
         _ => 1.0 + length(content),
@@ -89,11 +89,11 @@ fn growth(part: &Value, steps: &str) -> f64 {
     of_steps * replaced.max(1.0)
 }
 
-/// The largest token id that the tokenizer can give, and where it is.
+/// The largest token id in the tokenizer, and the place where it's defined.
 fn largest_id(json: &Value) -> Option<(&'static str, u64)> {
     let model = &json["model"]["vocab"];
     let vocab = match model {
-        // Unigram's ids are the positions in its list.
+        // In a Unigram vocabulary, the ids are the positions in the list.
         Value::Array(list) => u64::try_from(list.len()).ok().map(|len| len.max(1) - 1),
         _ => model
             .as_object()
@@ -114,14 +114,15 @@ fn largest_id(json: &Value) -> Option<(&'static str, u64)> {
     .max_by_key(|(_, id)| *id)
 }
 
-/// A number that is no valid id counts as the largest one.
+/// Reads an id. A number that isn't a valid id counts as the largest one.
 fn id(value: &Value) -> Option<u64> {
     value
         .is_number()
         .then(|| value.as_u64().unwrap_or(u64::MAX))
 }
 
-/// `special_tokens` of a template, `sep` and `cls` of the older kinds, at any depth.
+/// Collects the ids in `special_tokens` of a template, and in `sep` and `cls` of the older processors, at
+/// any depth.
 fn ids_of_post_processor(processor: &Value, ids: &mut Vec<u64>) {
     if let Some(tokens) = processor["special_tokens"].as_object() {
         let lists = tokens.values().filter_map(|token| token["ids"].as_array());

@@ -1,4 +1,4 @@
-//! One message, and the tools beside it.
+//! Reads single messages, and tools.
 
 use serde_json::{Map, Value, json};
 
@@ -6,14 +6,14 @@ use super::{Learn, MessagePath};
 use crate::error::{Result, refused};
 use crate::json::kind;
 
-/// Fields that say nothing to a model.
+/// Fields that aren't meant for a model.
 const IGNORED: [&str; 4] = ["id", "timestamp", "created_at", "metadata"];
 
 /// Fields that this module interprets. Any other field is left to the template, and refused if the
 /// template doesn't render it.
 pub(super) const KNOWN: [&str; 4] = ["role", "content", "tool_calls", "tool_call_id"];
 
-/// Reads a message: its form for the chat template, and what training does with it.
+/// Reads a message. Returns it in the format for chat templates, and how training treats it.
 pub(super) fn read(message: &Value, place: MessagePath) -> Result<(Value, Learn)> {
     let Some(fields) = message.as_object() else {
         return refused(format!(
@@ -49,7 +49,8 @@ pub(super) fn read(message: &Value, place: MessagePath) -> Result<(Value, Learn)
     Ok((Value::Object(fields), learn))
 }
 
-/// OpenAI's clients and columnar files write out absent fields, as null or empty.
+/// Whether a field counts as absent. OpenAI's clients and columnar files write absent fields as null or
+/// empty.
 fn is_absent(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -78,7 +79,7 @@ fn role(fields: &Map<String, Value>, place: MessagePath) -> Result<&'static str>
     }
 }
 
-/// OpenAI's `weight`: 0 keeps a message from being learned.
+/// Reads OpenAI's `weight`. A message with a weight of 0 isn't trained.
 fn learn(weight: Option<&Value>, role: &str, place: MessagePath) -> Result<Learn> {
     let default = if role == "assistant" {
         Learn::Response
@@ -95,14 +96,14 @@ fn learn(weight: Option<&Value>, role: &str, place: MessagePath) -> Result<Learn
     }
 }
 
-/// A text, or a list of parts of type text. Only a message with calls may go without.
+/// Reads the content: a text, or a list of text parts. Only a message with calls may have none.
 fn content(content: Option<&Value>, calls: bool, place: MessagePath) -> Result<Value> {
     match content {
         Some(Value::String(text)) => Ok(Value::from(text.as_str())),
         Some(Value::Array(parts)) => {
             let mut text = String::new();
             for (index, part) in parts.iter().enumerate() {
-                // A cache hint means nothing to a model.
+                // A caching hint means nothing to a model.
                 let known = ["type", "text", "cache_control"];
                 let fields = part.as_object().into_iter().flatten();
                 if let Some((name, _)) = fields
@@ -134,7 +135,7 @@ fn content(content: Option<&Value>, calls: bool, place: MessagePath) -> Result<V
     }
 }
 
-/// Checks calls, and turns arguments that are JSON text into the object that templates read.
+/// Checks tool calls. Templates read arguments as an object, so JSON text is parsed.
 fn read_calls(calls: &mut Value, place: MessagePath) -> Result<()> {
     let Some(list) = calls.as_array_mut() else {
         return refused(format!(
@@ -197,7 +198,7 @@ fn read_calls(calls: &mut Value, place: MessagePath) -> Result<()> {
     Ok(())
 }
 
-/// Refuses unknown fields: one of them might hold the arguments of a call.
+/// Refuses unknown fields, since one of them might contain a call's arguments.
 fn check_names(value: &Value, known: &[&str], path: &str) -> Result<()> {
     let fields = value.as_object().into_iter().flatten();
     let mut other =
@@ -210,7 +211,7 @@ fn check_names(value: &Value, known: &[&str], path: &str) -> Result<()> {
     }
 }
 
-/// Reads `tools`: a list, or its JSON text, as data sets in columns have it.
+/// Reads `tools`: a list, or its JSON text, as in columnar datasets.
 pub(super) fn tools(tools: &Value) -> Result<Option<Value>> {
     let list = match tools {
         Value::Null => return Ok(None),

@@ -1,5 +1,5 @@
-//! Conversations: the `messages` and `tools` of a data row or a chat request, checked, brought into
-//! the form that chat templates read, and rendered.
+//! Conversations: the `messages` and `tools` of a dataset row or a chat request. They're checked,
+//! converted to the format that chat templates read, and rendered.
 
 mod message;
 mod render;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::error::{Result, refused};
 use crate::json::kind;
 
-/// What training does with a turn.
+/// How training treats a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Learn {
     /// Trained, even when training on responses only.
@@ -24,7 +24,7 @@ pub enum Learn {
     Never,
 }
 
-/// Where a message was given, such as `messages[2]`.
+/// The position of a message in the input, such as `messages[2]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessagePath {
     field: &'static str,
@@ -37,16 +37,16 @@ impl fmt::Display for MessagePath {
     }
 }
 
-/// A conversation, ready for a chat template.
+/// A conversation in the format that chat templates read.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Conversation {
     messages: Vec<Value>,
-    /// As long as `messages`.
+    /// One for each of the `messages`.
     turns: Vec<Turn>,
     tools: Option<Value>,
 }
 
-/// What we know about a message besides what the template reads.
+/// Facts about a message that templates don't read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Turn {
     place: MessagePath,
@@ -54,7 +54,7 @@ struct Turn {
 }
 
 impl Conversation {
-    /// Reads `messages` and `tools`. Refuses what can't be honoured, with the field's path.
+    /// Reads `messages` and `tools`. Refuses unsupported input, and names the field.
     pub fn new(messages: &Value, tools: Option<&Value>) -> Result<Self> {
         let mut conversation = Self::default();
         conversation.extend(messages, "messages")?;
@@ -62,7 +62,7 @@ impl Conversation {
         Ok(conversation)
     }
 
-    /// Appends the messages of `field`.
+    /// Appends the messages in `field`.
     pub fn extend(&mut self, messages: &Value, field: &'static str) -> Result<()> {
         let Some(list) = messages.as_array().filter(|list| !list.is_empty()) else {
             return refused(format!(
@@ -83,7 +83,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// Puts a system message in front. Refuses a second one.
+    /// Inserts a system message at the start. Refuses a second one.
     pub fn set_system(&mut self, content: &str) -> Result<()> {
         if self
             .messages
@@ -113,7 +113,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// Marks everything so far as the prompt: none of it counts as a response.
+    /// Makes all messages so far part of the prompt, so that none of them counts as a response.
     pub fn end_prompt(&mut self) {
         for turn in &mut self.turns {
             if turn.learn == Learn::Response {
@@ -122,8 +122,8 @@ impl Conversation {
         }
     }
 
-    /// The conversation as a row of a dataset: with all its messages as `messages`, or with those of the
-    /// prompt and those of the completion apart.
+    /// Converts the conversation to a dataset row. It has either all messages in `messages`, or those of
+    /// the prompt and of the completion in separate fields.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut lists = [Vec::new(), Vec::new()];
@@ -146,7 +146,7 @@ impl Conversation {
         json
     }
 
-    /// Whether a message is of the role assistant.
+    /// Whether any message is from the assistant.
     #[must_use]
     pub fn has_response(&self) -> bool {
         self.messages
@@ -154,17 +154,17 @@ impl Conversation {
             .any(|message| role(message) == "assistant")
     }
 
-    /// The messages, as chat templates read them.
+    /// The messages in the format that chat templates read.
     pub fn messages(&self) -> impl Iterator<Item = &Value> {
         self.messages.iter()
     }
 
-    /// What training does with each message.
+    /// How training treats each message.
     pub fn learned(&self) -> impl Iterator<Item = Learn> {
         self.turns.iter().map(|turn| turn.learn)
     }
 
-    /// Whether a message is the assistant's.
+    /// Whether this message is from the assistant.
     #[must_use]
     pub fn is_answer(&self, index: usize) -> bool {
         self.messages

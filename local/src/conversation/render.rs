@@ -1,5 +1,5 @@
-//! Rendering. Everything in a conversation must show up in the rendered text: if the template dropped
-//! something, the model would train on, or answer, a different conversation.
+//! Renders conversations. All of a conversation must appear in the rendered text: if the template dropped
+//! a part, the model would be trained on a different conversation, or answer one.
 
 use serde_json::Value;
 
@@ -9,8 +9,9 @@ use crate::base::text::TextCodec;
 use crate::error::{Result, refused};
 
 impl Conversation {
-    /// Renders the whole conversation in a form that the template can read; `prefix` then renders parts of it
-    /// in the same form. Refuses what the template refuses or leaves out.
+    /// Renders the whole conversation, in a format that the template can read. From then on, `prefix`
+    /// renders parts of it in the same format. Refuses a conversation that the template rejects or partly
+    /// leaves out.
     pub fn render(&mut self, text: &TextCodec, generate: bool) -> Result<String> {
         let rendered = self.settled(text, generate)?;
         self.check_tools(text, generate, &rendered)?;
@@ -20,8 +21,8 @@ impl Conversation {
         Ok(rendered)
     }
 
-    /// Which bytes the template marks as the model's with `{% generation %}`, one range for each answer. `None`
-    /// if it has no marks.
+    /// The byte ranges that the template marks as the model's with `{% generation %}`, one for each
+    /// answer. `None` if it has no marks.
     pub fn generated(&self, text: &TextCodec) -> Result<Option<Vec<(usize, usize)>>> {
         if !text.marks_generation(self.tools.is_some()) {
             return Ok(None);
@@ -41,12 +42,12 @@ impl Conversation {
         self.prefix(self.messages.len(), text, generate)
     }
 
-    /// Templates differ in how they read a message without content, and a call's arguments. Picks the form
-    /// that this one can read.
+    /// Templates differ in how they read a message without content, and a call's arguments. Chooses the
+    /// format that this one can read.
     fn settled(&mut self, text: &TextCodec, generate: bool) -> Result<String> {
         if !text.knows_role("developer", self.tools.is_some())
             && let Some(other) = self.with_each(|message| {
-                // OpenAI's newer name for it. Most templates would render it verbatim.
+                // OpenAI's newer name for the system role. Most templates would render it verbatim.
                 (role(message) == "developer").then(|| message["role"] = "system".into())
             })
         {
@@ -76,7 +77,7 @@ impl Conversation {
         rendered
     }
 
-    /// A copy with `change` made to every message, if it changed any.
+    /// A copy with `change` applied to every message. `None` if that changed nothing.
     fn with_each(&self, mut change: impl FnMut(&mut Value) -> Option<()>) -> Option<Self> {
         let mut other = self.clone();
         let mut changed = false;
@@ -86,7 +87,8 @@ impl Conversation {
         changed.then_some(other)
     }
 
-    /// Whether `other` renders to the same text. An error counts as a difference: the template noticed it.
+    /// Whether `other` renders to the same text. An error counts as a difference, because the template
+    /// noticed the change.
     fn same(other: &Self, text: &TextCodec, generate: bool, rendered: &str) -> bool {
         other
             .whole(text, generate)
@@ -127,7 +129,7 @@ impl Conversation {
             let Some(calls) = calls.filter(|calls| all_lost || !calls.iter().all(shown)) else {
                 continue;
             };
-            // Were some dropped, or only rendered differently?
+            // Check whether they are missing, or are only rendered differently.
             let mut other = self.clone();
             if let Some(message) = other.messages[index].as_object_mut() {
                 message.shift_remove("tool_calls");
@@ -143,7 +145,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// Checks `name`, `reasoning_content`, and anything else that a template may use.
+    /// Checks `name`, `reasoning_content`, and any other field that a template may use.
     fn check_other_fields(&self, text: &TextCodec, generate: bool, rendered: &str) -> Result<()> {
         let mut seen: Vec<&str> = Vec::new();
         for (message, turn) in self.messages.iter().zip(&self.turns) {
@@ -169,12 +171,13 @@ impl Conversation {
         Ok(())
     }
 
-    /// Some templates drop system messages or tool results; some render only the last message.
+    /// Checks the contents: some templates drop system messages or tool results, and some only render the
+    /// last message.
     fn check_contents(&self, text: &TextCodec, generate: bool, rendered: &str) -> Result<()> {
         let mut rest = rendered;
         for (index, turn) in self.turns.iter().enumerate() {
             let message = &self.messages[index];
-            // For generation the template may reshape the turns; training must see them unchanged.
+            // For generation, the template may change past turns. Training must see them unchanged.
             if generate && matches!(role(message), "user" | "assistant") {
                 continue;
             }
@@ -186,7 +189,7 @@ impl Conversation {
             if rendered.contains(content.trim()) {
                 continue;
             }
-            // Was it dropped, or only changed?
+            // Check whether it's missing, or is only rendered differently.
             let mut other = self.clone();
             other.messages[index]["content"] = "…".into();
             if Self::same(&other, text, generate, rendered) {

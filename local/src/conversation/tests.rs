@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::base::{Base, Source};
 
-/// The built-in base with another tokenizer config, and with a change to its tokenizer.
+/// The built-in base with another tokenizer config and a changed tokenizer.
 pub fn base_with(config: &Value, change: impl FnOnce(&mut Value)) -> Base {
     let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/arkor-tiny");
     let dir = tempfile::tempdir().unwrap();
@@ -28,12 +28,12 @@ fn with_template(template: &str) -> Base {
     base_with(&config, |_| {})
 }
 
-/// A template that knows of tools, calls and a chain of thought.
+/// A template that renders tools, calls and reasoning.
 const FULL: &str = "{% if tools %}T{{ tools | tojson }}\n{% endif %}{% for m in messages %}{{ m.role }}: \
     {{ m.content }}{% if m.reasoning_content %} R{{ m.reasoning_content }}{% endif %}\
     {% for c in m.tool_calls %} C{{ c.function.name }}{{ c.function.arguments | tojson }}{% endfor %}\n{% endfor %}";
 
-/// One that knows of nothing but texts.
+/// A template that only renders texts.
 const PLAIN: &str = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}";
 
 fn render(template: &str, messages: &Value, tools: Option<&Value>) -> Result<String, String> {

@@ -1,6 +1,6 @@
-//! `dataset.jsonl` in a job's folder: the rows of a dataset, checked and in one form, whatever form they
-//! came in. A line is a row, `{ source, ... }`, with `messages` and `tools`, `prompt` and `completion` (two
-//! texts or two lists of messages), or `text`. `source` says where the row came from.
+//! `dataset.jsonl` in a job's folder: the checked rows of a dataset, converted to one format. Each line
+//! is a row, `{ source, ... }`, with `messages` and `tools`, `prompt` and `completion` (two texts or two
+//! lists of messages), or `text`. `source` is the row's place in the original dataset.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -15,16 +15,16 @@ use super::rows::{Row, RowRules, row};
 use crate::error::{Error, Result};
 use crate::json::{self, Budget};
 
-/// What is known of a dataset once it's written.
+/// Facts about a dataset that has been written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetInfo {
-    /// Its rows.
+    /// The number of rows.
     pub rows: usize,
     /// The SHA-256 of `dataset.jsonl`, in hexadecimal.
     pub sha256: String,
 }
 
-/// Writes rows as they are checked.
+/// Writes checked rows one by one.
 pub struct DatasetWriter {
     path: PathBuf,
     unfinished: PathBuf,
@@ -34,7 +34,7 @@ pub struct DatasetWriter {
 }
 
 impl DatasetWriter {
-    /// A writer of a new file.
+    /// Creates a writer for a new file.
     pub fn create(path: &Path) -> Result<Self> {
         let unfinished = path.with_extension("tmp");
         let file =
@@ -59,7 +59,7 @@ impl DatasetWriter {
         written.map_err(|source| self.failed(source))
     }
 
-    /// Puts the file in its place.
+    /// Moves the complete file to its place.
     pub fn finish(mut self) -> Result<DatasetInfo> {
         let written = self
             .file
@@ -84,7 +84,7 @@ pub fn read(path: &Path, each: &mut dyn FnMut(RowPlace, Row) -> Result<()>) -> R
     let damaged = |why: String| failed(io::Error::new(io::ErrorKind::InvalidData, why));
     let file = BufReader::new(File::open(path).map_err(failed)?);
     for line in file.lines() {
-        // Twice the budget of the source: every message has all of its fields here.
+        // Twice the budget of the original row, because every message has all of its fields here.
         let mut json = json::parse(&line.map_err(failed)?, &Budget::new(2 * MAX_ROW_MEMORY))
             .map_err(|error| damaged(error.to_string()))?;
         let place = serde_json::from_value(json["source"].take())?;

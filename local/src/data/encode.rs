@@ -1,4 +1,4 @@
-//! Encodes rows as tokens, with a loss mask over the tokens that are trained.
+//! Encodes rows as tokens, with a mask of the tokens that count towards the loss.
 
 use tokenizers::Encoding;
 
@@ -11,28 +11,28 @@ use crate::error::{Error, Result, refused};
 /// The largest row that is encoded, in bytes. Encoding takes up to 400 times as much memory.
 pub const MAX_ROW_TEXT: usize = 1024 * 1024;
 
-/// A guess that is nearly always high enough. When it isn't, the whole text is encoded.
+/// An estimate that is nearly always high enough. If it's too low, the whole text is encoded.
 const BYTES_PER_TOKEN: usize = 16;
 
-/// Cutting a text may change how its end is tokenized, by up to this many tokens before the cut.
+/// The most tokens before a cut that may be tokenized differently because of it.
 const MARGIN: usize = 256;
 
-/// A part of a text, from one byte up to another.
+/// A range of bytes in a text, `(start, end)`.
 pub type Range = (usize, usize);
 
-/// A row as tokens, and the text that they come from.
+/// A row as tokens, and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {
-    /// All of its tokens.
+    /// The tokens of the whole row.
     pub example: Example,
     /// The row as the chat template renders it.
     pub text: String,
-    /// For each token, the part of `text` that it stands for. Empty if the tokenizer adds it.
+    /// For each token, the range of `text` that it stands for. Empty if the tokenizer added the token.
     pub places: Vec<Range>,
 }
 
 impl Encoded {
-    /// What's left when it is cut off at `max_length` tokens.
+    /// Cuts the row off at `max_length` tokens.
     #[must_use]
     pub fn cut(&self, max_length: usize) -> Example {
         let end = self.example.ids.len().min(max_length);
@@ -43,14 +43,15 @@ impl Encoded {
     }
 }
 
-/// How much of a row is encoded: at least this many tokens, and all of them if that's wanted and affordable.
+/// How much of a row is encoded: at least `max_length` tokens, and all of them if `is_whole` is set and
+/// the row isn't too large.
 #[derive(Debug, Clone, Copy)]
 struct Extent {
     max_length: usize,
     is_whole: bool,
 }
 
-/// Refuses a row that the chat template refuses, without encoding it.
+/// Refuses a row that the chat template rejects, without encoding it.
 pub fn check(row: Row, text: &TextCodec) -> Result<()> {
     match row {
         Row::Chat(mut chat) => chat.render(text, false).map(|_| ()),
@@ -72,7 +73,8 @@ pub fn encode(
     Ok(located(row, text, extent, responses_only)?.cut(max_length))
 }
 
-/// Encodes a row with what [`encode`] cuts off. Of a text of more than [`MAX_ROW_TEXT`], that's only its start.
+/// Encodes a row, including the part that [`encode`] cuts off. Only the start of a text above
+/// [`MAX_ROW_TEXT`] is encoded.
 pub fn encode_whole(
     row: Row,
     text: &TextCodec,
@@ -120,9 +122,9 @@ fn chat(
     })
 }
 
-/// The byte ranges in `full` of the turns with `wanted`. An answer's range is what the model would have to
-/// generate: what the template marks as generated, or else everything after the generation prompt. That is
-/// found by rendering the chat up to each turn.
+/// The byte ranges in `full` of the turns whose `Learn` is `wanted`. An answer's range is the text that
+/// the model would have to generate. That is the part that the template marks as generated, or else
+/// everything after the generation prompt, which is found by rendering the chat up to each turn.
 fn ranges(chat: &Conversation, text: &TextCodec, full: &str, wanted: Learn) -> Result<Vec<Range>> {
     let mut marked = chat.generated(text)?.map(Vec::into_iter);
     let mut ranges = Vec::new();
@@ -165,8 +167,8 @@ fn outside(ranges: &[Range]) -> Vec<Range> {
     outside
 }
 
-/// Encodes a plain text, with the tokenizer's special tokens around it and EOS at the end. A text may
-/// contain them already, so duplicates are dropped.
+/// Encodes a plain text, with the tokenizer's special tokens around it and EOS at the end. The text may
+/// already contain these tokens, in which case the duplicates are dropped.
 fn plain(
     content: String,
     text: &TextCodec,
@@ -178,7 +180,7 @@ fn plain(
     let before = added.iter().take_while(|added| **added == 1).count();
     let after = added.iter().rev().take_while(|added| **added == 1).count();
     let own = before..ids.len().saturating_sub(after).max(before);
-    // The text's own token goes: the tokenizer's is at the same place.
+    // The tokenizer's token replaces the text's own at the same place.
     let doubled_start = before > 0 && ids.get(own.start) == ids.get(own.start - 1);
     let doubled_end = after > 0 && own.end > own.start && ids.get(own.end) == ids.get(own.end - 1);
     let kept = |index: &usize| {
@@ -208,7 +210,7 @@ fn plain(
     })
 }
 
-/// The tokens of a text: all, or at least as many as will be kept.
+/// Tokenizes a text, or at least enough of it for the tokens that will be kept.
 fn encoding(content: &str, special: bool, text: &TextCodec, extent: Extent) -> Result<Encoding> {
     let encode = |content: &str| {
         if content.len() > MAX_ROW_TEXT {
@@ -233,7 +235,7 @@ fn encoding(content: &str, special: bool, text: &TextCodec, extent: Extent) -> R
     encode(content)
 }
 
-/// The last place up to `end` that is between two characters.
+/// The last character boundary up to `end`.
 #[must_use]
 pub fn boundary(text: &str, end: usize) -> usize {
     let mut places = (0..=end.min(text.len())).rev();
@@ -242,7 +244,7 @@ pub fn boundary(text: &str, end: usize) -> usize {
         .unwrap_or(0)
 }
 
-/// Marks the tokens that overlap one of `ranges`; all of them when there are none.
+/// Marks the tokens that overlap one of `ranges` as trained, or all tokens without `ranges`.
 fn marked(ids: Vec<u32>, offsets: &[Range], ranges: Option<&[Range]>) -> Example {
     let trained = offsets
         .iter()

@@ -14,7 +14,7 @@ fn example(value: &Value, responses_only: bool, max_length: usize) -> (Base, Exa
     (base, example)
 }
 
-/// What is learned of a row, as text.
+/// The trained part of a row, as text.
 fn learned(value: &Value, responses_only: bool, max_length: usize) -> String {
     let (base, example) = example(value, responses_only, max_length);
     let ids: Vec<u32> = example

@@ -1,5 +1,5 @@
-//! The files of a dataset: found, measured, downloaded. The only place that opens files and addresses
-//! that a client names.
+//! Finds, measures and downloads the files of a dataset. No other code opens files or URLs that a client
+//! names.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -13,16 +13,16 @@ use super::source::Blob;
 use crate::error::{Error, Result, refused};
 use crate::net::{chain, is_loopback};
 
-/// The files of a dataset may have this many bytes.
+/// The largest total size of a dataset's files, in bytes.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
-/// How long a download may take. The SDK gives a submission up after 60 s, and should get the reason.
+/// How long a download may take. The SDK gives up after 60 s, and should get the reason before that.
 const DOWNLOAD_LIMIT: Duration = Duration::from_secs(50);
 
 /// A file of a dataset.
 #[derive(Debug)]
 pub struct DataFile {
-    /// Its name, when the client didn't name it.
+    /// The file's name, unless the client named the file itself.
     pub name: Option<String>,
     content: Content,
 }
@@ -30,7 +30,7 @@ pub struct DataFile {
 #[derive(Debug)]
 enum Content {
     Path(PathBuf),
-    /// Downloaded, and gone when it is closed.
+    /// A downloaded temporary file, which disappears when it's closed.
     Open(File),
 }
 
@@ -42,7 +42,7 @@ impl DataFile {
             Content::Path(path) => {
                 let file = File::open(&path).and_then(|file| Ok((file.metadata()?, file)));
                 match file {
-                    // It may have been replaced since it was measured.
+                    // The file may have been replaced since it was measured.
                     Ok((metadata, file)) if metadata.len() <= MAX_BYTES => Ok(file),
                     Ok(_) => too_large(),
                     Err(error) => unreadable(&path, &error),
@@ -52,7 +52,8 @@ impl DataFile {
     }
 }
 
-/// Finds or downloads a dataset of one file. Every failure is a refusal: the run can't start.
+/// Finds or downloads a dataset of one file. Every failure is a refusal, because the run can't start
+/// without it.
 pub async fn fetch(source: &Blob) -> Result<Vec<DataFile>> {
     match source {
         Blob::File(path) => {
@@ -77,7 +78,7 @@ pub async fn fetch(source: &Blob) -> Result<Vec<DataFile>> {
     }
 }
 
-/// Files that are on this machine. Refuses more than may be read.
+/// Measures files on this machine. Refuses them if they're too large to be read.
 pub fn measured(paths: Vec<PathBuf>) -> Result<Vec<DataFile>> {
     let mut files = Vec::with_capacity(paths.len());
     let mut total = 0;
@@ -86,7 +87,7 @@ pub fn measured(paths: Vec<PathBuf>) -> Result<Vec<DataFile>> {
             Ok(metadata) => metadata,
             Err(error) => return unreadable(&path, &error),
         };
-        // A device or a pipe may have no end, and no length.
+        // A device or a pipe may have no end and no length.
         if !metadata.is_file() {
             return refused(format!(
                 "datasetSource: {} is no regular file",
@@ -121,7 +122,7 @@ fn too_large<T>() -> Result<T> {
 }
 
 async fn download(url: &Url, token: Option<&str>) -> Result<File> {
-    // Without the URL: its query may be a signature.
+    // Leave out the URL, because its query may be a signature.
     let failed = |error: reqwest::Error| {
         Error::Refused(format!(
             "datasetSource.url: can't download the dataset from {}: {}",
@@ -172,7 +173,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_can_not_be_read_is_refused_without_a_secret_and_without_end() {
-        // As `main` does.
+        // `main` does the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let download = Url::parse("http://user:hunter2@127.0.0.1:1/a?sig=SECRET").unwrap();
         let sources = [

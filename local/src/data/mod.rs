@@ -1,5 +1,5 @@
-//! Training data: from a `datasetSource` to rows, to token ids with a loss mask, to a training set and a
-//! held-out set.
+//! Training data: turns a `datasetSource` into rows, the rows into tokens with a loss mask, and these
+//! into a training set and a held-out set.
 
 pub mod dataset_file;
 pub mod encode;
@@ -17,10 +17,10 @@ pub use rows::Row;
 pub use shapes::Format;
 pub use source::{Blob, DatasetSource};
 
-/// A file's text may have this many bytes when decompressed.
+/// The largest decompressed size of a file, in bytes.
 pub const MAX_TEXT_BYTES: u64 = 512 * 1024 * 1024;
 
-/// A row may take this much memory, estimated.
+/// The estimated memory that a row may take, in bytes.
 pub const MAX_ROW_MEMORY: usize = 64 * 1024 * 1024;
 
 /// A row as the model sees it.
@@ -28,12 +28,12 @@ pub const MAX_ROW_MEMORY: usize = 64 * 1024 * 1024;
 pub struct Example {
     /// Token ids.
     pub ids: Vec<u32>,
-    /// For each token, whether the model learns to predict it. As long as `ids`.
+    /// Whether the model learns to predict each token. As long as `ids`.
     pub trained: Vec<bool>,
 }
 
 impl Example {
-    /// Number of predictions that count towards the loss. The first token is never predicted.
+    /// The number of predictions that count towards the loss. The first token is never predicted.
     #[must_use]
     pub fn targets(&self) -> usize {
         self.trained
@@ -44,18 +44,18 @@ impl Example {
     }
 }
 
-/// Rows to train on, and rows that only measure.
+/// Rows to train on, and rows to measure the eval loss on.
 #[derive(Debug, Clone)]
 pub struct Split {
-    /// What the model learns from.
+    /// The rows that the model learns from.
     pub train: Vec<Example>,
-    /// What the eval loss is measured on.
+    /// The rows for the eval loss.
     pub eval: Vec<Example>,
-    /// Whether `eval` is not part of `train`.
+    /// Whether `eval` is excluded from `train`.
     pub held_out: bool,
 }
 
-/// Limit on eval rows: an evaluation must stay cheap compared to the training steps between two of them.
+/// The most eval rows: an evaluation must stay cheap compared to the training steps between two of them.
 const MAX_EVAL_ROWS: usize = 32;
 
 /// With fewer rows than this, none are held out, and the eval loss is measured on the training rows.
@@ -71,7 +71,7 @@ pub fn held_out(rows: usize) -> usize {
     }
 }
 
-/// Which rows are held out: every tenth, at least one and at most 32, chosen by the seed. In order.
+/// The held-out rows in order: a tenth of them, but at least one and at most 32, chosen by the seed.
 #[must_use]
 pub fn held_out_rows(rows: usize, seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..rows).collect();

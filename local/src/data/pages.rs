@@ -1,5 +1,5 @@
-//! Checks how large the pages of a Parquet file get, before any of them is decompressed. The file's own
-//! metadata can't be trusted, and the library allocates whatever a page header asks for.
+//! Checks the decompressed size of a Parquet file's pages before decompressing any. The file's own
+//! metadata can't be trusted, and the library allocates whatever a page header demands.
 
 use std::io::{self, Read};
 
@@ -9,17 +9,17 @@ use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::reader::ChunkReader;
 use parquet::schema::types::SchemaDescriptor;
 
-/// A page may have this many bytes.
+/// The largest page, in bytes.
 const MAX_PAGE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How many values a row group may have beyond one per row and column: a fixed number, plus a number per
-/// row, up to a maximum. In the worst case all of them are in one row, and in memory at once.
+/// row, up to a maximum. In the worst case, all of them belong to one row and are in memory at once.
 const EXTRA_VALUES: (u64, u64, u64) = (1 << 20, 16, 1 << 22);
 
-/// Headers are small, but may hold a page's least and largest value.
+/// The largest header, in bytes. Headers are small, but may contain a page's minimum and maximum.
 const MAX_HEADER_BYTES: u64 = 1024 * 1024;
 
-/// Structs in a header are at most this deep.
+/// The deepest nesting of structs in a header.
 const MAX_DEPTH: usize = 8;
 
 fn error<T>(message: impl Into<String>) -> Result<T> {
@@ -54,7 +54,7 @@ pub fn check<R: ChunkReader>(
     Ok(())
 }
 
-/// The values of a column's pages, whose sizes are checked.
+/// Counts the values in a column's pages, and checks the pages' sizes.
 fn values<R: ChunkReader>(file: &R, column: &ColumnChunkMetaData) -> Result<u64> {
     let (start, length) = column.byte_range();
     let (mut at, end) = (start, start.saturating_add(length));
@@ -76,7 +76,7 @@ fn values<R: ChunkReader>(file: &R, column: &ColumnChunkMetaData) -> Result<u64>
     Ok(values)
 }
 
-/// Checks the real size of gzip and Brotli pages: those decoders ignore the size in the header.
+/// Checks the real size of gzip and Brotli pages, because their decoders ignore the size in the header.
 fn check_size<R: ChunkReader>(
     file: &R,
     compression: Compression,
@@ -89,7 +89,7 @@ fn check_size<R: ChunkReader>(
         Compression::BROTLI(_) => size(brotli::Decompressor::new(&*data()?, 4096), header),
         _ => return Ok(()),
     };
-    // Data that can't be read is reported by the reader.
+    // Data that can't be decompressed is reported by the reader.
     if size.is_ok_and(|size| size > header.uncompressed_size) {
         return error("a page is larger than its header says");
     }
@@ -103,7 +103,7 @@ fn size(decoder: impl Read, header: &Header) -> io::Result<u64> {
     )
 }
 
-/// What a page's header says, and its own length.
+/// The fields of a page header, and its own length.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Header {
     length: u64,
@@ -119,7 +119,7 @@ impl Header {
         thrift.fields(&mut |thrift, id, kind| match id {
             2 => thrift.size().map(|size| header.uncompressed_size = size),
             3 => thrift.size().map(|size| header.compressed_size = size),
-            // The three kinds of pages with values: their number comes first.
+            // These three kinds of pages contain values. The number of values comes first.
             5 | 7 | 8 => thrift.fields(&mut |thrift, id, kind| match id {
                 1 => thrift.size().map(|size| header.values = size),
                 _ => thrift.skip(kind, 0),
@@ -131,7 +131,7 @@ impl Header {
     }
 }
 
-/// Thrift's compact protocol, or as much of it as page headers need.
+/// A reader of Thrift's compact protocol, limited to what page headers need.
 struct Thrift<R> {
     source: R,
     length: u64,
@@ -189,7 +189,7 @@ impl<R: Read> Thrift<R> {
             return Err(io::Error::other("too deep"));
         }
         match kind {
-            // A flag is in its type.
+            // A boolean is part of its type.
             1 | 2 => Ok(()),
             3 => self.byte().map(|_| ()),
             4..=6 => self.varint().map(|_| ()),
@@ -234,7 +234,7 @@ mod tests {
 
     use super::*;
 
-    /// Type 0, sizes 200 and 100, a checksum, a data page of 300 values with statistics.
+    /// Type 0, sizes 200 and 100, a checksum, and a data page of 300 values with statistics.
     const HEADER: [u8; 26] = [
         0x15, 0x00, 0x15, 0x90, 0x03, 0x15, 0xc8, 0x01, 0x15, 0x02, 0x1c, 0x15, 0xd8, 0x04, 0x15,
         0x00, 0x15, 0x06, 0x15, 0x06, 0x1c, 0x18, 0x01, b'a', 0x00, 0x00,

@@ -1,4 +1,4 @@
-//! Rows in Parquet files, the form in which Hugging Face keeps most datasets.
+//! Reads rows from Parquet files, the format of most datasets on Hugging Face.
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,10 +17,10 @@ use crate::error;
 use crate::json::Budget;
 use crate::json::length;
 
-/// How a Parquet file begins.
+/// The first bytes of a Parquet file.
 pub const MAGIC: &[u8] = b"PAR1";
 
-/// Reads all rows, from 1, each a JSON object with the columns that rows can have.
+/// Reads all rows. `each` receives a row's number, from 1, and a JSON object with its supported columns.
 pub fn read(
     file: &File,
     failed: &dyn Fn(String) -> error::Error,
@@ -55,13 +55,13 @@ pub fn read(
     Ok(())
 }
 
-/// The library checks some of what a file says with assertions.
+/// Turns panics into errors, because the library checks parts of a file's metadata with assertions.
 fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(ParquetError::General("an impossible value".to_owned())))
 }
 
-/// The columns that rows can have. Others, such as pictures, are not even read.
+/// The columns that rows can have. Other columns, such as pictures, aren't even read.
 fn wanted_columns(reader: &dyn FileReader) -> Result<SchemaDescPtr, String> {
     let schema = reader.metadata().file_metadata().schema_descr();
     let all = schema.root_schema().get_fields();
@@ -92,7 +92,7 @@ fn wanted_columns(reader: &dyn FileReader) -> Result<SchemaDescPtr, String> {
     Ok(Arc::new(SchemaDescriptor::new(Arc::new(root))))
 }
 
-/// A row as JSON. What is null isn't there: columns have the fields of all rows.
+/// Converts a row to JSON. Null fields are left out: every row has the columns of all rows.
 fn object(row: &Row, budget: &Budget) -> Result<Value, String> {
     budget.value(0)?;
     let mut map = Map::new();
@@ -105,7 +105,7 @@ fn object(row: &Row, budget: &Budget) -> Result<Value, String> {
     Ok(Value::Object(map))
 }
 
-/// A field of the column or struct field `name`.
+/// Converts a field of the column or struct field `name` to JSON.
 fn value(name: &str, field: &Field, budget: &Budget) -> Result<Value, String> {
     match field {
         Field::Group(row) => object(row, budget),
@@ -118,7 +118,7 @@ fn value(name: &str, field: &Field, budget: &Budget) -> Result<Value, String> {
                 .map(Value::Array)
         }
         Field::Str(text) => budget.value(text.len()).map(|()| text.as_str().into()),
-        // A text column whose writer did not mark it as UTF-8.
+        // A text column that its writer didn't mark as UTF-8.
         Field::Bytes(bytes) => match std::str::from_utf8(bytes.data()) {
             Ok(text) => budget.value(text.len()).map(|()| text.into()),
             Err(_) => Err(format!("`{name}` is binary data, not a text")),

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::data::reader::tests::rows_of;
 
-/// A file with the columns of a schema, all of the same texts.
+/// A file with the columns of a schema, which all contain the same texts.
 fn file(columns: &str, texts: &[&str], compression: Compression) -> Vec<u8> {
     let schema = format!("message schema {{ {columns} }}");
     let schema = Arc::new(parse_message_type(&schema).unwrap());

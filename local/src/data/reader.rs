@@ -1,5 +1,5 @@
-//! The rows of files, one at a time: JSON lines, a JSON list, compressed or not, or Parquet. What a file
-//! unfolds to is bounded, however small it is.
+//! Reads the rows of a file one at a time. A file contains JSON lines or a JSON list, either of which may
+//! be compressed, or Parquet. However small the file is, the size of its decompressed content is limited.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,13 +15,13 @@ use super::{MAX_ROW_MEMORY, MAX_TEXT_BYTES, parquet};
 use crate::error::{Error, Result, refused};
 use crate::json::{self, Bounded, Budget};
 
-/// A line may have this many bytes.
+/// The longest line, in bytes.
 const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
 
-/// How much of a file is looked at to tell what is in it.
+/// How much of a file is read to detect its format.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Compressions that can't be read, by the first bytes.
+/// Unsupported compression formats, by the first bytes of a file.
 const OTHER_COMPRESSIONS: [(&[u8], &str); 4] = [
     (b"\x28\xb5\x2f\xfd", "zstd"),
     (b"BZh", "bzip2"),
@@ -29,15 +29,15 @@ const OTHER_COMPRESSIONS: [(&[u8], &str); 4] = [
     (b"PK\x03\x04", "zip"),
 ];
 
-/// Where a row is.
+/// The position of a row in a dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowPlace {
-    /// The file's name, when the client didn't name it.
+    /// The file's name, unless the client named the file itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// `line` or `row`.
     pub unit: Cow<'static, str>,
-    /// From 1.
+    /// The number of the line or row, from 1.
     pub number: usize,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for RowPlace {
 }
 
 impl RowPlace {
-    /// Adds the row's place to an error, except to `Error::Stopped`, which isn't about the row.
+    /// Adds the row's position to an error, except to `Error::Stopped`, which isn't about the row.
     #[must_use]
     pub fn blame(&self, error: Error) -> Error {
         match error {
@@ -61,10 +61,10 @@ impl RowPlace {
     }
 }
 
-/// Takes rows as they are read. An error ends the reading.
+/// Receives rows as they are read. An error from it ends the reading.
 pub type Each<'a> = &'a mut dyn FnMut(RowPlace, Value) -> Result<()>;
 
-/// Reads all rows of a file. `name` is the file's, if rows are identified by it.
+/// Reads all rows of a file. `name` is the file's name, if row positions are to include it.
 pub fn read(mut file: File, name: Option<&str>, each: Each) -> Result<()> {
     let place = |unit: &'static str, number: usize| RowPlace {
         file: name.map(str::to_owned),
@@ -91,8 +91,8 @@ pub fn read(mut file: File, name: Option<&str>, each: Each) -> Result<()> {
     }
     if head.starts_with(b"\x1f\x8b") {
         let decoder = MultiGzDecoder::new(BufReader::new(&file));
-        // Measured first: what is too large is refused in a second, and not after minutes of encoding.
-        // Data that is broken is reported below.
+        // Measure first, to refuse a file that is too large within a second instead of after minutes of
+        // encoding. Corrupt data is reported below.
         let length = io::copy(&mut decoder.take(MAX_TEXT_BYTES + 1), &mut io::sink());
         if length.is_ok_and(|length| length > MAX_TEXT_BYTES) {
             return Err(failed(format!(
@@ -122,7 +122,7 @@ fn text(
     each: Each,
 ) -> Result<()> {
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, source);
-    // What is wrong with the file itself, here or further on.
+    // An error of the file itself. It may also occur further on.
     let broken = |error: &io::Error| failed(format!("can't be read: {error}"));
     let start = reader.fill_buf().map_err(|error| broken(&error))?;
     if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
@@ -162,7 +162,7 @@ fn text(
     Ok(())
 }
 
-/// What to do about a file that seems to begin with the names of columns.
+/// Advice for a file that seems to begin with a line of column names.
 fn if_csv(line: usize, text: &str) -> &'static str {
     let is_header =
         line == 1 && !text.trim_start().starts_with(['{', '[']) && text.contains([',', ';', '\t']);
@@ -173,13 +173,13 @@ fn if_csv(line: usize, text: &str) -> &'static str {
     }
 }
 
-/// Reads a line, and no further than one byte beyond the limit. Answers `false` at the end.
+/// Reads a line, and at most one byte more than the limit. Returns `false` at the end.
 fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     let limit = MAX_LINE_BYTES as u64 + 1;
     Ok(reader.take(limit).read_until(b'\n', line)? > 0)
 }
 
-/// A list of rows, as `.json` files have it.
+/// Reads a JSON list of rows, as in `.json` files.
 fn list(
     reader: impl BufRead,
     failed: &dyn Fn(String) -> Error,
@@ -210,7 +210,7 @@ struct Rows<'a> {
     place: &'a dyn Fn(&'static str, usize) -> RowPlace,
     each: Each<'a>,
     number: usize,
-    /// Why the reading was ended, when it was not the list's fault.
+    /// The error that ended the reading, if the list itself is fine.
     error: Option<Error>,
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 
-/// The rows of a file with this content, and how the reading ended.
+/// The rows of a file with this content, and the result of reading it.
 pub fn rows_of(content: &[u8], name: Option<&str>) -> (Vec<(String, Value)>, Result<(), String>) {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(content).unwrap();

@@ -1,4 +1,4 @@
-//! Rows of a dataset: the shapes that they may have, and how each becomes a conversation or a text.
+//! Converts rows of a dataset, whatever their shape, to conversations or texts.
 
 use serde_json::{Map, Value, json};
 
@@ -7,8 +7,8 @@ use crate::conversation::Conversation;
 use crate::error::{Result, refused};
 pub(crate) use crate::json::kind;
 
-/// Columns that change what a row means, in a way that can't be honoured. Any other column that no shape
-/// has, such as an id, says nothing to a model and is left alone.
+/// Columns that change the meaning of a row in a way that isn't supported. Any other unknown column, such
+/// as an id, is ignored, because it isn't meant for a model.
 const NOT_HONOURED: [&str; 15] = [
     "assistant_masks",
     "audio",
@@ -27,7 +27,7 @@ const NOT_HONOURED: [&str; 15] = [
     "videos",
 ];
 
-/// Every column that is looked at.
+/// All columns that are read, including those that are refused.
 pub fn columns() -> impl Iterator<Item = &'static str> {
     let of_shapes = Shape::ALL.into_iter().flat_map(|shape| {
         let (needed, optional) = shape.columns();
@@ -50,7 +50,7 @@ pub enum Row {
 }
 
 impl Row {
-    /// The row in the form of `dataset.jsonl`. [`row`] reads it back.
+    /// Converts the row to the format of `dataset.jsonl`, which [`row`] reads.
     #[must_use]
     pub fn to_json(&self) -> Value {
         match self {
@@ -63,17 +63,16 @@ impl Row {
     }
 }
 
-/// What rows have to satisfy.
+/// Requirements for rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RowRules {
-    /// The only shapes that are allowed, if not all.
+    /// The format that rows must have. `None` allows all shapes.
     pub format: Option<Format>,
     /// Whether a row must have a response.
     pub responses_only: bool,
 }
 
-/// Reads a row. Refuses a row of an unknown shape, of a shape other than the requested one, or with a
-/// column that can't be honoured.
+/// Reads a row. Refuses an unknown shape, a shape other than the requested one, and unsupported columns.
 pub fn row(value: &Value, wanted: RowRules) -> Result<Row> {
     let Some(fields) = value.as_object() else {
         return refused(format!("expected a JSON object, it is {}", kind(value)));
@@ -116,7 +115,7 @@ pub fn row(value: &Value, wanted: RowRules) -> Result<Row> {
 struct Fields<'a>(&'a Map<String, Value>);
 
 impl<'a> Fields<'a> {
-    /// A field that is present. Files with columns write null for absent ones.
+    /// Returns a field that is present. Files with columns contain null for absent fields.
     fn get(&self, name: &str) -> Option<&'a Value> {
         self.0.get(name).filter(|value| match value {
             Value::Null => false,
@@ -142,7 +141,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A text that may be missing, and is then empty.
+    /// Returns a text that may be missing, in which case it's empty.
     fn text_or_empty(&self, name: &str) -> Result<&'a str> {
         if self.is_null(name) {
             Ok("")
@@ -152,7 +151,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The one shape whose columns are all there; of several, the one that was asked for.
+/// The one shape whose required columns are all present. If there are several, the requested one.
 fn shape(fields: &Fields, format: Option<Format>) -> Result<Shape> {
     let fits = |shape: &Shape| shape.columns().0.iter().all(|name| !fields.is_null(name));
     let fitting: Vec<Shape> = Shape::ALL.into_iter().filter(fits).collect();
@@ -182,7 +181,7 @@ fn shape(fields: &Fields, format: Option<Format>) -> Result<Shape> {
 }
 
 fn no_shape<T>(fields: &Fields) -> Result<T> {
-    // Named by what it lacks when it has a part of a shape.
+    // A row with some columns of a shape is reported by the one that it lacks.
     let begun = Shape::ALL.into_iter().find_map(|shape| {
         let needed = shape.columns().0;
         let there = needed.iter().any(|name| !fields.is_null(name));
@@ -252,7 +251,7 @@ fn check_other_columns(fields: &Fields, shape: Shape) -> Result<()> {
     }
 }
 
-/// `tools` and `system` beside the messages.
+/// Adds the `tools` and `system` columns to a conversation.
 fn with_others(mut chat: Conversation, fields: &Fields) -> Result<Conversation> {
     let system = fields.text_or_empty("system")?;
     if !system.is_empty() {
@@ -285,7 +284,7 @@ fn prompt_completion(fields: &Fields) -> Result<Row> {
     }
 }
 
-/// An instruction, with its input on a line of its own, and the answer.
+/// Converts an instruction, with its input on a line of its own, and its output.
 fn from_alpaca(fields: &Fields) -> Result<Conversation> {
     let (instruction, input) = (fields.text("instruction")?, fields.text_or_empty("input")?);
     let question = if input.is_empty() {
@@ -302,7 +301,7 @@ fn from_alpaca(fields: &Fields) -> Result<Conversation> {
     )
 }
 
-/// `from` and `value` as `role` and `content`.
+/// Converts `from` and `value` to `role` and `content`.
 fn from_sharegpt(list: &Value) -> Result<Value> {
     let mut list = list.clone();
     for (index, turn) in list.as_array_mut().into_iter().flatten().enumerate() {

@@ -35,7 +35,7 @@ fn every_shape_of_a_conversation_is_the_same_row() {
     ] {
         assert_eq!(read(&value).unwrap(), expected, "{value}");
     }
-    // The same but for where a message was given.
+    // Compares conversations without the places of their messages.
     let rendered = |value: &Value| match read(value) {
         Ok(Row::Chat(chat)) => format!(
             "{:?}",

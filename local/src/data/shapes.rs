@@ -1,4 +1,4 @@
-//! The shapes that rows may have, and their names in `datasetFormat`.
+//! The shapes that rows may have, and the names of `datasetFormat`.
 
 use crate::error::{Result, refused};
 
@@ -9,7 +9,7 @@ pub enum Shape {
     Messages,
     /// `{ conversations: [{ from, value }] }`
     ShareGpt,
-    /// `{ prompt, completion }`, both texts or both messages
+    /// `{ prompt, completion }`, which are either two texts or two lists of messages
     PromptCompletion,
     /// `{ instruction, input, output }`
     Alpaca,
@@ -18,7 +18,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// All of them.
+    /// All shapes.
     pub const ALL: [Self; 5] = [
         Self::Messages,
         Self::ShareGpt,
@@ -27,7 +27,7 @@ impl Shape {
         Self::Text,
     ];
 
-    /// Its columns, and those that a row of this shape may lack.
+    /// Its required and its optional columns.
     #[must_use]
     pub fn columns(self) -> (&'static [&'static str], &'static [&'static str]) {
         match self {
@@ -52,7 +52,7 @@ impl Shape {
     }
 }
 
-/// The names that `datasetFormat` may have, and the shapes that each allows.
+/// The values of `datasetFormat`, and the shapes that each allows.
 const FORMATS: [(&str, &[Shape]); 8] = [
     ("messages", &[Shape::Messages]),
     ("chat", &[Shape::Messages, Shape::ShareGpt]),
@@ -64,17 +64,17 @@ const FORMATS: [(&str, &[Shape]); 8] = [
     ("text", &[Shape::Text]),
 ];
 
-/// A `datasetFormat`: the shapes that it allows.
+/// A `datasetFormat`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Format {
-    /// As `datasetFormat` has it.
+    /// Its name in `datasetFormat`.
     pub name: &'static str,
-    /// What it allows.
+    /// The shapes that it allows.
     pub shapes: &'static [Shape],
 }
 
 impl Format {
-    /// The format of this name; `None` for `auto`.
+    /// The format with this name. `None` for `auto`.
     pub fn from_name(name: &str) -> Result<Option<Self>> {
         if name == "auto" {
             return Ok(None);
@@ -89,7 +89,7 @@ impl Format {
     }
 }
 
-/// A shape, by its columns.
+/// Describes a shape by its columns.
 #[must_use]
 pub fn described(shape: Shape) -> String {
     let names: Vec<String> = shape

@@ -1,4 +1,4 @@
-//! Where a dataset comes from: a config's `datasetSource`.
+//! The source of a dataset: a config's `datasetSource`.
 
 use std::path::PathBuf;
 
@@ -9,21 +9,21 @@ use serde::Deserialize;
 use super::hub::HubDataset;
 use crate::error::{Result, refused};
 
-/// A dataset that can be read.
+/// The source of a dataset that can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatasetSource {
-    /// One file.
+    /// A single file.
     Blob(Blob),
-    /// On the Hugging Face Hub.
+    /// A dataset on the Hugging Face Hub.
     Hub(HubDataset),
 }
 
 /// A dataset of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Blob {
-    /// On this machine.
+    /// A file on this machine.
     File(PathBuf),
-    /// On a server, with the token that it requires.
+    /// A file on a server, with the token that the server requires.
     Http(Url, Option<String>),
 }
 
@@ -47,7 +47,7 @@ enum Kind {
 }
 
 impl SourceFields {
-    /// The dataset, with the `datasetSplit` beside it. Refuses what can't be read here.
+    /// Reads the source, and the `datasetSplit` next to it. Refuses one that can't be read here.
     pub fn dataset(&self, split: Option<&str>) -> Result<DatasetSource> {
         let Self {
             r#type,
@@ -89,7 +89,7 @@ impl SourceFields {
         let url = match Url::parse(text) {
             Ok(url) => url,
             Err(error) => {
-                // Without the text: a part of it may be a password.
+                // Leave out the URL, because a part of it may be a password.
                 return refused(format!(
                     "datasetSource.url is no URL: {error}. A file needs file:// and its absolute path."
                 ));
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
     use crate::request_fields;
 
-    /// As a config has it.
+    /// Reads a config with this source and this split.
     fn read(source: &Value, split: Option<&str>) -> Result<DatasetSource> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]

@@ -1,12 +1,12 @@
-//! The rows of a run as tokens, in one safetensors file that every engine reads, so that all of them train
-//! the same tokens. Rows are in the order of the dataset.
+//! The rows of a run as tokens, in a safetensors file that every engine reads, so that all of them train
+//! on the same tokens. Rows are in the order of the dataset.
 //!
 //! | tensor     | type | shape    |                                                        |
 //! | ---------- | ---- | -------- | ------------------------------------------------------ |
-//! | `ends`     | U64  | `[rows]` | where each row ends in `ids`                           |
+//! | `ends`     | U64  | `[rows]` | the end of each row in `ids`                           |
 //! | `ids`      | U32  | `[tokens]` | token ids                                            |
 //! | `trained`  | U8   | `[tokens]` | 1 where the model learns to predict the token        |
-//! | `held_out` | U8   | `[rows]` | 1 for rows that only measure; all 0 with too few rows, and then all of them measure |
+//! | `held_out` | U8   | `[rows]` | 1 for rows that only measure the eval loss; if all are 0, every row measures it |
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, Write};
@@ -21,25 +21,25 @@ use super::{Example, Split, held_out_rows};
 use crate::error::{Error, Result, refused};
 use crate::stop::Stop;
 
-/// The encoded rows of a run may have this many bytes: they're in memory while it trains.
+/// The largest size of a run's encoded rows in bytes, since training keeps them in memory.
 pub const MAX_BYTES: u64 = 512 * 1024 * 1024;
 
-/// How many rows are read between two checks for a stop.
+/// How many rows are read before checking whether to stop.
 const ROWS_PER_CHECK: usize = 4096;
 
-/// How many rows and tokens there are.
+/// The numbers of rows and tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenCounts {
     /// Rows to train on.
     pub train_rows: usize,
-    /// Rows that measure.
+    /// Rows for the eval loss.
     pub eval_rows: usize,
-    /// Whether the rows that measure aren't trained.
+    /// Whether the rows for the eval loss are excluded from training.
     pub held_out: bool,
     /// Tokens of the rows to train on.
     pub train_tokens: u64,
-    /// Tokens of the rows that measure.
+    /// Tokens of the rows for the eval loss.
     pub eval_tokens: u64,
 }
 
@@ -51,7 +51,7 @@ pub struct TokenWriter {
 }
 
 impl TokenWriter {
-    /// A writer with its temporary files in `folder`.
+    /// Creates a writer with temporary files in `folder`.
     pub fn new(folder: &Path) -> Result<Self> {
         let temporary = || tempfile::tempfile_in(folder).map_err(|source| failed(folder, source));
         Ok(Self {
@@ -61,7 +61,7 @@ impl TokenWriter {
         })
     }
 
-    /// Adds a row. Refuses more than [`MAX_BYTES`].
+    /// Adds a row. Refuses to exceed [`MAX_BYTES`].
     pub fn add(&mut self, example: &Example) -> Result<()> {
         let end = self.tokens() + example.ids.len() as u64;
         let bytes = end * 5 + self.ends.len() as u64 * 64;
@@ -84,7 +84,7 @@ impl TokenWriter {
         Ok(())
     }
 
-    /// Whether there is no row yet.
+    /// Whether no row has been added.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
@@ -94,7 +94,7 @@ impl TokenWriter {
         self.ends.last().copied().unwrap_or_default()
     }
 
-    /// Decides which rows are held out, and writes the file, whole or not at all.
+    /// Decides which rows are held out, and writes the file atomically.
     pub fn finish(self, path: &Path, seed: u64) -> Result<TokenCounts> {
         let rows = self.ends.len();
         let mut held_out = vec![0_u8; rows];
@@ -125,7 +125,7 @@ impl TokenWriter {
             "held_out": tensor("U8", rows, 1),
         });
         let mut header = header.to_string();
-        // The data must begin at a multiple of 8; the format allows spaces.
+        // The data must begin at a multiple of 8. The format allows padding with spaces.
         while !header.len().is_multiple_of(8) {
             header.push(' ');
         }

@@ -1,5 +1,4 @@
-//! Endpoints: models that other programs call under a name and, as a rule, with a key. They are kept in one
-//! file of the store.
+//! Endpoints: models that other programs call by a name, usually with a key. They are stored in one file.
 
 mod key;
 mod record;
@@ -21,7 +20,7 @@ pub use record::{Adapter, AuthMode, Endpoint, Target};
 pub struct Endpoints {
     file: PathBuf,
     now: RwLock<Arc<Vec<Endpoint>>>,
-    /// Held while the file is written. Who only reads doesn't wait for the disk.
+    /// Held while the file is written, so that readers don't have to wait for the disk.
     writing: Mutex<()>,
 }
 
@@ -31,8 +30,7 @@ struct Content {
 }
 
 impl Endpoints {
-    /// Reads a store's file. If it can't be read, that's an error: otherwise the next change would overwrite
-    /// it.
+    /// Reads a store's file. Fails if the file can't be read, because the next change would overwrite it.
     pub fn open(file: PathBuf) -> Result<Self> {
         let content = match fs::read(&file) {
             Ok(bytes) => serde_json::from_slice::<Content>(&bytes).or_else(|error| {
@@ -51,13 +49,13 @@ impl Endpoints {
         })
     }
 
-    /// All of them, the oldest first.
+    /// All endpoints, the oldest first.
     #[must_use]
     pub fn all(&self) -> Arc<Vec<Endpoint>> {
         Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Changes them, in the file first. After an error they are as they were.
+    /// Changes the endpoints, first in the file and then in memory. After an error, they are unchanged.
     pub fn change<T, E: From<Error>>(
         &self,
         change: impl FnOnce(&mut Vec<Endpoint>) -> Result<T, E>,

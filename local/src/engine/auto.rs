@@ -1,5 +1,5 @@
-//! `--engine auto`: the CPU engine for the models that it knows, a worker for the others and for those in 4 bits.
-//! The worker is started when something needs it.
+//! `--engine auto`: the CPU engine for models that it supports, and a worker for other models and for
+//! 4-bit bases. The worker is only started when it's needed.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,14 +18,14 @@ use crate::stop::Stop;
 /// The command that installs the worker.
 pub const INSTALL: &str = "arkor engine install torch";
 
-/// An engine for each model.
+/// Chooses an engine for each model.
 #[derive(Debug, Default)]
 pub struct AutoEngine {
     cpu: Arc<CandleEngine>,
     worker: Option<LazyWorker>,
 }
 
-/// A worker that's started when it's needed. One that can't be is tried again.
+/// A worker that's started when it's needed. If that fails, the next use tries again.
 #[derive(Debug)]
 struct LazyWorker {
     command: WorkerCommand,
@@ -33,7 +33,7 @@ struct LazyWorker {
 }
 
 impl AutoEngine {
-    /// With a worker, if there is one.
+    /// Creates an engine, with a worker if `worker` is given.
     #[must_use]
     pub fn new(cpu: CandleEngine, worker: Option<WorkerCommand>) -> Self {
         Self {
@@ -45,18 +45,18 @@ impl AutoEngine {
         }
     }
 
-    /// The CPU engine if it knows the model, else the worker. A base in 4 bits goes to the worker too, if it can
-    /// load one: it has better types for them, and a GPU. Without a worker, the CPU engine's reason. Only the
-    /// config decides whether it knows a model, because that doesn't change while weights are downloaded and
-    /// memory fills.
+    /// Chooses the CPU engine if it supports the model, or else the worker. A 4-bit base also goes to a
+    /// worker that can quantise, which has better data types for it, and a GPU. Without a worker, the CPU
+    /// engine's refusal is returned. Only the config decides whether the CPU engine supports a model,
+    /// since it doesn't depend on downloaded weights or free memory.
     fn choose(&self, source: &Source, in_4bit: bool, stop: &dyn Stop) -> Result<Arc<dyn Engine>> {
         let cpu = || Arc::clone(&self.cpu) as Arc<dyn Engine>;
         let known = match source {
-            // No worker loads a GGUF file.
+            // No worker can load a GGUF file.
             Source::Gguf(_) => return Ok(cpu()),
             Source::BuiltIn => Ok(()),
             Source::Dir(dir) => {
-                // No engine loads a model without one.
+                // No engine can load a model without a config.
                 folder::read_json(dir, "config.json")?;
                 self.cpu.check_architecture(dir)
             }
@@ -92,7 +92,8 @@ impl LazyWorker {
         {
             return Ok(Arc::clone(engine));
         }
-        // Seconds, for Python. A submission waits on one of the runtime's threads.
+        // This takes seconds, because of Python, and a submission would block one of the runtime's
+        // threads.
         tokio::task::block_in_place(|| {
             let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(engine) = &*engine {

@@ -1,6 +1,6 @@
-//! The engines, which train and generate. Everything else in this crate knows only the trait: jobs hand an
-//! engine the
-//! path of a run's tokens and get logs and folders back, the server hands it a prompt and gets text back.
+//! The engines, which train and generate. The rest of this crate only knows their trait. A job gives an
+//! engine the path of a run's tokens, and gets logs and folders back. The server gives it a prompt, and
+//! gets text back.
 
 pub mod auto;
 pub mod candle;
@@ -26,33 +26,33 @@ pub use schedule::Schedule;
 
 /// Trains adapters and generates text.
 pub trait Engine: Debug + Send + Sync {
-    /// Its name. `training.started` has the name of the one that trains.
+    /// The engine's name. `training.started` contains the name of the engine that trains.
     fn name(&self) -> &str;
 
-    /// What it computes on, such as `cpu`, if that's known before it trains.
+    /// The device that it computes on, such as `cpu`, if that's known before training.
     fn device(&self) -> Option<&str> {
         None
     }
 
-    /// Refuses a model that it can't load, quantised or not. Reads configs and headers only: cheap enough for a
-    /// request.
+    /// Refuses a model that it can't load, quantised if `in_4bit` is set. Only reads configs and headers,
+    /// so that it's fast enough for a request.
     fn check_model(&self, source: &Source, in_4bit: bool) -> Result<()>;
 
-    /// Refuses a model of an architecture that it doesn't know. Reads `config.json` only.
+    /// Refuses a model whose architecture it doesn't support. Only reads `config.json`.
     fn check_architecture(&self, dir: &Path) -> Result<()>;
 
-    /// Refuses, by the field's name, what it can't do of a config for a model.
+    /// Refuses the parts of a model's config that it doesn't support, and names the field.
     fn check_config(&self, source: &Source, config: &RunConfig) -> Result<()>;
 
-    /// Trains an adapter, on as many threads as it likes, and returns when it's done. Ends early with
-    /// `Error::Stopped` if `stop` returns true; checks that at least twice a second.
+    /// Trains an adapter, using any number of threads, and returns when it's done. Returns
+    /// `Error::Stopped` soon after `stop` returns true, which is checked at least twice a second.
     fn train(&self, task: &TrainTask, run: &mut dyn RunEvents, stop: &dyn Stop)
     -> Result<TrainEnd>;
 
-    /// Loads what a chat needs. What's wrong with it shows here, before the answer begins.
+    /// Loads the model for a chat. Problems with it are reported here, before the response begins.
     fn load(&self, source: &Source, adapter: Option<&Path>, stop: &dyn Stop) -> Result<()>;
 
-    /// Answers a prompt. `on_text` gets whole characters and answers whether it wants more.
+    /// Answers a prompt. `on_text` receives complete characters, and returns whether to continue.
     fn chat(
         &self,
         task: ChatTask,
@@ -60,39 +60,40 @@ pub trait Engine: Debug + Send + Sync {
         on_text: &mut (dyn FnMut(&str) -> bool + Send),
     ) -> Result<Generated>;
 
-    /// The server ends: whatever the engine has started ends too.
+    /// Ends everything that the engine has started, because the server is stopping.
     fn shut_down(&self) {}
 }
 
-/// The numbers of a run, all decided. Stored with the job, so that a run can be repeated.
+/// The numbers of a run, with all defaults filled in. They are stored with the job, so that its run can
+/// be repeated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
-    /// Updates.
+    /// The number of updates.
     pub total_steps: usize,
-    /// Rows per update.
+    /// The number of rows per update.
     pub batch_size: usize,
     /// The highest learning rate.
     pub learning_rate: f64,
-    /// How it changes.
+    /// The shape of the learning rate over the run.
     #[serde(rename = "lrSchedulerType")]
     pub schedule: Schedule,
-    /// Updates until the highest learning rate.
+    /// The number of updates until the highest learning rate.
     pub warmup_steps: usize,
-    /// `AdamW`'s weight decay.
+    /// The weight decay of `AdamW`.
     pub weight_decay: f64,
-    /// How many steps there are between two logs.
+    /// The number of steps between two logs.
     pub logging_steps: usize,
-    /// How many steps there are between two checkpoints. There's also one after the last step.
+    /// The number of steps between two checkpoints. There's also one after the last step.
     pub save_steps: usize,
-    /// How many steps there are between two evaluations. There's also one with the first log, and one after the
-    /// last step.
+    /// The number of steps between two evaluations. There's also one with the first log, and one after
+    /// the last step.
     pub eval_steps: usize,
-    /// Rank of the adapter.
+    /// The rank of the adapter.
     pub lora_r: usize,
-    /// Numerator of its scale.
+    /// The numerator of the adapter's scale.
     pub lora_alpha: f64,
-    /// Decides the adapter's initial values and the order of the rows.
+    /// The seed of the adapter's initial values and of the order of the rows.
     pub seed: u64,
     /// Whether the base is quantised when it's loaded.
     #[serde(default, rename = "loadIn4bit")]
@@ -116,8 +117,8 @@ impl Plan {
         step.is_multiple_of(self.save_steps) || step == self.total_steps
     }
 
-    /// Whether the eval loss is measured after a step: every `eval_steps`, with the first log, and at
-    /// the end.
+    /// Whether the eval loss is measured after a step: every `eval_steps` steps, with the first log, and
+    /// at the end.
     #[must_use]
     pub fn evaluates_at(&self, step: usize) -> bool {
         step.is_multiple_of(self.eval_steps)
@@ -126,74 +127,74 @@ impl Plan {
     }
 }
 
-/// A run, for an engine.
+/// A training run, as input for an engine.
 #[derive(Debug)]
 pub struct TrainTask<'a> {
-    /// Where the base's files are.
+    /// The place of the base's files.
     pub source: &'a Source,
-    /// What the adapter names as its base.
+    /// The base's name in the files of the adapter.
     pub base_name: &'a str,
     /// The numbers of the run.
     pub plan: &'a Plan,
-    /// The rows, encoded: see [`crate::data::tokens`].
+    /// The encoded rows: see [`crate::data::tokens`].
     pub tokens: &'a Path,
-    /// How many of them are trained.
+    /// The number of rows to train on.
     pub rows: usize,
-    /// The job's folder. The engine writes folders into it; the core puts them in place.
+    /// The job's folder. The engine writes folders into it, which the core moves to their places.
     pub folder: &'a Path,
     /// The checkpoint to resume from, and its step.
     pub resume: Option<(usize, &'a Path)>,
 }
 
 impl TrainTask<'_> {
-    /// Where the engine writes the checkpoint of a step. The folder may hold leftovers.
+    /// The folder for the checkpoint of a step. It may contain leftovers.
     #[must_use]
     pub fn checkpoint_folder(&self, step: usize) -> PathBuf {
         let name = format!("checkpoint-{step}.tmp");
         self.folder.join("checkpoints").join(name)
     }
 
-    /// Where the engine writes the final adapter.
+    /// The folder for the final adapter.
     #[must_use]
     pub fn adapter_folder(&self) -> PathBuf {
         self.folder.join("adapter.tmp")
     }
 }
 
-/// Receives what happens in a run, in order. An error from it ends the run.
+/// Receives the events of a run in order. An error from it ends the run.
 pub trait RunEvents: Send {
     /// Reports progress before the first step.
     fn progress(&mut self, progress: &Progress) -> Result<()>;
-    /// The model is loaded, and the first step comes next.
+    /// Reports that the model is loaded, just before the first step.
     fn started(&mut self, started: &Started) -> Result<()>;
-    /// A log is due.
+    /// Reports a log.
     fn log(&mut self, log: &Log) -> Result<()>;
-    /// The checkpoint of a step has been written to [`TrainTask::checkpoint_folder`].
+    /// Reports that a checkpoint has been written to [`TrainTask::checkpoint_folder`].
     fn checkpoint(&mut self, step: usize) -> Result<()>;
 }
 
-/// How far the work before the first step is.
+/// The progress of the work before the first step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
-    /// What is going on.
+    /// The current phase.
     pub phase: Phase,
-    /// What it's about: a repository, a file.
+    /// The subject of the phase, such as a repository or a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// How much of it is done.
+    /// The amount of work that is done.
     pub done: u64,
-    /// How much there is; 0 while that isn't known.
+    /// The total amount of work, or 0 while it's unknown.
     pub total: u64,
-    /// What `done` and `total` count.
+    /// The unit of `done` and `total`.
     pub unit: Unit,
 }
 
-/// What a run does before its first step.
+/// The phases of a run before its first step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// Files come from the Hub.
+    /// Files are downloaded from the Hub.
     Downloading,
     /// Rows are read and encoded.
     Encoding,
@@ -201,7 +202,7 @@ pub enum Phase {
     Loading,
 }
 
-/// What progress is counted in.
+/// The units of progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
@@ -213,29 +214,30 @@ pub enum Unit {
     Tensors,
 }
 
-/// What an engine knows once it has loaded the model. All of it is in `training.started`.
+/// Facts about a run that are known once the model is loaded. All of them are in `training.started`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Started {
-    /// The engine's name. A worker has said it in its `hello`.
+    /// The engine's name. A worker gives it in its `hello` instead.
     #[serde(default)]
     pub engine: String,
-    /// What it computes on, such as `cpu` or `cuda:0`.
+    /// The device that it computes on, such as `cpu` or `cuda:0`.
     pub device: String,
-    /// Number of values in the base.
+    /// The number of parameters in the base.
     pub base_parameters: usize,
-    /// Number of values in the adapter.
+    /// The number of parameters in the adapter.
     pub trainable_parameters: usize,
-    /// The type that it computes in, such as `bfloat16`, or that the base is held in, such as `q4_1`.
+    /// The data type that it computes in, such as `bfloat16`, or the type of a quantised base, such as
+    /// `q4_1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dtype: Option<String>,
-    /// About how many bytes of memory it takes.
+    /// About how many bytes of memory the run takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
-    /// How many processes train. One, if it doesn't say.
+    /// The number of processes that train. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processes: Option<usize>,
-    /// The class that the model was loaded as.
+    /// The class of the loaded model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_class: Option<String>,
     /// The modules that the adapter changes.
@@ -243,27 +245,27 @@ pub struct Started {
     pub targets: Option<Vec<String>>,
 }
 
-/// One `training.log`.
+/// The content of a `training.log`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Log {
-    /// Updates done.
+    /// The number of updates so far.
     pub step: usize,
-    /// Mean loss per trained token since the last log.
+    /// The mean loss per trained token since the last log.
     #[serde(with = "crate::wire::loose_number")]
     pub loss: f64,
-    /// The same on the eval rows, after this step, when it was measured.
+    /// The mean loss on the eval rows after this step, if it was measured.
     #[serde(default, with = "crate::wire::some_loose_number")]
     pub eval_loss: Option<f64>,
     /// The learning rate of this step's update.
     pub learning_rate: f64,
-    /// Passes over the rows so far.
+    /// The number of passes over the rows so far.
     pub epoch: f64,
-    /// Rows per second since the last log, evaluations not counted.
+    /// Rows per second since the last log, without the time for evaluations.
     pub samples_per_second: f64,
 }
 
-/// How a run ended. The adapter is in [`TrainTask::adapter_folder`].
+/// The result of a run. The adapter is in [`TrainTask::adapter_folder`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrainEnd {
     /// The last logged loss.
@@ -272,7 +274,7 @@ pub struct TrainEnd {
     pub eval_loss: f64,
 }
 
-/// A prompt, for an engine.
+/// A prompt, as input for an engine.
 pub struct ChatTask<'a> {
     /// The base, for its tokenizer and its files.
     pub base: &'a Base,
@@ -280,46 +282,46 @@ pub struct ChatTask<'a> {
     pub adapter: Option<&'a Path>,
     /// The rendered conversation, as tokens.
     pub prompt: &'a [u32],
-    /// How to choose tokens.
+    /// The sampling parameters.
     pub sampling: &'a Sampling,
-    /// What the answer must look like.
+    /// The constraint on the answer.
     pub constraint: Option<CompiledConstraint>,
 }
 
 /// A constraint, and the guide built from it.
 pub struct CompiledConstraint {
-    /// For an engine that compiles it itself.
+    /// The source, for an engine that compiles it itself.
     pub source: Constraint,
-    /// For an engine in this process.
+    /// The guide, for an engine in this process.
     pub guide: Guide,
 }
 
-/// How to choose the next token.
+/// The parameters for choosing the next token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sampling {
-    /// 0 always takes the likeliest token.
+    /// 0 always picks the likeliest token.
     pub temperature: f64,
-    /// Only the likeliest tokens whose probabilities add up to this.
+    /// Only considers the likeliest tokens whose probabilities add up to this.
     pub top_p: f64,
-    /// At most this many tokens.
+    /// The most tokens to generate.
     pub max_tokens: usize,
-    /// Seeds the random choices.
+    /// The seed of the random choices.
     pub seed: u64,
 }
 
-/// Why a text ended.
+/// The reason why a text ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Finish {
-    /// The model ended it.
+    /// The model ended the text.
     Stop,
-    /// It reached `max_tokens`, or the end of the model's context.
+    /// The text reached `max_tokens`, or the end of the model's context.
     Length,
 }
 
 impl Finish {
-    /// As `finish_reason` names it.
+    /// Its name in `finish_reason`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -329,11 +331,11 @@ impl Finish {
     }
 }
 
-/// How a generation ended.
+/// The result of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generated {
-    /// Why.
+    /// The reason why the text ended.
     pub finish: Finish,
-    /// Tokens that were generated, the ending one included.
+    /// The number of generated tokens, including the one that ended the text.
     pub tokens: usize,
 }

@@ -1,10 +1,10 @@
-//! The order in which rows are trained. It's the same for every engine, and it can be computed from the
-//! beginning up to any step, so that a checkpoint doesn't have to hold it.
+//! The order in which rows are trained, which is the same for every engine. It can be computed from the
+//! beginning up to any step, so that checkpoints don't have to store it.
 
 use crate::number::as_f64;
 
-/// The rows in an order that the seed decides, another one in each epoch. The last batch of an epoch may
-/// be smaller.
+/// The rows in an order that depends on the seed and differs between epochs. The last batch of an epoch
+/// may be smaller.
 #[derive(Debug)]
 pub struct RowOrder {
     indices: Vec<usize>,
@@ -14,7 +14,7 @@ pub struct RowOrder {
 }
 
 impl RowOrder {
-    /// The order for this many rows.
+    /// Creates the order for this many rows.
     #[must_use]
     pub fn new(rows: usize, seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed.wrapping_add(1));
@@ -28,7 +28,7 @@ impl RowOrder {
         }
     }
 
-    /// The next batch.
+    /// Returns the next batch.
     pub fn next_batch(&mut self, count: usize) -> &[usize] {
         if self.next == self.indices.len() {
             self.next = 0;
@@ -40,7 +40,7 @@ impl RowOrder {
         &self.indices[start..self.next]
     }
 
-    /// Passes over the rows so far.
+    /// The number of passes over the rows so far.
     #[must_use]
     pub fn epoch(&self) -> f64 {
         as_f64(self.epochs) + as_f64(self.next) / as_f64(self.indices.len().max(1))

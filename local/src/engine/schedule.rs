@@ -8,18 +8,18 @@ use crate::number::as_f64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
-    /// Down to zero in a straight line.
+    /// Linear decay to zero.
     Linear,
-    /// Down to zero along half a cosine.
+    /// Cosine decay to zero.
     Cosine,
-    /// No change, and no warm-up either.
+    /// A constant rate without warm-up.
     Constant,
-    /// No change after the warm-up.
+    /// A constant rate after the warm-up.
     ConstantWithWarmup,
 }
 
 impl Schedule {
-    /// The factor for the update that comes after `done` updates, of `total`.
+    /// The factor for the update that follows `done` of `total` updates.
     #[must_use]
     pub fn factor(self, done: usize, warmup: usize, total: usize) -> f64 {
         // Hugging Face's `constant` ignores the warm-up steps.

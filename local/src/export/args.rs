@@ -34,7 +34,7 @@ pub enum Quantize {
 }
 
 impl Quantize {
-    /// As it's given on the command line.
+    /// The name on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

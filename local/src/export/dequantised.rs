@@ -1,4 +1,5 @@
-//! The weights of a GGUF file as `model.safetensors`, in 16 bits: what quantisation lost isn't in more of them.
+//! Writes the weights of a GGUF file to `model.safetensors`. 16 bits are enough for them: more wouldn't
+//! bring back what quantisation has lost.
 
 use std::path::Path;
 
@@ -17,16 +18,16 @@ use crate::folder;
 /// The name of the file.
 const FILE: &str = "model.safetensors";
 
-/// The type of all values.
+/// The type of all weights.
 const DTYPE: DType = DType::F16;
 
-/// The bytes of the file.
+/// The size of the file, in bytes.
 pub fn size(dir: &Path) -> Result<u64> {
     let (_, header, data) = layout(dir)?;
     Ok(header.len() as u64 + data)
 }
 
-/// Writes the file. `dir` has the model's config.
+/// Writes the file. `dir` contains the model's config.
 pub fn write(dir: &Path, merger: &Merger, target: &Target, progress: &mut Progress) -> Result<()> {
     let (config, header, _) = layout(dir)?;
     merger.check(dir, &config)?;
@@ -40,7 +41,7 @@ pub fn write(dir: &Path, merger: &Merger, target: &Target, progress: &mut Progre
     file.end()
 }
 
-/// The model's config, the header of the file, and the bytes of its data.
+/// The model's config, the header of the file, and the size of its data in bytes.
 fn layout(dir: &Path) -> Result<(LlamaConfig, Vec<u8>, u64)> {
     let config = LlamaConfig::from_json(&folder::read_json(dir, "config.json")?)?;
     let mut header = Map::new();

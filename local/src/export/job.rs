@@ -1,4 +1,4 @@
-//! What is exported: a job's adapter, and the base that it was trained on.
+//! The subject of an export: a job's adapter, and the base that it was trained on.
 
 use std::path::{Path, PathBuf};
 
@@ -16,18 +16,18 @@ pub struct Trained {
     pub name: String,
     /// The adapter's folder.
     pub adapter: PathBuf,
-    /// The base's name, or its folder.
+    /// The base's name or folder.
     pub base: String,
-    /// The base, if it's on this machine; else what to do about it.
+    /// The base if it's on this machine, or else an error that says what to do.
     pub source: Result<Source>,
     /// Whether the base is on the Hub under its name.
     pub on_hub: bool,
-    /// What the user should know about this export.
+    /// Notes about this export for the user.
     pub notes: Vec<String>,
 }
 
 impl Trained {
-    /// Finds what `args` ask for.
+    /// Finds the adapter and the base that `args` select.
     pub fn find(args: &ExportArgs) -> Result<Self> {
         let dir = args.store.join("jobs").join(&args.job);
         let is_id = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
@@ -65,7 +65,7 @@ impl Trained {
     fn find_base(&mut self, job: &Job, base_model: Option<&Path>) -> Result<()> {
         let trained_on = match &job.run {
             Some(run) => run.base.clone(),
-            // A job of an older version.
+            // A job of an older version, which doesn't record its base.
             None => resolve(&adapter_folder::base_name(&self.adapter)?, None)?,
         };
         let name = trained_on.used();
@@ -130,8 +130,7 @@ fn adapter(dir: &Path, job: &Job, step: Option<usize>, notes: &mut Vec<String>) 
     Ok(store::checkpoint_dir(dir, *step))
 }
 
-/// Where the base is now. `recorded` is false when its name is all that is known: then nothing may stand
-/// in for it.
+/// Finds the base. If `recorded` is false, only its name is known, and nothing may stand in for it.
 fn present(base: &Resolved, recorded: bool) -> Result<Source> {
     let there = |source: &Source| match source {
         Source::BuiltIn => recorded || base.requested == built_in::NAME,
@@ -141,7 +140,7 @@ fn present(base: &Resolved, recorded: bool) -> Result<Source> {
     if there(&base.source) {
         return Ok(base.source.clone());
     }
-    // The Hub's cache may have another snapshot of it.
+    // The Hub's cache may have another snapshot of the model.
     if let Some(hub) = &base.hub
         && let Ok(found) = resolve(&hub.name, None)
         && found.stand_in.is_none()

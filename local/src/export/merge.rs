@@ -1,4 +1,4 @@
-//! The base's tensors with an adapter added to them, one at a time.
+//! The base's tensors with an adapter merged into them, one at a time.
 
 use std::path::Path;
 
@@ -13,14 +13,14 @@ use crate::gguf::Gguf;
 /// The base's weights.
 #[derive(Debug)]
 pub enum Files {
-    /// Of a Hugging Face directory.
+    /// The files of a Hugging Face directory.
     Shards(Vec<Shard>),
-    /// In a GGUF file.
+    /// A GGUF file.
     Gguf(Box<Gguf>),
 }
 
 impl Files {
-    /// The shape of a tensor. Refuses one that can't be read.
+    /// The shape of a tensor. Refuses a tensor that can't be read.
     fn shape(&self, name: &str) -> Result<Option<&[usize]>> {
         match self {
             Self::Gguf(gguf) => Ok(gguf.tensor(name).map(|(_, shape)| shape)),
@@ -33,7 +33,7 @@ impl Files {
         }
     }
 
-    /// A tensor in `f32`.
+    /// Reads a tensor as `f32`.
     fn read(&self, name: &str) -> Result<Tensor> {
         match self {
             Self::Gguf(gguf) => Ok(gguf.read(name)?.dequantize(&Device::Cpu)?),
@@ -56,12 +56,12 @@ pub struct Merger {
 }
 
 impl Merger {
-    /// Opens the base in `dir`. Refuses an adapter that attaches to what it doesn't have.
+    /// Opens the base in `dir`. Refuses an adapter for modules that the base doesn't have.
     pub fn open(dir: &Path, lora: Lora) -> Result<Self> {
         Self::new(Files::Shards(weights::open(dir)?), lora, dir)
     }
 
-    /// The same for a GGUF file.
+    /// Like `open`, for a GGUF file.
     pub fn of_gguf(gguf: Gguf, lora: Lora) -> Result<Self> {
         let path = gguf.path().to_owned();
         Self::new(Files::Gguf(Box::new(gguf)), lora, &path)
@@ -88,7 +88,7 @@ impl Merger {
         Ok(Self { files, lora })
     }
 
-    /// Refuses a base that doesn't have exactly the tensors that its config asks for.
+    /// Refuses a base whose tensors aren't exactly those that its config requires.
     pub fn check(&self, dir: &Path, config: &LlamaConfig) -> Result<()> {
         match &self.files {
             Files::Shards(shards) => weights::check_tensors(dir, config, shards),
@@ -101,7 +101,7 @@ impl Merger {
         self.pair(name).is_some()
     }
 
-    /// A tensor in `f32`, with what the adapter adds to it.
+    /// Returns a tensor as `f32`, with the adapter merged into it.
     pub fn tensor(&self, name: &str) -> Result<Tensor> {
         let base = self.files.read(name)?;
         Ok(match self.pair(name) {
@@ -115,7 +115,7 @@ impl Merger {
     }
 }
 
-/// Refuses values that a type of weights can't hold.
+/// Refuses values that don't fit into a type of weights.
 pub fn check_values(name: &str, values: &Tensor, most: f32) -> Result<()> {
     let values = values.flatten_all()?.to_vec1::<f32>()?;
     match values

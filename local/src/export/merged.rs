@@ -1,4 +1,4 @@
-//! A Hugging Face directory: the base's files, with its weights merged.
+//! Writes a Hugging Face directory: the base's files, with the adapter merged into its weights.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::target::Target;
 use crate::engine::candle::model::shard::Shard;
 use crate::error::{Error, Result};
 
-/// The files of a model that belong beside its weights.
+/// The files of a model next to its weights.
 const FILES: [&str; 12] = [
     "added_tokens.json",
     "chat_template.jinja",
@@ -29,19 +29,19 @@ const FILES: [&str; 12] = [
     "vocab.json",
 ];
 
-/// The folder of more chat templates.
+/// The folder of additional chat templates.
 pub const TEMPLATES: &str = "additional_chat_templates";
 
 /// The files that will be written.
 #[derive(Debug)]
 pub struct Plan {
-    /// Paths relative to the base's directory.
+    /// The files to copy, with paths relative to the base's directory.
     copies: Vec<PathBuf>,
-    /// In bytes.
+    /// The size of all files, in bytes.
     pub total: u64,
 }
 
-/// Whether a file of this name is one of a model.
+/// Whether a file name belongs to a model.
 pub fn is_part(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     FILES.contains(&name)
@@ -51,12 +51,12 @@ pub fn is_part(name: &str) -> bool {
         || (name.starts_with("model") && name.ends_with(".safetensors"))
 }
 
-/// What there is to write.
+/// Plans the files.
 pub fn plan(base: &Path, merger: &Merger) -> Result<Plan> {
     let mut copies = Vec::new();
     let whole = matches!(&merger.files, Files::Shards(shards) if shards.len() == 1);
     for name in names(base)? {
-        // The index belongs to shards.
+        // The index is only useful with several weight files.
         let idle = name.ends_with(".safetensors")
             || (whole
                 && name == "model.safetensors.index.json"
@@ -110,7 +110,8 @@ pub fn write(
     }
 }
 
-/// Writes a weight file with the adapter merged. Shapes and types stay, and with them the header.
+/// Writes a weight file with the adapter merged into it. Shapes and types don't change, so that the
+/// header doesn't either.
 fn write_shard(
     shard: &Shard,
     merger: &Merger,
@@ -133,7 +134,7 @@ fn write_shard(
     file.end()
 }
 
-/// The largest value of a type.
+/// The largest value that a type can hold.
 pub fn largest(dtype: DType) -> f32 {
     if dtype == DType::F16 {
         65504.0

@@ -1,6 +1,6 @@
-//! Writes what a job has trained as files for other programs: PEFT, anything that loads a Hugging Face
-//! directory, llama.cpp and Ollama. Weights are read, merged and written one tensor at a time, so that
-//! a model of any size takes the memory of its largest tensor.
+//! Writes the adapter that a job trained as files for other programs: PEFT, anything that loads a Hugging
+//! Face directory, llama.cpp and Ollama. Weights are read, merged and written one tensor at a time, so
+//! that a model of any size only takes the memory of its largest tensor.
 
 pub mod args;
 mod dequantised;
@@ -30,7 +30,7 @@ pub use progress::Print;
 use progress::Progress;
 use target::Target;
 
-/// Writes an export. `print` gets its progress, and at the end its files.
+/// Writes an export. `print` receives its progress, and at the end its files.
 pub fn run(args: &ExportArgs, stop: &dyn Stop, print: Print) -> Result<()> {
     let quantize = args.quantize()?;
     let trained = Trained::find(args)?;
@@ -56,7 +56,7 @@ pub fn run(args: &ExportArgs, stop: &dyn Stop, print: Print) -> Result<()> {
     print(&json!({ "type": "done", "files": files, "base": trained.base, "notes": notes }))
 }
 
-/// Refuses to write where the export reads.
+/// Refuses to write to the directory that the export reads from.
 fn check_apart(args: &ExportArgs, trained: &Trained) -> Result<()> {
     let Ok(to) = std::fs::canonicalize(&args.to) else {
         return Ok(());
@@ -76,7 +76,7 @@ fn check_apart(args: &ExportArgs, trained: &Trained) -> Result<()> {
     Ok(())
 }
 
-/// An export that is being written.
+/// An export in progress.
 struct Export<'a> {
     trained: &'a Trained,
     target: &'a Target,
@@ -101,7 +101,7 @@ impl Export<'_> {
             Err(error) => return refused(error.to_string()),
         };
         let lora = adapter::load(&self.trained.adapter)?.lora;
-        // What isn't in a directory is in one for as long as this takes.
+        // The rest of the export needs a directory, so other bases are written to a temporary one.
         let scratch = tempfile::tempdir()
             .map_err(|source| Error::io("can't use", &std::env::temp_dir(), source))?;
         let (dir, merger) = match source {

@@ -1,5 +1,5 @@
-//! Ollama's `Modelfile`. It writes prompts with a Go template. One is derived where the base's chat template
-//! is of a known family, which is found out by rendering conversations with it.
+//! Ollama's `Modelfile`, which has a Go template for prompts. That template is derived from the base's
+//! chat template if it belongs to a known family, which is found out by rendering conversations.
 
 use std::fmt::Write;
 
@@ -11,19 +11,19 @@ use crate::error::{Error, Result};
 /// The name of the file.
 pub const FILE: &str = "Modelfile";
 
-/// Texts that no template has.
+/// Texts that no template contains.
 const SYSTEM: &str = "Xsystem1";
 const USER: &str = "Xuser2";
 const ASSISTANT: &str = "Xassistant3";
 
-/// How chat templates of one family write a message.
+/// The texts around messages in a family of chat templates.
 struct Family {
     open: &'static str,
     middle: &'static str,
     close: &'static str,
 }
 
-/// ChatML, and Llama 3's.
+/// ChatML's family, and Llama 3's.
 const FAMILIES: [Family; 2] = [
     Family {
         open: "<|im_start|>",
@@ -42,7 +42,7 @@ impl Family {
         format!("{}{role}{}{content}{}", self.open, self.middle, self.close)
     }
 
-    /// The turns of `messages`, and the beginning of an answer.
+    /// Renders the turns of `messages`, and the beginning of an answer.
     fn conversation(&self, messages: &[(&str, &str)]) -> String {
         let turns: String = messages
             .iter()
@@ -51,7 +51,7 @@ impl Family {
         format!("{turns}{}assistant{}", self.open, self.middle)
     }
 
-    /// What a template of this family does. `None` when it isn't one.
+    /// Analyses the base's template. `None` if it doesn't belong to this family.
     fn read(&self, base: &Base) -> Option<Found> {
         let plain = render(base, &[("user", USER)])?;
         let (start, default) = self.before(&plain)?;
@@ -81,7 +81,8 @@ impl Family {
         })
     }
 
-    /// What comes before the user's message: the start of the text, and the content of a system message.
+    /// Splits off the part before the user's message: the start of the text, and the content of a system
+    /// message.
     fn before(&self, rendered: &str) -> Option<(String, Option<String>)> {
         let rest = rendered.strip_suffix(&self.conversation(&[("user", USER)]))?;
         let Some((start, system)) = rest.split_once(&format!("{}system{}", self.open, self.middle))
@@ -93,7 +94,7 @@ impl Family {
         plain.then(|| (start.to_owned(), Some(content.to_owned())))
     }
 
-    /// The same as a Go template. A system message is wrapped as the base's template does it.
+    /// Writes the Go template. It wraps a system message like the base's template does.
     fn go(&self, found: &Found, start: &str) -> String {
         let Self {
             open,
@@ -127,13 +128,13 @@ impl Family {
     }
 }
 
-/// What a template does beside the turns.
+/// The texts that a chat template adds to the turns.
 struct Found {
     /// The text that every conversation starts with.
     start: String,
-    /// The content of the system message that it puts before a conversation without one.
+    /// The content of the system message that it adds to a conversation without one.
     default: Option<String>,
-    /// What it puts around a system message.
+    /// The texts before and after the content of a system message.
     before: String,
     after: String,
 }
@@ -144,7 +145,7 @@ impl Found {
     }
 }
 
-/// The content of the file, and what there's to say about it.
+/// The content of the file, and notes for the user.
 pub fn modelfile(base: &Base) -> Result<(String, Vec<String>)> {
     let mut text = format!(
         "# ollama create NAME -f {FILE} && ollama run NAME\nFROM ./{}\n",
@@ -191,7 +192,7 @@ pub fn modelfile(base: &Base) -> Result<(String, Vec<String>)> {
     Ok((text, notes))
 }
 
-/// The start of a conversation without the token that Ollama puts there by itself.
+/// The start of a conversation, without the BOS token, which Ollama adds itself.
 fn without_bos(base: &Base, start: &str) -> Result<String> {
     let tokenizer = base.text.tokenizer();
     let around = tokenizer.encode("", true).map_err(Error::Tokenizer)?;
@@ -203,7 +204,7 @@ fn without_bos(base: &Base, start: &str) -> Result<String> {
     Ok(rest.unwrap_or(start).to_owned())
 }
 
-/// Whether a part can't be written between three quotes.
+/// Whether a part contains a quote: such text may not fit between three quotes.
 fn quoted(found: &Found) -> bool {
     let parts = [
         Some(&found.start),
@@ -214,7 +215,7 @@ fn quoted(found: &Found) -> bool {
     parts.into_iter().flatten().any(|part| part.contains('"'))
 }
 
-/// A text in a Go template.
+/// Escapes a text for a Go template.
 fn literal(text: &str) -> String {
     text.replace("{{", "{{ \"{{\" }}")
 }

@@ -1,4 +1,4 @@
-//! An adapter as PEFT loads it, with a base that PEFT finds.
+//! Exports an adapter for PEFT, with a base that PEFT can find.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::base::{Source, built_in};
 use crate::error::{Error, Result};
 use crate::folder;
 
-/// The bytes of the files.
+/// The total size of the files, in bytes.
 pub fn size(adapter: &Path) -> Result<u64> {
     [CONFIG, WEIGHTS]
         .iter()
@@ -26,7 +26,7 @@ pub fn size(adapter: &Path) -> Result<u64> {
         .sum()
 }
 
-/// Writes the files. Returns what there's to say about the base.
+/// Writes the files. Returns a note about the base, if the user needs one.
 pub fn write(
     trained: &Trained,
     target: &Target,
@@ -43,7 +43,7 @@ pub fn write(
     Ok(note)
 }
 
-/// What the adapter names as its base: a name on the Hub, or an absolute path.
+/// The base that the adapter names, as a name on the Hub or an absolute path.
 fn base(trained: &Trained, target: &Target) -> Result<(String, Option<String>)> {
     let moved = |dir: &str| {
         format!(

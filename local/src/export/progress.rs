@@ -1,4 +1,4 @@
-//! How far an export is, as lines of JSON, and whether it's still wanted.
+//! Reports the progress of an export as lines of JSON, and checks whether it was cancelled.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::error::Result;
 use crate::stop::Stop;
 
-/// Between two lines.
+/// The time between two lines.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Prints one line.
@@ -24,7 +24,7 @@ pub struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    /// Of an export that writes `total` bytes.
+    /// Starts an export of `total` bytes.
     pub fn new(print: Print<'a>, stop: &'a dyn Stop, total: u64) -> Self {
         Self {
             print,
@@ -36,7 +36,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Another file begins.
+    /// Begins another file.
     pub fn begin(&mut self, file: &str) -> Result<()> {
         file.clone_into(&mut self.file);
         self.add(0)
@@ -50,7 +50,7 @@ impl<'a> Progress<'a> {
         if due { self.print() } else { Ok(()) }
     }
 
-    /// Everything is written.
+    /// Reports the end of the export.
     pub fn end(&mut self) -> Result<()> {
         self.print()
     }

@@ -1,5 +1,5 @@
-//! The directory that is written. Files are made in a working directory and moved when all are complete:
-//! a failure leaves nothing behind, and a killed process nothing that looks finished.
+//! The directory that an export writes. Files are written to a working directory, and moved when all are
+//! complete. A failure leaves nothing behind, and a killed process leaves nothing that looks complete.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -13,14 +13,14 @@ use crate::atomic::sync_folder;
 use crate::base::built_in;
 use crate::error::{Error, Result, refused};
 
-/// The working directory, beside a new directory or inside one that is there. Moving files needs one file
-/// system, and the parent of a directory may be on another one.
+/// The working directory, which is next to a new directory but inside an existing one. Files can only be
+/// moved within a file system, and the parent of an existing directory may be on another one.
 const WORK: &str = ".arkor-export";
 
-/// Held as long as an export works there.
+/// The lock file, held while an export uses the working directory.
 const LOCK: &str = "lock";
 
-/// Bytes are counted after pieces of this size.
+/// Progress is counted after every piece of this many bytes.
 const PIECE: usize = 1 << 20;
 
 /// A file of an export.
@@ -28,26 +28,26 @@ const PIECE: usize = 1 << 20;
 pub struct Exported {
     /// Its absolute path.
     pub path: String,
-    /// Its size.
+    /// Its size, in bytes.
     pub bytes: u64,
 }
 
-/// The directory of an export that is being written.
+/// The target directory of an export in progress.
 #[derive(Debug)]
 pub struct Target {
     dir: PathBuf,
     work: PathBuf,
     existed: bool,
-    /// Parents that weren't there, the outermost first.
+    /// Parents that had to be created, the outermost first.
     parents: Vec<PathBuf>,
     lock: Option<File>,
-    /// Whether the working directory is this export's.
+    /// Whether this export created the working directory.
     mine: bool,
     published: bool,
 }
 
 impl Target {
-    /// Refuses a directory that has files in it, unless `force` is set.
+    /// Creates the working directory. Refuses a target directory with files in it, unless `force` is set.
     pub fn open(to: &Path, force: bool) -> Result<Self> {
         let dir =
             std::path::absolute(to).map_err(|source| Error::io("--to: can't use", to, source))?;
@@ -113,7 +113,7 @@ impl Target {
         Ok(())
     }
 
-    /// Empties the working directory that a killed export left.
+    /// Clears the working directory of a killed export.
     fn take_over(&self, path: &Path) -> Result<()> {
         let old = match File::open(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -147,13 +147,13 @@ impl Target {
         &self.dir
     }
 
-    /// Where the files are until they're complete.
+    /// The directory for files that aren't complete yet.
     #[must_use]
     pub fn work(&self) -> &Path {
         &self.work
     }
 
-    /// Fails if the disk has no room for the export. Passes if the system doesn't say how much is free.
+    /// Fails if the disk doesn't have enough space for the export. Passes if the free space is unknown.
     pub fn check_space(&self, bytes: u64) -> Result<()> {
         match free_space(&self.work) {
             Some(free) if free < bytes => refused(format!(
@@ -166,7 +166,7 @@ impl Target {
         }
     }
 
-    /// Begins a file.
+    /// Creates a file.
     pub fn create<'a, 'b>(
         &'a self,
         name: &str,
@@ -191,9 +191,9 @@ impl Target {
         file.end()
     }
 
-    /// Moves the files to their place. Returns them in the order of their names.
+    /// Moves the files to the target directory. Returns them in the order of their names.
     pub fn publish(mut self) -> Result<Vec<Exported>> {
-        // An open file can't be removed everywhere.
+        // Some systems can't remove an open file.
         self.lock = None;
         let names = self.move_files()?;
         self.published = true;
@@ -215,7 +215,7 @@ impl Target {
             fs::rename(&self.work, &self.dir).map_err(failed)?;
             return Ok(names);
         }
-        // What an earlier export wrote, and nothing else.
+        // Remove the files of an earlier export, and nothing else.
         for name in entries(&self.dir)? {
             if is_exported(&name) && !names.contains(&name) {
                 remove(&self.dir.join(name)).map_err(failed)?;
@@ -247,7 +247,7 @@ impl Drop for Target {
     }
 }
 
-/// Adds advice to a file system error.
+/// Converts a file system error, and adds advice.
 fn failed(path: &Path, source: io::Error) -> Error {
     match source.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
@@ -260,7 +260,7 @@ fn failed(path: &Path, source: io::Error) -> Error {
     }
 }
 
-/// A file that is being written.
+/// A file in progress.
 pub struct TargetFile<'a, 'b> {
     file: BufWriter<File>,
     path: PathBuf,
@@ -268,7 +268,7 @@ pub struct TargetFile<'a, 'b> {
 }
 
 impl TargetFile<'_, '_> {
-    /// Adds bytes to it.
+    /// Appends bytes.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         for piece in bytes.chunks(PIECE) {
             let written = self.file.write_all(piece);
@@ -278,7 +278,7 @@ impl TargetFile<'_, '_> {
         Ok(())
     }
 
-    /// Waits until it's on disk.
+    /// Flushes the file, and waits until it's on disk.
     pub fn end(mut self) -> Result<()> {
         let flushed = self
             .file
@@ -288,7 +288,7 @@ impl TargetFile<'_, '_> {
     }
 }
 
-/// Whether an export writes something of this name.
+/// Whether this is the name of an exported file.
 fn is_exported(name: &str) -> bool {
     const NAMES: [&str; 5] = [
         adapter_folder::CONFIG,
@@ -308,7 +308,7 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The names in a directory, in order.
+/// The names in a directory, sorted.
 fn entries(dir: &Path) -> Result<Vec<String>> {
     let entries = fs::read_dir(dir).map_err(|source| Error::io("--to: can't read", dir, source))?;
     let mut names: Vec<String> = entries
@@ -319,7 +319,7 @@ fn entries(dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// A file, or the files of a directory.
+/// Collects a file, or the files of a directory.
 fn list(path: &Path, files: &mut Vec<Exported>) -> io::Result<()> {
     if path.is_dir() {
         let mut paths: Vec<PathBuf> = fs::read_dir(path)?
@@ -336,7 +336,7 @@ fn list(path: &Path, files: &mut Vec<Exported>) -> io::Result<()> {
     Ok(())
 }
 
-/// For people.
+/// Formats a size for people.
 fn size(bytes: u64) -> String {
     match bytes {
         0..1_000_000 => format!("{} kB", bytes / 1000),
@@ -345,7 +345,7 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// In bytes, for this user.
+/// The space that is free for this user, in bytes.
 #[cfg(unix)]
 fn free_space(dir: &Path) -> Option<u64> {
     let space = rustix::fs::statvfs(dir).ok()?;

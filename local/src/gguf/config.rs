@@ -1,4 +1,4 @@
-//! The metadata of a model as a `config.json`.
+//! Converts the metadata of a model to a `config.json`.
 
 use serde_json::{Map, Value, json};
 
@@ -8,14 +8,14 @@ use crate::engine::candle::model::LlamaConfig;
 use crate::engine::candle::model::rope::{frequencies, plain_frequencies};
 use crate::error::{Result, refused};
 
-/// What the rotations of Llama 3.1 and later are stretched by, apart from the factor. The files have the outcome
-/// only.
+/// The parameters of Llama 3's RoPE scaling in versions 3.1 and later, except its factor. GGUF files only
+/// contain the resulting divisors.
 const LLAMA3: (f64, f64, f64) = (1.0, 4.0, 8192.0);
 
-/// Divisors of the rotary frequencies.
+/// The divisors of the rotary frequencies.
 const FACTORS: &str = "rope_freqs.weight";
 
-/// What the `config.json` of a file's model would be.
+/// Creates the `config.json` for a file's model.
 pub fn config(gguf: &Gguf) -> Result<Value> {
     let metadata = gguf.metadata();
     let Some(architecture) = metadata.text("general.architecture")? else {
@@ -75,7 +75,7 @@ pub fn config(gguf: &Gguf) -> Result<Value> {
             config.insert(format!("{name}_token_id"), json!(id));
         }
     }
-    // llama.cpp also ends an answer with the token that ends a turn.
+    // llama.cpp also ends an answer at the end-of-turn token.
     if let Some(turn) = metadata.whole("tokenizer.ggml.eot_token_id")? {
         let mut ends = vec![json!(turn)];
         ends.extend(
@@ -97,7 +97,7 @@ pub fn config(gguf: &Gguf) -> Result<Value> {
     Ok(config)
 }
 
-/// The stretching that the metadata names.
+/// The RoPE scaling that the metadata names.
 fn named_scaling(gguf: &Gguf, architecture: &str) -> Result<Option<Value>> {
     let metadata = gguf.metadata();
     let key = |name: &str| format!("{architecture}.rope.scaling.{name}");
@@ -114,7 +114,7 @@ fn named_scaling(gguf: &Gguf, architecture: &str) -> Result<Option<Value>> {
     Ok(Some(scaling))
 }
 
-/// Refuses a model that rotates a part of each head only.
+/// Refuses a model that only rotates a part of each head.
 fn check_rotation(gguf: &Gguf, architecture: &str, config: &Value) -> Result<()> {
     let key = format!("{architecture}.rope.dimension_count");
     let rotated = gguf.metadata().whole(&key)?;
@@ -130,7 +130,7 @@ fn check_rotation(gguf: &Gguf, architecture: &str, config: &Value) -> Result<()>
     }
 }
 
-/// Finds out which stretching of Llama 3's kind the divisors are of.
+/// Finds the Llama 3 scaling that results in the file's divisors.
 fn llama3(gguf: &Gguf, config: &Value) -> Result<Value> {
     let divisors = gguf
         .read_own(FACTORS)?

@@ -1,21 +1,21 @@
-//! The metadata of a GGUF file: of the right type, or refused by name.
+//! The metadata of a GGUF file. A value of the wrong type is refused by name.
 
 use candle_core::quantized::gguf_file::Value;
 
 use super::Gguf;
 use crate::error::{Error, Result, refused};
 
-/// What a file's header says beside the tensors.
+/// The metadata in a file's header.
 #[derive(Debug, Clone, Copy)]
 pub struct Metadata<'a>(pub &'a Gguf);
 
 impl<'a> Metadata<'a> {
-    /// A value as it is.
+    /// The value of a key, whatever its type.
     pub fn get(self, key: &str) -> Option<&'a Value> {
         self.0.content.metadata.get(key)
     }
 
-    /// A text that may be absent.
+    /// A text. It may be absent.
     pub fn text(self, key: &str) -> Result<Option<&'a str>> {
         match self.get(key) {
             None => Ok(None),
@@ -24,7 +24,7 @@ impl<'a> Metadata<'a> {
         }
     }
 
-    /// A whole number that may be absent.
+    /// A whole number. It may be absent.
     pub fn whole(self, key: &str) -> Result<Option<u64>> {
         let Some(value) = self.get(key) else {
             return Ok(None);
@@ -47,7 +47,7 @@ impl<'a> Metadata<'a> {
         }
     }
 
-    /// A number that may be absent.
+    /// A number. It may be absent.
     pub fn number(self, key: &str) -> Result<Option<f64>> {
         match self.get(key) {
             None => Ok(None),
@@ -57,7 +57,7 @@ impl<'a> Metadata<'a> {
         }
     }
 
-    /// True or false; it may be absent.
+    /// A boolean. It may be absent.
     pub fn flag(self, key: &str) -> Result<Option<bool>> {
         match self.get(key) {
             None => Ok(None),
@@ -66,7 +66,7 @@ impl<'a> Metadata<'a> {
         }
     }
 
-    /// A list that may be absent, each value read with `read`.
+    /// A list whose values are read with `read`. It may be absent.
     pub fn list<T>(
         self,
         key: &str,
@@ -83,7 +83,7 @@ impl<'a> Metadata<'a> {
         }
     }
 
-    /// A list of texts that may be absent.
+    /// A list of texts. It may be absent.
     pub fn texts(self, key: &str) -> Result<Option<Vec<&'a str>>> {
         self.list(key, "a list of texts", |value| match value {
             Value::String(text) => Some(text.as_str()),
@@ -91,7 +91,7 @@ impl<'a> Metadata<'a> {
         })
     }
 
-    /// What isn't there but has to be.
+    /// The error for a required key that is absent.
     pub fn missing(self, key: &str) -> Error {
         Error::Refused(format!(
             "model: {} has no {key} in its metadata",

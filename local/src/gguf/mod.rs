@@ -1,5 +1,5 @@
-//! GGUF files as bases: what llama.cpp's files say in terms of a Hugging Face directory. Config, tokenizer and
-//! names become what such a directory has, so that everything after this knows one form only.
+//! GGUF files as bases. Their config, tokenizer and tensor names are converted to those of a Hugging Face
+//! directory, so that the rest of the code only handles that format.
 
 mod config;
 mod metadata;
@@ -23,7 +23,7 @@ use crate::error::{Error, Result, refused};
 use crate::folder;
 use metadata::Metadata;
 
-/// Types of values, and their names.
+/// Data types and their names.
 const TYPES: [(GgmlDType, &str); 15] = [
     (GgmlDType::F32, "f32"),
     (GgmlDType::F16, "f16"),
@@ -42,14 +42,14 @@ const TYPES: [(GgmlDType, &str); 15] = [
     (GgmlDType::Q8K, "q8_k"),
 ];
 
-/// The name of a type of values.
+/// The name of a data type.
 #[must_use]
 pub fn type_name(dtype: GgmlDType) -> &'static str {
     let known = TYPES.iter().find(|(known, _)| *known == dtype);
     known.map_or("unknown", |(_, name)| name)
 }
 
-/// Whether a path is that of a GGUF file, by its name.
+/// Whether a path has the file extension of a GGUF file.
 #[must_use]
 pub fn is_gguf(path: &Path) -> bool {
     path.extension()
@@ -61,12 +61,12 @@ pub fn is_gguf(path: &Path) -> bool {
 pub struct Gguf {
     path: PathBuf,
     content: Content,
-    /// What its `config.json` would be.
+    /// The equivalent of a `config.json`.
     pub config: Value,
 }
 
 impl Gguf {
-    /// Reads the header. Refuses a file that is none, or whose architecture isn't known.
+    /// Reads the header. Refuses a file that isn't GGUF, or whose architecture isn't supported.
     pub fn open(path: &Path) -> Result<Self> {
         let broken = |why: &dyn std::fmt::Display| {
             Error::Refused(format!("model: can't read {}: {why}", path.display()))
@@ -87,7 +87,7 @@ impl Gguf {
         Ok(gguf)
     }
 
-    /// Refuses tensors that reach beyond the end, before memory is asked for.
+    /// Refuses tensors that extend beyond the end of the file, before memory is allocated for them.
     fn check_layout(&self) -> Result<()> {
         let size = std::fs::metadata(&self.path).map_or(0, |file| file.len());
         for (name, info) in &self.content.tensor_infos {
@@ -115,18 +115,18 @@ impl Gguf {
         Ok(())
     }
 
-    /// Where it is.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What its header says beside the tensors.
+    /// The metadata in its header.
     fn metadata(&self) -> Metadata<'_> {
         Metadata(self)
     }
 
-    /// The names of its tensors, as Hugging Face has them; those that it has no name for keep theirs.
+    /// The Hugging Face names of its tensors. Unknown tensors keep their own names.
     pub fn tensors(&self) -> impl Iterator<Item = String> + '_ {
         self.content
             .tensor_infos
@@ -141,7 +141,7 @@ impl Gguf {
         Some((info.ggml_dtype, info.shape.dims()))
     }
 
-    /// The memory of a tensor as it is, by its name in Hugging Face's files.
+    /// The size of a tensor in the file, by its Hugging Face name.
     #[must_use]
     pub fn bytes(&self, name: &str) -> u64 {
         self.tensor(name).map_or(0, |(dtype, shape)| {
@@ -150,8 +150,8 @@ impl Gguf {
         })
     }
 
-    /// Reads a tensor, by its name in Hugging Face's files. The rows of queries and keys are put in Hugging
-    /// Face's order; a row stays the same to the bit.
+    /// Reads a tensor by its Hugging Face name. Rows of queries and keys are put in Hugging Face's order,
+    /// without changing any bit of a row.
     pub fn read(&self, name: &str) -> Result<QTensor> {
         let Some(own) = names::llama_cpp(name) else {
             return self.refuse(&format!("it has no tensor {name}"));
@@ -169,15 +169,15 @@ impl Gguf {
         )?)
     }
 
-    /// Reads a tensor by its own name, as it is.
+    /// Reads a tensor by its own name, without changing it.
     fn read_own(&self, name: &str) -> Result<QTensor> {
         let failed = |source| Error::io("can't read the weights", &self.path, source);
         let mut file = File::open(&self.path).map_err(failed)?;
         Ok(self.content.tensor(&mut file, name, &Device::Cpu)?)
     }
 
-    /// The content of its `tokenizer.json` and its `tokenizer_config.json`. Those beside the file count before its
-    /// metadata.
+    /// The contents of its `tokenizer.json` and its `tokenizer_config.json`. Files next to the GGUF file
+    /// take precedence over its metadata.
     pub fn text_files(&self) -> Result<(Vec<u8>, Value)> {
         let dir = self.path.parent().unwrap_or(&self.path);
         let beside = |name: &str| dir.join(name).is_file();
@@ -195,7 +195,7 @@ impl Gguf {
         Ok((folder::read(dir, tokenizer)?, config))
     }
 
-    /// Writes everything that a Hugging Face directory has beside the weights.
+    /// Writes all files of a Hugging Face directory except the weights.
     pub fn write_text_files(&self, dir: &Path) -> Result<()> {
         let (tokenizer, tokenizer_config) = self.text_files()?;
         let json = |value: &Value| serde_json::to_vec_pretty(value);
@@ -217,7 +217,7 @@ impl Gguf {
     }
 }
 
-/// Why a header can't be read, without a trace of calls.
+/// The reason why a header can't be read, without a backtrace.
 fn header_error(error: &candle_core::Error) -> String {
     let text = error.to_string();
     let first = text.lines().next().unwrap_or_default();

@@ -1,6 +1,6 @@
-//! llama.cpp's names of a model's tensors and architecture, and those of Hugging Face's files.
+//! llama.cpp's names for a model's tensors and architecture, and Hugging Face's.
 
-/// Parts of a layer: Hugging Face's name, and llama.cpp's.
+/// Parts of a layer: Hugging Face's name and llama.cpp's.
 const PARTS: [(&str, &str); 11] = [
     ("input_layernorm", "attn_norm"),
     ("post_attention_layernorm", "ffn_norm"),
@@ -15,7 +15,7 @@ const PARTS: [(&str, &str); 11] = [
     ("mlp.down_proj", "ffn_down"),
 ];
 
-/// Tensors outside of the layers.
+/// Tensors outside of the layers: Hugging Face's name and llama.cpp's.
 const OUTSIDE: [(&str, &str); 3] = [
     ("model.embed_tokens.weight", "token_embd.weight"),
     ("model.norm.weight", "output_norm.weight"),
@@ -29,7 +29,7 @@ pub const ARCHITECTURES: [(&str, &str); 3] = [
     ("qwen3", "Qwen3ForCausalLM"),
 ];
 
-/// llama.cpp's name of a tensor.
+/// llama.cpp's name for a tensor.
 #[must_use]
 pub fn llama_cpp(name: &str) -> Option<String> {
     if let Some((_, own)) = OUTSIDE.iter().find(|(known, _)| *known == name) {
@@ -41,7 +41,7 @@ pub fn llama_cpp(name: &str) -> Option<String> {
     Some(format!("blk.{layer}.{own}.{kind}"))
 }
 
-/// Hugging Face's name of a tensor.
+/// Hugging Face's name for a tensor.
 #[must_use]
 pub fn hugging_face(name: &str) -> Option<String> {
     if let Some((known, _)) = OUTSIDE.iter().find(|(_, own)| *own == name) {

@@ -1,8 +1,8 @@
-//! How a text is split before it's merged. llama.cpp knows the ways by name.
+//! Pre-tokenizers, which split a text before merges are applied. llama.cpp knows them by name.
 
 use serde_json::{Value, json};
 
-/// Expressions in `tokenizer.json`, and llama.cpp's name for them.
+/// Regular expressions in `tokenizer.json`, and llama.cpp's names for them.
 pub const EXPRESSIONS: [(&str, &str); 3] = [
     (
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
@@ -18,13 +18,13 @@ pub const EXPRESSIONS: [(&str, &str); 3] = [
     ),
 ];
 
-/// Other names of Llama 3's way.
+/// Other names for Llama 3's pre-tokenizer.
 const LLAMA3: [&str; 2] = ["llama3", "llama-v3"];
 
-/// The names that [`pre_tokenizer`] knows.
+/// The names that [`pre_tokenizer`] supports.
 pub const NAMES: &str = "gpt-2, smollm, llama-bpe and qwen2";
 
-/// llama.cpp's own name of a way.
+/// llama.cpp's canonical name for a pre-tokenizer.
 #[must_use]
 pub fn canonical(name: &str) -> &str {
     if LLAMA3.contains(&name) {
@@ -34,7 +34,7 @@ pub fn canonical(name: &str) -> &str {
     }
 }
 
-/// The `pre_tokenizer` of a way. Without merges, it doesn't matter how a text is split.
+/// The `pre_tokenizer` field for a name. Without merges, it doesn't matter how a text is split.
 #[must_use]
 pub fn pre_tokenizer(name: &str, merges: bool) -> Option<Value> {
     let bytes = |regex: bool| json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": regex });

@@ -1,5 +1,5 @@
-//! Tokenizers that come from SentencePiece (Llama 2, TinyLlama). llama.cpp merges by the score of the merged
-//! token; `tokenizer.json` has the merges in order.
+//! Tokenizers that come from SentencePiece (Llama 2, TinyLlama). llama.cpp merges by the score of the
+//! merged token, while the merges in `tokenizer.json` are ordered.
 
 use std::cmp::Reverse;
 
@@ -10,7 +10,7 @@ use super::metadata::Metadata;
 use super::tokenizer::{Tokens, UNKNOWN};
 use crate::error::Result;
 
-/// What stands for a space.
+/// The character that stands for a space.
 const SPACE: &str = "\u{2581}";
 
 /// The type of a token that is a word or a part of one.
@@ -57,7 +57,7 @@ pub fn tokenizer(
     }))
 }
 
-/// All pairs of tokens that make another, those first whose token has the higher score.
+/// All pairs of tokens that form another token, ordered by the score of that token, the highest first.
 fn merges<'a>(
     tokens: &Tokens<'a>,
     scores: &[f32],
@@ -76,7 +76,7 @@ fn merges<'a>(
                 Some((*score, (id(left)?, id(right)?), (left, right)))
             }));
     }
-    // As transformers: of one score, the longer left part first.
+    // Like transformers: for equal scores, the longer left part comes first.
     merges.sort_by(
         |(a, ids_a, (left_a, right_a)), (b, ids_b, (left_b, right_b))| {
             let lengths =

@@ -19,7 +19,7 @@ fn texts(list: &[&str]) -> Meta {
     Meta::Array(list.iter().map(|item| text(item)).collect())
 }
 
-/// A file with a header that says what a model's would, and `more`.
+/// A file with the header of a typical model, and the metadata in `more`.
 fn file(
     architecture: &str,
     more: Vec<(&str, Meta)>,
@@ -56,7 +56,7 @@ fn file(
     (dir, path)
 }
 
-/// A byte-level tokenizer that knows a few characters, and merges none but two.
+/// A byte-level tokenizer with a few characters and two merges.
 fn byte_level(pre: Option<&str>) -> Vec<(&'static str, Meta)> {
     let tokens = [
         "<s>", "</s>", "1", "2", "a", "b", "\u{120}", "12", "ab", "\u{120}a", "<x>",
@@ -88,7 +88,7 @@ fn ids(base: &Base, text: &str) -> Vec<u32> {
 
 #[test]
 fn texts_are_split_as_the_file_says() {
-    // The second number is split into digits by some, the tokens around a text are Llama 3's.
+    // Some pre-tokenizers split numbers into digits. Only Llama 3's puts a BOS token in front.
     for (pre, expected) in [
         ("gpt-2", vec![7, 6, 7, 8, 10]),
         ("smollm", vec![2, 3, 6, 2, 3, 8, 10]),

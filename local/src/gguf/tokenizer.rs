@@ -1,4 +1,4 @@
-//! The metadata of a tokenizer as a `tokenizer.json` and a `tokenizer_config.json`.
+//! Converts the metadata of a tokenizer to a `tokenizer.json` and a `tokenizer_config.json`.
 
 use candle_core::quantized::gguf_file;
 use serde_json::{Map, Value, json};
@@ -7,19 +7,19 @@ use super::metadata::Metadata;
 use super::{pre, sentencepiece};
 use crate::error::{Result, refused};
 
-/// Types of tokens.
+/// Token types.
 pub const UNKNOWN: u64 = 2;
 const CONTROL: u64 = 3;
 const USER_DEFINED: u64 = 4;
 const UNUSED: u64 = 5;
 
-/// What to do about a tokenizer that isn't known.
+/// Advice for an unsupported tokenizer.
 const BESIDE: &str = "Put the model's tokenizer.json beside it.";
 
-/// The chat template that is used when none is named.
+/// The default chat template.
 const TEMPLATE: &str = "tokenizer.chat_template";
 
-/// The special tokens that have names, and their names here.
+/// Special tokens in `tokenizer_config.json`, and their names in a GGUF file.
 const SPECIAL: [(&str, &str); 4] = [
     ("bos_token", "bos"),
     ("eos_token", "eos"),
@@ -27,7 +27,7 @@ const SPECIAL: [(&str, &str); 4] = [
     ("pad_token", "padding"),
 ];
 
-/// The tokens of a file, by id.
+/// The tokens of a file, in the order of their ids.
 #[derive(Debug)]
 pub struct Tokens<'a> {
     /// Their texts.
@@ -58,7 +58,7 @@ impl<'a> Tokens<'a> {
         Ok(Self { texts, types })
     }
 
-    /// The vocabulary, without the ids that stand for nothing.
+    /// The vocabulary, without unused ids.
     fn vocabulary(&self, metadata: Metadata) -> Result<Map<String, Value>> {
         let mut vocabulary = Map::new();
         for (id, (text, kind)) in self.texts.iter().zip(&self.types).enumerate() {
@@ -74,7 +74,7 @@ impl<'a> Tokens<'a> {
         Ok(vocabulary)
     }
 
-    /// The tokens that are looked for in a text before it's split.
+    /// The added tokens, which are found in a text before it's split.
     fn added(&self) -> Vec<Value> {
         let tokens = self.texts.iter().zip(&self.types).enumerate();
         let added =
@@ -90,7 +90,7 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// What the `tokenizer.json` would be.
+/// Creates a `tokenizer.json`.
 pub fn tokenizer(metadata: Metadata) -> Result<Value> {
     let tokens = Tokens::read(metadata)?;
     let kind = metadata.text("tokenizer.ggml.model")?.unwrap_or("none");
@@ -114,7 +114,7 @@ pub fn tokenizer(metadata: Metadata) -> Result<Value> {
     Ok(json)
 }
 
-/// Byte-level BPE, as GPT-2 has it.
+/// Byte-level BPE, like GPT-2's.
 fn byte_level(metadata: Metadata, vocabulary: &Map<String, Value>) -> Result<Value> {
     let merges = metadata.texts("tokenizer.ggml.merges")?.unwrap_or_default();
     let name = split_name(metadata)?;
@@ -141,7 +141,7 @@ fn split_name(metadata: Metadata<'_>) -> Result<&str> {
     Ok(pre::canonical(name.unwrap_or("default")))
 }
 
-/// The tokens that are put around a text. What isn't said is llama.cpp's default.
+/// The special tokens that are added around a text. Missing metadata means llama.cpp's default.
 fn around(metadata: Metadata, tokens: &Tokens, kind: &str) -> Result<Value> {
     let default = kind == "llama" || split_name(metadata)? == "llama-bpe";
     let mut single = vec![json!({ "Sequence": { "id": "A", "type_id": 0 } })];
@@ -172,7 +172,7 @@ fn around(metadata: Metadata, tokens: &Tokens, kind: &str) -> Result<Value> {
     }))
 }
 
-/// What the `tokenizer_config.json` would be.
+/// Creates a `tokenizer_config.json`.
 pub fn tokenizer_config(metadata: Metadata) -> Result<Value> {
     let tokens = Tokens::read(metadata)?;
     let mut config = Map::new();

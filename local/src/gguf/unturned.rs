@@ -1,13 +1,13 @@
-//! The order of the rows of queries and keys. llama.cpp rotates neighbours where Hugging Face rotates the two
-//! halves of a head, so its converter sorts the rows of Llama's models; this puts them back.
+//! Restores the order of query and key rows. llama.cpp rotates neighbouring rows, while Hugging Face
+//! rotates the two halves of a head, so llama.cpp's converter reorders the rows of Llama models.
 
 use std::borrow::Cow;
 
 use candle_core::quantized::{QStorage, QTensor};
 use candle_core::{Device, Result, bail};
 
-/// The rows of each head in Hugging Face's order. Values that are quantised stay as they are: only whole rows
-/// are moved.
+/// Puts the rows of each head in Hugging Face's order. Quantised values don't change, because only whole
+/// rows are moved.
 pub fn unturned(tensor: &QTensor, heads: usize) -> Result<QTensor> {
     let shape = tensor.shape().clone();
     let rows = shape.dims()[0];

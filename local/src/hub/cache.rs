@@ -1,4 +1,4 @@
-//! Hugging Face's cache folder on disk.
+//! Hugging Face's cache folder.
 
 use std::fs;
 use std::io::{self, Write};
@@ -17,7 +17,7 @@ pub fn snapshot(cache: &Path, kind: RepoKind, name: &str) -> Option<PathBuf> {
     Folder::named(cache, kind, name).current("main")
 }
 
-/// Whether a file is there in full. Its content was checked when it came.
+/// Whether a file is complete. Its content was checked when it was downloaded.
 pub(super) fn is_whole(path: &Path, size: u64) -> bool {
     fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == size)
 }
@@ -62,7 +62,7 @@ impl Folder {
         self.locks.join(format!("{etag}.lock"))
     }
 
-    /// The snapshot that a branch or a tag points to, or that of a commit.
+    /// The snapshot of a branch, a tag or a commit.
     pub(super) fn current(&self, revision: &str) -> Option<PathBuf> {
         let commit = match fs::read_to_string(self.dir.join("refs").join(revision)) {
             Ok(commit) => commit.trim().to_owned(),
@@ -73,10 +73,10 @@ impl Folder {
         dir.is_dir().then_some(dir)
     }
 
-    /// Lets a branch or a tag point to a commit. Two processes may do so at once.
+    /// Makes a branch or a tag point to a commit. Two processes may do that at the same time.
     pub(super) fn point(&self, revision: &str, commit: &str) -> Result<()> {
         let path = self.dir.join("refs").join(revision);
-        // A commit needs no name, and a cache that can't be written has it already.
+        // A commit needs no ref. A ref that's already right isn't written: the cache may be read-only.
         if revision == commit || fs::read_to_string(&path).is_ok_and(|old| old.trim() == commit) {
             return Ok(());
         }
@@ -86,10 +86,10 @@ impl Folder {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            // By default, others couldn't read a temporary file.
+            // By default, other users couldn't read a temporary file.
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
-        // Not in `refs`, where every file is the name of a revision.
+        // Not in `refs`, where every file is taken for a revision.
         let written = builder.tempfile_in(&self.dir).and_then(|mut file| {
             file.write_all(commit.as_bytes())?;
             file.persist(&path).map_err(|error| error.error)
@@ -108,8 +108,8 @@ pub(super) fn create_parent(path: &Path) -> Result<()> {
     create(path.parent().unwrap_or(path))
 }
 
-/// Makes the file `path` of a snapshot show a blob. Where there are no symlinks, a new blob is moved there
-/// and an old one, which another snapshot may need, is copied: as `huggingface_hub` does.
+/// Puts a blob at `path` in a snapshot, as a symlink if possible. Without symlinks, a new blob is moved
+/// there. An old one is copied, because another snapshot may need it. `huggingface_hub` does the same.
 pub(super) fn place(snapshot: &Path, path: &str, blob: &Path, new: bool) -> Result<()> {
     place_with(symlink, snapshot, path, blob, new)
 }
@@ -123,11 +123,12 @@ fn place_with(
 ) -> Result<()> {
     let shown = snapshot.join(path);
     create_parent(&shown)?;
-    // Relative, so that the cache can be moved: `../..` leads from the snapshot to the repository.
+    // The link is relative, so that the cache can be moved. `../..` leads from the snapshot to the
+    // repository.
     let up = "../".repeat(path.matches('/').count() + 2);
     let name = blob.file_name().unwrap_or_default();
     let target = Path::new(&up).join("blobs").join(name);
-    // Incomplete files and broken links.
+    // Remove an incomplete file or a broken link.
     let _ = fs::remove_file(&shown);
     let placed = link(&target, &shown).or_else(|_| {
         if new {
@@ -147,7 +148,7 @@ fn symlink(target: &Path, link: &Path) -> io::Result<()> {
 
 #[cfg(windows)]
 fn symlink(target: &Path, link: &Path) -> io::Result<()> {
-    // Windows doesn't follow a target with slashes.
+    // Windows doesn't follow a link target with slashes.
     let target: PathBuf = target.components().collect();
     std::os::windows::fs::symlink_file(target, link)
 }

@@ -1,4 +1,4 @@
-//! Files of a repository into the cache.
+//! Downloads files of a repository into the cache.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -18,24 +18,24 @@ use super::settings::Hub;
 use crate::error::{Error, Result, refused};
 use crate::net::chain;
 
-/// How far a download is. `done_bytes` goes back when a file has to start anew.
+/// The progress of a download. `done_bytes` decreases when a file has to start over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress<'a> {
-    /// The parts of the requested files that are on disk.
+    /// How many bytes of the requested files are on disk.
     pub done_bytes: u64,
-    /// The size of all of them.
+    /// The total size of the requested files.
     pub total_bytes: u64,
     /// The file that's being downloaded.
     pub file: &'a str,
 }
 
-/// Told how many bytes of a file are on disk.
+/// Receives how many bytes of a file are on disk.
 type Report<'a> = &'a (dyn Fn(u64) + Sync);
 
 impl Hub {
-    /// Downloads `files` of a listing, those that aren't in the cache yet, one after the other. Returns the
-    /// snapshot directory. What has come when it's cancelled, or fails, is kept for the next try.
-    /// `progress` is called for every piece.
+    /// Downloads those `files` of a listing that aren't in the cache yet, one after the other. Returns
+    /// the snapshot directory. If the download is cancelled or fails, the next one continues with the
+    /// bytes that have arrived. `progress` is called for every chunk.
     pub async fn download(
         &self,
         repo: &Repo,
@@ -63,7 +63,7 @@ impl Hub {
                     file: &file.path,
                 });
             };
-            // Before a lock is waited for.
+            // Report the file before waiting for its lock.
             report(0);
             download.file(file, &report).await?;
             report(file.size);
@@ -111,8 +111,8 @@ impl Download<'_> {
         let mut most = partial.length;
         while partial.length < file.size {
             report(partial.length);
-            let outcome = self.go_on(file, &mut partial, report).await;
-            // First: what couldn't be written doesn't count as there.
+            let outcome = self.fetch_rest(file, &mut partial, report).await;
+            // Flush first: only bytes that were written may count as progress.
             partial.flush().await.map_err(broken)?;
             let Err(fault) = outcome else { break };
             if partial.length > most {
@@ -128,8 +128,8 @@ impl Download<'_> {
         fs::rename(&path, blob).map_err(broken)
     }
 
-    /// Requests the rest of a file, and writes what arrives.
-    async fn go_on(
+    /// Requests the rest of a file, and writes it as it arrives.
+    async fn fetch_rest(
         &self,
         file: &RemoteFile,
         partial: &mut Partial<'_>,
@@ -208,7 +208,7 @@ impl Download<'_> {
     }
 }
 
-/// Where the part in an answer begins.
+/// The byte at which a partial response begins.
 fn start(answer: &Response) -> Option<u64> {
     let partial = answer.status() == StatusCode::PARTIAL_CONTENT;
     let range = answer.headers().get(CONTENT_RANGE).filter(|_| partial)?;

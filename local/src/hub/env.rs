@@ -7,14 +7,14 @@ use std::path::PathBuf;
 
 use super::settings::{Hub, Timing};
 
-/// Looks up a variable. Tests have their own environment.
+/// Looks up a variable, so that tests can use an environment of their own.
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 impl Hub {
-    /// What the environment says: `HF_ENDPOINT`, the variables of [`cache_folder`], `HF_TOKEN`,
-    /// `HUGGING_FACE_HUB_TOKEN`, `HF_TOKEN_PATH` or the file that `hf auth login` writes,
-    /// `HF_HUB_DISABLE_IMPLICIT_TOKEN`, `HF_HUB_OFFLINE` and `TRANSFORMERS_OFFLINE`. `None` if neither a
-    /// variable nor a home directory says where the cache is.
+    /// Reads the settings from the environment: `HF_ENDPOINT`, the variables of [`cache_folder`],
+    /// `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, `HF_TOKEN_PATH` or the file that `hf auth login` writes,
+    /// `HF_HUB_DISABLE_IMPLICIT_TOKEN`, `HF_HUB_OFFLINE` and `TRANSFORMERS_OFFLINE`. `None` if there's no
+    /// home directory, and no variable that locates the cache.
     #[must_use]
     pub fn from_env() -> Option<Self> {
         Self::from(&|name| env::var_os(name))
@@ -35,8 +35,8 @@ impl Hub {
     }
 }
 
-/// Hugging Face's cache folder, as its libraries find it: `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `hub` in
-/// `HF_HOME`, `huggingface/hub` in `XDG_CACHE_HOME` or in `~/.cache`.
+/// Hugging Face's cache folder. Like its libraries, looks at `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`,
+/// `hub` in `HF_HOME`, and `huggingface/hub` in `XDG_CACHE_HOME` or in `~/.cache`.
 #[must_use]
 pub fn cache_folder() -> Option<PathBuf> {
     Variables(&|name| env::var_os(name)).cache()
@@ -53,7 +53,7 @@ impl Variables<'_> {
         self.get(name)?.into_string().ok()
     }
 
-    /// Whether the first of the two variables that is set is true.
+    /// Whether `name` is true, or `otherwise` if `name` isn't set.
     fn is_true(&self, name: &str, otherwise: &str) -> bool {
         let value = self.text(name).or_else(|| self.text(otherwise));
         value.is_some_and(|value| {
@@ -68,7 +68,7 @@ impl Variables<'_> {
         Some(home.into())
     }
 
-    /// A path. A `~` that no shell has expanded is the home directory.
+    /// Reads a path. `~` stands for the home directory, even if no shell has expanded it.
     fn path(&self, name: &str) -> Option<PathBuf> {
         let path = PathBuf::from(self.get(name)?);
         match path.strip_prefix("~") {
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn the_cache_is_where_huggingface_hub_has_it() {
-        // Each variable wins over all that come before it.
+        // Each variable overrides all those above it.
         let order = [
             ("HOME", "/home/a", "/home/a/.cache/huggingface/hub"),
             ("XDG_CACHE_HOME", "/xdg", "/xdg/huggingface/hub"),

@@ -11,22 +11,22 @@ use super::repo::Repo;
 use super::settings::Hub;
 use crate::error::{Error, Result};
 
-/// What [`Hub::find`] found.
+/// The result of [`Hub::find`].
 #[derive(Debug)]
 pub enum Found {
-    /// What the Hub has now.
+    /// The repository's current files on the Hub.
     Listed(Listing),
-    /// The Hub couldn't be asked, but the cache has everything that's wanted.
+    /// The Hub couldn't be reached, but the cache has all the files that are needed.
     Cached {
         /// The snapshot directory.
         dir: PathBuf,
-        /// Why the Hub couldn't be asked.
+        /// Why the Hub couldn't be reached.
         reason: String,
     },
 }
 
 impl Hub {
-    /// The snapshot directory in the cache, if every file of `wanted` is there. Makes no request.
+    /// Returns the snapshot directory if the cache has every file of `wanted`. Makes no request.
     #[must_use]
     pub fn cached(&self, repo: &Repo, wanted: &[&str]) -> Option<PathBuf> {
         let dir = Folder::of(&self.cache, repo).current(&repo.revision)?;
@@ -36,13 +36,13 @@ impl Hub {
             .then_some(dir)
     }
 
-    /// Which files there are, and their sizes.
+    /// Lists the repository's files and their sizes.
     pub async fn list(&self, repo: &Repo, cancel: &CancellationToken) -> Result<Listing> {
         self.ask(repo, self.timing.retries, cancel).await
     }
 
-    /// Like [`list`](Self::list). If the Hub can't be reached, or refuses this user, uses the snapshot in the
-    /// cache, if that is `complete`.
+    /// Like [`list`](Self::list), but falls back to the snapshot in the cache if that is `complete` and
+    /// the Hub can't be reached or denies access.
     pub async fn find(
         &self,
         repo: &Repo,
@@ -50,7 +50,7 @@ impl Hub {
         cancel: &CancellationToken,
     ) -> Result<Found> {
         let cached = self.cached(repo, &[]).filter(|dir| complete(dir));
-        // Nobody should wait for a network that they don't need.
+        // Don't retry if the cache has everything: nobody should wait for a network that they don't need.
         let retries = match cached {
             Some(_) => 0,
             None => self.timing.retries,

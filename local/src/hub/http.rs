@@ -1,4 +1,4 @@
-//! Requests to the Hub: what they send, which answers are worth another try, and how long to wait for it.
+//! Requests to the Hub: what they send, which failures are retried, and how long to wait in between.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use super::settings::{Hub, Timing};
 use crate::error::{Error, Result};
 use crate::net::{chain, is_loopback};
 
-/// However long a server wants to be left alone.
+/// The longest time between two tries, even if `Retry-After` asks for more.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Why a request brought nothing, or not everything.
+/// Why a request failed, or its response was incomplete.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// The next try may do better.
+    /// A failure that is worth a retry.
     Passing {
-        /// A sentence with the host in it.
+        /// A sentence that names the host.
         what: String,
-        /// How long the server wants to be left alone.
+        /// The response's `Retry-After`.
         wait: Option<Duration>,
     },
-    /// It won't.
+    /// A failure that a retry wouldn't change.
     Lasting(Error),
 }
 
@@ -41,7 +41,7 @@ impl From<Error> for Fault {
     }
 }
 
-/// Requests about one repository.
+/// Sends requests about one repository.
 pub(super) struct Http<'a> {
     pub(super) hub: &'a Hub,
     pub(super) repo: &'a Repo,
@@ -77,17 +77,17 @@ impl<'a> Http<'a> {
         })
     }
 
-    /// The Hub's name in messages.
+    /// The Hub's name for messages.
     pub(super) fn host(&self) -> &str {
         self.endpoint.host_str().unwrap_or_default()
     }
 
-    /// The repository's page, where access is asked for.
+    /// The URL of the repository's page, where users ask for access.
     pub(super) fn page(&self) -> Url {
         self.url(&self.prefix())
     }
 
-    /// The URL of the revision's metadata, with all its files.
+    /// The URL of the revision's metadata, which list all its files.
     pub(super) fn info_url(&self) -> Url {
         let kind = match self.repo.kind {
             RepoKind::Model => "models",
@@ -116,7 +116,7 @@ impl<'a> Http<'a> {
         kind.into_iter().chain(self.repo.name.split('/')).collect()
     }
 
-    /// Each segment is escaped, also a slash in it.
+    /// Builds a URL. Each segment is escaped, including slashes in it.
     fn url(&self, segments: &[&str]) -> Url {
         let mut url = self.endpoint.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -125,19 +125,19 @@ impl<'a> Http<'a> {
         url
     }
 
-    /// Sends one request, and returns the response once its head has arrived: a success, or a 416 if there's
-    /// nothing from byte `from` on.
+    /// Sends one request, and returns the response once its headers have arrived. That is a success, or a
+    /// 416 if the file ends before byte `from`.
     pub(super) async fn get(&self, url: Url, from: u64) -> Result<Response, Fault> {
         if self.hub.offline {
             return Err(offline(self.hub, self.repo).into());
         }
-        // A part of something compressed isn't a part of the file.
+        // With compression, a range would be one of the compressed bytes.
         let mut request = self.client.get(url).header(ACCEPT_ENCODING, "identity");
         if from > 0 {
             request = request.header(RANGE, format!("bytes={from}-"));
         }
         if let Some(token) = &self.hub.token {
-            // reqwest takes it off when a redirect leads to another host, port or scheme.
+            // reqwest removes the token when a redirect leads to another host, port or scheme.
             request = request.bearer_auth(token);
         }
         let answer = self
@@ -167,7 +167,7 @@ impl<'a> Http<'a> {
     }
 
     fn unsent(&self, error: reqwest::Error) -> Fault {
-        // Without the URL: after a redirect, its query is a signature.
+        // Leave out the URL: after a redirect, its query contains a signature.
         let host = match error.url().and_then(Url::host_str) {
             Some(host) => host.to_owned(),
             None => self.host().to_owned(),
@@ -180,7 +180,7 @@ impl<'a> Http<'a> {
         Fault::passing(what)
     }
 
-    /// The error to report when there are no more retries.
+    /// The error to report when no retries are left.
     pub(super) fn final_error(&self, fault: Fault) -> Error {
         match fault {
             Fault::Passing { what, .. } => unreachable(self, &what),
@@ -189,7 +189,7 @@ impl<'a> Http<'a> {
     }
 }
 
-/// Whether the server was reached but its certificate is invalid, which a retry wouldn't change.
+/// Whether the server was reached but its certificate is invalid. A retry wouldn't change that.
 fn is_tls(error: &reqwest::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
@@ -210,7 +210,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     seconds.parse().ok().map(Duration::from_secs)
 }
 
-/// Counts the tries in a row that brought nothing.
+/// Counts consecutive tries without progress.
 pub(super) struct Tries {
     pub(super) failed: u32,
     retries: u32,
@@ -226,7 +226,7 @@ impl Tries {
         }
     }
 
-    /// Waits until the next try is due. Gives the fault back if there's none.
+    /// Waits until the next try is due. Returns the fault if there are no more tries.
     pub(super) async fn after(&mut self, fault: Fault, http: &Http<'_>) -> Result<(), Fault> {
         let Fault::Passing { wait, .. } = &fault else {
             return Err(fault);
@@ -249,13 +249,13 @@ fn pause(backoff: Duration, failed: u32, wait: Option<Duration>) -> Duration {
     }
 }
 
-// Error messages for a request that failed. They never contain the token, or a URL with a query.
+// Errors for failed requests. They never contain the token, or a URL with a query.
 
 fn refusal(repo: &Repo, text: &str) -> Error {
     Error::Refused(format!("{}: {text}", repo.field()))
 }
 
-/// What to do instead, without the Hub.
+/// The way to do it without the Hub.
 fn instead(repo: &Repo) -> &'static str {
     match repo.kind {
         RepoKind::Model => "give the directory of a model",
@@ -300,7 +300,8 @@ fn unreachable(http: &Http<'_>, what: &str) -> Error {
     }
 }
 
-/// The error for a status that a retry wouldn't change. `elsewhere`: the response isn't from the Hub itself.
+/// The error for a status code that a retry wouldn't change. `elsewhere` means that the Hub redirected to
+/// another server.
 fn bad_status(http: &Http<'_>, answer: &Response, elsewhere: bool) -> Error {
     let repo = http.repo;
     let (name, noun, host, page) = (&repo.name, repo.noun(), http.host(), http.page());

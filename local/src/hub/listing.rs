@@ -8,13 +8,13 @@ use super::repo::Repo;
 use crate::error::{Error, Result, refused};
 use crate::net::chain;
 
-/// The answer may have this many bytes.
+/// The largest response, in bytes.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
-/// A repository may have this many files.
+/// The most files of a repository.
 const MAX_FILES: usize = 100_000;
 
-/// The largest file size, in bytes; small enough that no sum of sizes overflows.
+/// The largest file size, in bytes. It's small enough that no sum of sizes overflows.
 const MAX_SIZE: u64 = 1 << 46;
 
 /// The files of a repository at one commit.
@@ -29,12 +29,12 @@ pub struct Listing {
 /// A file of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteFile {
-    /// Its path, with `/`. It doesn't lead out of the folder that it's joined to.
+    /// Its path, with `/` as the separator. The path doesn't lead out of the folder that it's joined to.
     pub path: String,
     /// Its length in bytes.
     pub size: u64,
-    /// The name of its blob, which is its hash in hexadecimal: the SHA-256 of a file in LFS, otherwise the
-    /// SHA-1 that git gives it.
+    /// The name of its blob, which is its hash in hexadecimal: the SHA-256 of a file in LFS, or git's
+    /// SHA-1 of any other file.
     pub etag: String,
 }
 
@@ -59,7 +59,7 @@ struct Lfs {
     size: u64,
 }
 
-/// Fetches the list of a repository's files, with retries.
+/// Fetches the listing of a repository, with retries.
 pub(super) async fn fetch(http: &Http<'_>, retries: u32) -> Result<Listing, Fault> {
     let mut tries = Tries::new(http, retries);
     loop {
@@ -140,7 +140,7 @@ fn parse(repo: &Repo, host: &str, json: &[u8]) -> Result<Listing> {
     })
 }
 
-/// Lower case, as the hashes here are written and compared.
+/// Whether a text is a hash of this length. Hashes are always written in lower case here.
 fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits
         && text

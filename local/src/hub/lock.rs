@@ -1,5 +1,5 @@
-//! One process downloads a blob. The others wait, including those that use `huggingface_hub`, which locks the
-//! same files in the same way.
+//! Locks, so that only one process downloads a blob while the others wait. `huggingface_hub` locks the
+//! same files in the same way, so that it waits too.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::cache::create_parent;
 use crate::error::{Error, Result};
 
-/// How often a lock that someone else holds is tried.
+/// How often to retry a lock that someone else holds.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Waits for a lock. It's released when the file is closed, however the process ends.
@@ -26,7 +26,7 @@ pub(super) async fn lock(path: &Path, cancel: &CancellationToken) -> Result<File
         match file.try_lock() {
             Ok(()) if is_linked(&file) => return Ok(file),
             Ok(()) => {}
-            // A thread that waits for the lock couldn't be cancelled.
+            // Poll, because a thread that blocks on the lock can't be cancelled.
             Err(TryLockError::WouldBlock) => cancel
                 .run_until_cancelled(tokio::time::sleep(PAUSE))
                 .await
@@ -38,15 +38,15 @@ pub(super) async fn lock(path: &Path, cancel: &CancellationToken) -> Result<File
     }
 }
 
-/// Whether the file still has its name. Some versions of Python's `filelock` delete a file that they
-/// unlock, and the next process then locks another one.
+/// Whether the file still exists under its name. Some versions of Python's `filelock` delete a file when
+/// they unlock it, and the next process then locks a new one.
 #[cfg(unix)]
 fn is_linked(file: &File) -> bool {
     use std::os::unix::fs::MetadataExt;
     file.metadata().is_ok_and(|metadata| metadata.nlink() > 0)
 }
 
-/// An open file can't be deleted here.
+/// On these systems, an open file can't be deleted.
 #[cfg(not(unix))]
 fn is_linked(_file: &File) -> bool {
     true

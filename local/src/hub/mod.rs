@@ -1,5 +1,6 @@
-//! The Hugging Face Hub: which files a model or a dataset has, and their download into Hugging Face's own
-//! cache folder. Python's `huggingface_hub` finds what was downloaded here, and the other way around.
+//! A client for the Hugging Face Hub: lists the files of models and datasets, and downloads them into
+//! Hugging Face's own cache folder. Python's `huggingface_hub` finds files that were downloaded here, and
+//! vice versa.
 //!
 //! ```text
 //! <cache>/models--owner--name/refs/main                    the commit, written last

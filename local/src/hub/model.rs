@@ -1,4 +1,4 @@
-//! Which files of a model are needed.
+//! Selects the files of a model that are needed.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use super::repo::Repo;
 use crate::error::{Result, refused};
 use crate::folder;
 
-/// Without one of these, no model can be loaded.
+/// Files without which no model can be loaded.
 const NEEDED: [&str; 3] = ["config.json", "tokenizer.json", "tokenizer_config.json"];
 
-/// Downloaded if they're there.
+/// Files that are downloaded if they exist.
 const WELCOME: [&str; 3] = [
     "generation_config.json",
     "special_tokens_map.json",
@@ -21,8 +21,9 @@ const TEMPLATES: &str = "additional_chat_templates/";
 const WHOLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 
-/// The files of a model to download: config, tokenizer, chat templates, and the weights in safetensors
-/// files. Refuses a model without them, and says what it has instead.
+/// Selects the files of a model to download: config, tokenizer, chat templates, and safetensors weights.
+/// Refuses a model that lacks a required file. If it only has weights in other formats, the message lists
+/// them.
 pub fn model_files(repo: &Repo, listing: &Listing) -> Result<Vec<RemoteFile>> {
     let has = |name: &str| listing.files.iter().any(|file| file.path == name);
     for name in NEEDED {
@@ -31,7 +32,7 @@ pub fn model_files(repo: &Repo, listing: &Listing) -> Result<Vec<RemoteFile>> {
         }
     }
     let sharded = !has(WHOLE);
-    // As transformers does, and this program: a whole file counts before an index.
+    // A single weights file takes precedence over an index, both in transformers and here.
     let is_weights = |path: &str| {
         if sharded {
             path == INDEX || is_shard(path)
@@ -59,7 +60,7 @@ pub fn model_files(repo: &Repo, listing: &Listing) -> Result<Vec<RemoteFile>> {
     Ok(files.cloned().collect())
 }
 
-/// Whether a directory has everything that [`model_files`] would download and that can't be missing.
+/// Whether a directory has all the required files among those that [`model_files`] selects.
 #[must_use]
 pub fn is_complete(dir: &Path) -> bool {
     let has = |name: &str| dir.join(name).is_file();
@@ -77,7 +78,7 @@ fn has_shards(dir: &Path) -> bool {
     })
 }
 
-/// `model-00001-of-00003.safetensors`.
+/// Whether a path looks like `model-00001-of-00003.safetensors`.
 fn is_shard(path: &str) -> bool {
     let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     path.strip_prefix("model-")
@@ -86,7 +87,7 @@ fn is_shard(path: &str) -> bool {
         .is_some_and(|(this, all)| number(this) && number(all))
 }
 
-/// The weights that can't be used.
+/// Lists the weights that can't be used.
 fn others(listing: &Listing) -> String {
     let is_weights = |path: &str| {
         let kind = Path::new(path).extension().and_then(|kind| kind.to_str());

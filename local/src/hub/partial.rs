@@ -1,4 +1,4 @@
-//! A partially downloaded file, with the hash of what's there.
+//! A partially downloaded file, and the hash of its bytes so far.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::listing::RemoteFile;
 
-/// An LFS file is named by its SHA-256, which has this many digits; any other file as git does it.
+/// The length of a SHA-256, which names an LFS file. Any other file is named by git's SHA-1.
 const SHA256_DIGITS: usize = 64;
 
 enum Hash {
@@ -42,7 +42,7 @@ impl Hash {
     }
 }
 
-/// `blobs/<etag>.incomplete`. Only who holds the blob's lock has one.
+/// The file `blobs/<etag>.incomplete`. Only the holder of the blob's lock opens it.
 pub(super) struct Partial<'a> {
     pub(super) path: PathBuf,
     pub(super) length: u64,
@@ -52,7 +52,8 @@ pub(super) struct Partial<'a> {
 }
 
 impl<'a> Partial<'a> {
-    /// Goes on with what an earlier try left, which is read once. `None` when that was cancelled.
+    /// Opens the file of an earlier try, if there is one, and hashes its bytes. `None` if that was
+    /// cancelled.
     pub(super) async fn open(
         path: &Path,
         expected: &'a RemoteFile,
@@ -88,7 +89,7 @@ impl<'a> Partial<'a> {
         Ok(Some(partial))
     }
 
-    /// Forgets what's there.
+    /// Discards the bytes so far.
     pub(super) async fn restart(&mut self) -> io::Result<()> {
         self.file.set_len(0).await?;
         self.file.rewind().await?;
@@ -104,12 +105,12 @@ impl<'a> Partial<'a> {
         Ok(())
     }
 
-    /// Writes what tokio still holds, so that nothing comes after the lock is released.
+    /// Flushes tokio's buffer, so that nothing is written after the lock is released.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
         self.file.flush().await
     }
 
-    /// Closes it. Whether it's the file that was expected.
+    /// Closes the file. Returns whether it's the expected one.
     pub(super) async fn finish(self) -> io::Result<bool> {
         self.file.sync_all().await?;
         Ok(self.length == self.expected.size && self.hash.hex() == self.expected.etag)

@@ -3,7 +3,7 @@
 use super::path::is_safe;
 use crate::error::{Result, refused};
 
-/// What a repository holds.
+/// The kind of a repository's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RepoKind {
     /// A model.
@@ -21,12 +21,12 @@ pub struct Repo {
 }
 
 impl Repo {
-    /// The repository `name` at `main`. Refuses what can't be the name of one.
+    /// The repository `name` at `main`. Refuses an invalid name.
     pub fn new(kind: RepoKind, name: &str) -> Result<Self> {
         Self::at(kind, name, "main")
     }
 
-    /// The same at a branch, a tag or a commit.
+    /// The repository `name` at a branch, a tag or a commit.
     pub fn at(kind: RepoKind, name: &str, revision: &str) -> Result<Self> {
         let repo = Self {
             kind,
@@ -49,19 +49,19 @@ impl Repo {
         Ok(repo)
     }
 
-    /// What it holds.
+    /// The kind of its content.
     #[must_use]
     pub fn kind(&self) -> RepoKind {
         self.kind
     }
 
-    /// `owner/name`, or `name` alone.
+    /// Its name: `owner/name`, or `name` alone.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The field of a job that names it.
+    /// The field of a job's config that names the repository.
     pub(super) fn field(&self) -> &'static str {
         match self.kind {
             RepoKind::Model => "model",
@@ -77,8 +77,8 @@ impl Repo {
     }
 }
 
-/// Whether a text can be the name of a repository on Hugging Face: `owner/name`, or `name` alone. `--` and
-/// `..` aren't allowed there: in the cache folder, `--` stands for the slash.
+/// Whether a text can be the name of a repository on Hugging Face: `owner/name`, or `name` alone. `--`
+/// and `..` aren't allowed, because `--` stands for the slash in the cache folder.
 #[must_use]
 pub fn is_repo_name(text: &str) -> bool {
     let part = |part: &str| {

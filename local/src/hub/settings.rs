@@ -1,25 +1,25 @@
-//! Where the Hub is, and how patient to be with it.
+//! The settings of the Hub client: address, cache, token and timeouts.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where the Hub is and what's known about its user.
+/// The settings of the Hub client.
 #[derive(Clone)]
 pub struct Hub {
-    /// `https://huggingface.co`, or a mirror.
+    /// The URL of the Hub: `https://huggingface.co`, or a mirror.
     pub endpoint: String,
     /// Hugging Face's cache folder.
     pub cache: PathBuf,
-    /// Sent to `endpoint` and nowhere else.
+    /// The user's token. It's only sent to `endpoint`.
     pub token: Option<String>,
-    /// Nothing may be downloaded.
+    /// Whether downloads are forbidden.
     pub offline: bool,
-    /// How long to wait for what.
+    /// Timeouts and retries.
     pub timing: Timing,
 }
 
-/// Without the token.
+/// Leaves out the token.
 impl fmt::Debug for Hub {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -31,16 +31,16 @@ impl fmt::Debug for Hub {
     }
 }
 
-/// How long to wait for what.
+/// Timeouts and retries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// For a connection.
+    /// The timeout for connecting.
     pub connect: Duration,
-    /// Without a byte.
+    /// The timeout while no data arrives.
     pub silence: Duration,
-    /// Before the second try; twice as long before each further one.
+    /// The pause before the first retry. It doubles with each further one.
     pub backoff: Duration,
-    /// How many further tries there are, in a row, that bring nothing new.
+    /// How many consecutive retries may bring no progress.
     pub retries: u32,
 }
 

@@ -1,6 +1,7 @@
-//! Models and datasets that a job names and that aren't on this machine. When a job is submitted, we check on
-//! the Hub that they exist, and download the small files, so that what can't be trained is refused at once. The
-//! large files are downloaded when the job runs, where progress is shown and no request is waiting.
+//! Downloads of models and datasets that a job names and that aren't on this machine. Submitting a job
+//! checks on the Hub that they exist, and downloads the small files. A job that can't be trained is thus
+//! refused at once. The large files are downloaded when the job runs: by then no request is waiting, and
+//! the download can report its progress.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +17,7 @@ use crate::error::{Error, Result, refused};
 use crate::hub::{Found, Hub, Listing, RemoteFile, Repo, RepoKind, is_complete, model_files};
 use crate::stop::Stop;
 
-/// A client waits for the answer: one more try, and no more.
+/// The retries of a request to the Hub while a client of ours waits for the response.
 const RETRIES_WHILE_SOMEONE_WAITS: u32 = 1;
 
 /// How often a download checks whether to stop.
@@ -24,7 +25,7 @@ const STOP_EVERY: Duration = Duration::from_millis(100);
 
 const NO_CACHE: &str = "datasetSource.name: there is no home directory with a Hugging Face cache";
 
-/// The files of a dataset may have this many bytes.
+/// The largest total size of a dataset's files, in bytes.
 const MAX_DATASET_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Whether a file is needed to check a job.
@@ -33,14 +34,15 @@ fn is_small(file: &RemoteFile) -> bool {
     kind.is_none_or(|kind| kind != "safetensors")
 }
 
-/// The Hub, for somebody who waits for an answer.
+/// The Hub client for a submission, whose client waits for the response.
 fn hub_for_a_submission() -> Option<Hub> {
     let mut hub = Hub::from_env()?;
     hub.timing.retries = RETRIES_WHILE_SOMEONE_WAITS;
     Some(hub)
 }
 
-/// Whether the Hub may have what's missing: the whole model, or the rest of one that's in the cache in part.
+/// Whether the Hub may have missing files: the whole model, or the rest of one that's partly in the
+/// cache.
 fn is_incomplete(resolved: &Resolved) -> bool {
     match &resolved.source {
         Source::BuiltIn => resolved.stand_in.is_some(),
@@ -49,10 +51,10 @@ fn is_incomplete(resolved: &Resolved) -> bool {
     }
 }
 
-/// Looks on the Hub for a model that isn't on this machine. If it's there, its config and tokenizer are
-/// downloaded, and its weights are left to the run. The stand-in stays if the Hub can't be reached, or if
+/// Looks for a model on the Hub if it isn't on this machine. If it exists there, downloads its config and
+/// tokenizer, and leaves the weights to the run. The stand-in stays if the Hub can't be reached, or if
 /// the engine doesn't know the architecture; its reason says so. A model that the Hub doesn't have is
-/// refused: its name is wrong.
+/// refused, since its name must be wrong.
 pub async fn find_model(resolved: Resolved, engine: &dyn Engine) -> Result<Resolved> {
     let Some(hub) = hub_for_a_submission().filter(|_| is_incomplete(&resolved)) else {
         return Ok(resolved);
@@ -62,7 +64,7 @@ pub async fn find_model(resolved: Resolved, engine: &dyn Engine) -> Result<Resol
     }
     let repo = Repo::new(RepoKind::Model, &resolved.requested)?;
     let cancel = CancellationToken::new();
-    // Dropped with this future when the client goes.
+    // Dropped with this future when the client disconnects.
     let _client = cancel.clone().drop_guard();
     let listing = match hub.list(&repo, &cancel).await {
         Ok(listing) => listing,
@@ -100,7 +102,7 @@ pub async fn find_model(resolved: Resolved, engine: &dyn Engine) -> Result<Resol
     })
 }
 
-/// Falls back to what's here without the Hub. The reason for a stand-in says why.
+/// Falls back to what's on this machine. `why` is added to the reason for the stand-in.
 fn without_hub(resolved: Resolved, why: &str) -> Resolved {
     let stand_in = resolved.stand_in.map(|reason| format!("{reason}, {why}"));
     Resolved {
@@ -109,7 +111,7 @@ fn without_hub(resolved: Resolved, why: &str) -> Resolved {
     }
 }
 
-/// Downloads some of `files`.
+/// Downloads those `files` that are `wanted`.
 async fn download(
     hub: &Hub,
     repo: &Repo,
@@ -122,8 +124,8 @@ async fn download(
     hub.download(repo, listing, &files, &|_| {}, cancel).await
 }
 
-/// Finds the files of a dataset that are in the cache, all of them: `None` if some are on the Hub only.
-/// Refuses a dataset, a subset or a split that isn't there. If the Hub can't be asked, the cache's word counts.
+/// Finds the files of a dataset in the cache. `None` if some of them are only on the Hub. Refuses a
+/// dataset, a subset or a split that doesn't exist. If the Hub can't be reached, the cache decides that.
 pub async fn find_dataset(
     dataset: &HubDataset,
     cancel: &CancellationToken,
@@ -136,10 +138,10 @@ pub async fn find_dataset(
     let complete = |_: &Path| matches!(cached, Ok(Some(_)));
     let found = hub.find(&repo, &complete, cancel).await;
     let listing = match (found, cached) {
-        // A split of several files may be there in part: only the Hub knows.
+        // Part of the split may be in the cache. Only the Hub knows how many files it has.
         (Ok(Found::Listed(listing)), _) => listing,
         (Ok(Found::Cached { .. }), cached) => return cached,
-        // The cache has it, but not what's asked for.
+        // The dataset is in the cache, but not the requested subset or split.
         (Err(error), Err(in_cache)) if error.is_refusal() => {
             return refused(format!("{error} In the cache: {in_cache}"));
         }
@@ -152,7 +154,7 @@ pub async fn find_dataset(
     Ok(dir.map(|dir| paths.iter().map(|path| dir.join(path)).collect()))
 }
 
-/// Which files of a listing are the dataset's. Downloads the README, which may say so.
+/// Selects a dataset's files from a listing. Downloads the README, which may list them.
 async fn dataset_files(
     hub: &Hub,
     repo: &Repo,
@@ -178,10 +180,10 @@ async fn dataset_files(
     Ok(files)
 }
 
-/// Gets how far a download is. An error from it ends the download.
+/// Receives the progress of a download. An error from it ends the download.
 type Report<'a> = &'a mut (dyn FnMut(&Progress) -> Result<()> + Send);
 
-/// Downloads the files of a dataset, if they aren't there yet.
+/// Downloads the files of a dataset that aren't in the cache yet.
 pub async fn fetch_dataset(
     dataset: &HubDataset,
     stop: &dyn Stop,
@@ -218,14 +220,14 @@ pub async fn fetch_weights(
     let found = hub.find(&repo, &is_complete, &cancel);
     let listing = match until_stopped(stop, &cancel, found).await? {
         Found::Listed(listing) => listing,
-        // Someone else downloaded them.
+        // Another process has downloaded the weights.
         Found::Cached { dir, .. } => return Ok(dir),
     };
     let files = model_files(&repo, &listing)?;
     watched(&hub, &main, &listing, &files, stop, report).await
 }
 
-/// A download that is reported, and asked whether to stop.
+/// Runs a download that reports its progress and checks `stop`.
 async fn watched(
     hub: &Hub,
     repo: &Repo,
@@ -235,7 +237,7 @@ async fn watched(
     report: Report<'_>,
 ) -> Result<PathBuf> {
     let cancel = CancellationToken::new();
-    // The first error of `report`.
+    // `report`, and its first error.
     let state = Mutex::new((report, None));
     let progress = |progress: crate::hub::Progress<'_>| {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -260,7 +262,7 @@ async fn watched(
     failed.map_or(dir, Err)
 }
 
-/// Cancels some work when it's time to stop.
+/// Does some work, and cancels it if `stop` says so.
 async fn until_stopped<T>(
     stop: &dyn Stop,
     cancel: &CancellationToken,

@@ -1,4 +1,4 @@
-//! One job while the server runs. Its record and its events must agree at all times, even if the server
+//! A job of a running server. The job's record and its events must agree at all times, even if the server
 //! dies.
 
 use std::fs;
@@ -21,12 +21,12 @@ const EVENTS: &str = "events.jsonl";
 pub struct JobHandle {
     dir: PathBuf,
     job: Mutex<Job>,
-    /// What the event stream reads from.
+    /// The events, which the event streams read.
     pub log: EventLog,
 }
 
 impl JobHandle {
-    /// Adds the record to a job's staged folder, and moves the folder into place.
+    /// Adds the record to a job's staged folder, and moves that folder to its final place.
     pub fn create(jobs: &Path, folder: &Path, job: Job) -> Result<Self> {
         job.save(folder)?;
         let dir = jobs.join(&job.id);
@@ -40,16 +40,16 @@ impl JobHandle {
         })
     }
 
-    /// Reads a job that an earlier server left. An unfinished one resumes.
+    /// Opens a job from an earlier run of the server. An unfinished job will resume.
     pub fn reopen(dir: &Path) -> Result<Self> {
         let job = Job::load(dir)?;
-        // Half-written files of a killed server; they were never part of the job.
+        // Half-written files of a killed server. They were never part of the job.
         for name in ["job.tmp", "dataset.tmp", "tokens.tmp"] {
             let _ = fs::remove_file(dir.join(name));
         }
         let events = dir.join(EVENTS);
         let log = if job.status.is_final() {
-            // A full disk may have kept the failure out of the log; readers must still get it.
+            // If the disk was full, the log may lack the failure. Event streams must still get it.
             let failure = json!({ "error": job.error.as_deref().unwrap_or_default() });
             let is_failed = job.status == Status::Failed;
             let last = is_failed.then(|| event_of(&job, "training.failed", &failure));
@@ -66,61 +66,62 @@ impl JobHandle {
         Ok(handle)
     }
 
-    /// Its id.
+    /// The job's id.
     #[must_use]
     pub fn id(&self) -> String {
         self.lock().id.clone()
     }
 
-    /// Its folder.
+    /// The job's folder.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Its record.
+    /// The job's record.
     #[must_use]
     pub fn job(&self) -> Job {
         self.lock().clone()
     }
 
-    /// Whether it has ended for good.
+    /// Whether the job has ended for good.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.lock().status.is_final()
     }
 
-    /// Whether its training has begun.
+    /// Whether the training has begun.
     #[must_use]
     pub fn has_started(&self) -> bool {
         self.lock().started_at.is_some()
     }
 
-    /// Where the checkpoint of a step is, or will be.
+    /// The folder for the checkpoint of a step, whether it exists or not.
     #[must_use]
     pub fn checkpoint_dir(&self, step: usize) -> PathBuf {
         store::checkpoint_dir(&self.dir, step)
     }
 
-    /// The steps of its checkpoints, in order.
+    /// The steps of the job's checkpoints, in order.
     #[must_use]
     pub fn checkpoints(&self) -> Vec<usize> {
         store::checkpoints(&self.dir)
     }
 
-    /// Where the final adapter is, or will be.
+    /// The folder for the final adapter, whether it exists or not.
     #[must_use]
     pub fn adapter_dir(&self) -> PathBuf {
         store::adapter_dir(&self.dir)
     }
 
-    /// Where the checkpoint of the job that this one resumes is.
+    /// The folder with the checkpoint of the job that this one resumes.
     #[must_use]
     pub fn resume_dir(&self) -> PathBuf {
         self.dir.join("resume")
     }
 
-    /// The checkpoint that a run resumes from, and its step: its own last one, or else another job's.
+    /// The checkpoint that a run resumes from, and its step: the job's own last one, or else the one of
+    /// the job that it resumes.
     #[must_use]
     pub fn last_checkpoint(&self) -> Option<(usize, PathBuf)> {
         let own = self.checkpoints().last().copied();
@@ -157,17 +158,17 @@ impl JobHandle {
         Ok(true)
     }
 
-    /// Records that the rows are on disk.
+    /// Records that the prepared rows are on disk.
     pub fn set_prepared(&self, prepared: &PreparedRun) -> Result<()> {
         self.update_run(|run| run.prepared = Some(prepared.clone()))
     }
 
-    /// Records that the base is on this machine.
+    /// Records that the base has been downloaded.
     pub fn set_base(&self, base: &Resolved) -> Result<()> {
         self.update_run(|run| run.base = base.clone())
     }
 
-    /// Records an attempt to run from a step. Returns how many there have been, this one included.
+    /// Counts an attempt to run from a step. Returns how many there have been, including this one.
     pub fn count_attempt(&self, step: usize) -> Result<u32> {
         let mut count = 0;
         self.update_run(|run| {
@@ -182,13 +183,13 @@ impl JobHandle {
         Ok(count)
     }
 
-    /// Uncounts the attempt when the server is stopped on purpose: that isn't the run's fault.
+    /// Takes back an attempt, because stopping the server on purpose isn't the run's fault.
     pub fn forget_attempt(&self) {
-        // At worst, one attempt too many is counted.
+        // If this fails, one attempt too many is counted, which does little harm.
         let _ = self.update_run(|run| run.attempts.count = run.attempts.count.saturating_sub(1));
     }
 
-    /// Records that a worker of the run was lost. Returns how often that has happened, this time included.
+    /// Counts a lost worker. Returns how many have been lost, including this one.
     pub fn count_failure(&self) -> Result<u32> {
         let mut count = 0;
         self.update_run(|run| {
@@ -209,13 +210,13 @@ impl JobHandle {
         job.save(&self.dir)
     }
 
-    /// Appends an event. `kind` is its type, `fields` are the rest.
+    /// Appends an event with this type and these other fields.
     pub fn emit(&self, kind: &str, fields: &Value) -> Result<()> {
         let event = event_of(&self.lock(), kind, fields);
         self.log.append(&event)
     }
 
-    /// Completes the job. `fields` are those of `training.completed`.
+    /// Completes the job. `fields` are the fields of `training.completed`.
     pub fn complete(&self, fields: &Value) -> Result<()> {
         self.finish(
             Status::Completed,
@@ -237,8 +238,8 @@ impl JobHandle {
         )
     }
 
-    /// Cancels the job as the cloud does: without an event, the stream just ends. A job that is over stays
-    /// unchanged.
+    /// Cancels the job. As in the cloud, there's no event for that: the stream just ends. A job that is
+    /// over stays unchanged.
     pub fn cancel(&self) -> Result<Job> {
         self.finish(Status::Cancelled, None, None)?;
         Ok(self.job())
@@ -250,8 +251,8 @@ impl JobHandle {
         event: Option<(&str, &Value)>,
         error: Option<String>,
     ) -> Result<()> {
-        // Held across both writes: a client that reads the terminal event and then requests the job gets
-        // the final status.
+        // Held across both writes, so that a client that reads the last event and then requests the job
+        // gets its final status.
         let mut job = self.lock();
         if job.status.is_final() {
             return Ok(());
@@ -263,11 +264,11 @@ impl JobHandle {
         job.completed_at = Some(time::now());
         let _ = fs::remove_file(self.dir.join(TOKENS));
         let _ = fs::remove_dir_all(self.resume_dir());
-        // Try both: on a full disk, one of them may still succeed.
+        // Do both: on a full disk, one of them may still succeed.
         logged.and(job.save(&self.dir))
     }
 
-    /// Brings a job's record in line with its events: only they may say that it's over.
+    /// Updates a job's record from its events, which alone decide whether it's over.
     fn recover(&self) -> Result<()> {
         if self.is_over() {
             return Ok(());
@@ -289,7 +290,7 @@ impl JobHandle {
         }
     }
 
-    /// Removes adapters that were still being written when the run ended.
+    /// Removes adapters that were only partly written when the run ended.
     pub fn remove_unfinished(&self) {
         for dir in [self.adapter_dir(), self.dir.join("checkpoints")] {
             remove_unfinished(&dir);
@@ -301,7 +302,7 @@ impl JobHandle {
     }
 }
 
-/// Removes what's left of a half-written adapter: `DIR.tmp`, and `*.tmp` in `DIR`.
+/// Removes half-written adapters: `DIR.tmp`, and `*.tmp` in `DIR`.
 fn remove_unfinished(dir: &Path) {
     let _ = fs::remove_dir_all(dir.with_extension("tmp"));
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
@@ -311,7 +312,7 @@ fn remove_unfinished(dir: &Path) {
     }
 }
 
-/// A wire event: its type, its job, the time, and the rest.
+/// Creates an event for clients: its type, its job, the time, and the other fields.
 fn event_of(job: &Job, kind: &str, fields: &Value) -> Value {
     let mut event = json!({ "type": kind, "jobId": job.id, "timestamp": time::now() });
     if let (Some(event), Some(fields)) = (event.as_object_mut(), fields.as_object()) {

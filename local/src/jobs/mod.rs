@@ -1,4 +1,4 @@
-//! All jobs of a store: in which order they run, and what a stop does to each of them.
+//! All jobs of a store: the order in which they run, and what happens to them when the server stops.
 
 mod downloads;
 pub mod handle;
@@ -26,10 +26,10 @@ use crate::store::{Job, Store};
 pub use handle::JobHandle;
 pub use run::Runner;
 
-/// Jobs whose rows are read and encoded at the same time. The others wait.
+/// How many jobs may have their rows read and encoded at the same time.
 const PREPARING: usize = 2;
 
-/// How the name of a folder begins that isn't a job's yet, or no more.
+/// Prefixes of the folders of jobs that are being created or deleted.
 const STAGED: &str = ".new-";
 const DELETED: &str = ".deleted-";
 
@@ -40,7 +40,7 @@ pub struct Jobs {
     base_model: Option<PathBuf>,
     strict_model: bool,
     runner: Arc<Runner>,
-    /// Ids sort by the time of their making.
+    /// The jobs by id. Ids sort by creation time.
     by_id: RwLock<BTreeMap<String, Arc<JobHandle>>>,
     /// Whether this server runs jobs at all.
     runs: bool,
@@ -49,19 +49,19 @@ pub struct Jobs {
     preparing: Arc<Semaphore>,
 }
 
-/// A part of a list of jobs.
+/// One page of a list of jobs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
     /// The jobs, the newest first.
     pub jobs: Vec<Job>,
-    /// Where the next part begins, when there is one.
+    /// The cursor of the next page, if there is one.
     pub next: Option<String>,
 }
 
 impl Jobs {
-    /// Reads the jobs of a store, and starts the thread that runs them: unfinished ones resume. A job whose
-    /// files can't be read is left out, with a line on stderr. Without `runs`, nothing runs: such
-    /// jobs wait for the next server.
+    /// Reads the jobs of a store, and starts the thread that runs them. Unfinished jobs resume. A job
+    /// whose files can't be read is skipped, and logged on stderr. Without `runs`, unfinished jobs wait
+    /// for the next server.
     pub fn open(
         store: Store,
         base_model: Option<PathBuf>,
@@ -73,7 +73,7 @@ impl Jobs {
         let (queue, worker) = if runs {
             let (sender, receiver) = channel();
             for handle in by_id.values().filter(|handle| !handle.is_over()) {
-                // The other end is right here.
+                // Can't fail: the receiver still exists.
                 let _ = sender.send(Arc::clone(handle));
             }
             (
@@ -96,7 +96,7 @@ impl Jobs {
         })
     }
 
-    /// Whether a job is refused whose model another one would stand in for.
+    /// Whether to refuse a job if another model would stand in for its own.
     #[must_use]
     pub fn with_strict_model(self, strict_model: bool) -> Self {
         Self {
@@ -105,13 +105,13 @@ impl Jobs {
         }
     }
 
-    /// The store that they are in.
+    /// The store of the jobs.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// What trains and generates.
+    /// The engine that trains and generates.
     #[must_use]
     pub fn engine(&self) -> &Arc<dyn Engine> {
         &self.runner.engine
@@ -133,13 +133,14 @@ impl Jobs {
             .cloned()
     }
 
-    /// The jobs of a project, or all, the newest first.
+    /// The jobs of a project, or of all projects, the newest first.
     #[must_use]
     pub fn list(&self, project: Option<&str>) -> Vec<Job> {
         self.page(project, usize::MAX, None).jobs
     }
 
-    /// At most `limit` jobs of a project, or of all, the newest first. They are older than the job `before`.
+    /// At most `limit` jobs of a project, or of all projects, the newest first. If `before` is given,
+    /// only those older than that job.
     #[must_use]
     pub fn page(&self, project: Option<&str>, limit: usize, before: Option<&str>) -> Page {
         let jobs = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
@@ -156,14 +157,14 @@ impl Jobs {
         Page { jobs: page, next }
     }
 
-    /// Removes a job that is over, with its files. Answers `false`, and does nothing, when it isn't over.
+    /// Removes a job and its files. Returns `false`, and does nothing, if the job isn't over.
     pub fn delete(&self, handle: &JobHandle) -> Result<bool> {
         if !handle.is_over() {
             return Ok(false);
         }
         let id = handle.id();
         let gone = self.store.jobs_dir().join(format!("{DELETED}{id}"));
-        // Rename first: a job exists with all its files, or not at all.
+        // Rename the folder first: a job must exist with all its files, or not at all.
         fs::rename(handle.dir(), &gone)
             .map_err(|source| Error::io("can't remove", handle.dir(), source))?;
         self.by_id
@@ -174,7 +175,7 @@ impl Jobs {
         Ok(true)
     }
 
-    /// Makes a job known, and queues it.
+    /// Registers a job, and queues it.
     fn add(&self, handle: Arc<JobHandle>) {
         self.by_id
             .write()
@@ -182,12 +183,12 @@ impl Jobs {
             .insert(handle.id(), Arc::clone(&handle));
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(queue) = &*queue {
-            // Without a worker the server is stopping, and the next one runs it.
+            // Without a worker, the server is stopping, and the next one runs the job.
             let _ = queue.send(handle);
         }
     }
 
-    /// Interrupts the running job. It resumes when the store is opened again, and so do the queued ones.
+    /// Interrupts the running job. This job and the queued ones resume when the store is opened again.
     pub fn stop(&self) {
         self.runner.stopping.store(true, Ordering::Relaxed);
         self.queue
@@ -200,7 +201,7 @@ impl Jobs {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(worker) = worker {
-            // A panic in it has been reported by itself.
+            // A panic in the worker has already been reported.
             let _ = worker.join();
         }
         self.runner.engine.shut_down();
@@ -215,7 +216,7 @@ fn read_jobs(store: &Store) -> Result<BTreeMap<String, Arc<JobHandle>>> {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if name.starts_with(STAGED) || name.starts_with(DELETED) {
-            // Best effort: what is left is never read, it only takes room.
+            // Best effort: the leftovers are never read, they only take up space.
             let _ = fs::remove_dir_all(entry.path());
             continue;
         }
@@ -232,7 +233,7 @@ fn read_jobs(store: &Store) -> Result<BTreeMap<String, Arc<JobHandle>>> {
     Ok(jobs)
 }
 
-/// One thread for all runs: one at a time.
+/// Spawns the thread that runs the jobs, one at a time.
 fn spawn_worker(queue: Receiver<Arc<JobHandle>>, runner: Arc<Runner>) -> Result<JoinHandle<()>> {
     let work = move || {
         for handle in queue {

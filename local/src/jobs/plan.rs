@@ -1,13 +1,12 @@
-//! The numbers of a run that depend on how many rows there are.
+//! The numbers of a run that depend on the number of rows.
 
 use crate::data::held_out;
 use crate::engine::Plan;
 use crate::number::as_f64;
 use crate::run_config::{DRY_RUN_STEPS, RunConfig};
 
-/// The numbers of a run, given how many rows it trains on. `all` are the rows of the dataset, of which a dry
-/// run
-/// takes a few.
+/// Computes the numbers of a run that trains on `rows` rows. `all` counts the rows of the dataset, of
+/// which a dry run only uses a few.
 pub fn plan(config: &RunConfig, rows: usize, all: usize) -> Plan {
     let steps = |rows: usize| {
         let per_epoch = rows.div_ceil(config.batch_size);
@@ -18,7 +17,7 @@ pub fn plan(config: &RunConfig, rows: usize, all: usize) -> Plan {
     let mut warmup_steps = config.warmup_steps;
     if config.dry_run {
         total_steps = total_steps.min(DRY_RUN_STEPS);
-        // The same part of the run as in the real one.
+        // Warmup takes the same share of the steps as in the real run.
         let real = steps(all - held_out(all));
         let part = as_f64(warmup_steps) / as_f64(real);
         warmup_steps = round(part * as_f64(total_steps), f64::round);
@@ -100,7 +99,7 @@ mod tests {
         assert_eq!(warmup(long, 29, 10_000), (1, 6));
         let half = json!({ "dryRun": true, "maxSteps": 200, "warmupSteps": 100 });
         assert_eq!(warmup(half, 29, 10_000), (3, 6));
-        // 8000 rows in steps of 8, of which 32 are held out.
+        // 8000 rows in steps of 8. 32 rows are held out.
         let epoch = json!({ "dryRun": true, "warmupSteps": 498 });
         assert_eq!(warmup(epoch, 29, 8000), (2, 4));
         let real = json!({ "maxSteps": 1000, "warmupSteps": 100 });

@@ -1,5 +1,6 @@
-//! Prepares a job: reads, checks, renders and encodes every row, and computes the numbers that depend on how
-//! many rows there are. The rows go to disk, so that a queued job takes no memory and survives its server.
+//! Prepares a job: reads, checks, renders and encodes every row, and computes the numbers that depend on
+//! the number of rows. The rows are stored on disk, so that a queued job takes no memory and survives a
+//! restart of the server.
 
 use std::path::Path;
 
@@ -20,17 +21,17 @@ use crate::run_config::{DRY_RUN_ROWS, RunConfig};
 use crate::stop::Stop;
 use crate::store::PreparedRun;
 
-/// The checked rows in a job's folder.
+/// The file with the checked rows in a job's folder.
 pub const DATASET: &str = "dataset.jsonl";
 
-/// The encoded rows in a job's folder. Removed when the job is over.
+/// The file with the encoded rows in a job's folder. It's removed when the job is over.
 pub const TOKENS: &str = "tokens.safetensors";
 
-/// Rows are encoded in batches of this many rows or bytes, one per core at a time.
+/// Batches of this many rows or bytes are encoded at once, on all cores.
 const BATCH_ROWS: usize = 256;
 const BATCH_BYTES: usize = 1024 * 1024;
 
-/// Where the rows of a run come from.
+/// The source of a run's rows.
 pub enum Rows {
     /// The files of a dataset. Their rows are checked, and written to the job's folder.
     Files(Vec<DataFile>),
@@ -38,20 +39,20 @@ pub enum Rows {
     Checked(DatasetInfo),
 }
 
-/// Gets how many rows are done. An error from it ends the work.
+/// Receives how many rows are done. An error from it ends the work.
 type ReportRows<'a> = &'a mut (dyn FnMut(u64) -> Result<()> + Send);
 
-/// Gets each row that is encoded, in order, with what is cut off of it.
+/// Receives each encoded row in order, with the part of it that's cut off.
 pub type EachRow<'a> = &'a mut (dyn FnMut(RowPlace, Encoded) + Send);
 
-/// How many tokens of a row are used; the rest is cut off.
+/// The most tokens of a row that are used. The rest is cut off.
 #[must_use]
 pub fn max_length(config: &RunConfig, base: &Base) -> usize {
     config.max_length.min(base.context)
 }
 
-/// Reads, checks and encodes all rows of a run into a job's folder. Refuses the run with the row that is
-/// wrong. `progress` gets how many rows are done.
+/// Reads, checks and encodes all rows of a run into a job's folder. If a row is invalid, refuses the run
+/// and names that row. `progress` receives how many rows are done.
 pub fn prepare<'a>(
     config: &'a RunConfig,
     base: &'a Base,
@@ -155,7 +156,7 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    /// Encodes the rows that wait. A dry run only checks those beyond its own.
+    /// Encodes the rows of the batch. A dry run only checks the ones beyond those that it uses.
     fn flush(&mut self) -> Result<()> {
         let limit = if self.config.dry_run {
             DRY_RUN_ROWS.saturating_sub(self.count)

@@ -1,5 +1,5 @@
-//! What a model would see of a dataset: the rows of a job that isn't submitted, read and encoded by the
-//! code that prepares a run, so that the two can't differ.
+//! A preview of a dataset as a model would see it. A job that isn't submitted goes through the code that
+//! prepares a run, so that preview and run can't differ.
 
 use std::ops::Range;
 
@@ -18,14 +18,14 @@ use crate::error::Result;
 use crate::run_config::RunConfig;
 use crate::stop::Stop;
 
-/// How many bytes of a row's text are shown, and how many of the part that is cut off.
+/// The most bytes that are shown of a row's text, and of the part of it that's cut off.
 const SHOWN_BYTES: usize = 64 * 1024;
 const SHOWN_CUT_BYTES: usize = 2 * 1024;
 
-/// Bars of the histogram.
+/// The number of bars in the histogram.
 const BARS: usize = 24;
 
-/// Rows of a dataset as a model would see them.
+/// A preview of a dataset's rows as a model would see them.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Preview {
@@ -48,22 +48,22 @@ struct Totals {
     rows: usize,
     /// Tokens that the model sees.
     tokens: usize,
-    /// Of these, the ones it learns to predict.
+    /// Tokens among these that the model learns to predict.
     trained_tokens: usize,
     /// Rows that are longer than `max_length`.
     cut_rows: usize,
     cut_tokens: usize,
-    /// Rows without a trained token; they aren't used.
+    /// Rows without a trained token, which aren't used.
     without_target: usize,
     /// Rows that are only used for the eval loss.
     held_out: usize,
     /// Rows that a dry run checks but doesn't train on.
     not_in_dry_run: usize,
-    /// How many tokens the longest row has.
+    /// The number of tokens in the longest row.
     longest: usize,
 }
 
-/// A histogram bar: how many rows have more than `from` and at most `to` tokens.
+/// A bar of the histogram: the number of rows with more than `from` and at most `to` tokens.
 #[derive(Debug, Serialize)]
 struct Bar {
     from: usize,
@@ -76,9 +76,9 @@ struct Bar {
 struct ShownRow {
     source: RowPlace,
     segments: Vec<Segment>,
-    /// How many bytes of its text aren't in the segments.
+    /// How many bytes of the row's text the segments leave out.
     hidden_bytes: usize,
-    /// Of the whole row.
+    /// The number of tokens in the whole row.
     tokens: usize,
     trained_tokens: usize,
     cut_tokens: usize,
@@ -96,17 +96,18 @@ struct Segment {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 struct Fate {
-    /// The model learns to predict it.
+    /// Whether the model learns to predict it.
     trained: bool,
-    /// The model doesn't see it.
+    /// Whether it's beyond the part that the model sees.
     cut: bool,
-    /// A token of the tokenizer's own, which isn't in the text.
+    /// Whether it's a token that the tokenizer added, which isn't in the text.
     added: bool,
 }
 
 impl Jobs {
-    /// Reads and encodes the rows of a config as submitting it would, and returns the rows in `page`. Fails
-    /// where submitting would fail. `None` if the rows are only on the Hub: the first run downloads them.
+    /// Reads and encodes the rows of a config like a submission, and returns the rows in `page`. Fails
+    /// where a submission would fail. `None` if the rows are only on the Hub: the first run downloads
+    /// them.
     pub async fn preview(&self, config: &Value, page: Range<usize>) -> Result<Option<Preview>> {
         let (config, base) = self.check(config).await?;
         let Some(files) = self.files(&config).await? else {
@@ -144,7 +145,7 @@ struct View<'a> {
     rows: Vec<ShownRow>,
     totals: Totals,
     lengths: Vec<usize>,
-    /// The rows that are used.
+    /// The lengths of the rows that are used.
     used: Vec<usize>,
 }
 
@@ -222,7 +223,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// Splits a row's text into segments. `name` returns the text of a token that was added to it.
+/// Splits a row's text into segments. `name` returns the text of an added token.
 fn segments(row: &Encoded, max_length: usize, name: impl Fn(u32) -> String) -> Vec<Segment> {
     let Encoded {
         example,
@@ -247,8 +248,8 @@ fn segments(row: &Encoded, max_length: usize, name: impl Fn(u32) -> String) -> V
             cut: index >= max_length,
             added: start == end,
         };
-        // If several tokens encode one character, the first one gets it. Text that no token covers goes to
-        // the token before it.
+        // If several tokens encode one character, the first one gets it. Text between two tokens goes to
+        // the earlier one.
         let end = boundary(text, *end).max(done);
         let range = &text[done..end];
         done = end;
@@ -264,7 +265,7 @@ fn segments(row: &Encoded, max_length: usize, name: impl Fn(u32) -> String) -> V
     segments
 }
 
-/// Cuts the segments down to what is shown, and returns how many bytes aren't.
+/// Truncates the segments to the shown part. Also returns how many bytes that hides.
 fn shortened(segments: Vec<Segment>) -> (Vec<Segment>, usize) {
     let (mut left, mut left_cut, mut hidden) = (SHOWN_BYTES, SHOWN_CUT_BYTES, 0);
     let mut shown = Vec::with_capacity(segments.len());
@@ -333,7 +334,7 @@ mod tests {
                 ids: vec![1, 2, 3, 4, 5, 0],
                 trained: vec![true, false, true, true, true, true],
             },
-            // The é is two tokens; no token covers the space before `c`.
+            // The é is two tokens. No token covers the space before `c`.
             text: "aé c tail".to_owned(),
             places: vec![(0, 0), (0, 1), (1, 3), (1, 3), (4, 5), (10, 10)],
         };
@@ -342,7 +343,7 @@ mod tests {
         let last = shown.pop().unwrap_or_default();
         assert_eq!((last.text.as_str(), last.fate.added), ("<0>", true));
         assert_eq!((shown[0].text.as_str(), shown[0].fate.added), ("<1>", true));
-        // Never predicted: the first token.
+        // The first token is never predicted.
         assert!(!shown[0].fate.trained && last.fate.trained);
         assert_eq!(
             shown[1..],

@@ -11,18 +11,18 @@ use crate::adapter_folder::publish;
 use crate::engine::{Log, Phase, Progress, RunEvents, Started};
 use crate::error::{Error, Result};
 
-/// Progress is reported once work takes so long, and then as often.
+/// How long work must take before its progress is reported, and the interval of further reports.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
-/// Reports work that takes a while.
+/// Reports the progress of slow work.
 #[derive(Debug, Default)]
 pub struct ProgressReport {
-    /// The current work, and when it began or was last reported.
+    /// The current phase, and the time when it began or was last reported.
     phase: Option<(Phase, Instant)>,
 }
 
 impl ProgressReport {
-    /// Emits an event if one is due: what's done within a second isn't worth one.
+    /// Emits an event if one is due. Work of less than a second isn't reported.
     pub fn report(&mut self, handle: &JobHandle, progress: &Progress) -> Result<()> {
         let now = Instant::now();
         let due = match self.phase {
@@ -39,23 +39,23 @@ impl ProgressReport {
     }
 }
 
-/// Turns what an engine reports into events and files. Steps that an earlier server has reported already
-/// are left out.
+/// Turns the reports of an engine into events and files. Skips steps that an earlier server has already
+/// reported.
 #[derive(Debug)]
 pub struct Recorder<'a> {
     /// The job.
     pub handle: &'a JobHandle,
-    /// For `training.started`, together with what the engine knows.
+    /// The metadata for `training.started`, to which the engine's is added.
     pub metadata: Value,
     /// `saveTotalLimit`.
     pub keep: Option<usize>,
     /// The step of the checkpoint that the run resumes from.
     pub resumed_at: usize,
-    /// Which model stands in for the one that was named, and why.
+    /// The model that stands in for the named one, and why.
     pub stand_in: Option<String>,
     /// The last step that was logged.
     pub step: &'a mut Option<usize>,
-    /// Reports what's before the first step.
+    /// Reports the progress before the first step.
     pub progress: &'a mut ProgressReport,
 }
 
@@ -101,7 +101,7 @@ impl RunEvents for Recorder<'_> {
         if handle.is_over() {
             return Err(Error::Stopped);
         }
-        // The logs up to this step must be there when a run resumes from it.
+        // A run that resumes from this checkpoint needs all logs up to its step.
         handle.log.sync()?;
         let dir = handle.checkpoint_dir(step);
         let artifacts = publish(&dir.with_extension("tmp"), &dir)?;
@@ -113,7 +113,7 @@ impl RunEvents for Recorder<'_> {
     }
 }
 
-/// Removes the oldest checkpoints beyond a number, but never the last one and the best one.
+/// Removes the oldest checkpoints if there are more than `keep`, except the last one and the best one.
 fn remove_others(handle: &JobHandle, keep: usize) -> Result<()> {
     let steps = handle.checkpoints();
     let losses: BTreeMap<usize, f64> = handle.log.eval_losses()?;

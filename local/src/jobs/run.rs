@@ -1,5 +1,6 @@
-//! The run of one job: where an engine, which knows nothing of jobs, meets events and files. However the
-//! job ends, its record and its events say so; when the server stops, the job is left to the next one.
+//! The run of one job. Here the reports of an engine, which knows nothing of jobs, become events and
+//! files. However the job ends, its record and its events say so. If the server stops, the next one
+//! resumes the job.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -24,27 +25,27 @@ use crate::stop::Stop;
 use crate::store::{PreparedRun, RunRecord};
 use crate::wire;
 
-/// So often may servers die during a run without a new checkpoint. A run that takes all of the memory would
-/// end every server that is started for it.
+/// How many servers may die during a run without a new checkpoint. Without this limit, a run that uses up
+/// all memory would kill every server that is started.
 const MOST_ATTEMPTS: u32 = 8;
 
-/// What runs jobs.
+/// Runs jobs.
 #[derive(Debug)]
 pub struct Runner {
-    /// Trains.
+    /// The engine that trains.
     pub engine: Arc<dyn Engine>,
     /// The bases that are in memory.
     pub bases: Arc<Bases>,
-    /// Set when the server stops.
+    /// Set when the server is stopping.
     pub stopping: Arc<AtomicBool>,
-    /// Where downloads run.
+    /// The runtime for downloads.
     pub runtime: tokio::runtime::Handle,
     /// How many times a run resumes after its worker was lost.
     max_failures: u32,
 }
 
 impl Runner {
-    /// Downloads on the runtime that it's made on.
+    /// Creates a runner that downloads on the current runtime.
     #[must_use]
     pub fn new(engine: Arc<dyn Engine>, max_failures: u32) -> Self {
         Self {
@@ -56,7 +57,7 @@ impl Runner {
         }
     }
 
-    /// Runs a job. It's over when this returns, unless the server is stopping.
+    /// Runs a job. When this returns, the job is over, unless the server is stopping.
     pub fn run(&self, handle: &Arc<JobHandle>) {
         let mut run = Run {
             runner: self,
@@ -99,7 +100,7 @@ impl Runner {
     }
 }
 
-/// A job that runs.
+/// A running job.
 struct Run<'a> {
     runner: &'a Runner,
     handle: &'a Arc<JobHandle>,
@@ -109,13 +110,13 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Says when it's no longer wanted.
+    /// Whether the run is to stop.
     fn stop(&self) -> impl Fn() -> bool + Sync + use<'a> {
         let (runner, handle) = (self.runner, self.handle);
         move || runner.stopping.load(Ordering::Relaxed) || handle.is_over()
     }
 
-    /// Trains. If a worker is lost, resumes as after a restart.
+    /// Trains. If a worker is lost, resumes like after a restart.
     fn train_through_failures(&mut self) -> Result<()> {
         loop {
             match self.train() {
@@ -125,7 +126,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// A worker was lost. Fails when that has happened too often.
+    /// Counts a lost worker. Fails if too many have been lost.
     fn count_failure(&self, why: &str) -> Result<()> {
         let (most, handle) = (self.runner.max_failures, self.handle);
         self.stop().check()?;
@@ -138,7 +139,7 @@ impl<'a> Run<'a> {
             return Err(Error::Lost(format!("{why}{often}")));
         }
         handle.remove_unfinished();
-        // That one counts servers that died.
+        // Attempts count dead servers, not lost workers.
         handle.forget_attempt();
         let from = match handle.last_checkpoint() {
             Some((step, _)) => format!("after the checkpoint of step {step}"),
@@ -201,7 +202,7 @@ impl<'a> Run<'a> {
         handle.complete(&json!({ "metrics": metrics, "artifacts": artifacts }))
     }
 
-    /// The rows of the run: as they were prepared, or prepared now.
+    /// The rows of the run. Prepares them if that wasn't done before.
     fn prepared(
         &mut self,
         record: &RunRecord,
@@ -240,7 +241,7 @@ impl<'a> Run<'a> {
         Ok(prepared)
     }
 
-    /// The files of a dataset on the Hub, which are downloaded if need be.
+    /// The files of a dataset on the Hub. Downloads missing ones.
     fn dataset(&mut self, config: &RunConfig, stop: &dyn Stop) -> Result<Vec<PathBuf>> {
         let DatasetSource::Hub(dataset) = config.dataset()? else {
             return refused(
@@ -252,7 +253,7 @@ impl<'a> Run<'a> {
         self.runner.runtime.block_on(files)
     }
 
-    /// Downloads the weights of a model, if they aren't there yet.
+    /// Downloads the weights of a model, unless they are in the cache.
     fn weights(&mut self, record: &mut RunRecord, in_4bit: bool, stop: &dyn Stop) -> Result<()> {
         let Some(HubModel {
             name,
@@ -273,7 +274,8 @@ impl<'a> Run<'a> {
         self.handle.set_base(&record.base)
     }
 
-    /// The checkpoint to resume from, if there is one. Announces it if it was saved but not announced yet.
+    /// The checkpoint to resume from, if there is one. Announces a checkpoint that was saved but not
+    /// announced.
     fn resume(&self) -> Result<Option<(usize, PathBuf)>> {
         let handle = self.handle;
         let resume = handle.last_checkpoint();

@@ -1,5 +1,5 @@
-//! How a job comes to be: its config and its rows are checked, and everything that it needs is in its folder
-//! before it's queued.
+//! The submission of a job. Checks its config and its rows, and puts everything that the job needs into
+//! its folder. Only then is the job queued.
 
 use std::fs;
 use std::io;
@@ -24,8 +24,8 @@ use crate::stop::Stop;
 use crate::store::{Attempts, Job, ResumedFrom, RunRecord, Status};
 use crate::time;
 
-/// How long reading and encoding the rows may take. The SDK gives a submission up after 60 s, and should get
-/// the reason.
+/// How long reading and encoding the rows may take. The SDK gives up after 60 s, and should get the
+/// reason before that.
 const PREPARING_LIMIT: Duration = Duration::from_secs(55);
 
 const RUNS_NOTHING: &str = "this local backend runs no jobs: it was started with --no-runs, for a command \
@@ -33,7 +33,7 @@ const RUNS_NOTHING: &str = "this local backend runs no jobs: it was started with
 const STOPPING: &str = "the local backend is stopping: start it again";
 
 impl Jobs {
-    /// Checks a config and its rows, and queues the job. Refuses what can't be done.
+    /// Checks a config and its rows, and queues the job. Refuses one that can't be run.
     pub async fn submit(&self, project: &str, name: &str, config: &Value) -> Result<Job> {
         self.check_runs()?;
         let (parsed, base) = self.check(config).await?;
@@ -87,7 +87,8 @@ impl Jobs {
         Ok(())
     }
 
-    /// Queues a job that resumes one that failed or was cancelled from its last checkpoint.
+    /// Takes a job that failed or was cancelled, and queues a new one that resumes from its last
+    /// checkpoint.
     pub fn resume(&self, handle: &JobHandle) -> Result<Job> {
         self.check_runs()?;
         let job = handle.job();
@@ -146,7 +147,7 @@ impl Jobs {
         Ok(job)
     }
 
-    /// The files of the dataset. `None` if they're on the Hub only: the run downloads them.
+    /// The files of the dataset. `None` if some are only on the Hub: the run downloads them.
     pub(super) async fn files(&self, config: &RunConfig) -> Result<Option<Vec<DataFile>>> {
         let dataset = match config.dataset()? {
             DatasetSource::Blob(blob) => return fetch(&blob).await.map(Some),
@@ -158,7 +159,8 @@ impl Jobs {
         paths.map(measured).transpose()
     }
 
-    /// Does work that reads and encodes rows. Ends early when its caller is gone, or the server stops.
+    /// Runs work that reads and encodes rows. It ends early if its caller is gone, or the server is
+    /// stopping.
     pub(super) async fn read_rows<T: Send + 'static>(
         &self,
         base: &Resolved,
@@ -169,7 +171,7 @@ impl Jobs {
             .await
             .map_err(|_| Error::Stopped)?;
         let work = async {
-            // Dropped with this future, which is how `stop` sees that the caller is gone.
+            // Dropped with this future, which tells `stop` that the caller is gone.
             let caller = Arc::new(());
             let watched = Arc::downgrade(&caller);
             let stopping = Arc::clone(&self.runner.stopping);
@@ -198,7 +200,7 @@ impl Jobs {
     }
 }
 
-/// A folder that becomes a job's, or is removed.
+/// A folder that either becomes a job's folder or is removed.
 pub(super) struct Staged {
     pub path: PathBuf,
 }
@@ -213,12 +215,12 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        // It's gone already when it became a job's.
+        // If the folder became a job's, it's no longer here.
         let _ = fs::remove_dir_all(&self.path);
     }
 }
 
-/// Files in a job's folder never change, so that jobs can share them on disk.
+/// Hard-links a file into another job's folder. Files there never change, so that jobs can share them.
 fn link(from: &Path, to: &Path) -> Result<()> {
     fs::hard_link(from, to)
         .or_else(|_| fs::copy(from, to).map(drop))
@@ -234,7 +236,7 @@ fn link_folder(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// `job_`, the time in milliseconds, and random letters.
+/// Creates an id: `job_`, the time in milliseconds, and random letters.
 fn new_id() -> Result<String> {
     Ok(format!(
         "job_{:012x}{}",
@@ -243,8 +245,8 @@ fn new_id() -> Result<String> {
     ))
 }
 
-/// A dataset's secrets are used once and never stored: its token, and a URL's user and query, which may hold a
-/// password and a signature.
+/// Removes a dataset's secrets, which are used once and never stored: its token, and the user and query
+/// of its URL, which may contain a password and a signature.
 fn without_token(config: &Value) -> Value {
     let mut config = config.clone();
     if let Some(source) = config
@@ -256,7 +258,7 @@ fn without_token(config: &Value) -> Value {
             && let Some(mut parsed) = url.as_str().and_then(|text| reqwest::Url::parse(text).ok())
             && parsed.scheme().starts_with("http")
         {
-            // Both fail only for addresses that can't have a user.
+            // Both only fail for URLs that can't have a user.
             let _ = parsed.set_username("");
             let _ = parsed.set_password(None);
             parsed.set_query(None);

@@ -10,7 +10,7 @@ use crate::endpoints::Endpoints;
 use crate::error::Result;
 use crate::jobs::Jobs;
 
-/// Stand-ins are logged for this many models, and not at all after that.
+/// Only this many stand-ins are logged.
 const LOGGED_STAND_INS: usize = 100;
 
 /// The state that all requests share.
@@ -28,14 +28,14 @@ pub struct App {
     pub port: u16,
     /// Slugs of projects that were created since the start, or that have jobs or endpoints.
     projects: Mutex<BTreeSet<String>>,
-    /// Models that were requested and aren't on this machine.
+    /// Requested models that aren't on this machine, each of which another model stood in for.
     stood_in: Mutex<BTreeSet<String>>,
-    /// True once the server is ending: streams then end too.
+    /// Becomes true when the server is stopping, which also ends the event streams.
     pub ending: watch::Sender<bool>,
 }
 
 impl App {
-    /// Creates the state from a store's jobs and their endpoints.
+    /// Creates the state from the jobs and endpoints of a store.
     pub fn new(jobs: Jobs, token: String, port: u16) -> Result<Arc<Self>> {
         let endpoints = Endpoints::open(jobs.store().endpoints_file())?;
         let with_endpoints = endpoints.all();
@@ -58,7 +58,7 @@ impl App {
         }))
     }
 
-    /// Whether another model stands in for `model` for the first time.
+    /// Whether this is the first time that another model stands in for `model`.
     pub fn stands_in_first_time(&self, model: &str) -> bool {
         let mut stood_in = self.stood_in.lock().unwrap_or_else(PoisonError::into_inner);
         // A client may ask for any name, so the set must not grow without bound.

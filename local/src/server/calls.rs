@@ -1,5 +1,5 @@
-//! Calling endpoints, `/e/<slug>/v1`: OpenAI's API with the one model of an endpoint. It's open to more than
-//! this machine's owner, so that its errors say nothing of the server's files.
+//! The API for calling endpoints, `/e/<slug>/v1`: OpenAI's API with the endpoint as its only model.
+//! Callers needn't own this machine, so errors reveal nothing about the server's files.
 
 use std::sync::Arc;
 
@@ -20,16 +20,16 @@ use crate::endpoints::{AuthMode, Endpoint};
 use crate::error::Error;
 use crate::time;
 
-/// Where a call comes in.
+/// The listener that a call arrives on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Door {
     /// The listener for this machine.
     Inside,
-    /// The one of `--listen`: for endpoints with keys, and nothing else.
+    /// The listener of `--listen`, which serves only endpoints with keys.
     Outside,
 }
 
-/// The addresses below `/e`.
+/// The routes below `/e`.
 pub fn router(app: &Arc<App>, door: Door) -> Router {
     Router::new()
         .route("/{slug}/v1/chat/completions", post(chat))
@@ -45,7 +45,7 @@ pub fn router(app: &Arc<App>, door: Door) -> Router {
         .with_state(Arc::clone(app))
 }
 
-/// 404 in the shape of OpenAI's API.
+/// A 404 in OpenAI's format.
 pub async fn not_found() -> Response {
     let words = "no such address: endpoints are called at /e/<slug>/v1/chat/completions";
     ApiError::new(StatusCode::NOT_FOUND, words).into_openai(None)
@@ -56,7 +56,7 @@ async fn wrong_method() -> Response {
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, words).into_openai(None)
 }
 
-/// Lets a request through that may call its endpoint, and hands the endpoint on.
+/// Checks that a request may call its endpoint, and passes the endpoint to the handlers.
 async fn check(
     State((app, door)): State<(Arc<App>, Door)>,
     mut request: Request,
@@ -126,7 +126,7 @@ fn check_key(app: &App, endpoint: &Endpoint, headers: &HeaderMap) -> Result<(), 
     Ok(())
 }
 
-/// The target of a chat request, or 404 if the endpoint's model is gone.
+/// The chat field for an endpoint's target. A 404 if the target is gone.
 fn served(app: &App, endpoint: &Endpoint) -> Result<(&'static str, Value), ApiError> {
     chat_field(app, &endpoint.target).map_err(|error| {
         crate::log(format_args!("endpoint {}: {error}", endpoint.slug));
@@ -142,8 +142,8 @@ fn no_model(error: ApiError) -> Response {
     error.into_openai(Some("model_not_found"))
 }
 
-/// `POST /e/{slug}/v1/chat/completions`: whatever `model` a client sends, the endpoint's answers, under its
-/// slug.
+/// `POST /e/{slug}/v1/chat/completions`. Ignores the request's `model`: the endpoint's target answers,
+/// and the response names the slug as its model.
 async fn chat(
     State(app): State<Arc<App>>,
     Extension(endpoint): Extension<Arc<Endpoint>>,

@@ -1,5 +1,5 @@
-//! Chat: one JSON answer or a stream of chunks, both in the shape of OpenAI's API. Generation runs on its own
-//! thread and ends when its client is gone.
+//! Chat completions, as one JSON object or as a stream of chunks, both in OpenAI's format. Generation
+//! runs on its own thread and ends when the client disconnects.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -27,17 +27,17 @@ use crate::engine::{ChatTask, CompiledConstraint, Engine, Finish, Sampling};
 use crate::error::{Result, refused};
 use crate::time;
 
-/// Pieces that may wait for a slow client before generation waits too.
+/// Pieces that may be queued for a slow client before generation pauses.
 const PIECES_AHEAD: usize = 64;
 
-/// Where a streamed answer reports its `usage`.
+/// Where a streamed response reports its `usage`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Usage {
-    /// In the last chunk, as the cloud does.
+    /// In the last chunk, like the cloud.
     InLast,
-    /// In an extra chunk after the last one, without choices, as OpenAI does when asked to.
+    /// In an extra chunk without choices after the last one, like OpenAI when the request asks for it.
     AfterLast,
-    /// Nowhere, as OpenAI does when not asked to.
+    /// Nowhere, like OpenAI when the request doesn't ask for it.
     Nowhere,
 }
 
@@ -49,8 +49,8 @@ pub async fn chat(
     answer(&app, &body, Usage::InLast, None).await
 }
 
-/// The answer to a request in the form of `POST /v1/inference/chat`. `name` is what the answer calls its
-/// model, if it's another name than ours.
+/// Answers a request in the format of `POST /v1/inference/chat`. `name` overrides the model name in the
+/// response.
 pub async fn answer(
     app: &Arc<App>,
     body: &Value,
@@ -67,9 +67,9 @@ pub async fn answer(
     let turn = app.turns.take().await?;
     let owned = Arc::clone(app);
     let cancel = CancellationToken::new();
-    // Dropped with this future when the client goes.
+    // Dropped with this future when the client disconnects.
     let client = cancel.clone().drop_guard();
-    // Before the answer begins: what is wrong with the request is still a 400.
+    // Prepared before the response begins, so that an invalid request still gets a 400.
     let prepared = blocking(move || PreparedChat::new(request, &owned, cancel, turn)).await?;
     if stream {
         Ok(streamed(prepared, head, usage, client))
@@ -91,7 +91,7 @@ async fn blocking<T: Send + 'static>(
     Ok(result?)
 }
 
-/// A prompt, ready for an engine.
+/// A chat that's ready for an engine.
 struct PreparedChat {
     engine: Arc<dyn Engine>,
     base: Arc<Base>,
@@ -99,14 +99,14 @@ struct PreparedChat {
     prompt: Vec<u32>,
     sampling: Sampling,
     constraint: Option<CompiledConstraint>,
-    /// The most functions that the answer may call. `None` when there are none to call.
+    /// The most functions that the answer may call. `None` if it can't call any.
     most_calls: Option<usize>,
-    /// Cancelled when the client is gone.
+    /// Cancelled when the client disconnects.
     cancel: CancellationToken,
     _turn: OwnedSemaphorePermit,
 }
 
-/// What came out.
+/// A generated answer.
 struct Answer {
     message: Value,
     finish: &'static str,
@@ -124,7 +124,7 @@ impl PreparedChat {
         let (source, adapter) = match request.source {
             ModelSource::Base(source) => (source, None),
             ModelSource::Adapter(dir) => {
-                // Always the base that the adapter was trained on, whatever this server's default is.
+                // Always the base that the adapter was trained on, whatever the server's default is.
                 let resolved = resolve::resolve(&adapter_folder::base_name(&dir)?, None)?;
                 if let Some(reason) = resolved.stand_in {
                     return refused(format!("adapter: its base is missing: {reason}"));
@@ -188,7 +188,7 @@ impl PreparedChat {
         Ok((end.finish, usage))
     }
 
-    /// The whole answer, or what there is of it when the client goes.
+    /// Generates the whole answer, or as much as there is by the time the client disconnects.
     fn answer(&mut self) -> Result<Answer> {
         let most_calls = self.most_calls;
         let mut text = String::new();
@@ -221,7 +221,7 @@ impl PreparedChat {
     }
 }
 
-/// What all chunks of an answer share.
+/// The fields that all chunks of a response share.
 struct Head {
     id: String,
     created: u64,
@@ -265,7 +265,7 @@ fn streamed(mut prepared: PreparedChat, head: Head, usage: Usage, client: DropGu
             return;
         }
         let end = if prepared.most_calls.is_some() {
-            // Whether a text is a call shows only at its end.
+            // Only a complete answer shows whether it's a tool call.
             prepared.answer().map(|answer| {
                 stream.delta(&with_indices(answer.message));
                 (answer.finish, answer.usage)
@@ -283,7 +283,7 @@ fn streamed(mut prepared: PreparedChat, head: Head, usage: Usage, client: DropGu
             }
         }
     });
-    // The body is dropped when the client goes, and the guard with it.
+    // The body, and with it the guard, is dropped when the client disconnects.
     let body = stream::unfold((receiver, client), |(mut receiver, client)| async move {
         let bytes = receiver.recv().await?;
         Some((Ok::<Bytes, Infallible>(bytes), (receiver, client)))
@@ -295,7 +295,7 @@ fn streamed(mut prepared: PreparedChat, head: Head, usage: Usage, client: DropGu
     (headers, Body::from_stream(body)).into_response()
 }
 
-/// Streams an answer to a client. The methods that send return whether the client is still there.
+/// Streams an answer to a client. Its methods return whether the client is still connected.
 struct Stream {
     sender: mpsc::Sender<Bytes>,
     head: Head,
@@ -325,7 +325,7 @@ impl Stream {
             Usage::Nowhere => {}
         }
         if self.send(&last) && more.is_none_or(|chunk| self.send(&chunk)) {
-            // The client may leave right before the last line.
+            // The client may disconnect right before the last line.
             let _ = self
                 .sender
                 .blocking_send(Bytes::from_static(b"data: [DONE]\n\n"));
@@ -333,7 +333,7 @@ impl Stream {
     }
 }
 
-/// A message as a delta: calls are numbered, so that their pieces could be put together.
+/// Turns a message into a delta. Its tool calls get an index, which clients use to assemble partial ones.
 fn with_indices(mut message: Value) -> Value {
     let calls = message.get_mut("tool_calls").and_then(Value::as_array_mut);
     for (index, call) in calls.into_iter().flatten().enumerate() {

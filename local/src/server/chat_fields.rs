@@ -5,10 +5,10 @@ use serde_json::{Map, Value};
 
 use crate::request_fields::{number, seed, whole};
 
-/// Tokens of an answer when the request does not say.
+/// The default of `maxTokens`.
 const DEFAULT_MAX_TOKENS: usize = 256;
 
-/// A request, as far as types can check it.
+/// A request whose types have been checked.
 #[derive(Debug, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChatFields {
@@ -18,29 +18,29 @@ pub struct ChatFields {
     pub adapter: Option<AdapterField>,
     /// The base that answers.
     pub base_model: Option<String>,
-    /// 1 by default; 0 always takes the likeliest token.
+    /// Default: 1. 0 always picks the likeliest token.
     #[serde(deserialize_with = "temperature")]
     pub temperature: f64,
-    /// 1 by default.
+    /// Default: 1.
     #[serde(deserialize_with = "probability")]
     pub top_p: f64,
-    /// 256 by default.
+    /// Default: 256.
     #[serde(deserialize_with = "whole::<1, { u64::MAX }, _>")]
     pub max_tokens: usize,
-    /// Random by default.
+    /// Default: random.
     #[serde(deserialize_with = "some_seed")]
     pub seed: Option<u64>,
-    /// Whether the answer comes in pieces. Yes by default, as in the SDK.
+    /// Whether the answer is streamed. Default: true, as in the SDK.
     pub stream: bool,
-    /// Functions, for the chat template.
+    /// The functions that the answer may call.
     pub tools: Vec<Value>,
     /// `auto`, `none`, `required`, or `{ function: { name } }`.
     pub tool_choice: Option<ToolChoice>,
-    /// Whether an answer may call more than one function. Yes by default.
+    /// Whether an answer may call more than one function. Default: true.
     pub parallel_tool_calls: bool,
-    /// What the answer must look like.
+    /// The format of the answer.
     pub response_format: Option<ResponseFormat>,
-    /// The same, as vLLM has it.
+    /// The format of the answer, in vLLM's notation.
     pub structured_outputs: Option<StructuredOutputs>,
 }
 
@@ -64,60 +64,60 @@ impl Default for ChatFields {
     }
 }
 
-/// An adapter of a job.
+/// A reference to an adapter of a job.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AdapterField {
-    /// Which of the job's adapters.
+    /// The kind of the adapter.
     pub kind: AdapterKind,
     /// The job's id.
     pub job_id: String,
-    /// The step of the checkpoint.
+    /// The step, for a checkpoint.
     pub step: Option<usize>,
 }
 
-/// Which adapter of a job.
+/// The kinds of adapters that a job has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AdapterKind {
-    /// The checkpoint of a step.
+    /// The adapter in the checkpoint of a step.
     Checkpoint,
     /// The final adapter.
     Final,
 }
 
-/// Whether, and which, function has to be called.
+/// Whether the answer has to call a function, and which one.
 #[derive(Debug, Deserialize)]
 #[serde(
     untagged,
     expecting = "must be auto, none, required, or { type: \"function\", function: { name } }"
 )]
 pub enum ToolChoice {
-    /// By word.
+    /// `auto`, `none` or `required`.
     Word(ToolChoiceWord),
-    /// By name.
+    /// The function with this name.
     Function {
-        /// The function.
+        /// The function that has to be called.
         function: FunctionName,
     },
 }
 
-/// Whether a function has to be called.
+/// Whether the answer calls a function.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ToolChoiceWord {
-    /// It may.
+    /// It may call one.
     Auto,
-    /// It must not.
+    /// It must not call any.
     None,
-    /// It must.
+    /// It must call one.
     Required,
 }
 
-/// A function of `tools`.
+/// The name of one of the `tools`.
 #[derive(Debug, Deserialize)]
 pub struct FunctionName {
-    /// Its name.
+    /// The name.
     pub name: String,
 }
 
@@ -129,9 +129,9 @@ pub enum ResponseFormat {
     Text,
     /// Any JSON object.
     JsonObject,
-    /// JSON that a schema allows.
+    /// JSON that matches a schema.
     JsonSchema {
-        /// Where the schema is.
+        /// The wrapper around the schema.
         json_schema: JsonSchema,
     },
 }
@@ -139,29 +139,29 @@ pub enum ResponseFormat {
 /// `responseFormat.json_schema`.
 #[derive(Debug, Deserialize)]
 pub struct JsonSchema {
-    /// The schema.
+    /// The schema itself.
     pub schema: Map<String, Value>,
 }
 
-/// `structuredOutputs`: exactly one of the first five.
+/// `structuredOutputs`. Exactly one of the first five fields is set.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StructuredOutputs {
-    /// A JSON schema, or its text.
+    /// A JSON schema, as an object or as text.
     pub json: Option<Value>,
-    /// A regular expression that the whole answer matches.
+    /// A regular expression that the whole answer must match.
     pub regex: Option<String>,
-    /// Texts of which the answer is one.
+    /// The texts that the answer is chosen from.
     pub choice: Option<Vec<String>>,
-    /// Any JSON object.
+    /// If true, any JSON object.
     pub json_object: Option<bool>,
-    /// Not supported.
+    /// Not supported: any value is refused.
     pub grammar: Option<Value>,
-    /// JSON without any white space between its parts.
+    /// Whether the JSON has no white space between its tokens.
     pub disable_any_whitespace: Option<bool>,
-    /// JSON without fields that the schema doesn't name.
+    /// Whether the JSON has only the fields that the schema names.
     pub disable_additional_properties: Option<bool>,
-    /// What may stand between the parts of JSON.
+    /// A pattern for the white space between JSON tokens.
     pub whitespace_pattern: Option<String>,
 }
 

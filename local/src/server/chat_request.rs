@@ -1,4 +1,4 @@
-//! The body of `POST /v1/inference/chat`. What can't be honoured is refused here, by name.
+//! The body of `POST /v1/inference/chat`. Unsupported fields and values are refused by name.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use crate::engine::Sampling;
 use crate::error::{Result, refused};
 use crate::request_fields;
 
-/// What answers.
+/// The model that answers.
 #[derive(Debug)]
 pub enum ModelSource {
     /// An adapter in a directory.
@@ -28,17 +28,17 @@ pub enum ModelSource {
 /// A checked request.
 #[derive(Debug)]
 pub struct ChatRequest {
-    /// What answers.
+    /// The model that answers.
     pub source: ModelSource,
-    /// As `model` names it in the answer.
+    /// The `model` of the response.
     pub model: String,
     /// The conversation.
     pub conversation: Conversation,
-    /// How to sample.
+    /// The sampling parameters.
     pub sampling: Sampling,
-    /// What the answer must look like, and the functions that it may call.
+    /// The format of the answer, and the functions that it may call.
     pub output: OutputSpec,
-    /// Whether the answer comes in pieces. Yes by default, as in the SDK.
+    /// Whether the answer is streamed.
     pub stream: bool,
 }
 
@@ -68,8 +68,9 @@ impl ChatRequest {
     }
 }
 
-/// A base by its name, or, as in Hugging Face's libraries, an adapter outside of any job by its directory.
-/// The answer's `model` names what was used. A stand-in is logged on stderr once.
+/// Resolves the name of a base. As in Hugging Face's libraries, the name may also be the path of an
+/// adapter outside of any job. The returned name is the model that's really used. A stand-in is logged on
+/// stderr once.
 fn base(name: &str, app: &App) -> Result<(ModelSource, String), ApiError> {
     if resolve::is_path(name) && adapter_folder::is_adapter(Path::new(name)) {
         return Ok((ModelSource::Adapter(name.into()), name.to_owned()));

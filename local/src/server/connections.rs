@@ -1,4 +1,4 @@
-//! Connections: how many there may be, how long one may be silent, and how they end.
+//! Connections: how many there may be, how long one may be idle, and how they end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,31 +15,31 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-/// A connection without a whole request for this long is closed, also between two requests: sockets
-/// that say nothing must not keep others out.
+/// A connection that sends no complete request for this long is closed, even between two requests: idle
+/// sockets must not keep others out.
 const HEADER_LIMIT: Duration = Duration::from_secs(10);
-/// A TLS handshake that takes longer is given up.
+/// A TLS handshake that takes longer than this is abandoned.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
-/// After a failed accept (no descriptors, say), the next one is tried after this time.
+/// The pause after a failed accept, for example when there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The most connections that are ever served at once.
+/// The most connections that are served at once.
 const MOST_CONNECTIONS: u64 = 1024;
-/// Descriptors that are left to training: checkpoints, logs, datasets, models.
+/// File descriptors that are reserved for training: checkpoints, logs, datasets, models.
 #[cfg(unix)]
 const RESERVED_DESCRIPTORS: u64 = 64;
-/// How many are served at once, however few descriptors there are.
+/// The number of connections that are served at once even if there are too few file descriptors.
 #[cfg(unix)]
 const LEAST_CONNECTIONS: u64 = 8;
 
-/// What a listener may take.
+/// The limits of a listener.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     connections: usize,
 }
 
 impl Limits {
-    /// The limits of each listener. None can use up the connections of another.
+    /// Divides the connections between the listeners, so that none can use up another's.
     pub fn shared_by(listeners: usize) -> Self {
         let most = usize::try_from(most_connections()).unwrap_or(Semaphore::MAX_PERMITS);
         Self {
@@ -48,7 +48,8 @@ impl Limits {
     }
 }
 
-/// Serves HTTP/1.1, over TLS if there is an acceptor for it, until `shutdown` resolves; then the connections end after what they are doing.
+/// Serves HTTP/1.1 until `shutdown` resolves, over TLS if there is an acceptor. Open connections then
+/// finish their current request.
 pub async fn serve(
     router: Router,
     listener: TcpListener,
@@ -107,7 +108,7 @@ pub async fn serve(
     graceful.shutdown().await;
 }
 
-/// The stream in a TLS connection, or `None` if it doesn't come about in time.
+/// Performs the TLS handshake. `None` if it fails or isn't done in time.
 async fn handshake(
     tls: &TlsAcceptor,
     stream: TcpStream,
@@ -119,7 +120,8 @@ async fn handshake(
     }
 }
 
-/// As many as there are descriptors for, after raising the limit as far as the system lets us.
+/// As many connections as there are file descriptors for. Raises the soft limit as far as the system
+/// allows.
 #[cfg(unix)]
 fn most_connections() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

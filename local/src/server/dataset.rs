@@ -1,4 +1,4 @@
-//! What a model would see of a dataset.
+//! A preview of a dataset as the model would see it.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use super::error::ApiError;
 use super::guard::JsonBody;
 use crate::jobs::preview::Preview;
 
-/// Rows in one answer.
+/// The most rows in one response.
 const MAX_ROWS: u64 = 100;
 
-/// `POST /v1/dataset/preview`: the rows of a job's config as training would see them, `limit` of them from
-/// `offset` on, and the totals of all rows. Refuses what `POST /v1/jobs` refuses.
+/// `POST /v1/dataset/preview`: up to `limit` rows of a job's config from `offset` on, as training would
+/// see them, and totals over all rows. Refuses whatever `POST /v1/jobs` refuses.
 pub async fn preview(
     State(app): State<Arc<App>>,
     JsonBody(body): JsonBody,

@@ -1,4 +1,4 @@
-//! The bodies of `/v1/endpoints`. What can't be honoured is refused here, by name.
+//! The request bodies of `/v1/endpoints`. Unsupported fields and values are refused by name.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -8,11 +8,11 @@ use crate::endpoints::{Adapter, AuthMode, Target};
 use crate::error::{Result, refused};
 use crate::request_fields;
 
-/// As long as a part of a domain's name can be.
+/// The longest label that a domain name can have.
 const MAX_SLUG: usize = 63;
 const MAX_LABEL: usize = 80;
 
-/// A new endpoint, or what changes of one.
+/// The fields of a new endpoint, or of a change to one.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct EndpointFields {
@@ -54,12 +54,12 @@ struct KeyFields {
     label: String,
 }
 
-/// What a body sets of an endpoint. Whether its target is there is for the caller to check.
+/// The settings that a body contains. The caller checks whether the target exists.
 #[derive(Debug)]
 pub struct Settings {
-    /// Its name in its address.
+    /// The slug in its address.
     pub slug: Option<String>,
-    /// What answers.
+    /// The model that answers.
     pub target: Option<Target>,
     /// How its callers authenticate.
     pub auth_mode: Option<AuthMode>,
@@ -68,7 +68,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Checks the body of a creation or a change.
+    /// Checks the body of a request that creates or changes an endpoint.
     pub fn from_json(body: &Value) -> Result<Self> {
         let fields: EndpointFields = request_fields::read(body)?;
         if let Some(slug) = &fields.slug {
@@ -79,7 +79,7 @@ impl Settings {
                 "customDomain must be null: the local backend has no domains, an endpoint is called under /e/",
             );
         }
-        // Nothing is ever kept here, which is what "disabled" means.
+        // Nothing is ever retained here, which is what "disabled" means.
         match fields.run_retention_mode.as_deref() {
             None | Some("disabled") => {}
             Some(mode) => {
@@ -102,7 +102,7 @@ impl Settings {
     }
 }
 
-/// Checks the body that creates a key, and answers its label.
+/// Checks the body of a request for a new key, and returns the key's label.
 pub fn key_label(body: &Value) -> Result<String> {
     let KeyFields { label } = request_fields::read(body)?;
     if label.trim().is_empty() || label.chars().count() > MAX_LABEL {

@@ -11,11 +11,11 @@ use crate::endpoints::{Adapter, Target};
 use crate::error::{Error, Result, refused};
 use crate::jobs::JobHandle;
 
-/// How many of the newest checkpoints a message names.
+/// An error message lists this many of the newest checkpoints.
 const STEPS_NAMED: usize = 10;
 
-/// The chat request's field for a target. Refuses one that isn't there, and says what is:
-/// nothing stands in.
+/// Returns the chat request's field for a target. No other model stands in for a missing target: the
+/// error lists the ones that exist.
 pub fn chat_field(app: &App, target: &Target) -> Result<(&'static str, Value)> {
     match target {
         Target::Adapter { adapter } => Ok(("adapter", adapter_field(app, adapter)?)),

@@ -1,4 +1,4 @@
-//! Managing endpoints, `/v1/endpoints`. The API's answers call them deployments.
+//! The API for managing endpoints, `/v1/endpoints`. Its responses call them deployments.
 
 use std::sync::Arc;
 
@@ -121,7 +121,7 @@ pub async fn keys(
     Ok(Json(json!({ "keys": keys })))
 }
 
-/// `POST /v1/endpoints/{id}/keys`: the only answer with the key itself.
+/// `POST /v1/endpoints/{id}/keys`. Only this response contains the key itself.
 pub async fn create_key(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -182,7 +182,8 @@ fn find_mut<'a>(endpoints: &'a mut [Endpoint], id: &str) -> Result<&'a mut Endpo
     found.ok_or_else(no_such_endpoint)
 }
 
-/// 409 when another endpoint has the slug of this one, in whichever project: it is one address.
+/// Returns a 409 if another endpoint has the same slug. The project doesn't matter, since a slug is an
+/// address.
 fn check_is_free(endpoints: &[Endpoint], new: &Endpoint) -> Result<(), ApiError> {
     let is_same = |one: &Endpoint| one.slug == new.slug && one.id != new.id;
     if endpoints.iter().any(is_same) {

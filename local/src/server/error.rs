@@ -1,4 +1,4 @@
-//! Errors as responses, `{ "error": "..." }`. The SDK shows that sentence to its user unchanged.
+//! Errors as responses, `{ "error": "..." }`. The SDK shows the sentence to its user unchanged.
 
 use axum::Json;
 use axum::body::to_bytes;
@@ -8,26 +8,26 @@ use serde_json::json;
 
 use crate::error::Error;
 
-/// The longest message of the framework that is passed on, in bytes.
+/// The longest error body of the framework that is converted, in bytes.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 
-/// A message has at most this many characters.
+/// The most characters of a message.
 const MAX_MESSAGE_CHARS: usize = 1000;
 
-/// An answer other than success.
+/// An error response.
 #[derive(Debug)]
 pub struct ApiError {
     status: StatusCode,
     message: String,
-    /// In seconds.
+    /// The value of `Retry-After`, in seconds.
     retry_after: Option<u32>,
 }
 
 impl ApiError {
-    /// A status and a sentence that says what to do.
+    /// Creates an error from a status code and a sentence that says what to do.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
         let mut message = message.into();
-        // It may quote what was sent.
+        // The message may quote the request.
         if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE_CHARS) {
             message.replace_range(end.., "…");
         }
@@ -38,7 +38,7 @@ impl ApiError {
         }
     }
 
-    /// The same error, with the time after which another try makes sense.
+    /// Adds a `Retry-After` header.
     pub fn retry_after(self, seconds: u32) -> Self {
         Self {
             retry_after: Some(seconds),
@@ -55,7 +55,7 @@ impl ApiError {
         response
     }
 
-    /// The same in the shape of OpenAI's API. `code` is a word for programs.
+    /// Converts the error to OpenAI's format. `code` is for programs.
     pub fn into_openai(self, code: Option<&str>) -> Response {
         let kind = if self.status.is_server_error() {
             "server_error"
@@ -68,7 +68,7 @@ impl ApiError {
         self.with_body(json!({ "error": error }))
     }
 
-    /// The same error, with the field name that starts the message replaced by the client's name for it.
+    /// Replaces the field name that the message starts with by the client's name for it.
     pub fn with_names(self, theirs: impl Fn(&str) -> &str) -> Self {
         let end = self
             .message
@@ -79,8 +79,8 @@ impl ApiError {
         Self { message, ..self }
     }
 
-    /// The same error for somebody who may only call an endpoint: what is wrong with the server or its
-    /// models is for its log.
+    /// Hides problems of the server and its models from somebody who may only call an endpoint. They are
+    /// logged instead.
     pub fn for_callers(self) -> Self {
         let is_about = |field: &str| {
             let rest = self.message.strip_prefix(field);
@@ -97,7 +97,7 @@ impl ApiError {
         self
     }
 
-    /// 404 for a job that is not there.
+    /// The 404 for an unknown job.
     pub fn no_such_job() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
@@ -106,7 +106,7 @@ impl ApiError {
     }
 }
 
-/// Converts the framework's own plain-text errors, such as for a malformed query or path, to JSON.
+/// Converts the framework's own plain-text errors to JSON, such as those for a malformed query or path.
 pub async fn as_json(response: Response) -> Response {
     match plain_text(response).await {
         Ok(error) => error.into_response(),
@@ -114,7 +114,7 @@ pub async fn as_json(response: Response) -> Response {
     }
 }
 
-/// The same in the shape of OpenAI's API.
+/// Like `as_json`, in OpenAI's format.
 pub async fn as_openai(response: Response) -> Response {
     match plain_text(response).await {
         Ok(error) => error.into_openai(None),
@@ -122,7 +122,7 @@ pub async fn as_openai(response: Response) -> Response {
     }
 }
 
-/// The error of a plain-text response, or else the response unchanged.
+/// Converts a plain-text response to an error. Returns any other response unchanged.
 async fn plain_text(response: Response) -> Result<ApiError, Response> {
     let status = response.status();
     let is_text = response

@@ -1,6 +1,5 @@
-//! Who may send requests: only this machine, with this server's name and its token. A page in a browser can
-//! reach any port
-//! of its own machine.
+//! Which requests are accepted: those from this machine that have the server's name and its token. A page
+//! in a browser can send requests to any port of its own machine.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,14 +15,14 @@ use super::app::App;
 use super::error::ApiError;
 use crate::json::replace_lone_surrogates;
 
-/// A request's body may be at most this large, in bytes.
+/// The largest request body, in bytes.
 pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
-/// How long a body may take to come.
+/// How long a client may take to send a body.
 const BODY_LIMIT: Duration = Duration::from_secs(30);
 
-/// Lets a request through whose `Host` is this server (a rebound DNS name is not) and whose bearer
-/// token is the right one, compared in constant time.
+/// Accepts a request if its `Host` is this server, which a rebound DNS name isn't, and if its bearer
+/// token is right. Tokens are compared in constant time.
 pub async fn check(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     match verify(request.headers(), &app) {
         Ok(()) => next.run(request).await,
@@ -32,7 +31,7 @@ pub async fn check(State(app): State<Arc<App>>, request: Request, next: Next) ->
     }
 }
 
-/// Whether a path is one of those that OpenAI's clients ask, which read errors of another shape.
+/// Whether OpenAI's clients use a path. They expect errors in another format.
 fn is_openai(path: &str) -> bool {
     path == "/v1/chat/completions" || path == "/v1/models" || path.starts_with("/v1/models/")
 }
@@ -90,7 +89,7 @@ fn bearer(authorization: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// A JSON body. Errors are answers of this API: 413 over the limit, 400 when it is no JSON.
+/// A JSON body. Its errors are `ApiError`s: 413 if it's too large, 400 if it isn't JSON.
 pub struct JsonBody(pub Value);
 
 impl<S: Send + Sync> FromRequest<S> for JsonBody {

@@ -34,7 +34,8 @@ use connections::Limits;
 use error::ApiError;
 use outside::Outside;
 
-/// Serves until `shutdown` resolves; then ends the runs, and the streams after their last event.
+/// Serves until `shutdown` resolves. Then stops the runs, and ends the event streams after their last
+/// event.
 pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
@@ -46,7 +47,7 @@ pub async fn serve(
     let outside = outside.map(|Outside { listener, tls }| {
         let mut ending = app.ending.subscribe();
         let ended = async move {
-            // An error would mean that the app is gone.
+            // An error means that the app is gone.
             let _ = ending.wait_for(|ending| *ending).await;
         };
         connections::serve(outside_router(&app), listener, tls, limits, ended)
@@ -55,7 +56,7 @@ pub async fn serve(
         shutdown.await;
         crate::log(format_args!("stopping"));
         let jobs = Arc::clone(&app);
-        // By the end of this, the store is written, whatever happens to the connections.
+        // After this, the store is written, whatever happens to the connections.
         let _ = tokio::task::spawn_blocking(move || jobs.jobs.stop()).await;
         app.ending.send_replace(true);
     };
@@ -67,7 +68,7 @@ pub async fn serve(
     });
 }
 
-/// What other machines reach: calls of endpoints with keys.
+/// The routes for other machines: calls of endpoints with keys.
 fn outside_router(app: &Arc<App>) -> Router {
     Router::new()
         .nest_service("/e", calls::router(app, Door::Outside))
@@ -113,7 +114,7 @@ fn router(app: &Arc<App>) -> Router {
             Arc::clone(app),
             guard::check,
         ))
-        // It has its own checks: those above are for the owner's token.
+        // Calls have their own checks: the ones above are for the owner's token.
         .nest_service("/e", calls::router(app, Door::Inside))
         .with_state(Arc::clone(app))
 }

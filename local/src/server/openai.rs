@@ -1,5 +1,4 @@
-//! The OpenAI-compatible API. A request is translated field by field and answered like any other; only the
-//! names differ.
+//! The OpenAI-compatible API. A request is translated field by field, and then handled like any other.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use crate::data::rows::kind;
 use crate::error::{Result, refused};
 use crate::jobs::JobHandle;
 
-/// Fields of OpenAI's and what they are called here.
+/// OpenAI's field names and ours.
 const RENAMED: [(&str, &str); 7] = [
     ("top_p", "topP"),
     ("max_tokens", "maxTokens"),
@@ -33,7 +32,7 @@ const RENAMED: [(&str, &str); 7] = [
 
 const SAME: [&str; 5] = ["messages", "temperature", "seed", "stream", "tools"];
 
-/// Fields that change nothing about an answer.
+/// Fields that don't affect the answer.
 const WITHOUT_EFFECT: [&str; 8] = [
     "user",
     "metadata",
@@ -81,8 +80,8 @@ pub async fn chat(
         .map_err(|error| error.into_openai(None))
 }
 
-/// The answer to a request in the form of this API. `weights` is what answers, and `name` its name in the
-/// answer if it's another one than ours.
+/// Answers a request in OpenAI's format. `weights` is the field that selects the model. `name` overrides
+/// the model name in the response.
 pub async fn complete(
     app: &Arc<App>,
     body: &Value,
@@ -120,7 +119,7 @@ pub async fn model(
     }
 }
 
-/// A model as this API lists it.
+/// The description of a model in OpenAI's format.
 pub fn model_of(name: &str, created: u64) -> Value {
     json!({ "id": name, "object": "model", "created": created, "owned_by": "local" })
 }
@@ -130,7 +129,7 @@ fn no_such_model(name: &str) -> Response {
     ApiError::new(StatusCode::NOT_FOUND, message).into_openai(Some("model_not_found"))
 }
 
-/// The adapters of a job as they are named here, and when they were made, in seconds.
+/// The names of a job's adapters, and when each was made, in seconds since the epoch.
 fn adapters(handle: &JobHandle) -> Vec<(String, u64)> {
     let id = handle.job().id;
     let made = |dir: &Path| {
@@ -151,8 +150,8 @@ fn adapters(handle: &JobHandle) -> Vec<(String, u64)> {
     list
 }
 
-/// Resolves a model's name: `<job>/adapter`, `<job>` for short, `<job>/checkpoint-<step>`, or a
-/// base. Nothing stands in for a model that is not here.
+/// Resolves a model's name: `<job>/adapter`, `<job>` for short, `<job>/checkpoint-<step>`, or a base. No
+/// other model stands in for a missing one.
 fn weights(app: &App, name: &str) -> Option<(&'static str, Value)> {
     let (id, part) = name.split_once('/').unwrap_or((name, "adapter"));
     if let Some(handle) = app.jobs.get(id) {
@@ -176,7 +175,7 @@ fn weights(app: &App, name: &str) -> Option<(&'static str, Value)> {
     (is_adapter || found()).then(|| ("baseModel", Value::from(name)))
 }
 
-/// What the client calls a field of ours.
+/// The client's name for one of our fields.
 fn theirs<'a>(ours: &'a str, body: &Value) -> &'a str {
     let names = RENAMED.iter().filter(|(_, name)| *name == ours);
     names
@@ -185,7 +184,7 @@ fn theirs<'a>(ours: &'a str, body: &Value) -> &'a str {
         .unwrap_or(ours)
 }
 
-/// `stream_options`.
+/// Reads `stream_options`.
 fn usage_of(options: &Value) -> Result<Usage> {
     let fields = options.as_object();
     let only = fields.is_some_and(|map| map.keys().all(|name| name == "include_usage"));
@@ -196,7 +195,7 @@ fn usage_of(options: &Value) -> Result<Usage> {
     }
 }
 
-/// The request in the form of this API.
+/// Translates a request into the format of `POST /v1/inference/chat`.
 fn translated(body: &Value, weights: (&str, Value)) -> Result<(Value, Usage)> {
     let Some(map) = body.as_object() else {
         return refused(format!("the body must be an object, it is {}", kind(body)));

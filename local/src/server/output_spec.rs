@@ -1,5 +1,5 @@
-//! What an answer must look like, and which functions it may call. `responseFormat`, `structuredOutputs`,
-//! `tools` and `toolChoice` decide that together.
+//! The format of an answer, and the functions that it may call. `responseFormat`, `structuredOutputs`,
+//! `tools` and `toolChoice` determine them together.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -16,19 +16,19 @@ use crate::error::{Result, refused};
 /// The marks around a tool call, for models whose chat template uses them (Qwen, Hermes, SmolLM2 and others).
 const CALL_MARKS: (&str, &str) = ("<tool_call>", "</tool_call>");
 
-/// What a request demands of the answer.
+/// The output that a request demands.
 #[derive(Debug, Default)]
 pub struct OutputSpec {
-    /// What the answer must look like, and the request field that says so.
+    /// The constraint on the answer, and the request field that it comes from.
     pub constraint: Option<(Constraint, &'static str)>,
-    /// For the chat template.
+    /// The tools, for the chat template.
     pub tools: Option<Value>,
-    /// Whether one answer may call no more than one function.
+    /// Whether an answer may call at most one function.
     one_call: bool,
 }
 
 impl OutputSpec {
-    /// Reads what a request's fields demand of the answer.
+    /// Reads the demands from a request's fields.
     pub fn of(fields: &ChatFields) -> Result<Self> {
         let constraint = match (&fields.response_format, &fields.structured_outputs) {
             (Some(_), Some(_)) => {
@@ -49,14 +49,14 @@ impl OutputSpec {
         }
     }
 
-    /// How many functions the answer may call at most. `None` if there are none to call.
+    /// The most functions that the answer may call. `None` if it can't call any.
     #[must_use]
     pub fn most_calls(&self) -> Option<usize> {
         let most = if self.one_call { 1 } else { usize::MAX };
         self.tools.is_some().then_some(most)
     }
 
-    /// Refuses tools when the model's chat template does not know them.
+    /// Refuses tools if the model's chat template doesn't support them.
     pub fn check(&self, text: &TextCodec) -> Result<()> {
         if self.tools.is_some() && !text.knows_calls(CALL_MARKS.0) {
             return refused(format!(
@@ -131,7 +131,7 @@ fn structured(outputs: &StructuredOutputs) -> Result<Constraint> {
     }
 }
 
-/// A schema, or its text.
+/// Returns a schema that is given as an object or as text.
 fn schema_of(json: &Value) -> Result<Value> {
     let schema = match json {
         Value::String(text) => serde_json::from_str(text).unwrap_or_default(),
@@ -160,7 +160,7 @@ fn with_options(mut schema: Value, outputs: &StructuredOutputs) -> Constraint {
     Constraint::Json(schema)
 }
 
-/// The tools for the template, and the constraint if the answer must be a call.
+/// Returns the tools for the template, and a constraint if the answer must be a call.
 fn tools(fields: &ChatFields) -> Result<(Option<Value>, Option<Constraint>)> {
     let tools = &fields.tools;
     for (index, tool) in tools.iter().enumerate() {
@@ -197,7 +197,7 @@ fn tools(fields: &ChatFields) -> Result<(Option<Value>, Option<Constraint>)> {
     Ok((tools, calls))
 }
 
-/// How many complete tool calls an answer has.
+/// The number of complete tool calls in an answer.
 #[must_use]
 pub fn complete_calls(answer: &str) -> usize {
     answer.matches(CALL_MARKS.1).count()
@@ -210,13 +210,14 @@ struct Call {
     arguments: Box<RawValue>,
 }
 
-/// Takes the tool calls out of an answer. Anything between the marks that isn't a call stays in the text.
+/// Extracts the tool calls from an answer. Anything between the marks that isn't a call stays in the
+/// text.
 pub fn calls_of(answer: &str) -> Result<(String, Vec<Value>)> {
     let (mut text, mut calls) = (String::new(), Vec::new());
     let mut rest = answer;
     while let Some((before, after)) = rest.split_once(CALL_MARKS.0) {
         let (inside, behind) = after.split_once(CALL_MARKS.1).unwrap_or((after, ""));
-        // Kept as text: a number may be too large for any numeric type.
+        // The arguments stay text: a number may be too large for any numeric type.
         let call: Option<Call> = serde_json::from_str(inside.trim()).ok();
         text.push_str(before);
         if let Some(Call { name, arguments }) = call {

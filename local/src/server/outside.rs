@@ -1,5 +1,5 @@
-//! `--listen`: a second listener, for other machines. It serves endpoints with keys and nothing else, and
-//! over TLS unless only this machine can reach it.
+//! `--listen`: a second listener, for other machines. It only serves endpoints with keys, and requires
+//! TLS unless its address is local.
 
 use std::io;
 use std::net::SocketAddr;
@@ -37,7 +37,7 @@ pub struct Outside {
 }
 
 impl Outside {
-    /// Starts listening, and prints that on stderr. `None` without `--listen`.
+    /// Starts listening and reports the address on stderr. `None` without `--listen`.
     pub async fn open(args: &OutsideArgs) -> Result<Option<Self>> {
         let tls = match (&args.tls_cert, &args.tls_key) {
             (Some(cert), Some(key)) => Some(acceptor(cert, key)?),

@@ -1,4 +1,4 @@
-//! Identity and projects. On one machine these are names and nothing more.
+//! The user and the projects. On a single machine, they are no more than names.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::app::App;
 use super::error::ApiError;
 use super::guard::JsonBody;
 
-/// `GET /v1/me`: besides the user, what trains here.
+/// `GET /v1/me`: the user, and the engine that trains here.
 pub async fn me(State(app): State<Arc<App>>) -> Json<Value> {
     let engine = app.jobs.engine();
     Json(json!({

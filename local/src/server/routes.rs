@@ -1,4 +1,4 @@
-//! The job endpoints.
+//! The endpoints for jobs.
 
 use std::sync::Arc;
 
@@ -20,14 +20,14 @@ pub struct Scope {
     pub(super) project: Option<String>,
 }
 
-/// Which part of a list is requested.
+/// The part of a list that a request asks for.
 #[derive(Debug, Deserialize)]
 pub struct PageQuery {
     limit: Option<usize>,
     cursor: Option<String>,
 }
 
-/// `GET /v1/jobs`: all, or `limit` of them from `cursor` on.
+/// `GET /v1/jobs`: all jobs, or `limit` of them from `cursor` on.
 pub async fn list(
     State(app): State<Arc<App>>,
     Query(scope): Query<Scope>,
@@ -76,7 +76,7 @@ pub async fn show(
     Ok(Json(json!({ "job": handle.job() })))
 }
 
-/// `POST /v1/jobs/{id}/cancel`: a job that is over stays as it is.
+/// `POST /v1/jobs/{id}/cancel`. Doesn't change a job that is over.
 pub async fn cancel(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -85,7 +85,7 @@ pub async fn cancel(
     Ok(Json(json!({ "job": handle.cancel()? })))
 }
 
-/// `POST /v1/jobs/{id}/resume`: a new job that goes on from the last checkpoint of this one.
+/// `POST /v1/jobs/{id}/resume`: creates a job that continues from this one's last checkpoint.
 pub async fn resume(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -103,7 +103,7 @@ pub async fn resume(
     Ok((StatusCode::CREATED, Json(json!({ "job": job }))))
 }
 
-/// `DELETE /v1/jobs/{id}`: the job and its files, adapters included.
+/// `DELETE /v1/jobs/{id}`: deletes a job and its files, adapters included.
 pub async fn delete(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,

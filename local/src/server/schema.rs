@@ -1,14 +1,14 @@
-//! JSON schemas of requests: closed to properties that they don't name.
+//! JSON schemas of requests, which are closed: they forbid properties that they don't name.
 
 use serde_json::{Map, Value, json};
 
-/// Keywords whose value is a schema, a list of schemas, or an object of schemas. Not `allOf`: each of its parts
-/// must allow what the others name.
+/// Keywords whose value is a schema, a list of schemas, or an object of schemas. `allOf` is missing: each
+/// of its parts must allow the properties that the others name.
 const SINGLE: [&str; 3] = ["items", "additionalProperties", "contains"];
 const LISTS: [&str; 3] = ["anyOf", "oneOf", "prefixItems"];
 const OBJECTS: [&str; 4] = ["properties", "patternProperties", "$defs", "definitions"];
 
-/// Keywords that may allow properties of their own, which closing the object beside them would forbid.
+/// Keywords that may allow further properties, so that an object with one of them can't be closed.
 const SHARED: [&str; 6] = [
     "allOf",
     "anyOf",
@@ -18,9 +18,9 @@ const SHARED: [&str; 6] = [
     "unevaluatedProperties",
 ];
 
-/// Objects that name their properties get no others, unless the schema says so itself.
+/// Forbids other properties in objects that name theirs, unless the schema itself allows them.
 pub fn close(schema: &mut Value) {
-    // A definition may be a part of it, which must stay open.
+    // Any definition may be part of an `allOf`, and those parts must stay open.
     if has_all_of(schema) {
         return;
     }
@@ -58,8 +58,8 @@ fn close_part(schema: &mut Value) {
     }
 }
 
-/// The schema of a call of one of these functions. Each function's parameters become an entry in `$defs`, and
-/// their references are rewritten to point into it.
+/// The schema for a call of one of these functions. Each function's parameters become an entry in
+/// `$defs`, and references in them are rewritten to point into it.
 pub fn calls<'a>(tools: impl Iterator<Item = &'a Value>) -> Value {
     let (mut parts, mut definitions) = (Vec::new(), Map::new());
     for (index, tool) in tools.enumerate() {
@@ -74,7 +74,7 @@ pub fn calls<'a>(tools: impl Iterator<Item = &'a Value>) -> Value {
     json!({ "anyOf": parts, "$defs": definitions })
 }
 
-/// Makes references to the root of a schema lead to where it is now.
+/// Makes references to the root of a schema point to the schema's new place.
 fn rebase_refs(schema: &mut Value, root: &str) {
     match schema {
         Value::Array(list) => list.iter_mut().for_each(|part| rebase_refs(part, root)),
@@ -91,8 +91,8 @@ fn rebase_refs(schema: &mut Value, root: &str) {
     }
 }
 
-/// The schema of a call of one function. Only the arguments that the function declares are allowed:
-/// otherwise a small model rambles on, inventing properties.
+/// The schema for a call of one function. It only allows declared arguments: otherwise a small model
+/// keeps inventing properties.
 fn call(tool: &Value) -> Value {
     let function = &tool["function"];
     let mut arguments = match &function["parameters"] {

@@ -1,5 +1,5 @@
-//! The event stream of a job: the history, then live events, a ping while there are none, and `end`. Every
-//! reader goes at its own pace, and none can slow the training down.
+//! The event stream of a job: past events, then live ones, pings while there are none, and finally `end`.
+//! Each client reads at its own pace, and none can slow the training down.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::error::ApiError;
 use crate::jobs::JobHandle;
 use crate::store::log::Frames;
 
-/// A reader gets a ping at least this often: clients treat a silent connection as dead.
+/// A client gets a ping at least this often, because clients treat a silent connection as dead.
 const PING_EVERY: Duration = Duration::from_secs(15);
 
 const PING: &[u8] = b"event: ping\ndata: {}\n\n";
@@ -59,20 +59,21 @@ struct Reader {
     changed: watch::Receiver<()>,
     ending: watch::Receiver<bool>,
     over: bool,
-    /// The events of a job that is over, for as long as they are read.
+    /// The events of a finished job. They stay in memory while they are being read.
     held: Option<Arc<Frames>>,
 }
 
 impl Reader {
-    /// The next frames, a ping, or `None` after the end.
+    /// The next frames or a ping, or `None` after the end.
     async fn next(&mut self) -> Option<Bytes> {
         while !self.over {
-            // Before reading: what is appended after that wakes the wait below.
+            // Marked before reading: an event that is appended after that wakes the wait below.
             self.changed.mark_unchanged();
             let read = match self.handle.log.read(self.position) {
                 Ok(read) => read,
                 Err(error) => {
-                    // Cut off, not ended: the reader knows that something is missing.
+                    // Cuts the stream off without an `end`, so that the client knows that something is
+                    // missing.
                     crate::log(format_args!("{error}"));
                     return None;
                 }
@@ -89,7 +90,7 @@ impl Reader {
             let wait = async {
                 tokio::select! {
                     _ = self.changed.changed() => {}
-                    // A server that ends without a last event for this job: just close.
+                    // The server is stopping, and this job has no last event: just close.
                     _ = self.ending.wait_for(|ending| *ending) => self.over = true,
                 }
             };

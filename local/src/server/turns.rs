@@ -1,5 +1,5 @@
-//! Limits how many chats run. A few are answered at once, a few more wait, and the rest get a 429 with
-//! `Retry-After`: every chat takes memory for its text.
+//! Limits how many chats run, because each one takes memory for its text. A few run at once, a few more
+//! wait, and the rest get a 429 with `Retry-After`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::ApiError;
 
-/// How many chats are answered at once.
+/// How many chats run at once.
 pub const AT_ONCE: usize = 4;
 
 /// How many chats may wait for their turn.
@@ -35,7 +35,8 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Waits for a turn, which lasts as long as what it returns. 429 when too many wait already.
+    /// Waits for a turn, which lasts until the permit is dropped. Returns a 429 if too many chats are
+    /// waiting.
     pub async fn take(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         let place = Place::new(&self.waiting);
         if place.before >= WAITING && self.free.available_permits() == 0 {
@@ -50,7 +51,7 @@ impl Turns {
     }
 }
 
-/// A place among those that wait; given up when its client goes.
+/// A place in the queue. It's given up when the client disconnects.
 struct Place {
     waiting: Arc<AtomicUsize>,
     before: usize,

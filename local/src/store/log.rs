@@ -1,9 +1,9 @@
-//! The events of a job: appended in order, and read from any position by any number of readers, even
-//! after a restart. A reader never holds up training: it's only notified that there is more, and reads
-//! at its own pace.
+//! The events of a job. They're appended in order, and can be read from any position by any number of
+//! readers, even after a restart. A reader never holds up training: it's only notified that there are
+//! more events, and reads them at its own pace.
 //!
-//! The log of a finished job holds neither a descriptor nor its events. A reader loads them again, for
-//! as long as it reads.
+//! The log of a finished job keeps no file open, and no events in memory. Readers load the events again,
+//! and keep them for as long as they read.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -18,10 +18,10 @@ use tokio::sync::watch;
 use crate::error::{Error, Result};
 use crate::wire;
 
-/// A reader gets at most this many bytes at a time: a long history must not be copied at once.
+/// The most bytes that a reader gets at once, so that a long history isn't copied as a whole.
 const MAX_READ_BYTES: usize = 64 * 1024;
 
-/// Whole frames of an event stream. The event at index n has the id n + 1.
+/// Complete frames of an event stream. The event at index n has the id n + 1.
 pub type Frames = Vec<Bytes>;
 
 /// An append-only log of events.
@@ -43,40 +43,40 @@ enum State {
 #[derive(Debug)]
 struct Live {
     path: PathBuf,
-    /// Opened by the first event: a queued job must not hold a descriptor.
+    /// Opened by the first event, so that a queued job doesn't use up a file descriptor.
     file: Option<File>,
-    /// Bytes of `file` that are whole lines.
+    /// How many bytes of `file` are complete lines.
     length: u64,
     frames: Frames,
     last_event: Option<Value>,
-    /// The highest step of the events of each type.
+    /// The highest step among the events of each type.
     last_steps: HashMap<String, usize>,
 }
 
 #[derive(Debug, Default)]
 struct Over {
-    /// Shared by the current readers.
+    /// The events, shared by the current readers.
     frames: Weak<Frames>,
-    /// The terminal event, if writing it failed: the file may not have it.
+    /// The terminal event, if writing it failed: it may be missing in the file.
     unwritten: Option<Value>,
 }
 
-/// What a reader gets.
+/// The result of a read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Read {
-    /// Whole frames.
+    /// Complete frames.
     pub bytes: Bytes,
     /// Where the next read starts.
     pub next: usize,
-    /// Whether nothing comes after `next`, now or later.
+    /// Whether there is nothing after `next`, now or later.
     pub ended: bool,
-    /// Keeps the events of a job that is over in memory; hold it until the next read.
+    /// Keeps the events of a finished job in memory. Hold it until the next read.
     pub held: Option<Arc<Frames>>,
 }
 
 impl EventLog {
-    /// Opens the log of a job that isn't over. A torn last line is cut off. If a line before the last one is
-    /// damaged, that's an error, and the file is left as it is.
+    /// Opens the log of an unfinished job. A partial last line is removed. Fails if an earlier line is
+    /// damaged, and leaves the file unchanged.
     pub fn open(path: &Path) -> Result<Self> {
         let (events, whole) = read_file(path)?;
         let mut live = Live {
@@ -97,8 +97,8 @@ impl EventLog {
         Ok(Self::new(path, State::Live(live)))
     }
 
-    /// The log of a job that is over; it's read lazily. `last` is its terminal event if that may not be in
-    /// the file.
+    /// Creates the log of a finished job, which is read lazily. `last` is the job's terminal event, in
+    /// case it's missing in the file.
     #[must_use]
     pub fn over(path: &Path, last: Option<Value>) -> Self {
         let over = Over {
@@ -116,8 +116,8 @@ impl EventLog {
         }
     }
 
-    /// Appends an event. Does nothing once the log has ended: a cancelled run may still report something. If
-    /// an event can't be written, readers don't get it either.
+    /// Appends an event. Does nothing once the log has ended, because a cancelled run may still report
+    /// something. An event that can't be written isn't sent to readers either.
     pub fn append(&self, event: &Value) -> Result<()> {
         let mut state = self.lock();
         let State::Live(live) = &mut *state else {
@@ -130,15 +130,16 @@ impl EventLog {
         Ok(())
     }
 
-    /// Ends the log, with its terminal event if there is one, and closes its file. Even if the event can't be
-    /// written, on a full disk for example, readers get it and the end: they need to know why the run is over.
+    /// Ends the log, with a terminal event if there is one, and closes its file. Readers get the event
+    /// and the end even if the event can't be written, for example on a full disk: they need to know why
+    /// the run is over.
     pub fn end(&self, last: Option<&Value>) -> Result<()> {
         let mut state = self.lock();
         let State::Live(live) = &mut *state else {
             return Ok(());
         };
         let written = last.map_or(Ok(()), |event| live.write(event));
-        // Best effort: the OS already has the events; this only protects against a power cut.
+        // Best effort: the OS already has the events, and this only protects against a power failure.
         let _ = live.file.as_ref().map(File::sync_data);
         *state = State::Over(Over {
             frames: Weak::new(),
@@ -149,7 +150,7 @@ impl EventLog {
         written
     }
 
-    /// The index to read from for a `Last-Event-ID`; 0, the start, if the id isn't this log's.
+    /// The index to read from for a `Last-Event-ID`. 0, the start, if the id isn't from this log.
     pub fn position(&self, last_event_id: Option<&str>) -> Result<usize> {
         let Some(index) = last_event_id.and_then(|id| {
             id.parse::<usize>()
@@ -165,7 +166,7 @@ impl EventLog {
         Ok(if index <= known { index } else { 0 })
     }
 
-    /// Frames from an index on.
+    /// Returns frames, starting at an index.
     pub fn read(&self, from: usize) -> Result<Read> {
         match &mut *self.lock() {
             State::Live(live) => Ok(piece(&live.frames, from, None)),
@@ -176,13 +177,13 @@ impl EventLog {
         }
     }
 
-    /// Notifies when there is more to read.
+    /// Returns a receiver that is notified when there are more events.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
-    /// The highest step of the events of a type; `None` if there are none, and once the log is over.
+    /// The highest step among the events of a type. `None` if there are none, or the log is over.
     #[must_use]
     pub fn last_step(&self, kind: &str) -> Option<usize> {
         match &*self.lock() {
@@ -191,7 +192,7 @@ impl EventLog {
         }
     }
 
-    /// The eval losses that were logged, by step.
+    /// The logged eval losses by step.
     pub fn eval_losses(&self) -> Result<BTreeMap<usize, f64>> {
         let (events, _) = read_file(&self.path)?;
         let losses = events.iter().filter_map(|event| {
@@ -201,7 +202,7 @@ impl EventLog {
         Ok(losses.collect())
     }
 
-    /// Waits until the events so far are on disk.
+    /// Waits until all events so far are on disk.
     pub fn sync(&self) -> Result<()> {
         match &*self.lock() {
             State::Live(Live {
@@ -213,7 +214,7 @@ impl EventLog {
         }
     }
 
-    /// The last event, as it was appended; `None` once the log is over.
+    /// The last event. `None` if there is none, or the log is over.
     #[must_use]
     pub fn last(&self) -> Option<Value> {
         match &*self.lock() {
@@ -228,7 +229,7 @@ impl EventLog {
 }
 
 impl Live {
-    /// The file, open at the end of its whole lines.
+    /// The file, positioned at the end of its complete lines.
     fn file(&mut self) -> Result<&mut File> {
         let (path, length) = (&self.path, self.length);
         match &mut self.file {
@@ -248,14 +249,14 @@ impl Live {
         }
     }
 
-    /// Writes a line, whole or not at all.
+    /// Writes a line completely or not at all.
     fn write(&mut self, event: &Value) -> Result<()> {
         let id = (self.frames.len() + 1).to_string();
         let line = format!("{}\n", wire::text(&json!({ "id": id, "data": event })));
         let length = self.length;
         let file = self.file()?;
         if let Err(source) = file.write_all(line.as_bytes()) {
-            // Cut off the partial line, so that it doesn't end up in front of the next one.
+            // Remove a partial line, so that the next line doesn't continue it.
             let _ = file.set_len(length);
             let _ = file.seek(SeekFrom::Start(length));
             return Err(Error::Io {
@@ -317,7 +318,7 @@ fn piece(frames: &Frames, from: usize, held: Option<Arc<Frames>>) -> Read {
     }
 }
 
-/// The whole events of a file, and how many bytes they take; none if there is no file.
+/// The complete events of a file, and how many bytes they take up. Empty if there is no file.
 fn read_file(path: &Path) -> Result<(Vec<Value>, usize)> {
     let failed = |source| Error::io("can't open", path, source);
     let bytes = match fs::read(path) {
@@ -336,10 +337,12 @@ fn frames(events: &[Value]) -> Frames {
     numbered.map(|(at, event)| frame(at + 1, event)).collect()
 }
 
-/// The events of a file, and how many of its bytes are whole lines with the ids 1, 2, 3, …
+/// Parses events. Also returns how many bytes are complete lines with the ids 1, 2, 3, …
 ///
 /// # Errors
-/// The number of the first damaged line, if an event follows it: then it isn't just a torn last line.
+///
+/// The number of the first damaged line, if more events follow it. In that case, it isn't just a partial
+/// last line.
 fn parse(bytes: &[u8]) -> Result<(Vec<Value>, usize), usize> {
     let mut events = Vec::new();
     let mut whole = 0;
@@ -360,7 +363,7 @@ fn parse(bytes: &[u8]) -> Result<(Vec<Value>, usize), usize> {
     Ok((events, whole))
 }
 
-/// A whole line that is JSON.
+/// Parses a complete line of JSON.
 fn entry(line: &[u8]) -> Option<Value> {
     wire::value(line.strip_suffix(b"\n")?)
 }

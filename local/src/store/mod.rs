@@ -1,8 +1,8 @@
-//! The store on disk. Jobs survive their server, and only one server at a time writes to a store.
+//! The store on disk. Jobs outlive the server, and only one server at a time writes to a store.
 //!
 //! ```text
-//! <store>/lock                      held as long as a server runs: the system frees it when it dies
-//! <store>/server.json               who holds it
+//! <store>/lock                      held while a server runs; the OS releases it if the server dies
+//! <store>/server.json               the process that holds the lock, and its address
 //! <store>/endpoints.json            the endpoints and the hashes of their keys, replaced as a whole
 //! <store>/jobs/<id>/job.json        replaced as a whole
 //! <store>/jobs/<id>/events.jsonl    appended to, one event per line
@@ -25,19 +25,19 @@ use crate::error::{Error, Result, refused};
 pub use job::{Attempts, Job, PreparedRun, ResumedFrom, RunRecord, Status};
 pub use log::EventLog;
 
-/// Who holds a store, and how to reach it.
+/// The file with the process that holds a store, and its address.
 const HOLDER: &str = "server.json";
 
 /// A store that this process owns.
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
-    /// Released when the process ends, however it ends.
+    /// Released when the process ends, in whatever way.
     _lock: File,
 }
 
 impl Store {
-    /// Opens a store, and creates it if needed. Errors when it can't be written, or another server
+    /// Opens a store, and creates it if needed. Fails if the store can't be written, or another server
     /// holds it.
     pub fn open(dir: &Path) -> Result<Self> {
         let jobs = dir.join("jobs");
@@ -71,9 +71,9 @@ impl Store {
         }
     }
 
-    /// Records who holds the store and how to reach it: for the message that another server prints, and
-    /// for a command that joins this one. Only the store's owner may read the token. `runs` tells whether
-    /// it runs jobs.
+    /// Records which process holds the store, and its address. Another server shows that in an error
+    /// message, and a command uses it to connect to this server. Only the store's owner may read the
+    /// token. `runs` tells whether this server runs jobs.
     pub fn announce(&self, url: &str, token: &str, runs: bool) -> Result<()> {
         let holder = json!({
             "pid": std::process::id(),
@@ -85,13 +85,13 @@ impl Store {
         write_privately(&self.dir.join(HOLDER), holder.to_string().as_bytes())
     }
 
-    /// Where the jobs are.
+    /// The folder of the jobs.
     #[must_use]
     pub fn jobs_dir(&self) -> PathBuf {
         self.dir.join("jobs")
     }
 
-    /// Where the endpoints are.
+    /// The file of the endpoints.
     #[must_use]
     pub fn endpoints_file(&self) -> PathBuf {
         self.dir.join("endpoints.json")
@@ -100,24 +100,24 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // A killed server leaves the file behind, with an address where nothing listens.
+        // After a kill, the file remains, with an address where nothing listens.
         let _ = fs::remove_file(self.dir.join(HOLDER));
     }
 }
 
-/// Where the final adapter of a job in `dir` is, or will be.
+/// The folder for the final adapter of the job in `dir`, whether it exists or not.
 #[must_use]
 pub fn adapter_dir(dir: &Path) -> PathBuf {
     dir.join("adapter")
 }
 
-/// Where the checkpoint of a step of a job in `dir` is, or will be.
+/// The folder for a step's checkpoint of the job in `dir`, whether it exists or not.
 #[must_use]
 pub fn checkpoint_dir(dir: &Path, step: usize) -> PathBuf {
     dir.join("checkpoints").join(format!("checkpoint-{step}"))
 }
 
-/// The steps of the checkpoints of a job in `dir`, in order.
+/// The steps of the checkpoints of the job in `dir`, in order.
 #[must_use]
 pub fn checkpoints(dir: &Path) -> Vec<usize> {
     let entries = fs::read_dir(dir.join("checkpoints"));

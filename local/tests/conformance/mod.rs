@@ -1,4 +1,4 @@
-//! What every engine has to do, through HTTP: `conforms!` makes the tests of one engine.
+//! Tests that every engine has to pass, through HTTP. `conforms!` defines them for one engine.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,12 +13,12 @@ pub struct Engine {
     pub name: &'static str,
     /// Whether it draws the same random numbers as the CPU engine.
     pub same_chance: bool,
-    /// How long after a cancellation the next run's first step may come.
+    /// The longest time between a cancellation and the first step of the next run.
     pub next_within: Duration,
     pub args: fn() -> Vec<String>,
 }
 
-/// The CPU engine, which the others are compared with.
+/// The CPU engine, which the other engines are compared with.
 pub const CANDLE: Engine = Engine {
     name: "candle",
     same_chance: true,
@@ -26,7 +26,7 @@ pub const CANDLE: Engine = Engine {
     args: Vec::new,
 };
 
-/// The tests of an engine, in a module.
+/// Defines a module with the tests of an engine.
 macro_rules! conforms {
     ($module:ident, $engine:expr) => {
         $crate::conformance::conforms!($module, $engine,
@@ -51,7 +51,8 @@ impl Engine {
     }
 }
 
-/// What must be the same with every engine: everything but times, the machine, and how long loading took.
+/// The events that must be the same with every engine, without times, the machine, and the progress of
+/// loading.
 fn comparable(events: &[Event]) -> Vec<Value> {
     let lasting = events
         .iter()
@@ -86,7 +87,7 @@ fn config(project: &Project) -> Value {
     project.config(&json!({
         "maxSteps": 12, "saveSteps": 4, "evalSteps": 4, "loggingSteps": 2, "warmupSteps": 3,
         "lrSchedulerType": "cosine", "weightDecay": 0.01, "trainOnResponsesOnly": true,
-        // So small that what an adapter begins with hardly matters.
+        // So low that the initial values of the adapter hardly matter.
         "learningRate": 1e-4,
     }))
 }
@@ -109,7 +110,7 @@ pub async fn a_run_has_the_same_events_numbers_and_adapter(engine: Engine) {
                 continue;
             };
             updated |= field == "evalLoss";
-            // An adapter that began with other values learns in other steps.
+            // An adapter with other initial values takes other steps.
             let room = if updated && !engine.same_chance {
                 0.02
             } else {
@@ -134,7 +135,7 @@ pub async fn a_run_has_the_same_events_numbers_and_adapter(engine: Engine) {
     };
     assert_eq!(without_losses(&events), without_losses(&expected));
 
-    // The adapter answers in the CPU engine.
+    // The CPU engine answers with the adapter.
     let jobs = reference.store().join("jobs");
     drop(server);
     let adapter = project.store().join("jobs").join(&id).join("adapter");

@@ -7,7 +7,7 @@ use arkor_local::error::Error;
 
 use crate::support::{Job, Seen, TIMING};
 
-/// Trains with a worker that misbehaves. Returns what the run ends with, and what was reported before.
+/// Trains with a faulty worker. Returns the error of the run, and the reports before it.
 fn fault(name: &str) -> (String, Seen) {
     let job = Job::new(8);
     let engine = job.engine(name).unwrap();
@@ -16,7 +16,7 @@ fn fault(name: &str) -> (String, Seen) {
     (error.to_string(), seen)
 }
 
-/// How a worker that doesn't even start is told of.
+/// The error for a worker that doesn't even start.
 fn refusal(name: &str) -> String {
     Job::new(1).engine(name).unwrap_err().to_string()
 }

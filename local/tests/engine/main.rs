@@ -1,4 +1,4 @@
-//! The engine in another process, and every way in which a worker can misbehave. The worker is
+//! The engine in another process, with every way in which a worker may misbehave. The worker is
 //! `examples/worker`.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]

@@ -1,4 +1,4 @@
-//! A run for an engine, and a recorder of what it reports.
+//! A run for an engine, and a recorder of its reports.
 
 use std::fs;
 use std::path::Path;
@@ -17,14 +17,14 @@ use tempfile::TempDir;
 
 pub use crate::worker::worker;
 
-/// So short that a test of a deadline doesn't take long, and far longer than the worker needs.
+/// Short enough for tests of a timeout to be fast, and far longer than the worker needs.
 pub const TIMING: Timing = Timing {
     hello: Duration::from_secs(5),
     silence: Duration::from_secs(3),
     cancel: Duration::from_millis(1500),
 };
 
-/// A folder of a job, with encoded rows.
+/// A job's folder with encoded rows.
 pub struct Job {
     dir: TempDir,
     pub plan: Plan,
@@ -70,7 +70,7 @@ impl Job {
         self.start(fault, &|| false)
     }
 
-    /// The same, but nobody wants it any more.
+    /// Like `engine`, but asks the engine to stop right away.
     pub fn stopped_engine(&self, fault: &str) -> Result<ProcessEngine> {
         self.start(fault, &|| true)
     }
@@ -104,7 +104,7 @@ impl Job {
     }
 }
 
-/// What was reported.
+/// The reports of a run.
 #[derive(Default)]
 pub struct Seen {
     pub started: Option<Started>,
@@ -113,7 +113,7 @@ pub struct Seen {
     pub on_log: Option<OnLog>,
 }
 
-/// Called with every log.
+/// A callback for every log.
 pub type OnLog = Box<dyn FnMut(&Log) -> Result<()> + Send>;
 
 impl RunEvents for Seen {
@@ -137,7 +137,7 @@ impl RunEvents for Seen {
     }
 }
 
-/// Whether a process is there, and isn't only waiting to be reaped.
+/// Whether a process is running, and not a zombie.
 #[cfg(target_os = "linux")]
 pub fn is_running(pid: &str) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
@@ -149,7 +149,7 @@ pub fn is_running(pid: &str) -> bool {
     })
 }
 
-/// The process that has started another one, which must still be there.
+/// The parent of a process that is still running.
 #[cfg(target_os = "linux")]
 pub fn parent(pid: &str) -> String {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
@@ -164,7 +164,7 @@ pub fn kill(pid: &str) {
     kill.args(["-KILL", pid]).status().unwrap();
 }
 
-/// The processes whose command line has a text.
+/// The processes whose command line contains a text.
 #[cfg(target_os = "linux")]
 pub fn processes_with(text: &str) -> Vec<String> {
     let entries = fs::read_dir("/proc").unwrap().flatten();

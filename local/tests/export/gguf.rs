@@ -1,4 +1,4 @@
-//! GGUF files, read by candle.
+//! Exported GGUF files, which candle reads.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::support::directory;
 use crate::world::{World, difference, merged, names};
 
-/// A file, and its tensors in `f32`.
+/// Reads a file, and its tensors as `f32`.
 fn read(path: &Path) -> (Content, HashMap<String, (GgmlDType, Tensor)>) {
     let mut file = fs::File::open(path).unwrap();
     let content = Content::read(&mut file).unwrap();
@@ -28,7 +28,7 @@ fn read(path: &Path) -> (Content, HashMap<String, (GgmlDType, Tensor)>) {
     (content, tensors)
 }
 
-/// Hugging Face's rows of a head: its two halves, from pairs of neighbours.
+/// Reorders a head's rows from pairs of neighbours to two halves, like in Hugging Face's files.
 fn halves(tensor: &Tensor, heads: usize) -> Tensor {
     let (rows, width) = tensor.dims2().unwrap();
     let pairs = tensor.reshape((heads, rows / heads / 2, 2, width)).unwrap();
@@ -174,7 +174,7 @@ async fn ollama_gets_a_modelfile_with_the_bases_template() {
     assert_eq!(modelfile, expected);
 }
 
-/// The built-in base as a folder, with another chat template.
+/// Exports the built-in base with another chat template.
 async fn with_template(template: &str) -> (World, String, Vec<String>) {
     let base = directory();
     let path = base.path().join("tokenizer_config.json");
@@ -221,7 +221,7 @@ async fn what_llama_3_writes_around_a_system_message_is_in_the_template() {
     let system = "{{ if eq .Role \"system\" }}Today Date: 26 Jul 2024\n\n{{ .Content }}{{ else }}{{ .Content }}{{ end }}";
     assert!(modelfile.contains(system), "{modelfile}");
     assert!(!modelfile.contains("\nSYSTEM"), "{modelfile}");
-    // llama.cpp reads the base's own template.
+    // llama.cpp uses the base's own template.
     let (content, _) = read(&world.path("out").join("model.gguf"));
     let template = content.metadata["tokenizer.chat_template"]
         .to_string()

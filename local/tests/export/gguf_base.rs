@@ -1,4 +1,4 @@
-//! GGUF files as bases: what was exported is trained and asked, and exported again.
+//! GGUF files as bases: an exported model is used for chats and training, and exported again.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::support::{Project, Server, command, directory};
 use crate::world::{ANSWER, World, names};
 
-/// The file that a trained job was exported to.
+/// Trains a job, and exports it to a GGUF file.
 async fn exported(quantize: &str) -> (World, String) {
     let world = World::trained(&json!({}), &[]).await;
     world
@@ -39,13 +39,13 @@ async fn a_gguf_file_answers_as_the_model_that_it_was_made_of() {
     for quantize in ["f16", "q8_0"] {
         let (world, file) = exported(quantize).await;
         assert_eq!(world.answer(json!({ "baseModel": file })).await, ANSWER);
-        // Its folder has nothing else.
+        // The folder of the file contains nothing else.
         let folder = world.path("out");
         assert_eq!(world.answer(json!({ "baseModel": folder })).await, ANSWER);
     }
 }
 
-/// The built-in base with the norms of Qwen3's heads.
+/// The built-in base with the additional norms of Qwen3.
 fn qwen3() -> TempDir {
     let base = directory();
     let path = base.path().join("config.json");
@@ -61,7 +61,7 @@ fn qwen3() -> TempDir {
     let weights = base.path().join("model-00001-of-00001.safetensors");
     let mut tensors = candle_core::safetensors::load(&weights, &Device::Cpu).unwrap();
     for layer in 0..layers {
-        // Of their own for each layer and each of the two.
+        // Different norms for each layer, and for queries and keys.
         for (name, scale) in [("q_norm", 0.1f32), ("k_norm", 0.2)] {
             let values = (0..width)
                 .map(|at| 1.0 + scale * f32::from(u8::try_from(at + layer).unwrap()).sin());

@@ -1,4 +1,5 @@
-//! `arkor-local export`: the real binary on jobs that it trained, its files read by others' readers.
+//! `arkor-local export`: the real binary exports jobs that it trained, and other libraries read the
+//! files.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 

@@ -1,4 +1,4 @@
-//! Folders that Hugging Face's libraries load, as this program loads them too.
+//! Exported folders for Hugging Face's libraries, which this program loads too.
 
 use std::fs;
 
@@ -109,7 +109,7 @@ async fn shards_stay_shards_and_a_base_in_another_place_is_given_with_a_flag() {
     );
     let weights = |dir: &str| fs::read(world.path(dir).join(shard)).unwrap();
     assert!(weights("again") == weights("out"));
-    // PEFT needs the name of the base only.
+    // PEFT only needs the name of the base.
     let peft = world.export("peft", &["--format", "peft"]);
     assert!(
         peft.notes()[0].contains("base_model_name_or_path"),
@@ -171,7 +171,7 @@ async fn a_checkpoint_is_exported_when_it_is_named_or_when_it_is_all_there_is() 
         missing.error
     );
 
-    // As a cancelled job is.
+    // Turns the job into a cancelled one.
     fs::remove_dir_all(world.job_dir().join("adapter")).unwrap();
     let record = world.job_dir().join("job.json");
     let mut job: Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();

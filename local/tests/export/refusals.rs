@@ -1,4 +1,4 @@
-//! What can't be exported is said in one sentence, and nothing is left behind.
+//! Exports that are refused with a single sentence and leave nothing behind.
 
 use std::fs;
 
@@ -123,7 +123,7 @@ async fn a_directory_with_files_is_refused_and_force_replaces_exports_only() {
             "mine.txt"
         ]
     );
-    // A failure replaces nothing.
+    // A failed export replaces no files.
     let failed = world.export(
         "out",
         &[
@@ -182,7 +182,7 @@ async fn a_limit_on_the_size_of_files_is_said_and_leaves_nothing() {
     let world = World::trained(&json!({ "maxSteps": 1, "model": base.path() }), &[]).await;
     let before = names(&world.path(""));
     let binary = env!("CARGO_BIN_EXE_arkor-local");
-    // Blocks of 512 or of 1024 bytes: less than the file either way.
+    // Blocks of 512 or 1024 bytes, depending on the shell. Either limit is smaller than the file.
     let script = format!(
         "trap '' XFSZ; ulimit -f 500; exec {binary} export --store {} --job {} --to {} --format gguf",
         world.project.store().display(),

@@ -10,17 +10,17 @@ use serde_json::{Value, json};
 
 use crate::support::{Project, Server, command};
 
-/// What the job learns to say.
+/// The answer that the job is trained on.
 pub const ANSWER: &str = "blue whale";
 
-/// A store with a job in it.
+/// A store that contains a job.
 pub struct World {
     pub project: Project,
     pub job: String,
 }
 
 impl World {
-    /// Trains a job with `more` in its config, on a server with more `args`.
+    /// Trains a job with `more` in its config, on a server with additional `args`.
     pub async fn trained(more: &Value, args: &[&str]) -> Self {
         let project = Project::new();
         let messages = json!([
@@ -76,7 +76,7 @@ impl World {
         Export::from(output)
     }
 
-    /// What a model answers, without sampling. `model` is a field of the request.
+    /// The answer of a model without sampling. `model` selects it in the request.
     pub async fn answer(&self, model: Value) -> String {
         let server = Server::start(&self.project.store());
         let mut body = json!({
@@ -95,7 +95,7 @@ impl World {
     }
 }
 
-/// The tensors of the base, with what the adapter in `dir` adds to them.
+/// The tensors of the base, merged with the adapter in `dir`.
 pub fn merged(dir: &Path, scale: f64) -> HashMap<String, Tensor> {
     let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/arkor-tiny");
     let load = |path: PathBuf| candle_core::safetensors::load(path, &Device::Cpu).unwrap();
@@ -116,7 +116,7 @@ pub fn merged(dir: &Path, scale: f64) -> HashMap<String, Tensor> {
     merged
 }
 
-/// What an export printed.
+/// The output of an export.
 pub struct Export {
     pub code: i32,
     pub lines: Vec<Value>,
@@ -138,7 +138,7 @@ impl From<Output> for Export {
 }
 
 impl Export {
-    /// The last line. Panics when it failed.
+    /// The last line. Panics if the export failed.
     #[track_caller]
     pub fn done(&self) -> &Value {
         assert_eq!((self.code, self.error.as_str()), (0, ""));
@@ -164,7 +164,7 @@ pub fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-/// The root of the mean square of the differences, relative to that of `expected`.
+/// The root mean square of the differences, relative to that of `expected`.
 pub fn difference(expected: &Tensor, actual: &Tensor) -> f32 {
     let size = |tensor: &Tensor| {
         let square = tensor.sqr().unwrap().mean_all().unwrap();

@@ -1,4 +1,4 @@
-//! Tokens: who gets in, what's told to the others, and where a token goes.
+//! Tokens: which requests are accepted, how the others are refused, and which servers receive a token.
 
 use arkor_local::hub::{Hub, Repo, RepoKind};
 
@@ -151,7 +151,7 @@ async fn a_revision_with_slashes_is_one_segment_of_the_address() {
         endpoint: format!("{}/mirror/", world.hub.endpoint),
         ..world.hub.clone()
     };
-    // The mock doesn't know the folder; the address is what counts.
+    // The mock server doesn't know this path. Only the URL matters here.
     mirror.list(&world.repo, &world.cancel).await.unwrap_err();
     let last = world.server.asked().pop().unwrap();
     assert!(

@@ -1,4 +1,4 @@
-//! The cache folder as `huggingface_hub` has it.
+//! The cache folder in the format of `huggingface_hub`.
 
 use std::fs;
 use std::path::Path;
@@ -81,7 +81,7 @@ async fn datasets_have_folders_and_addresses_of_their_own() {
 async fn what_is_there_is_not_asked_for_again() {
     let world = World::new();
     world.download(&[WEIGHTS]).await.unwrap();
-    // The other commit has the same weights, and another config.
+    // The other commit has the same weights but another config.
     let files = [
         ("config.json", b"{\"new\":1}".as_slice(), false),
         (WEIGHTS, &weights(), true),

@@ -1,4 +1,4 @@
-//! What goes wrong on the way, and what is made of it.
+//! Faults during a download, and how they're handled.
 
 use std::fs;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::support::{FOREVER, Fate, WEIGHTS, World, has_weights, pick, refusal, weights};
 
-/// The `Range` of each request for the weights.
+/// The `Range` headers of the requests for the weights.
 fn ranges(world: &World) -> Vec<Option<String>> {
     let asked = world.server.asked_for(WEIGHTS);
     let range = |asked: &super::hub_server::Asked| asked.header("range").map(str::to_owned);
@@ -115,7 +115,7 @@ async fn a_server_that_falls_silent_is_asked_again() {
         .hub
         .download(&world.repo, &listing, &files, &|_| {}, &world.cancel);
     assert!(has_weights(&download.await.unwrap()));
-    // On a busy machine, the next answer may be late as well.
+    // On a busy machine, the next response may time out as well.
     assert!(ranges(&world).len() > 1);
 }
 
@@ -147,7 +147,7 @@ async fn tries_that_bring_something_are_not_counted() {
     world.server.fate(WEIGHTS, cuts);
     assert!(has_weights(&world.download(&[WEIGHTS]).await.unwrap()));
     assert_eq!(ranges(&world).len(), 13);
-    // From the start each time, nothing new comes.
+    // If each retry starts over, none makes progress.
     let world = World::new();
     world
         .server

@@ -1,4 +1,4 @@
-//! What a repository has, which of it a model needs, and answers that can't be trusted.
+//! Listings of repositories, the files that a model needs, and responses that can't be trusted.
 
 use arkor_local::hub::{Listing, is_complete, model_files};
 use serde_json::{Value, json};
@@ -96,7 +96,7 @@ async fn a_listing_has_bounds() {
     assert!(text.contains("100000 files"), "{text}");
 }
 
-/// A listing of files without a content.
+/// A listing of empty files.
 fn listing(paths: &[&str]) -> Listing {
     let file = |path: &&str| arkor_local::hub::RemoteFile {
         path: (*path).to_owned(),
@@ -147,7 +147,7 @@ async fn a_model_is_its_config_its_tokenizer_and_its_safetensors() {
     assert_eq!(picked(&[WEIGHTS]), [WEIGHTS]);
     let sharded = [index, shards[0], shards[1]];
     assert_eq!(picked(&sharded), sharded);
-    // As transformers does: the whole file counts.
+    // As in transformers, a single weights file takes precedence.
     assert_eq!(picked(&[WEIGHTS, index, shards[0], shards[1]]), [WEIGHTS]);
 }
 

@@ -1,4 +1,4 @@
-//! Two processes at once: here two Hubs on two threads, each with file handles of its own.
+//! Two processes at once. Here they are two Hubs on two threads, each with its own file handles.
 
 use std::fs::File;
 use std::sync::{Arc, mpsc};
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::support::{Fate, WEIGHTS, World, etag, has_weights, pick, weights};
 
-/// A download on a thread of its own. Each progress is sent on.
+/// Starts a download on its own thread, and sends its progress to a channel.
 fn start(
     hub: Hub,
     repo: Repo,
@@ -36,7 +36,8 @@ fn start(
     (progress, thread)
 }
 
-/// Downloads other files: whoever should wait, and doesn't, has asked for the weights by then.
+/// Downloads other files. By the time this is done, a download that fails to wait has requested the
+/// weights.
 async fn meanwhile(world: &World) {
     for name in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
         world.download(&[name]).await.unwrap();

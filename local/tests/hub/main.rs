@@ -1,5 +1,5 @@
-//! Downloads from a Hub on this machine, into a cache of their own. Waits are on progress and channels,
-//! never on time.
+//! Downloads from a Hub on this machine, each into its own cache. Tests wait for progress and channels,
+//! and never for time to pass.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 

@@ -1,4 +1,4 @@
-//! No network, and networks that aren't what they should be.
+//! A missing network, and networks that misbehave.
 
 use super::support::{FOREVER, WEIGHTS, World, refusal};
 
@@ -12,7 +12,7 @@ async fn offline_asks_nobody_and_says_why() {
     let text = refusal(world.list().await.unwrap_err());
     assert!(text.contains("HF_HUB_OFFLINE"), "{text}");
     assert!(text.contains("give the directory of a model"), "{text}");
-    // What's there needs nobody.
+    // Files in the cache need no server.
     for (name, there) in [("config.json", true), (WEIGHTS, false)] {
         let files = super::support::pick(&listing, &[name]);
         let download = world

@@ -1,4 +1,4 @@
-//! A Hub, a cache, and what the tests download.
+//! A Hub, a cache, and the files for the tests.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,14 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 pub use super::hub_server::{Fate, HubServer, etag};
 
-/// The weights: large enough to be cut, small enough to be in one piece in a socket's buffer.
+/// The weights: large enough to be cut off, and small enough to fit into a socket's buffer.
 pub const WEIGHTS: &str = "model.safetensors";
 
 pub fn weights() -> Vec<u8> {
     (0..20_000_u32).map(|byte| (byte % 251) as u8).collect()
 }
 
-/// A pause that no test would outlive.
+/// A pause that would outlast any test.
 pub const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A Hub with the model `acme/small`, and an empty cache.
@@ -32,7 +32,7 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
-        // An error means that another test was first.
+        // An error means that another test has already installed it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let server = HubServer::start();
         let commit = server.add(
@@ -53,7 +53,8 @@ impl World {
             token: None,
             offline: false,
             timing: Timing {
-                // Nobody should wait for what comes at once, and nothing here takes longer than this.
+                // Retries needn't pause, because this server responds at once, and no response takes
+                // longer than this timeout.
                 backoff: Duration::ZERO,
                 silence: Duration::from_secs(300),
                 ..Timing::default()
@@ -82,7 +83,7 @@ impl World {
         self.blob().with_extension("incomplete")
     }
 
-    /// Leaves a part of the weights as an earlier try does.
+    /// Leaves a part of the weights in the cache, like an interrupted download.
     pub fn leave(&self, part: &[u8]) {
         std::fs::create_dir_all(self.folder().join("blobs")).unwrap();
         std::fs::write(self.incomplete(), part).unwrap();
@@ -92,7 +93,7 @@ impl World {
         self.hub.list(&self.repo, &self.cancel).await
     }
 
-    /// Downloads some files, all without names.
+    /// Downloads the files with these names, or all files without names.
     pub async fn download(&self, names: &[&str]) -> Result<PathBuf> {
         let listing = self.list().await?;
         self.hub
@@ -106,20 +107,20 @@ impl World {
             .await
     }
 
-    /// Why a download of the weights is refused.
+    /// The refusal of a download of the weights.
     pub async fn refused(&self) -> String {
         refusal(self.download(&[WEIGHTS]).await.unwrap_err())
     }
 }
 
-/// The files of a listing that are named, or all of them.
+/// The files of a listing with these names, or all files without names.
 pub fn pick(listing: &Listing, names: &[&str]) -> Vec<arkor_local::hub::RemoteFile> {
     let mut files = listing.files.clone();
     files.retain(|file| names.is_empty() || names.contains(&file.path.as_str()));
     files
 }
 
-/// The text of a refusal, which names its field and no secret.
+/// The text of a refusal. Checks that it names the field and contains no secret.
 #[allow(
     clippy::needless_pass_by_value,
     reason = "it's called on `unwrap_err()`"
@@ -138,7 +139,7 @@ pub fn refusal(error: Error) -> String {
     text
 }
 
-/// Whether the weights are in a snapshot, right.
+/// Whether a snapshot contains the right weights.
 pub fn has_weights(snapshot: &Path) -> bool {
     std::fs::read(snapshot.join(WEIGHTS)).is_ok_and(|bytes| bytes == weights())
 }

@@ -1,5 +1,5 @@
-//! A Hugging Face Hub on 127.0.0.1, with a second port that stands for its CDN. It does what it's told to,
-//! and notes what it was asked. It has a thread of its own: a test may block.
+//! A mock of the Hugging Face Hub on 127.0.0.1, with a second port for its CDN. It behaves as the test
+//! configures it, and records all requests. It runs on its own thread, so that a test may block.
 
 #![allow(dead_code, reason = "each test target uses a part of it")]
 
@@ -19,51 +19,51 @@ use sha2::Sha256;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot, watch};
 
-/// So slow is [`Fate::Drip`].
+/// The pause between the bytes of [`Fate::Drip`].
 const BETWEEN_DROPS: Duration = Duration::from_millis(10);
 
-/// What happens to the next body of a file. Each happens once.
+/// A fault in the next response with a file. Each occurs once.
 #[derive(Clone)]
 pub enum Fate {
-    /// The connection is closed after half of it.
+    /// The connection is closed after half of the file.
     Cut,
-    /// Nothing comes after half of it, and the connection stays open.
+    /// Nothing is sent after half of the file, and the connection stays open.
     Hang,
-    /// The other half comes when the test says so.
+    /// The second half is sent when the test notifies the server.
     Hold(Arc<Notify>),
-    /// The other half comes byte by byte, and the rest when the test says so.
+    /// The second half is sent byte by byte, and its rest when the test notifies the server.
     Drip(Arc<Notify>),
-    /// A byte of it is another one.
+    /// One byte is changed.
     Corrupt,
-    /// It has one byte more.
+    /// One byte is added.
     Long,
 }
 
-/// What the Hub does. `Default` is a Hub without faults.
+/// The behaviour of the Hub. By default, it has no faults.
 #[derive(Default)]
 pub struct Conduct {
-    /// Nobody gets in without this token.
+    /// Every request needs this token.
     pub token: Option<String>,
-    /// Who gets no file, although the list is public.
+    /// Files are denied, although the listing is public.
     pub gated: bool,
-    /// What happens to bodies, by the path of the file.
+    /// The faults of responses with a file, by the file's path.
     pub fates: HashMap<String, VecDeque<Fate>>,
-    /// Files are on the other port, with a signature in the query.
+    /// Files are redirected to the second port, with a signature in the query.
     pub cdn: bool,
-    /// What the CDN answers instead.
+    /// The status code of every response of the CDN.
     pub cdn_status: Option<u16>,
-    /// Every answer is the whole file.
+    /// Every response is the whole file, even if the request has a `Range`.
     pub ignores_ranges: bool,
-    /// Statuses that come before anything else, with their `Retry-After`.
+    /// The status codes of the next responses, with their `Retry-After`.
     pub first: VecDeque<(u16, Option<&'static str>)>,
-    /// What's said about the next repositories, instead of the truth.
+    /// The body of every response with a listing, instead of the real one.
     pub info: Option<Vec<u8>>,
 }
 
-/// What was asked. The path is as it was sent, with its escapes.
+/// A request. Its path is still escaped.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// Whether it was the second port.
+    /// Whether it arrived at the second port.
     pub cdn: bool,
     pub path: String,
     pub headers: HeaderMap,
@@ -83,7 +83,7 @@ struct File {
 
 #[derive(Default)]
 struct Inner {
-    /// By `models/owner/name`.
+    /// The repositories by `models/owner/name`.
     repos: HashMap<String, (String, Vec<File>)>,
     conduct: Conduct,
     asked: Vec<Asked>,
@@ -93,9 +93,9 @@ struct Inner {
 
 type Shared = Arc<Mutex<Inner>>;
 
-/// A running Hub. It ends when it goes out of scope.
+/// A running Hub. It stops when it's dropped.
 pub struct HubServer {
-    /// For `HF_ENDPOINT`.
+    /// The value for `HF_ENDPOINT`.
     pub url: String,
     inner: Shared,
     _stop: oneshot::Sender<()>,
@@ -133,7 +133,7 @@ impl HubServer {
                     let router = Router::new().fallback(answer).with_state(shared.clone());
                     tokio::spawn(async move { axum::serve(listener, router).await });
                 }
-                // An error means that the test is over, too.
+                // An error also means that the test is over.
                 let _ = stopped.await;
             });
         });
@@ -147,7 +147,7 @@ impl HubServer {
     }
 
     /// Adds or replaces a repository, `models/owner/name` or `datasets/owner/name`. Returns its commit.
-    /// A file has a path, a content, and may be in LFS.
+    /// Each file is given by its path, its content, and whether it's in LFS.
     pub fn add(&self, name: &str, files: &[(&str, &[u8], bool)]) -> String {
         let mut commit = Sha1::new();
         let mut stored = Vec::new();
@@ -166,12 +166,12 @@ impl HubServer {
         commit
     }
 
-    /// Changes what it does.
+    /// Changes the Hub's behaviour.
     pub fn conduct(&self, change: impl FnOnce(&mut Conduct)) {
         change(&mut self.lock().conduct);
     }
 
-    /// Lets something happen to the next bodies of a file, one after the other.
+    /// Sets the faults of the next responses with a file, in order.
     pub fn fate<const N: usize>(&self, path: &str, fates: [Fate; N]) {
         self.conduct(|conduct| {
             conduct.fates.insert(path.to_owned(), fates.into());
@@ -183,14 +183,14 @@ impl HubServer {
         self.lock().asked.clone()
     }
 
-    /// The requests for a file, or for any other path with this ending.
+    /// The requests for a file, or for any path that ends like this.
     pub fn asked_for(&self, ending: &str) -> Vec<Asked> {
         let mut asked = self.asked();
         asked.retain(|asked| asked.path.ends_with(ending));
         asked
     }
 
-    /// Waits until there were so many requests.
+    /// Waits until there have been this many requests.
     pub async fn until_asked(&self, times: usize) {
         let mut count = self.lock().count.subscribe();
         count.wait_for(|count| *count >= times).await.unwrap();
@@ -263,7 +263,7 @@ fn answer(shared: &Shared, cdn: bool, request: &Request) -> Response<Body> {
     file(&mut inner, &path, request.headers())
 }
 
-/// A path without its escapes, except for slashes: those are part of a revision's name.
+/// Unescapes a path, except for slashes, which are part of a revision's name.
 fn decoded(path: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = path.as_bytes();
@@ -302,7 +302,7 @@ fn info(inner: &Inner, name: &str, query: Option<&str>) -> Response<Body> {
                 return json!({ "rfilename": file.path });
             }
             let size = file.content.len();
-            // In git, an LFS file is a pointer, and that's what its blobId belongs to.
+            // In git, an LFS file is a pointer, and `blobId` is the hash of that pointer.
             let mut json =
                 json!({ "rfilename": file.path, "size": size, "blobId": etag(b"pointer", false) });
             if file.lfs {
@@ -366,7 +366,7 @@ fn file(inner: &mut Inner, path: &str, headers: &HeaderMap) -> Response<Body> {
     builder.body(body(content, fate)).unwrap()
 }
 
-/// A body, in two halves if something happens between them.
+/// The body of a response, in two halves if a fault occurs between them.
 fn body(content: Vec<u8>, fate: Option<Fate>) -> Body {
     let Some(fate @ (Fate::Cut | Fate::Hang | Fate::Hold(_) | Fate::Drip(_))) = fate else {
         return Body::from(content);
@@ -386,7 +386,7 @@ fn body(content: Vec<u8>, fate: Option<Fate>) -> Body {
                     return Some((Ok(second.slice(step - 1..end)), end + 1));
                 }
                 (1, Fate::Hang) => std::future::pending().await,
-                // hyper sends the first half while this waits, and then closes the connection.
+                // hyper sends the first half during this await, and then closes the connection.
                 (1, _) => {
                     tokio::task::yield_now().await;
                     return Some((Err(io::Error::other("cut")), 2));

@@ -1,4 +1,4 @@
-//! The server under attack, each with its bound: descriptors, memory, or seconds.
+//! Attacks on the server, each with a limit for its effect: file descriptors, memory, or seconds.
 
 #![cfg(unix)]
 
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 
 use crate::support::{Project, Server, command, kinds};
 
-/// The time that the README gives a server that was told to stop.
+/// The time that the README allows a server for stopping.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
 
-/// The program with at most so many descriptors.
+/// The program with a limit of this many file descriptors.
 fn with_descriptors(store: &Path, most: u32) -> Command {
     let plain = command(store);
     let mut limited = Command::new("sh");
@@ -32,7 +32,7 @@ fn with_descriptors(store: &Path, most: u32) -> Command {
     limited
 }
 
-/// A store with finished jobs, made by hand.
+/// Writes a store with finished jobs.
 fn finished_jobs(store: &Path, jobs: usize, events: usize) {
     for number in 0..jobs {
         let id = format!("job_{number:012x}");
@@ -63,7 +63,7 @@ fn signal(child: &Child, name: &str) {
     assert!(sent.success());
 }
 
-/// How long the server takes to end.
+/// Measures how long the server takes to stop.
 fn time_to_end(mut server: Server) -> Duration {
     let begin = Instant::now();
     server.child.wait().unwrap();
@@ -116,7 +116,7 @@ async fn starting_read_all_events_of_all_jobs() {
     finished_jobs(&project.store(), 10_000, 1);
     let long = project.store().join("jobs/job_000000000000/events.jsonl");
     let line = std::fs::read_to_string(&long).unwrap();
-    // 60 MB of events that nobody asks for.
+    // 60 MB of events that no client requests.
     std::fs::write(&long, line.repeat(600_000)).unwrap();
     let begin = Instant::now();
     let server = Server::start(&project.store());
@@ -159,7 +159,7 @@ async fn cleartext_http_2_was_answered() {
         .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
         .unwrap();
     let mut answer = Vec::new();
-    // It may be a reset instead of an answer.
+    // The connection may be reset instead.
     let _ = socket.read_to_end(&mut answer);
     let text = String::from_utf8_lossy(&answer);
     assert!(
@@ -180,7 +180,8 @@ async fn a_signal_did_not_end_a_server_that_answers() {
             "structuredOutputs": { "regex": "[a-z ]*[0-9]{1,50000}" },
         });
         let request = server.request(reqwest::Method::POST, "/v1/inference/chat");
-        // Answered, or refused for the constraint: the server works on either.
+        // The request may be answered, or refused because of the constraint. The server is busy with it
+        // either way.
         answers.push(request.body(body.to_string()).send());
     }
     let first = futures::future::select_all(answers.into_iter().map(Box::pin)).await;

@@ -1,4 +1,4 @@
-//! Calling endpoints from this machine: who may, and what they get.
+//! Calls of endpoints from this machine: who may call, and the responses.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ fn no_key() -> Value {
     json!({ "authMode": "none" })
 }
 
-/// A call as a program makes it, without the token of the server's owner.
+/// A call from a program that doesn't have the server's token.
 fn call(server: &Server, method: Method, path: &str) -> RequestBuilder {
     client().request(method, format!("{}{path}", server.url))
 }
@@ -24,7 +24,7 @@ async fn answer(request: RequestBuilder) -> (u16, Value) {
     (status, serde_json::from_str(&text).unwrap())
 }
 
-/// A question for a few tokens, with `more` fields.
+/// A request for a few tokens, with `more` fields.
 fn question(more: &Value) -> String {
     let mut body = json!({
         "model": "gpt-5",
@@ -42,7 +42,7 @@ fn ask(server: &Server, slug: &str, more: &Value) -> RequestBuilder {
     call(server, Method::POST, &path).body(question(more))
 }
 
-/// Checks that an answer is an error in the shape of this API. Answers its message.
+/// Checks that a response is an error in OpenAI's format. Returns its message.
 fn message((status, body): &(u16, Value), expected: u16, code: Option<&str>) -> String {
     assert_eq!(*status, expected, "{body}");
     assert_eq!(body["error"]["code"].as_str(), code, "{body}");
@@ -70,7 +70,7 @@ async fn an_endpoint_answers_as_its_adapter_under_its_slug() {
     assert_eq!(whole["choices"], same["choices"]);
     assert_eq!(whole["usage"], same["usage"]);
 
-    // A model needn't be named: there is only one.
+    // The model may be left out, since there is only one.
     let more =
         json!({ "model": null, "stream": true, "stream_options": { "include_usage": true } });
     let response = ask(&server, "prod", &more).send().await.unwrap();
@@ -193,7 +193,7 @@ async fn a_key_opens_its_endpoint_and_nothing_else_until_it_is_revoked() {
         let said = message(&answer(models(wrong)).await, 401, Some("invalid_api_key"));
         assert!(said.contains("key"), "{said}");
     }
-    // Without a key, one doesn't even learn which addresses there are.
+    // Without a key, a caller can't even find out which paths exist.
     let nowhere = answer(call(&server, Method::GET, "/e/prod/v1/nowhere")).await;
     message(&nowhere, 401, Some("invalid_api_key"));
     assert_eq!(answer(models(Some(&key))).await.0, 200);
@@ -317,7 +317,7 @@ async fn an_endpoint_whose_model_is_gone_says_so_and_nothing_of_the_servers_file
     fs::remove_dir_all(dir.join("checkpoints/checkpoint-2")).unwrap();
     drop(server);
 
-    // Also when the job itself is gone.
+    // The same applies if the whole job is gone.
     for whole in [false, true] {
         if whole {
             fs::remove_dir_all(&dir).unwrap();

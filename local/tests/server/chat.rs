@@ -1,4 +1,4 @@
-//! Talking to a base, a checkpoint and a final adapter.
+//! Chats with a base, a checkpoint and a final adapter.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ fn request(more: &Value) -> Value {
     body
 }
 
-/// The chunks of a streamed answer.
+/// The chunks of a streamed response.
 async fn streamed(server: &Server, body: &Value) -> Vec<Value> {
     let response = server
         .request(Method::POST, CHAT)
@@ -244,7 +244,7 @@ async fn an_answer_has_the_form_that_was_asked_for_streamed_or_not() {
         "additionalProperties": false,
     });
     let format = json!({ "type": "json_schema", "json_schema": { "name": "x", "schema": schema } });
-    // Hot, so that nothing but the constraint gives the form.
+    // At this temperature, only the constraint determines the format.
     let ask = async |more: Value| {
         let mut body = request(&json!({ "temperature": 2, "seed": 3, "maxTokens": 200 }));
         body.as_object_mut()
@@ -328,7 +328,7 @@ async fn functions_are_called_where_the_template_knows_them() {
     assert_eq!((calls.len(), &calls[0][0]["index"]), (1, &json!(0)));
     assert_eq!(calls[0][0]["function"], call["function"]);
 
-    // As many calls as the answer has, or one.
+    // All the calls in the answer count, or only one.
     let two = r#"(<tool_call>\{"name": "f", "arguments": \{\}\}</tool_call>){2}"#;
     let both = request(&json!({
         "baseModel": model.path(), "tools": [tool("f")], "structuredOutputs": { "regex": two },
@@ -347,7 +347,7 @@ async fn functions_are_called_where_the_template_knows_them() {
         );
     }
 
-    // The result goes back, its arguments as an object for the template.
+    // Send the result back. The template reads the call's arguments as an object.
     body["stream"] = json!(false);
     body["toolChoice"] = json!("none");
     body["messages"] = json!([

@@ -1,5 +1,5 @@
-//! The engines that are here: the CPU engine, and a worker (`examples/worker`). `cargo test -p arkor-local --test
-//! server conformance` runs them.
+//! The conformance tests of the engines in this repository: the CPU engine, and a worker
+//! (`examples/worker`). `cargo test -p arkor-local --test server conformance` runs them.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Model folders that are damaged, or change while the server runs.
+//! Model folders that are damaged, or that change while the server is running.
 
 use std::fs;
 use std::path::Path;
@@ -57,7 +57,7 @@ async fn weights_that_overlap_or_are_not_finite_answered_and_trained() {
     let path = dir.path().join("model.safetensors");
     let mut bytes = fs::read(&path).unwrap();
     let end = bytes.len();
-    // Whatever is last there: NaN.
+    // The last values of the file become NaN.
     bytes[end - 64..].fill(0xff);
     fs::write(&path, bytes).unwrap();
     let answer = chat(&server, dir.path().to_str().unwrap()).await;

@@ -1,4 +1,4 @@
-//! Datasets: what is refused before a job is made, and what a file may cost.
+//! Datasets: refusals before a job is created, and the resources that a file may use up.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Project, Server, directory};
 
-/// The server's answer to a job on these rows.
+/// The response to a job with these rows.
 async fn submitted(
     server: &Server,
     project: &Project,
@@ -144,11 +144,11 @@ async fn a_dry_run_kept_a_warm_up_that_is_longer_than_it() {
         .filter_map(|event| event.data["learningRate"].as_f64())
         .collect();
     assert_eq!(rates.len(), 6);
-    // One step of warm-up, then down from the highest rate.
+    // One step of warm-up, and then a decay from the highest rate.
     assert!(rates[0] < 1e-9 && rates[1] > 2.9e-3, "{rates:?}");
 }
 
-/// Rows that take far longer to encode than a test takes, on any machine.
+/// Rows that take far longer to encode than a test lasts, on any machine.
 fn slow(project: &Project) -> Value {
     let turn = json!([
         { "role": "user", "content": "x".repeat(2000) },
@@ -169,7 +169,7 @@ async fn encoding_goes_on_for_a_client_that_is_gone() {
     let project = Project::new();
     let server = Server::start(&project.store());
     let body = slow(&project).to_string();
-    // As many as are prepared at the same time.
+    // As many requests as may be prepared at the same time.
     for _ in 0..2 {
         let request = server.request(Method::POST, "/v1/jobs").body(body.clone());
         let answer = request.timeout(Duration::from_millis(500)).send().await;
@@ -205,7 +205,7 @@ async fn a_server_that_encodes_can_not_be_stopped() {
     );
 }
 
-/// The most memory that a process has had, in MiB.
+/// The peak memory of a process, in MiB.
 #[cfg(target_os = "linux")]
 fn peak(server: &Server) -> u64 {
     let path = format!("/proc/{}/status", server.child.id());
@@ -220,7 +220,7 @@ fn peak(server: &Server) -> u64 {
     kib / 1024
 }
 
-/// A part, over and over, compressed.
+/// A compressed text that repeats a part.
 #[cfg(target_os = "linux")]
 fn unfolding(start: &str, part: &str, count: usize, end: &str) -> Vec<u8> {
     use std::io::Write;
@@ -236,7 +236,7 @@ fn unfolding(start: &str, part: &str, count: usize, end: &str) -> Vec<u8> {
     gz.finish().unwrap()
 }
 
-/// A Parquet file of the same text, over and over.
+/// A Parquet file that repeats a text.
 pub fn parquet_of(text: &str, count: usize) -> Vec<u8> {
     use parquet::data_type::{ByteArray, ByteArrayType};
     use parquet::file::properties::WriterProperties;

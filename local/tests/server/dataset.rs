@@ -1,4 +1,4 @@
-//! What a model would see of a dataset: the same rows, tokens and refusals as those of a job.
+//! Previews of datasets: the rows, tokens and refusals are the same as those of a job.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ async fn preview(server: &Server, config: &Value, more: Value) -> (u16, Value) {
     server.post("/v1/dataset/preview", &body).await
 }
 
-/// A row's text with its trained parts in `[]` and what is cut off in `{}`.
+/// A row's text, with its trained parts in `[]` and the part that's cut off in `{}`.
 fn marked(row: &Value) -> String {
     let segments = row["segments"].as_array().unwrap();
     let part = |segment: &Value| {

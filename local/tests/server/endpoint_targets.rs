@@ -1,4 +1,4 @@
-//! What an endpoint can serve: only what is there.
+//! Targets of endpoints, which must exist.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Managing endpoints and their keys, and what of them survives a restart.
+//! The management of endpoints and their keys, and whether they survive a restart.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::support::{Project, Server, client, command};
 
 pub const BASE: &str = "/v1/endpoints";
 
-/// What is enough for an endpoint, with `more` fields.
+/// A minimal endpoint, with `more` fields.
 pub fn input(slug: &str, more: &Value) -> Value {
     let mut body = json!({
         "slug": slug,
@@ -21,7 +21,7 @@ pub fn input(slug: &str, more: &Value) -> Value {
     body
 }
 
-/// Sends a request with a body. Answers its status and its body.
+/// Sends a request with a body. Returns the status code and the body of the response.
 pub async fn send(server: &Server, method: Method, path: &str, body: &Value) -> (u16, Value) {
     let request = server.request(method, path).body(body.to_string());
     let response = request.send().await.unwrap();
@@ -30,7 +30,7 @@ pub async fn send(server: &Server, method: Method, path: &str, body: &Value) -> 
     (status, serde_json::from_str(&text).unwrap_or(Value::Null))
 }
 
-/// Makes an endpoint and answers its id.
+/// Creates an endpoint, and returns its id.
 pub async fn create(server: &Server, slug: &str, more: &Value) -> String {
     let path = format!("{BASE}?orgSlug=local&projectSlug=demo");
     let (status, body) = server.post(&path, &input(slug, more)).await;
@@ -38,7 +38,7 @@ pub async fn create(server: &Server, slug: &str, more: &Value) -> String {
     body["deployment"]["id"].as_str().unwrap().to_owned()
 }
 
-/// Makes a key. Answers its id and its plaintext.
+/// Creates a key. Returns its id and its plaintext.
 pub async fn create_key(server: &Server, endpoint: &str) -> (String, String) {
     let path = format!("{BASE}/{endpoint}/keys");
     let (status, body) = server.post(&path, &json!({ "label": "web" })).await;
@@ -47,7 +47,7 @@ pub async fn create_key(server: &Server, endpoint: &str) -> (String, String) {
     (text("id"), text("plaintext"))
 }
 
-/// Checks that fields are refused with these words, in a new endpoint and in a change of an old one.
+/// Checks that fields are refused with these messages, both in a new endpoint and in a change.
 pub async fn refuses(server: &Server, endpoint: &str, cases: &[(Value, &str)]) {
     for (more, expected) in cases {
         let (status, body) = server.post(BASE, &input("new", more)).await;
@@ -111,7 +111,7 @@ async fn an_endpoint_is_made_listed_by_project_changed_and_deleted() {
     let (_, list) = server.get("/v1/projects").await;
     assert_eq!(list["projects"][0]["slug"], "demo");
 
-    // Null is how the SDK says that there is no domain.
+    // The SDK sends null if there is no domain.
     let change = json!({ "slug": "live", "enabled": false, "customDomain": null });
     let (status, changed) = send(&server, Method::PATCH, &path, &change).await;
     let changed = &changed["deployment"];
@@ -152,7 +152,7 @@ async fn a_slug_is_one_address_for_all_projects() {
     let path = format!("{BASE}/{second}");
     let change = json!({ "slug": "prod", "enabled": false });
     assert_eq!(send(&server, Method::PATCH, &path, &change).await.0, 409);
-    // Nothing of a refused change is kept.
+    // A refused change changes nothing.
     assert_eq!(server.get(&path).await.1["deployment"]["enabled"], true);
     let own = format!("{BASE}/{first}");
     assert_eq!(send(&server, Method::PATCH, &own, &change).await.0, 200);
@@ -299,7 +299,7 @@ async fn a_damaged_file_keeps_the_server_from_starting_and_is_left_alone() {
     fs::create_dir_all(project.store()).unwrap();
     let file = project.store().join("endpoints.json");
     fs::write(&file, "{\"endpoints\": [").unwrap();
-    // One that starts after all ends at once.
+    // If it does start, it stops at once, because of `--with-parent`.
     let mut with_parent = command(&project.store());
     let output = with_parent.arg("--with-parent").output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();

@@ -1,4 +1,4 @@
-//! `--engine`: which engine gets which model.
+//! `--engine`: the choice of the engine for each model.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::support::{Event, Project, Server, command, directory, kinds, with_wor
 
 const INSTALL: &str = "arkor engine install torch";
 
-/// A model of an architecture that the CPU engine doesn't know, and the test's worker does.
+/// A model whose architecture only the tests' worker supports.
 fn strange() -> TempDir {
     let dir = directory();
     let llama = dir.path().join("llama");
@@ -33,7 +33,7 @@ fn start(command: &mut Command, engine: &str) -> Server {
     Server::from_command(command.args(["--engine", engine]))
 }
 
-/// What a submission that isn't accepted is told.
+/// The response to a submission that is refused.
 async fn refusal(server: &Server, config: &Value) -> (u16, String) {
     let body = json!({ "name": "t", "config": config });
     let (status, body) = server.post("/v1/jobs", &body).await;
@@ -153,7 +153,7 @@ async fn auto_gives_the_worker_what_the_cpu_engine_can_not_do_and_nothing_else()
         (&json!("candle-worker"), &json!("bfloat16"))
     );
 
-    // Only the CPU engine can hold an answer to a form here.
+    // Only the CPU engine supports constraints here.
     let choice = json!({ "choice": ["one", "two"] });
     let adapter = json!({ "kind": "final", "jobId": id });
     let chat = json!({ "adapter": adapter, "structuredOutputs": choice });

@@ -1,4 +1,4 @@
-//! Who may ask, and what is refused before anything starts.
+//! Access to the server, and requests that are refused before anything starts.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! Datasets that are only on the Hub: which rows are trained, and what's refused when.
+//! Datasets that are only on the Hub: the rows that are trained, and when a dataset is refused.
 
 use std::fs;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ const README: &str = "---\nconfigs:\n- config_name: main\n  default: true\n  dat
     path: data/train-*\n  - split: test\n    path: held_out.jsonl\n- config_name: flat\n  data_files: \
     flat.parquet\n- config_name: wide\n  data_files: data/*\n---\n# Rows\n";
 
-/// Rows that say where they are from.
+/// Rows whose text names their origin.
 fn rows(of: &str, count: usize) -> String {
     let row = |number| json!({ "text": format!("{of} {number}") }).to_string() + "\n";
     (0..count).map(row).collect()
@@ -25,7 +25,7 @@ fn rows(of: &str, count: usize) -> String {
 fn world() -> World {
     let world = World::new();
     let flat = parquet_of("flat 0", 6);
-    // Blank lines take a while to arrive, too.
+    // Blank lines make the file larger, so that it takes a while to arrive.
     let second = rows("second", 8) + &"\n".repeat(4000);
     world.hub.add(
         "datasets/acme/rows",
@@ -41,7 +41,7 @@ fn world() -> World {
     world
 }
 
-/// A config of a small job on a part of `acme/rows`.
+/// The config of a small job on a part of `acme/rows`.
 fn config(world: &World, part: &Value) -> Value {
     let mut source = json!({ "type": "huggingface", "name": "acme/rows" });
     let fields = source.as_object_mut().unwrap();
@@ -50,7 +50,7 @@ fn config(world: &World, part: &Value) -> Value {
     world.project.config(&more)
 }
 
-/// The rows that a job was trained on, in their order.
+/// The rows that a job was trained on, in order.
 fn trained(world: &World, id: &str) -> Vec<String> {
     let text = fs::read_to_string(world.job_dir(id).join("dataset.jsonl")).unwrap();
     let texts = text.split('"').filter(|part| part.contains(' '));
@@ -185,7 +185,7 @@ async fn a_bad_row_fails_the_run_with_its_file_and_line() {
     let (_, events) = server.complete(&config).await;
     let error = failure(&events);
     assert!(error.contains("train.jsonl: line 3"), "{error}");
-    // It's in the cache now, so that it's seen at once.
+    // The dataset is in the cache now, so that the submission already finds the problem.
     let error = refusal(&server, &config).await;
     assert!(error.contains("train.jsonl: line 3"), "{error}");
 }
@@ -197,7 +197,7 @@ async fn a_split_that_is_there_in_part_is_never_trained_in_part() {
     let drip = || [Fate::Drip(Arc::default())];
     world.hub.fate(file, drip());
     let mut server = world.start();
-    // Nothing in the cache says that this is more than one file.
+    // The cache doesn't show that the split has more than one file.
     let part = json!({ "subset": "wide" });
     let id = server.submit(&config(&world, &part)).await;
     let mut events = server.events(&id, None).await;
@@ -231,7 +231,7 @@ async fn a_run_that_waits_for_the_hub_can_be_cancelled() {
     let next = world.project.config(&json!({ "dryRun": true }));
     let next = server.submit(&next).await;
     let asked = world.hub.asked().len();
-    // The Hub wants to be left alone for a minute.
+    // The Hub asks for a pause of a minute.
     world
         .hub
         .conduct(|hub| hub.first.push_back((429, Some("60"))));

@@ -1,5 +1,5 @@
-//! Downloads in a run: seen on the event stream, cut, killed, damaged, cancelled, and shared. The Hub is
-//! slow as long as a test wants it to be.
+//! Downloads in a run: reported on the event stream, cut off, killed, damaged, cancelled, and shared.
+//! Each test decides how slow the Hub is.
 
 use std::fs;
 use std::sync::Arc;
@@ -136,10 +136,10 @@ async fn two_servers_with_one_cache_download_a_model_once() {
     let second = Server::from_command(&mut world.command_for(&other));
     let config = world.config(&json!({}));
     let id = first.submit(&config).await;
-    // The list, three small files, the list again, and the weights.
+    // The requests so far: the listing, three small files, the listing again, and the weights.
     world.hub.until_asked(6).await;
     let other_id = second.submit(&config).await;
-    // Two lists. From there on it waits.
+    // Two listings. After these, the second server waits for the lock.
     world.hub.until_asked(8).await;
     gate.notify_one();
     for (server, id) in [(&first, id), (&second, other_id)] {
@@ -193,7 +193,7 @@ async fn a_job_for_a_model_in_shards_that_is_still_on_its_way_waits_for_it() {
     let first = server.submit(&world.config(&json!({}))).await;
     let mut events = server.events(&first, None).await;
     events.until("training.progress").await;
-    // The index of the shards is in the cache already.
+    // By now, the index of the shards is in the cache.
     let second = server.submit(&world.config(&json!({}))).await;
     gate.notify_one();
     for id in [first, second] {

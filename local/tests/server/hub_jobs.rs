@@ -1,4 +1,5 @@
-//! Models that are only on the Hub: which are trained, which are stood in for, and which are refused.
+//! Models that are only on the Hub: the ones that are trained, that another model stands in for, and that
+//! are refused.
 
 use std::fs;
 use std::path::Path;
@@ -85,7 +86,7 @@ async fn offline_a_model_in_the_cache_is_trained_and_a_stand_in_for_another_says
     assert_eq!(world.hub.asked().len(), asked);
 }
 
-/// All that a store holds, as one text.
+/// Collects the content of all files in a folder.
 fn everything_in(dir: &Path, text: &mut String) {
     for entry in fs::read_dir(dir).unwrap().flatten() {
         if entry.path().is_dir() {
@@ -181,7 +182,7 @@ async fn of_a_model_that_the_engine_does_not_know_only_the_config_is_downloaded(
     world.add_model("acme/gemma", &files);
     let server = world.start();
     let config = world.config(&json!({ "model": "acme/gemma", "dryRun": true }));
-    // The second time, its config is in the cache.
+    // In the second round, the model's config is in the cache.
     for _ in 0..2 {
         let (_, events) = server.complete(&config).await;
         expect_completed(&events);

@@ -1,4 +1,4 @@
-//! A Hub with models and datasets, and servers that know of no other.
+//! A Hub with models and datasets, and servers that only know this Hub.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub fn files_of(dir: &Path) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-/// The folder of the built-in base, with a README that no job needs.
+/// The folder of the built-in base. It contains a README, which no job needs.
 fn built_in() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/arkor-tiny")
 }
@@ -52,7 +52,7 @@ impl World {
         world
     }
 
-    /// Puts a model on the Hub, its weights in LFS.
+    /// Adds a model to the Hub, with its weights in LFS.
     pub fn add_model(&self, name: &str, files: &[(String, Vec<u8>)]) {
         let files: Vec<(&str, &[u8], bool)> = files
             .iter()
@@ -64,12 +64,12 @@ impl World {
         self.hub.add(&format!("models/{name}"), &files);
     }
 
-    /// The program with the project's store, this Hub, and a cache of its own.
+    /// The program with the project's store, this Hub, and its own cache.
     pub fn command(&self) -> Command {
         self.command_for(&self.project)
     }
 
-    /// The program with another project's store.
+    /// Like `command`, with another project's store.
     pub fn command_for(&self, project: &Project) -> Command {
         let mut command = command(&project.store());
         for name in [
@@ -83,7 +83,7 @@ impl World {
         }
         command
             .env("HF_ENDPOINT", &self.hub.url)
-            // Where a token might be.
+            // A token might be in this folder.
             .env("HF_HOME", self.cache.path())
             .env("HF_HUB_CACHE", self.cache.path());
         command
@@ -101,7 +101,7 @@ impl World {
         config
     }
 
-    /// The files that the Hub was asked for, in order and as often.
+    /// The files that were requested from the Hub, including repeated requests.
     pub fn files_asked(&self) -> Vec<String> {
         let paths = self.hub.asked().into_iter().map(|asked| asked.path);
         paths
@@ -112,7 +112,7 @@ impl World {
             .collect()
     }
 
-    /// The first bytes that the requests for a file asked for, 0 without a range.
+    /// The first byte that each request for a file asks for. 0 for a request without a range.
     pub fn starts(&self, file: &str) -> Vec<u64> {
         let asked = self.hub.asked_for(&format!("/{file}"));
         let start = |range: &str| {
@@ -138,7 +138,7 @@ impl World {
         blobs.join(etag(&weights(), true))
     }
 
-    /// How many bytes of the weights are there, of those that are on their way.
+    /// How many bytes of the weights a partial download has on disk.
     pub fn incomplete(&self) -> u64 {
         let file = fs::metadata(self.blob().with_extension("incomplete"));
         file.unwrap().len()
@@ -149,7 +149,7 @@ impl World {
     }
 }
 
-/// Submits what's refused. Returns why, and sees that there's no job.
+/// Submits a job that must be refused. Returns the reason, and checks that no job was created.
 pub async fn refusal(server: &Server, config: &Value) -> String {
     let (_, before) = server.get("/v1/jobs").await;
     let body = json!({ "name": "t", "config": config });
@@ -159,7 +159,7 @@ pub async fn refusal(server: &Server, config: &Value) -> String {
     answer["error"].as_str().unwrap().to_owned()
 }
 
-/// Sees that a run reached its end, with every event once and in order.
+/// Checks that a run completed, with every event once and in order.
 pub fn expect_completed(events: &[Event]) {
     let last = &events[events.len() - 2];
     assert_eq!(last.kind, "training.completed", "{last:?}");
@@ -174,14 +174,14 @@ pub fn expect_completed(events: &[Event]) {
     assert_eq!(kinds.len(), 1);
 }
 
-/// The error of a run that failed.
+/// The error of a failed run.
 pub fn failure(events: &[Event]) -> String {
     let last = &events[events.len() - 2];
     assert_eq!(last.kind, "training.failed", "{last:?}");
     last.data["error"].as_str().unwrap().to_owned()
 }
 
-/// What `training.started` says.
+/// The metadata of `training.started`.
 pub fn metadata(events: &[Event]) -> &Value {
     let mut events = events.iter();
     let started = events.find(|event| event.kind == "training.started");

@@ -1,4 +1,4 @@
-//! Runs that outlive their worker: `--max-failures`.
+//! Runs that survive the loss of their worker: `--max-failures`.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::resume::{adapter, losses, steps};
 use crate::support::{Event, Project, Server, with_worker};
 
-/// A server whose worker has a fault.
+/// A server with a faulty worker.
 fn server(project: &Project, fault: &[&str], max_failures: &str) -> Server {
     let args = [&["--fault"], fault].concat();
     let mut command = with_worker(&project.store(), &args);
@@ -19,7 +19,7 @@ fn config(project: &Project) -> Value {
     project.config(&json!({ "maxSteps": 8, "saveSteps": 2, "evalSteps": 4, "weightDecay": 0.01 }))
 }
 
-/// How a run failed.
+/// The error of a failed run.
 fn failure(events: &[Event]) -> &str {
     let failed = &events[events.len() - 2];
     assert_eq!(failed.kind, "training.failed");
@@ -63,7 +63,7 @@ async fn a_run_whose_worker_was_lost_goes_on_to_the_bit_and_each_event_comes_onc
 #[tokio::test]
 async fn one_that_is_lost_too_often_fails_with_the_reason_and_how_often() {
     let project = Project::new();
-    // More often than servers may die.
+    // More failures than the limit for servers that die.
     let server = server(&project, &["die"], "9");
     let (_, events) = server.complete(&config(&project)).await;
     let error = failure(&events);
@@ -134,7 +134,7 @@ async fn a_run_that_waits_for_its_next_worker_can_be_cancelled() {
     let goes_on = tokio::task::spawn_blocking(move || {
         let mut lines = stderr.lines().map_while(Result::ok);
         let found = lines.any(|line| line.contains("goes on after the checkpoint"));
-        // The rest is read too: the server must be able to write.
+        // Read the rest too, so that the server's writes don't block.
         std::thread::spawn(move || lines.for_each(drop));
         found
     });

@@ -1,5 +1,5 @@
-//! The contract of the program, seen from outside: the real binary, real HTTP, real training on the
-//! built-in base. Waits are on lines and events, never on time.
+//! Tests of the program from outside: the real binary, real HTTP, and real training on the built-in base.
+//! They wait for lines and events, and never for time to pass.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 

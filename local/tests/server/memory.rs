@@ -1,4 +1,4 @@
-//! What a run may take of this machine's memory.
+//! The limit on the memory of a run.
 
 use serde_json::json;
 

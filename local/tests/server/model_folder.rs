@@ -1,4 +1,4 @@
-//! A model's folder to break, and what is expected of the server then.
+//! A model's folder that a test can damage, and the response that is expected for it.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::support::Server;
 
-/// A refusal comes before memory is asked for, and before much is computed.
+/// The longest time until a refusal, which must come before large allocations and computations.
 pub const LONGEST: Duration = Duration::from_secs(20);
 
 /// The built-in model as a folder.
@@ -50,7 +50,7 @@ pub async fn chat(server: &Server, model: &str) -> (u16, String) {
     )
 }
 
-/// Asks a model in `dir`, and expects a 400 with all of `parts`, soon, from a server that goes on.
+/// Checks that a response is a 400 whose error contains all of `parts`, and that it came soon.
 #[track_caller]
 pub fn expect_refused(
     what: &str,

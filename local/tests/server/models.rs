@@ -1,5 +1,5 @@
-//! Model folders: what transformers loads is loaded, everything else is a 400 that names the file and
-//! the field, and nothing in a folder ends the server.
+//! Model folders. Folders that transformers can load are loaded, and any other gets a 400 that names the
+//! file and the field. No content of a folder ends the server.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::model_folder::{chat, edit, edit_header, expect_refused, folder, set};
 use crate::support::{Project, Server};
 
-/// What is wrong, what the refusal names, and how it's made.
+/// A defect, the words in its refusal, and a function that causes it.
 type Broken = (&'static str, &'static [&'static str], fn(&Path));
 
 type Change = fn(&mut Value);
@@ -77,7 +77,7 @@ async fn numbers_that_are_possible_but_not_those_of_the_weights_are_refused_befo
         let answer = chat(&server, dir.path().to_str().unwrap()).await;
         expect_refused(field, &answer, started, &[tensor]);
     }
-    // A model may know many positions: its tables are as long as its longest text.
+    // A model may support many positions: the tables only grow with its longest text.
     let dir = folder();
     set(
         dir.path(),
@@ -176,7 +176,7 @@ async fn weights_that_are_quantised_cut_off_or_not_there_are_refused_by_file_and
         let model = dir.path().to_str().unwrap();
         let started = Instant::now();
         expect_refused(what, &chat(&server, model).await, started, parts);
-        // A job is refused too, and not stood in for.
+        // A job with this model is also refused, instead of training a stand-in.
         let config = project.config(&json!({ "model": model }));
         let (status, body) = server
             .post("/v1/jobs", &json!({ "name": "t", "config": config }))
@@ -200,7 +200,7 @@ async fn a_model_larger_than_memory_is_refused_with_both_sizes() {
         config["num_hidden_layers"] = json!(1);
         config["intermediate_size"] = json!(2);
     });
-    // The tensors of that config, in a file that takes no room on the disk.
+    // The tensors for that config, in a sparse file that takes up no space on disk.
     let (hidden, inner) = (131_072_u64, 2_u64);
     let mut shapes = vec![
         (
@@ -280,7 +280,7 @@ async fn a_tokenizer_with_ids_that_the_model_does_not_have_is_refused_when_the_m
             &["tokenizer.json", field, "vocab_size is 260"],
         );
     }
-    // Padding to two billion tokens is switched off, as every saved padding.
+    // Padding to two billion tokens is turned off, like all padding in a tokenizer file.
     let dir = folder();
     edit(dir.path(), "tokenizer.json", |json| {
         json["padding"] = json!({

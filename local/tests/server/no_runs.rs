@@ -1,4 +1,4 @@
-//! A server for a command that only asks: `--no-runs`.
+//! `--no-runs`: a server for commands that only need information.
 
 use std::fs;
 

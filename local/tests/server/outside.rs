@@ -1,4 +1,4 @@
-//! The second listener, `--listen`: what other machines reach, over TLS.
+//! The second listener, `--listen`: what other machines can reach, over TLS.
 
 use std::fs;
 use std::io::Read;
@@ -35,7 +35,7 @@ impl Tls {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("cert.pem"), cert.pem()).unwrap();
         fs::write(dir.path().join("key.pem"), signing_key.serialize_pem()).unwrap();
-        // Sets the provider up.
+        // Installs the TLS provider.
         drop(client());
         let trusted = reqwest::Certificate::from_pem(cert.pem().as_bytes()).unwrap();
         let client = Client::builder().no_proxy().tls_certs_only([trusted]);
@@ -59,18 +59,18 @@ impl Tls {
     }
 }
 
-/// The next line on a server's stderr.
+/// The next line on the server's stderr.
 fn line(server: &mut Server) -> String {
     let stderr = server.child.stderr.as_mut().unwrap();
     let (mut line, mut byte) = (Vec::new(), [0]);
-    // Byte by byte: what comes after it is for `Server::wait`.
+    // Read single bytes, so that the rest is left for `Server::wait`.
     while stderr.read(&mut byte).unwrap() == 1 && byte != *b"\n" {
         line.extend(byte);
     }
     String::from_utf8(line).unwrap()
 }
 
-/// Starts a server and answers it, with the port that its first line names.
+/// Starts a server. Returns it with the port in its first line, and that line.
 fn start(command: &mut Command) -> (Server, u16, String) {
     let mut server = Server::from_command(command);
     let said = line(&mut server);
@@ -112,7 +112,7 @@ async fn other_machines_call_endpoints_with_a_key_over_tls_and_nothing_else() {
         "max_tokens": 4,
         "stream": true,
     });
-    // Whatever name the machine is called by.
+    // The request may use any host name.
     let chat = tls.client.post(at("/e/prod/v1/chat/completions"));
     let chat = chat.bearer_auth(&key).header("host", "gpu.example");
     let chat = chat.header("origin", "https://app.example");
@@ -150,7 +150,7 @@ async fn other_machines_call_endpoints_with_a_key_over_tls_and_nothing_else() {
     let plain = client().get(format!("http://localhost:{port}/e/prod/v1/models"));
     assert!(plain.bearer_auth(&key).send().await.is_err());
 
-    // The switch to "none" closes it here at once.
+    // Switching to "none" takes effect at once: other machines can't call the endpoint any more.
     let path = format!("{BASE}/{id}");
     let change = |mode: &str| json!({ "authMode": mode });
     send(&server, Method::PATCH, &path, &change("none")).await;
@@ -227,7 +227,7 @@ fn what_keeps_it_from_listening_is_one_line_that_names_the_flag() {
     ];
     for (cert, key, expected) in cases {
         let mut command = command(&project.store());
-        // One that starts after all ends at once.
+        // If it does start, it stops at once, because of `--with-parent`.
         command
             .args(["--with-parent", "--listen", "127.0.0.1:0", "--tls-cert"])
             .arg(cert);
@@ -266,7 +266,7 @@ async fn a_connection_that_says_nothing_is_closed_and_keeps_nobody_waiting() {
     let (server, port, _) = start(&mut tls.command(&project.store(), "127.0.0.1:0"));
     let id = create(&server, "prod", &json!({})).await;
     let (_, key) = create_key(&server, &id).await;
-    // One stops before the handshake, the other one after it.
+    // One connection stays silent before the handshake, and the other one after it.
     let started = Instant::now();
     let mut before = tokio::net::TcpStream::connect(("127.0.0.1", port))
         .await
@@ -302,7 +302,7 @@ fn the_server_ends_at_once_although_a_handshake_is_under_way() {
     let (project, tls) = (Project::new(), Tls::new());
     let (server, port, _) = start(&mut tls.command(&project.store(), "127.0.0.1:0"));
     let silent = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    // Accepted one after the other: when this one is closed, the silent one is being served.
+    // Connections are accepted in order: once this one is closed, the silent one has been accepted.
     let mut spoken = TcpStream::connect(("127.0.0.1", port)).unwrap();
     std::io::Write::write_all(&mut spoken, b"GET / HTTP/1.1\r\n\r\n").unwrap();
     let _ = spoken.read_to_end(&mut Vec::new());
@@ -319,7 +319,7 @@ async fn strangers_cannot_take_the_connections_of_this_machine() {
     let (project, tls) = (Project::new(), Tls::new());
     let plain = tls.command(&project.store(), "127.0.0.1:0");
     let mut limited = Command::new("sh");
-    // Room for 16 connections.
+    // With this limit, there can be 16 connections.
     limited.args(["-c", "ulimit -n 80; exec \"$0\" \"$@\""]);
     limited.arg(plain.get_program()).args(plain.get_args());
     limited.env_remove("ARKOR_LOCAL_TOKEN");

@@ -1,4 +1,4 @@
-//! Runs that outlive their server.
+//! Runs that survive a restart of their server.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Event, Project, Server, command, kinds};
 
-/// The losses of every logged step, to the bit.
+/// The exact losses of every logged step.
 pub fn losses(events: &[Event]) -> BTreeMap<u64, (u64, Option<u64>)> {
     let logs = events.iter().filter(|event| event.kind == "training.log");
     let bits = |value: &Value| value.as_f64().map(f64::to_bits);
@@ -64,7 +64,8 @@ async fn a_killed_run_goes_on_to_the_bit_and_a_reader_gets_each_event_once() {
     let mut server = Server::start(&project.store());
     let id = server.submit(&config).await;
     let mut seen = Vec::new();
-    // Before the first checkpoint, between a log and a checkpoint, right after a checkpoint, near the end.
+    // Before the first checkpoint, between a log and a checkpoint, right after a checkpoint, and near the
+    // end.
     for (kind, step) in [
         ("training.log", 2),
         ("training.log", 14),
@@ -214,7 +215,7 @@ async fn a_cancelled_run_is_resumed_by_hand_as_a_new_job() {
     let step = from["step"].as_u64().unwrap();
     assert_eq!(from["jobId"], id.as_str());
     assert!(step >= first.data["step"].as_u64().unwrap() && step < 400);
-    // It needs nothing of the first job any more.
+    // The new job doesn't need any file of the first one.
     let (status, _) = server.delete(&format!("/v1/jobs/{id}")).await;
     assert_eq!(status, 204);
     let events = server.events(&resumed, None).await.rest().await;
@@ -276,7 +277,7 @@ async fn old_checkpoints_are_removed_but_never_the_last_and_the_best() {
     let server = Server::start(&project.store());
     let config = project.config(&json!({
         "maxSteps": 12, "saveSteps": 2, "evalSteps": 2, "saveTotalLimit": 2,
-        // So high that the last step is worse than one before.
+        // So high that the last step is worse than an earlier one.
         "learningRate": 0.03,
     }));
     let (id, events) = server.complete(&config).await;

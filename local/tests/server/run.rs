@@ -1,4 +1,4 @@
-//! Runs: their events, their files, and how they end.
+//! Runs: their events, their files, and their results.
 
 use std::fs;
 use std::path::Path;
@@ -100,7 +100,7 @@ async fn a_model_that_is_not_here_is_stood_in_for_and_that_is_said() {
 async fn with_strict_model_nothing_stands_in_and_what_is_here_is_trained() {
     let project = Project::new();
     let store = project.store();
-    // A run with a stand-in, to go on with.
+    // A run with a stand-in, which is resumed below.
     let lenient = Server::start(&store);
     let config =
         project.config(&json!({ "model": "acme/huge-70b", "maxSteps": 100_000, "saveSteps": 1 }));

@@ -1,4 +1,4 @@
-//! A store with many jobs: pages of them, and fewer of them.
+//! A store with many jobs: paged lists, and deleted jobs.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ fn ids(list: &Value) -> Vec<String> {
         .collect()
 }
 
-/// The sizes of all pages, and what's in them.
+/// The sizes of all pages, and the ids of the jobs in them.
 async fn pages(server: &Server, query: &str) -> (Vec<usize>, Vec<String>) {
     let (mut sizes, mut all) = (Vec::new(), Vec::new());
     let mut cursor = String::new();
@@ -81,7 +81,7 @@ async fn a_job_that_is_over_can_be_deleted_and_is_nowhere_then() {
     };
     let checkpoint = json!({ "kind": "checkpoint", "jobId": id, "step": step });
     let last = json!({ "kind": "final", "jobId": id });
-    // In memory now, which doesn't keep it.
+    // The checkpoint is in memory now, which doesn't prevent its deletion.
     assert_eq!(ask(checkpoint.clone()).await, 200);
 
     let path = format!("/v1/jobs/{id}");
@@ -116,7 +116,7 @@ async fn a_job_that_runs_or_waits_is_not_deleted() {
     for id in [&waiting, &running] {
         assert_eq!(server.delete(&format!("/v1/jobs/{id}")).await.0, 204);
     }
-    // The run has seen by now that its job is gone.
+    // When this job is complete, the earlier run has noticed that its job is gone.
     server
         .complete(&project.config(&json!({ "dryRun": true })))
         .await;

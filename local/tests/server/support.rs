@@ -1,4 +1,4 @@
-//! A server to talk to, rows to train on, and a reader of event streams.
+//! A server, training data, and a reader of event streams.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::worker::worker;
 
-/// A running server. Killed when it goes out of scope.
+/// A running server. It's killed when it's dropped.
 pub struct Server {
     pub child: Child,
     pub url: String,
@@ -25,7 +25,7 @@ impl Drop for Server {
     }
 }
 
-/// The program with a store, its pipes open and its token and its engine not taken from the environment.
+/// The program with a store and open pipes. Its token and its engine don't come from the environment.
 pub fn command(store: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_arkor-local"));
     command
@@ -33,7 +33,7 @@ pub fn command(store: &Path) -> Command {
         .arg(store)
         .env_remove("ARKOR_LOCAL_TOKEN")
         .env_remove("ARKOR_ENGINE")
-        // A model that isn't here must not be looked for on the real Hub.
+        // Models that aren't on this machine must not be looked up on the real Hub.
         .env("HF_HUB_OFFLINE", "1");
     command
         .stdin(Stdio::piped())
@@ -52,9 +52,9 @@ pub fn with_worker(store: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// A client that goes straight to this machine.
+/// A client that doesn't use a proxy.
 pub fn client() -> Client {
-    // An error means that another test was first.
+    // An error means that another test has already installed it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder().no_proxy().build().unwrap()
 }
@@ -64,7 +64,7 @@ impl Server {
         Self::from_command(&mut command(store))
     }
 
-    /// Starts it and waits for the line that says that it is ready.
+    /// Starts the program, and waits for the line that tells that it's ready.
     pub fn from_command(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
@@ -73,7 +73,7 @@ impl Server {
             .unwrap();
         let ready: Value = serde_json::from_str(&line).unwrap();
         let text = |name: &str| ready[name].as_str().unwrap().to_owned();
-        // Nobody reads stderr during the test; it is short.
+        // Nobody reads stderr during the test, but its output is short.
         Self {
             child,
             url: text("url"),
@@ -126,14 +126,14 @@ impl Server {
         }
     }
 
-    /// Submits a job and waits until it is over. Returns its id and its events.
+    /// Submits a job and waits until it's over. Returns its id and its events.
     pub async fn complete(&self, config: &Value) -> (String, Vec<Event>) {
         let id = self.submit(config).await;
         let events = self.events(&id, None).await.rest().await;
         (id, events)
     }
 
-    /// Closes stdin and waits for the end. Returns how it ended, and what it wrote to stderr.
+    /// Closes stdin and waits until the server exits. Returns its status and its output on stderr.
     pub fn wait(mut self) -> (ExitStatus, String) {
         drop::<Option<ChildStdin>>(self.child.stdin.take());
         let mut text = String::new();
@@ -156,7 +156,7 @@ async fn answer(response: Response) -> (u16, Value) {
     )
 }
 
-/// One event, or a bare `end`.
+/// An event, or a bare `end`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     pub id: Option<String>,
@@ -171,7 +171,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// The next event that is no ping; `None` when the stream is closed.
+    /// The next event that isn't a ping. `None` if the stream is closed.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
@@ -182,13 +182,13 @@ impl Events {
                 }
                 continue;
             }
-            // A server that was killed closes the connection in the middle.
+            // A server that was killed closes the connection in the middle of a response.
             let chunk = self.response.chunk().await.unwrap_or(None)?;
             self.buffer.extend_from_slice(&chunk);
         }
     }
 
-    /// Waits for an event of a kind.
+    /// Waits for an event of this kind.
     pub async fn until(&mut self, kind: &str) -> Event {
         while let Some(event) = self.next().await {
             if event.kind == kind {
@@ -221,7 +221,7 @@ pub fn kinds(events: &[Event]) -> Vec<&str> {
     events.iter().map(|event| event.kind.as_str()).collect()
 }
 
-/// A store and a dataset in a directory of their own.
+/// A temporary directory with a store and a dataset.
 pub struct Project {
     dir: TempDir,
 }
@@ -279,13 +279,13 @@ impl Project {
         config
     }
 
-    /// A config of a run that does not end by itself within a test.
+    /// The config of a run that doesn't end during a test.
     pub fn endless(&self) -> Value {
         self.config(&json!({ "maxSteps": 1_000_000, "saveSteps": 2, "evalSteps": 1_000_000 }))
     }
 }
 
-/// The built-in base as a Hugging Face directory, its weights in one file behind an index.
+/// The built-in base as a Hugging Face directory, with an index and a single weights file.
 pub fn directory() -> TempDir {
     let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/arkor-tiny");
     let dir = tempfile::tempdir().unwrap();

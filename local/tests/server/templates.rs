@@ -1,4 +1,4 @@
-//! Chat templates and the paths of models, on the real program.
+//! Chat templates and the paths of models, in the real program.
 
 use std::fs;
 use std::time::Instant;
@@ -74,7 +74,7 @@ async fn the_date_in_a_template_is_that_of_this_machines_time_zone() {
         let (_, answer) = server.post("/v1/inference/chat", &body).await;
         hours.push(answer["usage"]["prompt_tokens"].as_u64().unwrap());
     }
-    // An hour may pass between the two.
+    // The hour may change between the two requests.
     let apart = (hours[1] + 24 - hours[0]) % 24;
     assert!((12..=13).contains(&apart), "{hours:?}");
 }

@@ -1,4 +1,4 @@
-//! Many chats at once.
+//! Many chats at the same time.
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Project, Server, directory};
 
-/// The built-in base with a context so long that an answer doesn't end within a test.
+/// The built-in base with such a long context that an answer doesn't end during a test.
 fn long_model() -> (tempfile::TempDir, Value) {
     let dir = directory();
     let path = dir.path().join("config.json");
@@ -17,7 +17,7 @@ fn long_model() -> (tempfile::TempDir, Value) {
     let chat = json!({
         "model": dir.path(), "stream": true, "max_tokens": 900_000, "temperature": 0,
         "messages": [{ "role": "user", "content": "Count." }],
-        // The model can't end it.
+        // The model can't end its answer.
         "structured_outputs": { "regex": "a{20000}" },
     });
     (dir, chat)
@@ -56,11 +56,11 @@ async fn four_chats_are_answered_sixteen_wait_and_the_next_one_is_told_when_to_c
             .contains("try again in 5 s")
     );
 
-    // A client that goes makes room for the next one.
+    // A client that disconnects makes room for the next one.
     drop(answered.remove(0));
     assert_eq!(answers.next().await.unwrap().unwrap().status(), 200);
 
-    // Those that wait and go don't count any more.
+    // Waiting clients that disconnect no longer count.
     drop(answers);
     let request = server.request(Method::POST, "/v1/chat/completions");
     let waiting = request.body(chat.to_string()).send();

@@ -1,5 +1,5 @@
-//! The torch engine through HTTP. `npm run test:torch` runs these tests, with a Python that has the engine's
-//! packages in `ARKOR_TEST_PYTHON`; `cargo test` alone leaves them out.
+//! Tests of the torch engine through HTTP. `npm run test:torch` runs them with the Python in
+//! `ARKOR_TEST_PYTHON`, which must have the engine's packages. `cargo test` alone skips them.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 #![allow(dead_code, reason = "the support is shared with other tests")]
@@ -23,7 +23,7 @@ const TORCH: Engine = Engine {
     args: || {
         let python = std::env::var("ARKOR_TEST_PYTHON").expect("set by npm run test:torch");
         let program = concat!(env!("CARGO_MANIFEST_DIR"), "/torch");
-        // What's compared is the CPU's.
+        // The reference is the CPU engine.
         let device = "--worker-arg=--device=cpu";
         [
             "--engine=torch",

@@ -1,8 +1,8 @@
-//! Where the tests' worker is.
+//! Locates the tests' worker.
 
 use std::path::{Path, PathBuf};
 
-/// `examples/worker`. Cargo builds examples beside the program.
+/// The path of `examples/worker`. Cargo builds examples next to the program.
 pub fn worker() -> PathBuf {
     let program = Path::new(env!("CARGO_BIN_EXE_arkor-local"));
     let name = format!("worker{}", std::env::consts::EXE_SUFFIX);

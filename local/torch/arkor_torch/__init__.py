@@ -1,1 +1,2 @@
-"""The torch engine of arkor's local backend: a worker of docs/engine-protocol.md."""
+"""The torch engine of arkor's local backend: a worker that speaks the protocol of
+docs/engine-protocol.md."""

@@ -1,4 +1,5 @@
-"""Answers prompts: several at a time, one token of each in turn, each with the adapter it asks for."""
+"""Answers several prompts at once: generates one token of each in turn, with the adapter that it
+requests."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ from arkor_torch.model import load_base
 from arkor_torch.protocol import Cancelled, Chat, Message, Refused, Send
 from arkor_torch.text import Guides, Text
 
-# Adapters kept in memory besides the base.
+# The most adapters that are kept in memory besides the base.
 MOST_ADAPTERS = 8
 
 # Takes a request's id and returns whether it was cancelled.
@@ -42,7 +43,7 @@ class Loaded:
         text = self._base.config.get_text_config()
         self.context: int = getattr(text, "max_position_embeddings", None) or 2**31
         self.guides = Guides(folder, self.tokenizer.get_vocab_size(with_added_tokens=True))
-        # Every layer calls this: a long prompt takes seconds.
+        # Every layer checks for cancellations, because a long prompt takes seconds.
         self.check = check
         for module in self._base.modules():
             if isinstance(module, GradientCheckpointingLayer):
@@ -55,7 +56,7 @@ class Loaded:
         if len(self._adapters) == MOST_ADAPTERS:
             _, oldest = self._adapters.popitem(last=False)
             self._model.delete_adapter(oldest)
-        # A new name each time: PEFT keeps state under a name, even if loading failed.
+        # Use a new name each time: PEFT keeps state under a name, even if loading failed.
         self._loads += 1
         name = f"adapter_{self._loads}"
         options: dict[str, Any] = {
@@ -70,7 +71,7 @@ class Loaded:
         self._adapters[folder] = name
 
     def logits(self, adapter: Path | None, tokens: list[int], cache: Any) -> tuple[torch.Tensor, Any]:
-        """The logits of the token after `tokens`, which follow those in the cache."""
+        """The logits of the token after `tokens`, which follow the tokens in the cache."""
         inputs = torch.tensor([tokens], device=self.device)
         options = {"past_key_values": cache, "use_cache": True, "logits_to_keep": 1}
         with torch.inference_mode():
@@ -84,7 +85,7 @@ class Loaded:
                     if self._model.active_adapter != name:
                         self._model.set_adapter(name)
                 out = self._model(input_ids=inputs, **options)
-        # A copy: the guide masks tokens in it.
+        # Copied, because the guide masks tokens in it.
         logits = out.logits[0, -1].float().clone()
         if not logits.isfinite().all():
             raise Refused(
@@ -94,7 +95,7 @@ class Loaded:
 
 
 def answer(loaded: Loaded, chat: Chat, check: Callable[[], None]) -> Iterator[str | Message]:
-    """Yields the pieces of an answer, then its last message. Each step computes one token."""
+    """Yields the pieces of an answer, and then its last message. Each step computes one token."""
     text = Text(loaded.tokenizer)
     guide = loaded.guides.guide(chat.grammar, chat.stop) if chat.grammar else None
     random = torch.Generator().manual_seed(chat.seed)
@@ -122,19 +123,19 @@ def answer(loaded: Loaded, chat: Chat, check: Callable[[], None]) -> Iterator[st
 
 
 def choose(logits: torch.Tensor, chat: Chat, random: torch.Generator) -> int:
-    """The likeliest token at temperature 0; else a sample from the smallest set of likeliest tokens whose
-    probability reaches `top_p`."""
+    """Picks the likeliest token at temperature 0. Otherwise, samples from the smallest set of likeliest
+    tokens whose probability reaches `top_p`."""
     if chat.temperature <= 0:
         return int(logits.argmax())
     weights, ids = (logits.double() / chat.temperature).softmax(-1).cpu().sort(descending=True)
     if chat.top_p < 1:
-        # Keeps a token if those before it don't reach `top_p` yet.
+        # Keeps a token if the ones before it don't reach `top_p` yet.
         weights = weights[: int((weights.cumsum(-1) - weights < chat.top_p).sum())]
     return int(ids[torch.multinomial(weights, 1, generator=random)])
 
 
 class Talker:
-    """Works on `load` and `chat` requests in its own thread."""
+    """Handles `load` and `chat` requests in its own thread."""
 
     def __init__(self, send: Send, is_cancelled: IsCancelled, done: Callable[[int], None]) -> None:
         self._send, self._is_cancelled, self._done = send, is_cancelled, done
@@ -161,7 +162,7 @@ class Talker:
 
     def _try(self, id: int, work: Callable[[], None]) -> None:
         if id not in self._active and id not in self._queued:
-            # It was cancelled during the work on another request.
+            # It was cancelled while another request was being handled.
             return
         try:
             self._check(id)
@@ -170,7 +171,8 @@ class Talker:
             self._end(id, last_message(id, error))
 
     def _check(self, id: int) -> None:
-        """Every layer calls this. Ends requests that were cancelled during the work on another one."""
+        """Every layer calls this. Ends requests that were cancelled while another one was being
+        handled."""
         for other in [*self._active, *self._queued]:
             if other != id and self._is_cancelled(other):
                 self._end(other, {"type": "cancelled", "id": other})
@@ -203,7 +205,7 @@ class Talker:
 
     def _base(self, folder: Path, check: Callable[[], None]) -> Loaded:
         if self._loaded is None or self._loaded[0] != folder:
-            # Drop the previous base first. It's freed once its answers have ended.
+            # Drop the previous base first. It's freed once its last answer has ended.
             self._loaded = None
             self._loaded = (folder, Loaded(folder, check))
         return self._loaded[1]

@@ -1,4 +1,4 @@
-"""`--check`: whether this Python can run the engine."""
+"""`--check`: finds out whether this Python can run the engine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROJECT = Path(__file__).parent.parent / "pyproject.toml"
 
 
 def check(*, ray: bool) -> None:
-    """Prints one line of JSON, and ends with 1 if there's a problem."""
+    """Prints one line of JSON, and exits with status 1 if there's a problem."""
     report = {"python": platform.python_version(), "packages": {}} | _report(ray=ray)
     print(json.dumps(report))
     sys.exit("problem" in report)
@@ -26,7 +26,7 @@ def _report(*, ray: bool) -> dict[str, object]:
     try:
         from packaging.requirements import Requirement
     except ModuleNotFoundError:
-        # Required packages depend on it, so they are missing too.
+        # The required packages depend on it, so they are missing too.
         return {"problem": f"{project['dependencies'][0]} is missing, and what comes with it"}
     for requirement in map(Requirement, needed):
         if requirement.marker and not requirement.marker.evaluate():
@@ -36,7 +36,7 @@ def _report(*, ray: bool) -> dict[str, object]:
         except PackageNotFoundError:
             problems.append(f"{requirement} is missing")
             continue
-        # A build for another kind of GPU is as good: 2.15.0+cu130.
+        # A build for another kind of GPU, such as 2.15.0+cu130, satisfies the requirement too.
         if not requirement.specifier.contains(found.split("+", maxsplit=1)[0]):
             problems.append(f"{requirement.name} is {found}, and {requirement.specifier} is needed")
     if problems:

@@ -11,7 +11,7 @@ from arkor_torch import devices
 
 @dataclass(frozen=True)
 class Options:
-    """How runs are trained and prompts answered."""
+    """The options for training runs and answering prompts."""
 
     device: str | None
     workers: int | None
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         "--vllm", metavar="URL", help="have a running `vllm serve --enable-lora` answer prompts"
     )
     parser.add_argument("--check", action="store_true", help="print as JSON what's installed, and end")
-    # Processes of a run, which this program starts itself. Each gets the file of the request.
+    # For the processes of a run, which this program starts itself. Each gets the file of the request.
     parser.add_argument("--rank", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--driver", type=Path, help=argparse.SUPPRESS)
     return parser

@@ -1,5 +1,5 @@
-"""Runs on a Ray cluster. The driver is a separate process on this machine: when it ends, Ray ends
-everything it has started."""
+"""Runs on a Ray cluster. The driver is a separate process on this machine: when it exits, Ray ends
+everything that the driver has started."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PACKAGE = Path(__file__).parent
 
 
 def drive(file: Path, address: str, workers: int | None) -> None:
-    """Trains on a cluster that exists. Sends the run's messages."""
+    """Trains on an existing cluster, and sends the run's messages."""
     channel = Channel()
     end_with_stdin()
     request = json.loads(file.read_text(encoding="utf-8"))
@@ -37,7 +37,7 @@ def drive(file: Path, address: str, workers: int | None) -> None:
 
 
 def reach(address: str) -> None:
-    """Fails soon if nothing listens there: Ray itself tries for minutes."""
+    """Fails soon if nothing listens at this address. Ray itself would try for minutes."""
     host, colon, port = address.rpartition(":")
     if not (colon and port.isdigit()):
         return
@@ -48,7 +48,7 @@ def reach(address: str) -> None:
 
 
 def join(address: str) -> None:
-    """Joins the cluster. Other versions of Python or Ray there show here."""
+    """Joins the cluster. This fails if its version of Python or Ray is another one."""
     import ray
 
     try:
@@ -66,7 +66,7 @@ def _drive(request: Message, channel: Channel, workers: int | None) -> int:
 
     gpus = int(ray.cluster_resources().get("GPU", 0))
     count = workers or gpus or len(ray.nodes())
-    # On this node: messages must get through when another one dies.
+    # On this node, so that messages still arrive when another node dies.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
     done = threading.Event()
@@ -76,7 +76,7 @@ def _drive(request: Message, channel: Channel, workers: int | None) -> int:
             try:
                 channel.send(queue.get(timeout=0.2))
             except Exception:
-                # Nothing for now. If the queue's node is gone, so is the run.
+                # There is no message yet. If the queue's node is gone, so is the run.
                 continue
 
     reader = threading.Thread(target=pass_on, daemon=True)
@@ -106,19 +106,19 @@ def _drive(request: Message, channel: Channel, workers: int | None) -> int:
     done.set()
     reader.join(5)
     if lost:
-        # After what the workers have said, who may know better.
+        # Sent after the workers' messages, which may contain a better reason.
         channel.send(lost)
     return 1 if lost else 0
 
 
 def cause(text: str) -> str:
-    """The innermost error of a report of Ray's, which has many."""
+    """The innermost error in a report from Ray, which contains many."""
     errors = re.findall(r"^\S*(?:Error|Exception): .+$", text, re.MULTILINE)
     return errors[-1] if errors else text.strip().partition("\n")[0]
 
 
 def _loop(config: dict[str, Any]) -> None:
-    """What each worker of the cluster runs."""
+    """The training loop of each worker in the cluster."""
     import ray.train
 
     devices.choose(config["device"])

@@ -20,12 +20,12 @@ KINDS = ("cpu", "cuda", "mps")
 
 
 def probably_has_cuda() -> bool:
-    """Whether there's a driver for NVIDIA's GPUs."""
+    """Whether there's a driver for NVIDIA GPUs."""
     return Path("/proc/driver/nvidia/version").exists() or bool(ctypes.util.find_library("nvcuda"))
 
 
 def can_load_in_4bit() -> bool:
-    """Whether bases can be quantised, as far as it shows before torch is imported."""
+    """Whether bases can be quantised, as far as that can be known before torch is imported."""
     return (
         probably_has_cuda()
         and os.environ.get("ARKOR_TORCH_DEVICE") in (None, "cuda")
@@ -35,15 +35,15 @@ def can_load_in_4bit() -> bool:
 
 
 def choose(kind: str | None) -> None:
-    """Has everything run on a kind of device. Comes before torch is imported."""
+    """Selects the kind of device for everything. Must be called before torch is imported."""
     # Idle OpenMP threads spin by default. On a busy machine that made steps nine times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Operations that Apple's GPUs don't have run on the CPU.
+    # Operations that Apple's GPUs don't support run on the CPU.
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
-    # Nothing is downloaded: the core has done that.
+    # Nothing is downloaded here, because the core has done that.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # The backend's log is for what people can act on.
+    # The backend's log is for messages that people can act on.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     warnings.simplefilter("ignore")
     if kind is not None:
@@ -53,8 +53,8 @@ def choose(kind: str | None) -> None:
 
 
 def use_one_gpu() -> None:
-    """Hides all GPUs but the first one. Comes before torch is imported. With several of them in one process,
-    Trainer would split each batch by itself, and TRL refuses that."""
+    """Hides all GPUs but the first one. Must be called before torch is imported. With several GPUs in one
+    process, Trainer would split each batch by itself, and TRL refuses that."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
     os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",", maxsplit=1)[0]
 
@@ -74,7 +74,7 @@ def device(local_rank: int = 0) -> torch.device:
 
 
 def dtype(device: torch.device) -> torch.dtype:
-    """What a base is computed in: bfloat16 where the device has it, else float32."""
+    """The data type for a base: bfloat16 if the device supports it, or else float32."""
     import torch
 
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
@@ -83,7 +83,7 @@ def dtype(device: torch.device) -> torch.dtype:
 
 
 def name(device: torch.device) -> str:
-    """For people: which one it is."""
+    """A name of the device for people."""
     import torch
 
     if device.type == "cuda":

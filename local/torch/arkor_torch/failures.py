@@ -1,4 +1,4 @@
-"""Turns errors into a kind and a sentence that says what to change."""
+"""Converts errors to a kind and a sentence that says what to change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NO_MEMORY = ("can't allocate memory", "out of memory", "alloc_failed", "not enou
 
 
 def last_message(id: int, error: BaseException) -> Message:
-    """The message that ends a request."""
+    """The last message of a failed request."""
     if isinstance(error, Cancelled):
         return {"type": "cancelled", "id": id}
     kind, message = described(error)

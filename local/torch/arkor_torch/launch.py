@@ -1,6 +1,6 @@
-"""Runs in several processes, started by torchrun or by a driver of Ray. They all get the request as a
-file, and write messages to a pipe that is read here. They end when the pipe to their stdin is closed,
-which it is however this process ends: torchrun would leave them behind."""
+"""Runs in several processes, which torchrun or a Ray driver starts. They all get the request as a file,
+and write messages to a pipe that is read here. They exit when the pipe to their stdin is closed, which
+happens however this process ends. torchrun alone would leave them behind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from arkor_torch.protocol import Cancelled, Lost, Message, Send, Train
 if TYPE_CHECKING:
     from arkor_torch.cli import Options
 
-# How long the processes may take to end by themselves.
+# How long the processes may take to exit by themselves.
 END_SECONDS = 0.5
 
 PROGRAM = str(Path(__file__).parent.parent)
@@ -52,13 +52,13 @@ class Launcher:
             ends = _messages(process, send)
             code = process.wait()
         finally:
-            # Kill whatever is left of them.
+            # Kill the processes that are left.
             self.end()
             self._running = None
         if cancelled():
             raise Cancelled
         if ends:
-            # A failure in one process makes the others fail: prefer the original cause.
+            # A failure in one process makes the others fail, so prefer the original cause.
             return min(ends, key=lambda end: (end["type"] != "completed", end.get("kind") == "lost"))
         raise Lost(f"a process that takes part in the run has ended (code {code}), see the log")
 
@@ -75,7 +75,8 @@ class Launcher:
         timer.start()
 
     def _threads(self) -> int:
-        """The cores are shared by the processes. torchrun would give each one thread."""
+        """The threads per process, which share the cores. torchrun would give each process a single
+        thread."""
         processes = 1 if self._options.ray else self._options.workers or 1
         return max(1, (os.cpu_count() or 1) // processes)
 
@@ -91,7 +92,7 @@ class Launcher:
 
 
 def _messages(process: subprocess.Popen[str], send: Send) -> list[Message]:
-    """Passes messages on until there are no more. Returns those that end the run."""
+    """Forwards messages until the output ends. Returns the last messages of the processes."""
     ends = []
     for line in process.stdout or ():
         message = json.loads(line)

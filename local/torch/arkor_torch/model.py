@@ -1,4 +1,5 @@
-"""Bases and adapters: what transformers and PEFT do, with the choices that an adapter's names depend on."""
+"""Loads bases and adapters with transformers and PEFT, with fixed choices where the tensors' names depend
+on them."""
 
 from __future__ import annotations
 
@@ -17,18 +18,18 @@ from arkor_torch.protocol import Refused
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-# Takes how many tensors are loaded, and of how many.
+# Receives the number of loaded tensors, and the number of all tensors.
 OnTensor = Callable[[int, int], None]
 
-# Modules that choose between experts. An adapter there would change which experts are trained.
+# Modules that choose between experts. An adapter on them would change which experts are trained.
 ROUTERS = re.compile(r"(^|\.)(router|gate|shared_expert_gate)$")
 
 
 def load_base(
     folder: Path, device: torch.device, dtype: torch.dtype, on_tensor: OnTensor, *, in_4bit: bool
 ) -> PreTrainedModel:
-    """A base on its device. `AutoModelForCausalLM` decides the class, and the class decides the names of
-    an adapter's tensors, so there's one way to load a model for training and for chat."""
+    """Loads a base on its device. `AutoModelForCausalLM` decides the class, and the class decides the
+    names of an adapter's tensors. Training and chat must therefore load a model in the same way."""
     logging.set_tqdm_hook(lambda _bar, args, _options: _counted(args[0], on_tensor))
     quantized = None
     if in_4bit:
@@ -53,7 +54,7 @@ def load_base(
 
 
 def _counted(tensors: Any, on_tensor: OnTensor) -> Iterator[Any]:
-    """In place of the bar that transformers draws while it loads."""
+    """Replaces the progress bar that transformers shows while it loads."""
     for done, tensor in enumerate(tensors):
         on_tensor(done, len(tensors))
         yield tensor
@@ -64,7 +65,7 @@ def lora(model: PreTrainedModel, r: int, alpha: float) -> LoraConfig:
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=r,
-        # PEFT's own files have a whole number here.
+        # PEFT's own files contain a whole number here.
         lora_alpha=int(alpha) if float(alpha).is_integer() else alpha,  # type: ignore[arg-type]
         lora_dropout=0.0,
         target_modules=shortened(targets(model), model),
@@ -72,8 +73,8 @@ def lora(model: PreTrainedModel, r: int, alpha: float) -> LoraConfig:
 
 
 def targets(model: PreTrainedModel) -> list[str]:
-    """The names of the linear layers in the blocks of the language model: none of a vision or audio tower
-    or its projector, no router, not the head."""
+    """The names of the linear layers in the language model's blocks. Excludes vision and audio towers,
+    their projectors, routers and the head."""
     decoder = model.get_decoder()
     inside = {id(module) for module in getattr(decoder, "layers", decoder).modules()}
     names = [
@@ -87,8 +88,8 @@ def targets(model: PreTrainedModel) -> list[str]:
 
 
 def shortened(names: list[str], model: PreTrainedModel) -> list[str]:
-    """The last parts of names where they select the same modules, as people write them: `q_proj`. Else
-    whole names."""
+    """Shortens names to their last parts, such as `q_proj`, as people write them. Keeps the whole names
+    if the short ones would select other modules too."""
     last = sorted({name.rsplit(".", 1)[-1] for name in names})
     selected = {
         name
@@ -99,12 +100,12 @@ def shortened(names: list[str], model: PreTrainedModel) -> list[str]:
 
 
 def parameters(model: torch.nn.Module) -> tuple[int, int]:
-    """How many values the base has, and how many are trained."""
+    """How many parameters the base has, and how many are trained."""
     trained = sum(size(value) for value in model.parameters() if value.requires_grad)
     return sum(map(size, model.parameters())) - trained, trained
 
 
 def size(value: Any) -> int:
-    """The values of a tensor. bitsandbytes packs several into one."""
+    """The number of values in a tensor. bitsandbytes packs several of them into one."""
     shape = getattr(getattr(value, "quant_state", None), "shape", None)
     return int(torch.Size(shape).numel()) if shape is not None else value.numel()

@@ -1,4 +1,4 @@
-"""The two ends of docs/engine-protocol.md: requests on stdin, messages on stdout."""
+"""A worker's side of docs/engine-protocol.md: requests on stdin, messages on stdout."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Send = Callable[[Message], None]
 
 
 class Cancelled(Exception):
-    """The request isn't wanted any more."""
+    """The request was cancelled."""
 
 
 class Refused(Exception):
-    """The request can't be done. The text says what to change."""
+    """The request can't be fulfilled. The text says what to change."""
 
 
 class Diverged(Exception):
@@ -36,7 +36,7 @@ class Lost(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """The numbers of a run, all decided by the core."""
+    """The numbers of a run, which the core decides."""
 
     total_steps: int
     batch_size: int
@@ -111,7 +111,8 @@ class Train:
 
     @property
     def scratch(self) -> Path:
-        """For files of this run alone. The core removes what ends in `.tmp`."""
+        """A folder for temporary files of this run. The core removes folders whose name ends in
+        `.tmp`."""
         return Path(self.checkpoint).parent / "torch.tmp"
 
 
@@ -148,7 +149,7 @@ class Chat:
 
 
 class Channel:
-    """The process's stdout, kept for messages: libraries print, and what they print goes to stderr."""
+    """The process's stdout, reserved for messages. The output of libraries goes to stderr instead."""
 
     def __init__(self) -> None:
         sys.stdout.flush()
@@ -167,8 +168,8 @@ class Channel:
                 os._exit(1)
 
     def keep_alive(self) -> None:
-        """Reports every few seconds that the process is alive: loading a model can take minutes without
-        output."""
+        """Reports every few seconds that the process is alive, because loading a model can take minutes
+        without any other output."""
 
         def run() -> None:
             while True:
@@ -180,7 +181,7 @@ class Channel:
 
 
 def requests() -> Iterator[Message]:
-    """The requests, until stdin ends."""
-    # Bytes: text would be decoded as the system's locale has it.
+    """Yields the requests, until stdin ends."""
+    # Read bytes, because text would be decoded with the system's locale.
     for line in sys.stdin.buffer:
         yield json.loads(line)

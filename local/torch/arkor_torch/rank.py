@@ -16,7 +16,7 @@ from arkor_torch import devices
 from arkor_torch.failures import described, last_message
 from arkor_torch.protocol import Channel, Message, Refused, Send, Train
 
-# How long a process waits for the others before it gives up on them. Nothing else detects one that hangs.
+# How long a process waits for the others. Nothing else detects one that hangs.
 LOST_AFTER = timedelta(minutes=5)
 
 # Errors that mean that the connection to another process was lost.
@@ -30,7 +30,7 @@ LOST_PEER = (
 
 
 def take_part(file: Path) -> None:
-    """A process that torchrun has started."""
+    """Runs a process that torchrun has started."""
     channel = Channel()
     end_with_stdin()
     rank, local_rank, processes = (int(os.environ[name]) for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"))
@@ -41,12 +41,12 @@ def take_part(file: Path) -> None:
         channel.send(last_message(request["id"], error))
         os._exit(1)
     end = train_share(request, channel.send, rank, local_rank, processes)
-    # Libraries' threads may wait for processes that are gone.
+    # Libraries' threads may still wait for processes that are gone.
     os._exit(end)
 
 
 def join(local_rank: int, processes: int) -> None:
-    """Makes this process one of the group."""
+    """Adds this process to the group."""
     import torch
 
     cuda = torch.cuda.is_available()
@@ -56,13 +56,14 @@ def join(local_rank: int, processes: int) -> None:
             raise Refused(f"--workers {processes}: this machine has {count} GPUs. Use at most as many.")
         torch.cuda.set_device(local_rank)
     else:
-        # Apple's GPU is one, and not for several processes.
+        # There's a single GPU in an Apple machine, which several processes can't share.
         devices.choose("cpu")
     torch.distributed.init_process_group("nccl" if cuda else "gloo", timeout=LOST_AFTER)
 
 
 def train_share(request: Message, send: Send, rank: int, local_rank: int, processes: int) -> int:
-    """This process's part of a run. Sends the last message: the first process's, or a failure's."""
+    """Trains this process's share of a run. The last message is sent by the first process, or by one that
+    fails."""
     from arkor_torch.trainer import train
 
     is_first = rank == 0
@@ -90,11 +91,11 @@ def train_share(request: Message, send: Send, rank: int, local_rank: int, proces
 
 
 def ignore(_message: Message) -> None:
-    """Drops messages: the first process already sends them."""
+    """Drops messages, because the first process already sends them."""
 
 
 def end_with_stdin(then: Callable[[], Any] = lambda: os._exit(1)) -> None:
-    """Ends this process when stdin closes, that is, when its parent exits."""
+    """Ends this process when its stdin closes, that is, when its parent exits."""
 
     def wait() -> None:
         while sys.stdin.buffer.read(4096):

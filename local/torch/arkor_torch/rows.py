@@ -1,4 +1,4 @@
-"""The rows of a run: token ids that the core has encoded, in the order that it has decided."""
+"""The rows of a run: token ids that the core has encoded, in the order that the core has decided."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of token ids and labels, and their lengths. One more comes after them: a row without a target,
-    which fills batches up."""
+    """Rows of token ids and labels, and their lengths. They are followed by a row without a target, which
+    fills up batches."""
 
     dataset: Dataset
     lengths: Any
@@ -34,7 +34,7 @@ class Rows:
 
 
 def read_rows(path: Path) -> tuple[Rows, Rows]:
-    """The rows that train and those that measure."""
+    """The rows to train on, and those for the eval loss."""
     tensors = load_file(path)
     held_out = tensors["held_out"].astype(bool)
     measuring = held_out if held_out.any() else np.ones_like(held_out)
@@ -48,7 +48,7 @@ def _rows(tensors: dict[str, Any], chosen: Any) -> Rows:
     kept = np.repeat(chosen, ends - starts)
     ids = tensors["ids"][kept].astype(np.int64)
     labels = np.where(tensors["trained"][kept] == 1, ids, IGNORED)
-    # The filler has two tokens, because a row of one has no position to predict.
+    # The filler has two tokens, because a single one leaves no position to predict.
     ids, labels = np.append(ids, [0, 0]), np.append(labels, [IGNORED, IGNORED])
     offsets = np.concatenate(([0], np.cumsum(np.append(lengths, 2))))
     column = lambda values: pa.LargeListArray.from_arrays(offsets, values)  # noqa: E731
@@ -58,7 +58,7 @@ def _rows(tensors: dict[str, Any], chosen: Any) -> Rows:
 
 @dataclass(frozen=True)
 class Order:
-    """Which rows are trained in which step."""
+    """The order of the rows, which determines the batch of each step."""
 
     rows: Any
     ends: Any
@@ -69,12 +69,12 @@ class Order:
         return cls(tensors["rows"].astype(np.int64), tensors["ends"].astype(np.int64))
 
     def batch(self, step: int) -> list[int]:
-        """The rows of a step. Steps count from 0."""
+        """The rows of a step's batch. Steps count from 0."""
         start = 0 if step == 0 else self.ends[step - 1]
         return self.rows[start : self.ends[step]].tolist()
 
     def done(self, step: int) -> int:
-        """How many rows were trained after this many steps."""
+        """How many rows have been trained after this many steps."""
         return int(self.ends[step - 1]) if step else 0
 
 
@@ -87,18 +87,19 @@ class Share:
     part: int
 
     def parts(self, batch: int) -> int:
-        """How many parts a batch with this many rows is split into, in every process."""
+        """How many parts every process splits a batch of this many rows into."""
         return -(-batch // (self.part * self.processes))
 
     def cut(self, rows: list[int], parts: int, filler: int) -> Iterator[list[int]]:
-        """The parts of this process. All processes get equally many, filled up where rows are short."""
+        """This process's parts of a batch. All processes get the same number of parts, filled up if there
+        are too few rows."""
         mine = rows[self.rank :: self.processes]
         for start in range(0, parts * self.part, self.part):
             yield mine[start : start + self.part] or [filler]
 
 
 class Parts(Sampler[list[int]]):
-    """The batches of a whole run, each cut into the same number of parts."""
+    """The batches of a whole run, each split into the same number of parts."""
 
     def __init__(self, batches: list[list[int]], share: Share, filler: int) -> None:
         self._batches, self._share, self._filler = batches, share, filler

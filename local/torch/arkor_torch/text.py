@@ -1,4 +1,4 @@
-"""From token ids to text, and what may come next in it."""
+"""Converts token ids to text, and restricts the next token."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tokenizers.decoders import DecodeStream
 
 from arkor_torch.protocol import Message, Refused
 
-# The same limit as the core's.
+# The core has the same limit.
 MOST_ITEMS = 50_000
 
 
 class Text:
-    """Text that grows token by token. Pieces are whole characters."""
+    """Text that grows token by token. It's returned in pieces of complete characters."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -33,13 +33,14 @@ class Text:
         return piece
 
     def rest(self) -> str:
-        """An unfinished character at the very end, as the replacement character."""
+        """The rest of the text, with a replacement character for an incomplete character at the very
+        end."""
         whole: str = self._tokenizer.decode(self._ids, skip_special_tokens=True)
         return whole[self._sent :]
 
 
 class Guides:
-    """Makes guides for one tokenizer."""
+    """Creates guides for one tokenizer."""
 
     def __init__(self, folder: Path, tokens: int) -> None:
         self._json = (folder / "tokenizer.json").read_text(encoding="utf-8")
@@ -59,7 +60,7 @@ class Guides:
 
 
 class Guide:
-    """Restricts which tokens may come next in one answer."""
+    """Restricts the next token of one answer."""
 
     def __init__(self, matcher: llguidance.LLMatcher) -> None:
         self._matcher = matcher
@@ -68,7 +69,8 @@ class Guide:
         return self._matcher.is_stopped()
 
     def forbid(self, logits: torch.Tensor) -> None:
-        """Leaves only the tokens that may come next. A model can have more logits than there are tokens."""
+        """Masks all tokens but those that may come next. A model can have more logits than there are
+        tokens."""
         bits = np.unpackbits(np.frombuffer(self._matcher.compute_bitmask(), np.uint8), bitorder="little")
         allowed = torch.from_numpy(bits[: len(logits)].astype(bool)).to(logits.device)
         logits[: len(allowed)].masked_fill_(~allowed, -torch.inf)

@@ -1,5 +1,5 @@
-"""A run in one process, which may be one of several: TRL's `SFTTrainer` does the training. What's here
-feeds it batches that are decided already, and reports as docs/engine-protocol.md wants it."""
+"""A run in one process, which may be one of several. TRL's `SFTTrainer` does the training. This module
+feeds it batches that the core has decided, and reports in the format of docs/engine-protocol.md."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 STATE = "arkor_state.json"
 
-# How many held-out rows each process evaluates at a time.
+# How many held-out rows a process evaluates at a time.
 EVAL_PART = 8
 
-# How many names of trained modules are reported. Several processes write to one pipe: a line that fits into
-# its buffer can't be torn.
+# How many names of trained modules are reported. Several processes write to one pipe, and only a line
+# that fits into the pipe's buffer can't be torn.
 MOST_TARGETS = 32
 
 
@@ -46,7 +46,7 @@ def config(
     return SFTConfig(
         output_dir=str(scratch),
         max_steps=plan.total_steps,
-        # How a batch is cut up is decided by `Parts`.
+        # `Parts` decides how a batch is split.
         per_device_train_batch_size=1,
         gradient_accumulation_steps=parts,
         learning_rate=plan.learning_rate,
@@ -61,7 +61,7 @@ def config(
         gradient_checkpointing=recompute,
         average_tokens_across_devices=True,
         router_aux_loss_coef=0.0,
-        # Rows are encoded and cut already.
+        # The rows are already encoded and cut off.
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
         packing=False,
@@ -73,20 +73,20 @@ def config(
         report_to="none",
         disable_tqdm=True,
         dataloader_pin_memory=device.type == "cuda",
-        # Only the adapter is trained, and text reaches all of it, except for experts that no token chooses.
+        # Only the adapter is trained. Text reaches all of it, except for experts that no token chooses.
         ddp_find_unused_parameters=has_experts,
     )
 
 
 def no_tokenizer() -> PreTrainedTokenizerFast:
-    """`SFTTrainer` insists on a tokenizer, even for rows that are token ids."""
+    """A dummy tokenizer. `SFTTrainer` insists on one, even for rows of token ids."""
     return PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(WordLevel({"[PAD]": 0}, "[PAD]")), pad_token="[PAD]", eos_token="[PAD]"
     )
 
 
 class Run(SFTTrainer):
-    """The training loop of TRL with batches, losses and checkpoints of ours."""
+    """TRL's training loop with our own batches, losses and checkpoints."""
 
     def __init__(
         self, train: Train, share: Share, device: torch.device, on_tensor: model.OnTensor, *, recompute: bool
@@ -133,7 +133,8 @@ class Run(SFTTrainer):
         self.model_accepts_loss_kwargs = True
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """Batches as they were decided: neither shuffled nor dealt out to processes by accelerate."""
+        """Yields the batches that the core has decided. accelerate neither shuffles them nor distributes
+        them to processes."""
         return self._loader(self._rows, self._parts)
 
     def _loader(self, rows: Rows, parts: Parts) -> DataLoader[Any]:
@@ -145,8 +146,8 @@ class Run(SFTTrainer):
         return loss
 
     def check_memory(self) -> None:
-        """Raises `OutOfMemoryError` if the longest rows together need too much memory. In the middle of a run
-        it would be too late to cut batches into smaller parts."""
+        """Raises `OutOfMemoryError` if a batch of the longest rows needs too much memory. In the middle
+        of a run, it would be too late to split batches into smaller parts."""
         longest = self._rows.lengths.argsort()[::-1][: self.share.part].tolist()
         if self.args.gradient_checkpointing:
             self.adapted.gradient_checkpointing_enable()
@@ -159,7 +160,7 @@ class Run(SFTTrainer):
         self._metrics["train"].clear()
 
     def trained_tokens(self) -> int:
-        """The tokens of all rows that were trained in this process's part of the run."""
+        """The tokens of all rows that were trained since this process started or resumed the run."""
         lengths = self._rows.lengths[self.order.rows]
         begun = self.order.done(self._initial_global_step)
         return int(lengths[begun : self.order.done(self.state.global_step)].sum())
@@ -169,13 +170,13 @@ class Run(SFTTrainer):
         return all(bool(value.isfinite().all()) for value in trained)
 
     def taken_loss(self) -> float:
-        """The mean loss per trained token of the step that was just done, over all processes."""
+        """The mean loss per trained token in the last step, over all processes. Resets it."""
         loss = self.accelerator.reduce(self.step_loss, "mean").item()
         self.step_loss.zero_()
         return loss
 
     def measured_loss(self) -> float:
-        """The mean loss per trained token on the rows that measure."""
+        """The mean loss per trained token on the eval rows."""
         share = Share(self.share.rank, self.share.processes, min(EVAL_PART, self.share.part))
         parts = Parts([list(range(self._measured.count))], share, self._measured.filler)
         sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
@@ -184,7 +185,8 @@ class Run(SFTTrainer):
             for inputs in self._loader(self._measured, parts):
                 ready = self._prepare_inputs(inputs)
                 tokens = ready["labels"][:, 1:].ne(-100).sum()
-                # With a count of 1 it's the sum over this process's tokens, times the processes.
+                # With a count of 1, this is the sum over this process's tokens, times the number of
+                # processes.
                 loss = self.compute_loss(self.adapted, ready, num_items_in_batch=torch.ones_like(tokens))
                 sums += torch.stack((loss / self.share.processes, tokens)).to(sums)
         self.adapted.train()
@@ -192,18 +194,18 @@ class Run(SFTTrainer):
         return total / count if count else math.nan
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """An adapter alone: no arguments in pickle, no tokenizer, no card."""
-        # No layer of the base changes, and looking for that would mean asking the Hub.
+        """Saves the adapter only: no pickled arguments, no tokenizer, no model card."""
+        # No layer of the base changes. Checking that would require a request to the Hub.
         folder = output_dir or str(self.args.output_dir)
         self.adapted.save_pretrained(folder, state_dict=state_dict, save_embedding_layers=False)
         (Path(folder) / "README.md").unlink(missing_ok=True)
 
     def create_model_card(self, *_args: Any, **_kwargs: Any) -> None:
-        """No model card: it would name the training data."""
+        """Creates no model card, because it would name the training data."""
 
 
 class Reports(TrainerCallback):
-    """Logs, evaluates and saves when the plan says so."""
+    """Logs, evaluates and saves at the steps of the plan."""
 
     def __init__(self, run: Run, send: Send) -> None:
         self._run, self._send = run, send
@@ -213,7 +215,7 @@ class Reports(TrainerCallback):
         self.last = (math.nan, math.nan)
 
     def resume(self, folder: Path) -> None:
-        """Takes over the steps since the last log of an earlier process."""
+        """Restores the losses since the last log of an earlier process."""
         state = json.loads((folder / STATE).read_text())
         self._loss, self._steps = state["lossSinceLog"], state["stepsSinceLog"]
         self.last = (state["lastLoss"], state["lastEvalLoss"])
@@ -236,7 +238,7 @@ class Reports(TrainerCallback):
         if not math.isfinite(loss):
             raise Diverged(f"the loss of step {step} is {loss}. Use a smaller learningRate.")
         control.should_save = plan.saves_at(step)
-        # The loss was computed before the update.
+        # The loss is from before the update, so check the adapter itself.
         if control.should_save and not run.has_finite_adapter():
             raise Diverged(f"the adapter isn't finite after step {step}. Use a smaller learningRate.")
 
@@ -266,7 +268,7 @@ class Reports(TrainerCallback):
         run, step = self._run, state.global_step
         written = Path(args.output_dir) / f"checkpoint-{step}"
         folder = run.task.checkpoint_folder(step)
-        # Each process has written its random state.
+        # Each process has written its random state by now.
         run.accelerator.wait_for_everyone()
         if run.is_world_process_zero():
             left = {
@@ -291,9 +293,9 @@ def train(
     local_rank: int = 0,
     processes: int = 1,
 ) -> Message:
-    """Trains an adapter and returns the last message. `send` is for the first process only."""
+    """Trains an adapter and returns the last message. Only the first process uses `send`."""
     device = devices.device(local_rank)
-    # What the previous run has left.
+    # Free the memory of the previous run.
     release(device)
     if task.resume and not (task.resume / "optimizer.pt").exists():
         raise Refused("resume: the checkpoint is of another engine. Resume it with the one that wrote it.")
@@ -303,7 +305,7 @@ def train(
             share = Share(rank, processes, -(-part // processes))
             return _train(task, share, device, send, cancelled, recompute=recompute)
         except TooLargeError:
-            # Several processes would have to agree.
+            # Several processes would have to agree on the size of the parts.
             if processes > 1 or (recompute and part == 1):
                 raise
             recompute, part = True, part if not recompute else -(-part // 2)
@@ -313,18 +315,18 @@ def train(
 
 
 class TooLargeError(torch.OutOfMemoryError):
-    """A part of a batch doesn't fit. Nothing has been trained yet."""
+    """A part of a batch doesn't fit into memory. Nothing has been trained yet."""
 
 
 def release(device: torch.device) -> None:
-    """Frees memory. A trainer is part of reference cycles."""
+    """Frees memory, including trainers, which are part of reference cycles."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
 
 
 def check_memory(run: Run, device: torch.device) -> None:
-    """Tries the longest rows out where memory is short."""
+    """Tries out the longest rows on a device that may run out of memory."""
     if device.type != "cuda":
         return
     try:
@@ -359,7 +361,7 @@ def _train(
     run.add_callback(reports)
     if task.resume:
         reports.resume(task.resume)
-    # A step of a large model takes seconds, so each of its layers checks.
+    # A step of a large model takes seconds, so each layer checks for a cancellation.
     for layer in run.adapted.modules():
         if isinstance(layer, GradientCheckpointingLayer):
             layer.register_forward_pre_hook(check)

@@ -1,4 +1,5 @@
-"""Answers by a running `vllm serve --enable-lora`, which keeps the base on the GPU and batches requests."""
+"""Answers with a running `vllm serve --enable-lora`, which keeps the base on the GPU and batches
+requests."""
 
 from __future__ import annotations
 
@@ -16,15 +17,15 @@ from urllib.parse import urlsplit
 from arkor_torch.failures import last_message
 from arkor_torch.protocol import Message, Refused, Send
 
-# How often it's asked whether an answer is still wanted.
+# How often a request is checked for cancellation.
 TICK_SECONDS = 0.1
 
-# How long vLLM may take to say something. A long prompt comes before the first token.
+# How long vLLM may be silent. It processes the whole prompt before the first token.
 SILENCE_SECONDS = 120
 
 
 class VllmTalker:
-    """Works on `load` and `chat` requests, each in its own thread."""
+    """Handles `load` and `chat` requests, each in its own thread."""
 
     def __init__(
         self, url: str, send: Send, is_cancelled: Callable[[int], bool], done: Callable[[int], None]
@@ -37,7 +38,7 @@ class VllmTalker:
 
 
 class Talk:
-    """A request that vLLM works on."""
+    """A request that vLLM handles."""
 
     def __init__(self, server: Server, request: Message, send: Send, done: Callable[[int], None]) -> None:
         self._server, self._request, self._id = server, request, request["id"]
@@ -64,7 +65,7 @@ class Talk:
                 self._end({"type": "cancelled", "id": self._id})
 
     def _end(self, last: Message) -> None:
-        """Sends the last message. vLLM notices that its client has gone."""
+        """Sends the last message. vLLM stops when it notices that the connection is closed."""
         with self._lock:
             if self._over.is_set():
                 return
@@ -83,7 +84,7 @@ class Talk:
         if request["type"] == "load":
             return {"type": "loaded", "id": self._id}
         server.reach(self._connection)
-        # The response takes it over, and has no way to end a read that waits.
+        # The response takes over the socket, and offers no way to interrupt a blocked read.
         self._socket = self._connection.sock
         response = server.request(self._connection, "POST", "/v1/completions", asked(request, model))
         finish, tokens = "length", 0
@@ -103,14 +104,14 @@ class Talk:
 
 
 def events(response: http.client.HTTPResponse) -> Iterator[Message]:
-    """The events of a streamed answer."""
+    """The events of a streamed response."""
     for line in response:
         if line.startswith(b"data: ") and not line.startswith(b"data: [DONE]"):
             yield json.loads(line[len("data: ") :])
 
 
 def asked(request: Message, model: str) -> Message:
-    """A `chat` request as vLLM takes it."""
+    """Converts a `chat` request to a request for vLLM."""
     sampling = request["sampling"]
     body = {
         "model": model,
@@ -118,10 +119,10 @@ def asked(request: Message, model: str) -> Message:
         "temperature": sampling["temperature"],
         "top_p": sampling["topP"],
         "max_tokens": sampling["maxTokens"],
-        # vLLM takes 63 bits.
+        # vLLM only accepts 63 bits.
         "seed": sampling["seed"] % 2**63,
         "stop_token_ids": request["stop"],
-        # Else those of the model's generation_config.json.
+        # Override the values in the model's generation_config.json.
         "top_k": -1,
         "min_p": 0,
         "repetition_penalty": 1,
@@ -181,12 +182,12 @@ class Server:
             connection.close()
 
     def base(self, folder: Path) -> str:
-        """The name of the base that it serves, which must be this one."""
+        """The name under which the server serves this base. Fails if it serves another one."""
         models = json.loads(self._json("GET", "/v1/models"))["data"]
         bases = [model for model in models if not model.get("parent")]
         for model in bases:
             root = model.get("root") or model["id"]
-            # In the Hub's cache, owner/name is models--owner--name.
+            # The Hub's cache folder for owner/name is models--owner--name.
             if root == str(folder) or f"models--{root.replace('/', '--')}" in folder.parts:
                 name: str = model["id"]
                 return name
@@ -194,7 +195,7 @@ class Server:
         raise Refused(f"--vllm: {self.url} serves {served}, not {folder}. Start it with that model.")
 
     def load_adapter(self, folder: Path) -> str:
-        """The name of an adapter, which is loaded if it isn't yet: vLLM may have been started again."""
+        """The name of an adapter. Always loads it first, because vLLM may have been restarted."""
         name = f"{folder.parent.name}-{sha256(str(folder).encode()).hexdigest()[:16]}"
         try:
             self._json("POST", "/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(folder)})

@@ -1,4 +1,4 @@
-"""The worker: reads requests, has them worked on, and ends with its stdin."""
+"""The worker: reads requests, dispatches them, and exits when its stdin ends."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class Talks(Protocol):
-    """What answers."""
+    """An engine for chats."""
 
     def add(self, request: Message) -> None: ...
 
 
 class Worker:
-    """Trains one run at a time, and answers."""
+    """Trains one run at a time, and answers prompts."""
 
     def __init__(self, options: Options) -> None:
         self._channel = Channel()
@@ -32,9 +32,9 @@ class Worker:
         self._launcher = Launcher(options) if options.starts_processes else None
         self._talker: Talks | None = None
         self._making = threading.Lock()
-        # The request that is trained.
+        # The id of the current `train` request.
         self._trained: int | None = None
-        # The requests in progress, and whether they were cancelled.
+        # The ids of the requests in progress, and whether each was cancelled.
         self._open: dict[int, bool] = {}
 
     def serve(self) -> None:
@@ -65,7 +65,7 @@ class Worker:
         os._exit(0)
 
     def _cancel(self, id: int) -> None:
-        # It may arrive while the request's last message is on its way.
+        # The cancellation may arrive when the request has just ended.
         if id in self._open:
             self._open[id] = True
             if self._launcher and id == self._trained:

@@ -1,4 +1,4 @@
-"""What the tests share: models, and engines that have loaded PyTorch already."""
+"""Fixtures: models, and engines that have already loaded PyTorch."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 from engine import Engine
 from models import make
 
-# The machine's best device, or the one that `npm run test:torch -- --device` names.
+# The device that `npm run test:torch -- --device` names. Default: cpu.
 DEVICE = os.environ.get("ARKOR_TEST_DEVICE", "cpu")
 
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A model folder of an architecture."""
+    """Creates a model folder for an architecture."""
     made: dict[str, Path] = {}
 
     def get(architecture: str) -> Path:
@@ -35,7 +35,7 @@ def trainer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def talker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """An engine for answers: the core has one of its own for them, too."""
+    """An engine for answers. The core has a separate one for them, too."""
     yield from _engine(tmp_path_factory, "talker")
 
 

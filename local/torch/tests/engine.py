@@ -1,4 +1,4 @@
-"""The engine as the core sees it: a process that takes requests and writes messages."""
+"""The engine from the core's point of view: a process that accepts requests and writes messages."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Engine:
             inbox.put({"type": "failed", "kind": "gone", "message": self._log.read_text()})
 
     def send(self, kind: str, **fields: Any) -> int:
-        """Makes a request, and returns its id."""
+        """Sends a request, and returns its id."""
         id = next(self._ids)
         self._inboxes[id] = queue.SimpleQueue()
         self._write({"type": kind, "id": id, **fields})
@@ -67,7 +67,7 @@ class Engine:
         self._write({"type": "cancel", "id": id})
 
     def messages(self, id: int, seconds: float = 240) -> Iterator[Message]:
-        """What comes about a request, to the end."""
+        """Yields the messages about a request, up to the last one."""
         while True:
             message = self._inboxes[id].get(timeout=seconds)
             yield message
@@ -75,11 +75,11 @@ class Engine:
                 return
 
     def ask(self, kind: str, **fields: Any) -> list[Message]:
-        """Makes a request and waits for its end."""
+        """Sends a request and waits for its last message."""
         return list(self.messages(self.send(kind, **fields)))
 
     def end(self) -> int:
-        """Closes its stdin and waits."""
+        """Closes the engine's stdin and waits until it exits."""
         if self.process.stdin:
             self.process.stdin.close()
         return self.process.wait(timeout=20)
@@ -102,7 +102,8 @@ PLAN: Message = {
 
 
 def encoded() -> list[tuple[list[int], list[int]]]:
-    """Rows of ids, and which of them are trained: questions with answers, in bytes."""
+    """Rows of token ids, and which of them are trained. The rows are questions with answers, one token
+    per byte."""
     rows = []
     for number in range(26):
         question, answer = f"What comes after {number}? ", f"{number + 1}" + "!" * (number % 5)
@@ -123,7 +124,7 @@ def run(base: Path, folder: Path, resume: Path | None = None, **plan: Any) -> Me
     }
     save_file(tensors, folder / "tokens.safetensors")
     whole = {**PLAN, **plan}
-    # Passes over 23 rows: the last batch of each is short.
+    # Passes over 23 rows, so that the last batch of each pass is smaller.
     batches: list[list[int]] = []
     order = np.random.default_rng(1)
     while len(batches) < whole["totalSteps"]:

@@ -1,4 +1,4 @@
-"""Tiny models with random weights, made on the spot: one of each architecture."""
+"""Creates tiny models with random weights, one of each architecture."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ GEMMA_4 = {
     "global_head_dim": 8,
 }
 
-# The class of the config, and what differs from `SIZES`. `text` is the config of the language model of a
-# model that also sees.
+# The class of the config, and the fields that differ from `SIZES`. `text` is the language model's config
+# in a model that also reads images.
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("LlamaConfig", {}),
     "mistral": ("MistralConfig", {"sliding_window": None}),
@@ -69,7 +69,7 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
-    """A token for each byte, after four special ones."""
+    """A tokenizer with four special tokens, followed by a token for each byte."""
     special = ["<pad>", "<s>", "</s>", "<unk>"]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocab = {token: id for id, token in enumerate(special + alphabet)}
@@ -100,12 +100,12 @@ def config(architecture: str) -> Any:
 
 
 def make(folder: Path, architecture: str, seed: int = 0) -> Path:
-    """A model folder."""
+    """Creates a model folder."""
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(config(architecture)).float()
     with torch.no_grad():
         for value in model.parameters():
-            # Large enough that answers differ.
+            # Large enough for different answers.
             if value.dim() > 1:
                 value.normal_(0, 0.1)
     model.save_pretrained(folder)

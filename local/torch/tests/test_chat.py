@@ -1,4 +1,4 @@
-"""Answers."""
+"""Tests of answers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def said(messages: list[Message]) -> str:
 
 
 def expected(base: Path, adapter: Path | None = None, text: str = "What?") -> str:
-    """What transformers' own `generate` says."""
+    """The answer of transformers' own `generate`."""
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     if adapter:
         model = PeftModel.from_pretrained(model, str(adapter))
@@ -66,7 +66,7 @@ def test_chance_is_repeatable_and_within_top_p(talker: Engine, model: Model) -> 
     base = model("llama")
     say = lambda **sampling: said(talker.ask("chat", **asked(base, **sampling)))  # noqa: E731
     assert say(temperature=1.5, seed=3) == say(temperature=1.5, seed=3) != say(temperature=1.5, seed=4)
-    # So few tokens that only the likeliest is left.
+    # With such a low top_p, only the likeliest token is left.
     assert say(temperature=1.5, topP=1e-6) == say()
 
 
@@ -76,7 +76,7 @@ def test_an_answer_holds_to_its_grammar(talker: Engine, model: Model) -> None:
         "properties": {"number": {"type": "integer", "maximum": 99}, "which": {"enum": ["x", "y"]}},
         "required": ["number", "which"],
         "additionalProperties": False,
-        # As the core has it: small models like to go on with spaces.
+        # Like in the core, because small models tend to generate spaces.
         "x-guidance": {"whitespace_pattern": " ?"},
     }
     grammar = {"grammars": [{"json_schema": schema}]}
@@ -111,12 +111,12 @@ def test_a_damaged_adapter_is_refused_and_the_ones_after_it_are_right(
     damaged = shutil.copytree(adapter, tmp_path / "damaged")
     os.truncate(damaged / "adapter_model.safetensors", 500)
     assert talker.ask("chat", **asked(base, adapter=damaged))[-1]["type"] == "failed"
-    # The scale is part of the config: it must not be the damaged one's.
+    # The scale is part of the config: PEFT must not use that of the damaged adapter.
     stronger = shutil.copytree(adapter, tmp_path / "stronger")
     config = json.loads((stronger / "adapter_config.json").read_text())
     (stronger / "adapter_config.json").write_text(json.dumps({**config, "lora_alpha": 80}))
     assert said(talker.ask("chat", **asked(base, adapter=stronger))) == expected(base, stronger)
-    # More adapters than are kept.
+    # More adapters than the engine keeps.
     for number in range(9):
         copy = shutil.copytree(adapter, tmp_path / f"copy-{number}")
         assert said(talker.ask("chat", **asked(base, adapter=copy))) == answer

@@ -1,4 +1,4 @@
-"""The command line, and how the engine ends."""
+"""Tests of the command line, and of how the engine exits."""
 
 from __future__ import annotations
 

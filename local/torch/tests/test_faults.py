@@ -1,4 +1,5 @@
-"""Runs in this process, whose parts are made to fail: memory that isn't enough, values that aren't finite."""
+"""Runs in this process in which parts are made to fail: too little memory, and values that aren't
+finite."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ def test_smaller_parts_train_as_whole_batches_do(
     monkeypatch.setattr(trainer, "check_memory", fits_one_row)
     parts = train_here()
     assert tried == [(False, 4), (True, 4), (True, 2), (True, 1)]
-    # The last batch of a pass has three rows, so a row without a target is the fourth part.
+    # The last batch of a pass has three rows, so the fourth part is a row without a target.
     logs = [[message for message in messages if message["type"] == "log"] for messages in (parts, whole)]
     for left, right in zip(*logs, strict=True):
         assert left["loss"] == pytest.approx(right["loss"], rel=1e-5)

@@ -1,4 +1,4 @@
-"""Runs in two processes, and what ends them."""
+"""Runs in two processes, and the ways in which they end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine import Engine, Message, run
 
 Model = Callable[[str], Path]
 PLAN = {"totalSteps": 9, "saveSteps": 4, "loggingSteps": 3, "evalSteps": 5}
-# A run that is still going on when something happens to it.
+# A run that is still in progress when the test interferes with it.
 LONG = {"totalSteps": 4000, "saveSteps": 4, "evalSteps": 4000}
 
 
@@ -23,7 +23,7 @@ def logs(messages: list[Message]) -> list[Message]:
 
 
 def descendants(pid: int) -> set[int]:
-    """All processes that a process has started, and those that they have."""
+    """All processes that a process has started, directly or indirectly."""
     table = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
     parents = dict(tuple(map(int, line.split())) for line in table.splitlines())  # type: ignore[arg-type]
     found: set[int] = set()
@@ -63,7 +63,7 @@ def test_two_processes_train_as_one_does_with_the_same_batches(
         assert (left["evalLoss"] or 0) == pytest.approx(right["evalLoss"] or 0, rel=1e-5)
         assert left["epoch"] == right["epoch"]
 
-    # A process that is killed is missed soon, and the run goes on from its checkpoint.
+    # A process that is killed is noticed soon, and the run resumes from its checkpoint.
     id = pair.send("train", **run(base, tmp_path / "lost", **LONG))
     for message in pair.messages(id):
         if message["type"] == "checkpoint" and message["step"] == 8:

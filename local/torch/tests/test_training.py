@@ -30,7 +30,7 @@ TARGETS = {
     "qwen3_5": DENSE | {"in_proj_qkv", "in_proj_z", "in_proj_a", "in_proj_b", "out_proj"},
     "gemma4": DENSE | {"per_layer_input_gate", "per_layer_projection"},
 }
-# Gradients in bfloat16.
+# GPUs compute gradients in bfloat16.
 CLOSE = 1e-5 if DEVICE == "cpu" else 2e-2
 
 
@@ -86,7 +86,7 @@ def test_a_run_starts_with_the_models_loss_and_follows_its_schedule(
 
 
 def loss_of(base: Path, rows: list[int]) -> float:
-    """The mean loss per trained token of some rows, each alone."""
+    """The mean loss per trained token of some rows, computed one row at a time."""
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     total, count = 0.0, 0
     for row in rows:

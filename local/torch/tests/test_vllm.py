@@ -1,4 +1,4 @@
-"""Answers by a server that speaks vLLM's API."""
+"""Answers from a server that mimics vLLM's API."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ KEY = "a-key-of-the-test"
 
 
 class Vllm(ThreadingHTTPServer):
-    """Answers "Hello there", and notes what it was asked. `slow` waits for its client to go."""
+    """Answers "Hello there", and records requests. If `slow` is set, it waits until its client
+    disconnects."""
 
     daemon_threads = True
 
@@ -42,7 +43,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Vllm
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
     def do_GET(self) -> None:
         models = [{"id": "served", "root": "owner/name", "parent": None}]
@@ -80,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
         for text, reason in (("Hello", None), (" there", "stop")):
             self._event({"choices": [{"text": text, "finish_reason": reason}]})
             if self.server.slow:
-                # Ends when the client has closed its side.
+                # Returns when the client has closed its side.
                 self.connection.recv(1)
                 self.server.left.set()
                 return
@@ -123,7 +124,7 @@ def test_prompts_and_adapters_are_passed_on(vllm: Vllm, engine: Engine) -> None:
     engine.ask("chat", **CHAT)
     assert vllm.asked[-1][1]["model"] == "served"
 
-    # One that is loaded already, and another one with the same last names.
+    # An adapter that is already loaded, and another one whose path has the same last parts.
     assert engine.ask("load", base=str(BASE), adapter=str(ADAPTER))[-1]["type"] == "loaded"
     engine.ask("load", base=str(BASE), adapter=f"/elsewhere{ADAPTER}")
     assert len(set(vllm.adapters)) == 2

@@ -26,7 +26,7 @@ SMOLLM2 = {
 
 
 def utilisation(over: threading.Event) -> list[float]:
-    """What nvidia-smi says every second: percent."""
+    """The percentage that nvidia-smi reports, once a second."""
     seen = []
     query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
     while shutil.which("nvidia-smi") and not over.wait(1):

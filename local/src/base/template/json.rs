@@ -5,10 +5,10 @@ use minijinja::{Error, ErrorKind, State};
 
 use super::python;
 
-/// The longest text that is written, in bytes.
+/// The longest text that may be written, in bytes.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// Python's own limit is about a thousand.
+/// The deepest nesting. Python's own limit is about a thousand.
 const MAX_DEPTH: usize = 500;
 
 struct Writer<'a> {
@@ -57,7 +57,7 @@ pub fn tojson(state: &State, value: &Value, args: Rest<ValueOrKwargs>) -> Result
     Ok(Value::from(writer.text))
 }
 
-/// As in Python, `indent` is a text or a number of spaces.
+/// The text of one indentation level. As in Python, `indent` is a text or a number of spaces.
 fn indent_text(value: &Value) -> Result<String, Error> {
     if let Some(text) = value.as_str() {
         return Ok(text.to_owned());

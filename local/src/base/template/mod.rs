@@ -1,4 +1,4 @@
-//! Chat templates, rendered as transformers renders them.
+//! Renders chat templates like transformers.
 
 mod json;
 mod python;
@@ -16,37 +16,38 @@ use serde_json::Value as Json;
 use crate::error::{Error, Result, refused};
 use source::{GENERATION, Source};
 
-/// Fuel for one rendering: about one unit per instruction, plus one per 64 bytes of text, so it also
-/// bounds memory, to 128 MiB. It's enough for every template that TRL packages to render 500 messages of
+/// The fuel for one rendering. An instruction takes about one unit, and so do 64 bytes of text, which
+/// limits memory to 128 MiB. It's enough for every template that TRL packages to render 500 messages of
 /// 200 bytes, and for most of them to render 10 000.
 const FUEL: u64 = 2_000_000;
 
-/// Stack for the engine's recursive parser, and for printing the values that a template can nest within
-/// its fuel: over a million lists, at up to 500 bytes each. Untouched pages take no memory.
+/// The stack for the engine's recursive parser, and for printing nested values. Within its fuel, a
+/// template can nest over a million lists, each of which takes up to 500 bytes of stack. Untouched pages
+/// take no memory.
 const STACK_BYTES: usize = 1024 * 1024 * 1024;
 
-/// Macros that call themselves, and loops within them.
+/// The deepest recursion of macros and loops.
 const MAX_RECURSION: usize = 200;
 
-/// Inserted around each generated part when those are requested. They're Unicode noncharacters, which are
-/// reserved for internal use.
+/// Inserted around each generated part, if the caller asks for these parts. They're Unicode
+/// noncharacters, which are reserved for internal use.
 const MARKS: [char; 2] = ['\u{fdd0}', '\u{fdd1}'];
 
-/// The variable that asks for marks.
+/// The template variable that turns the marks on.
 const MARKED: &str = "__marked";
 
-/// The names of a message's reasoning, the first one that is present counts.
+/// The field names of a message's reasoning. The first one that is present counts.
 const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
-/// The names that a conversation's template is chosen by.
+/// The template names that can be chosen for a conversation.
 const NAMES: [&str; 2] = ["default", "tool_use"];
 
-/// The source of a template, and the file that it's from.
+/// The source of a template, and the file that it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateFile {
-    /// For messages.
+    /// The file's name, for messages.
     pub file: String,
-    /// Jinja.
+    /// The template in Jinja.
     pub text: String,
 }
 
@@ -54,7 +55,7 @@ pub struct TemplateFile {
 #[derive(Debug)]
 pub struct ChatTemplates {
     environment: Environment<'static>,
-    /// Compiled, or why that failed.
+    /// The compiled templates, or why they couldn't be compiled.
     compiled: BTreeMap<&'static str, Result<Compiled, String>>,
     names: Vec<String>,
     special_tokens: Vec<(String, Json)>,
@@ -71,14 +72,14 @@ struct Compiled {
 pub struct Rendered {
     /// The text.
     pub text: String,
-    /// The bytes inside of the template's `{% generation %}` blocks, `(start, end)`; nothing when it
-    /// has no such blocks.
+    /// The byte ranges of the template's `{% generation %}` blocks, `(start, end)`. `None` if it has no
+    /// such blocks.
     pub generated: Option<Vec<(usize, usize)>>,
 }
 
 impl ChatTemplates {
-    /// Compiles the templates that can be chosen. One that can't be compiled is refused when it's
-    /// used: a model can still be trained on plain text.
+    /// Compiles the templates that can be chosen. One that can't be compiled is only refused when it's
+    /// used, since a model can still be trained on plain text.
     pub fn new(
         templates: &BTreeMap<String, TemplateFile>,
         special_tokens: Vec<(String, Json)>,
@@ -103,7 +104,7 @@ impl ChatTemplates {
         self.names.is_empty()
     }
 
-    /// The template for conversations with or without tools, if it can be used.
+    /// The template for conversations with or without tools, if it could be compiled.
     pub fn source(&self, with_tools: bool) -> Option<&Source> {
         let compiled = self.choose(with_tools)?.as_ref().ok()?;
         Some(&compiled.source)
@@ -119,7 +120,8 @@ impl ChatTemplates {
         self.render_marked(messages, tools, generate, false)
     }
 
-    /// Renders a conversation and tells which parts the model writes, where the template marks them.
+    /// Renders a conversation. If the template marks the parts that the model writes, also returns where
+    /// they are.
     pub fn render_with_generated(
         &self,
         messages: &[Json],
@@ -149,7 +151,8 @@ impl ChatTemplates {
         }
     }
 
-    /// As transformers chooses: `tool_use` for a conversation with tools, if there is one.
+    /// Chooses a template like transformers: `tool_use` for a conversation with tools if there is one, or
+    /// else `default`.
     fn choose(&self, with_tools: bool) -> Option<&Result<Compiled, String>> {
         let tool_use = with_tools.then(|| self.compiled.get("tool_use")).flatten();
         tool_use.or_else(|| self.compiled.get("default"))
@@ -212,8 +215,8 @@ fn why_not(template: &str, error: &minijinja::Error) -> String {
     format!("messages: the chat template refuses them: {error}")
 }
 
-/// What transformers does to a message before the template sees it: fields that are null are left
-/// out, and the model's reasoning has each of its names.
+/// Prepares a message for the template like transformers: removes null fields, and provides the model's
+/// reasoning under each of its names.
 fn as_transformers(message: &Json) -> Json {
     let Some(fields) = message.as_object() else {
         return message.clone();
@@ -250,7 +253,7 @@ fn environment() -> Result<Environment<'static>> {
     Ok(environment)
 }
 
-/// The content of a `{% generation %}` block.
+/// Renders the content of a `{% generation %}` block.
 #[allow(
     clippy::needless_pass_by_value,
     reason = "the engine calls it like this"
@@ -264,7 +267,7 @@ fn generation(state: &mut State, kwargs: Kwargs) -> Result<Value, minijinja::Err
     Ok(Value::from(format!("{start}{content}{end}")))
 }
 
-/// A marked text without its marks, and what was between them.
+/// Removes the marks from a text, and returns the ranges between them.
 fn without_marks(marked: &str) -> Option<(String, Vec<(usize, usize)>)> {
     let [start, end] = MARKS;
     let mut text = String::with_capacity(marked.len());
@@ -309,7 +312,7 @@ thread_local! {
     static LARGE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` with a stack that a template can't overflow: on a new thread, or directly if this thread
+/// Runs `work` with a stack that no template can overflow: on a new thread, or directly if this thread
 /// already has the large stack. Wrap a loop that renders many conversations in it, so that they share one
 /// thread.
 pub fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {

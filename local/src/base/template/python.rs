@@ -1,17 +1,17 @@
-//! What chat templates use of Python and Jinja beyond the template engine: methods of strings, lists
-//! and dictionaries, and a few tests and filters.
+//! The parts of Python and Jinja that chat templates use and the template engine lacks: methods of
+//! strings, lists and dictionaries, and a few tests and filters.
 
 use minijinja::value::{Value, ValueKind, from_args};
 use minijinja::{Environment, Error, ErrorKind, State};
 use minijinja_contrib::{globals, pycompat};
 
-/// The longest text that `format` makes, in bytes.
+/// The longest text that `format` may produce, in bytes.
 const MAX_FORMATTED_BYTES: usize = 16 * 1024 * 1024;
 
-/// A width or precision in `format` with this many digits is refused.
+/// A width or precision in `format` is refused if it has this many digits.
 const TOO_MANY_DIGITS: usize = 5;
 
-/// Adds them to an environment.
+/// Adds these parts to an environment.
 pub fn add_to(environment: &mut Environment) {
     environment.set_unknown_method_callback(method);
     environment.add_test("sequence", |value: &Value| {
@@ -40,7 +40,7 @@ pub fn add_to(environment: &mut Environment) {
     environment.add_filter("wordcount", |text: &str| text.split_whitespace().count());
     environment.add_function("cycler", globals::cycler);
     environment.add_function("joiner", globals::joiner);
-    // Jinja has none, and a template may ask whether it is defined.
+    // Jinja has no `debug`, and a template may check whether it is defined.
     environment.remove_global("debug");
     environment.add_function("raise_exception", |message: String| {
         Err::<String, _>(Error::new(ErrorKind::InvalidOperation, message))
@@ -48,7 +48,7 @@ pub fn add_to(environment: &mut Environment) {
     environment.add_function("strftime_now", |format: &str| strftime_now(format));
 }
 
-/// A number as Python's `repr` writes it.
+/// Formats a number like Python's `repr`.
 pub fn float(value: f64) -> String {
     if value.is_nan() {
         return "NaN".to_owned();
@@ -67,9 +67,9 @@ pub fn float(value: f64) -> String {
     }
 }
 
-/// This machine's local time, as Python's `datetime.now().strftime(format)` writes it.
+/// This machine's local time, formatted like Python's `datetime.now().strftime(format)`.
 fn strftime_now(format: &str) -> Result<String, Error> {
-    // Python's `now()` has no time zone, so these are empty there.
+    // Python's `now()` has no time zone, so that these are empty there.
     let format = format.replace("%Z", "").replace("%z", "");
     let now = jiff::Zoned::now().datetime();
     let written = jiff::fmt::strtime::format(&format, now);
@@ -89,7 +89,7 @@ fn invalid(message: &'static str) -> Error {
     Error::new(ErrorKind::InvalidOperation, message)
 }
 
-/// Fuel for going through `bytes` of text, at the engine's own rate.
+/// Consumes fuel for processing `bytes` of text, at the engine's own rate.
 fn charge(state: &State, bytes: usize) -> Result<(), Error> {
     state.consume_fuel(u64::try_from(bytes / 64).unwrap_or(u64::MAX))
 }
@@ -149,8 +149,8 @@ fn padded(state: &State, text: &str, width: i64, fill: char, side: Side) -> Resu
     Ok(format!("{}{text}{}", fill(before), fill(after)))
 }
 
-/// The methods of Python's `str` that the engine's own compatibility layer lacks, or gets wrong in a
-/// way that matters here.
+/// The methods of Python's `str` that the engine's own compatibility layer lacks, or gets wrong in a way
+/// that matters here.
 fn string_method(state: &State, text: &str, name: &str, args: &[Value]) -> Result<Value, Error> {
     let found = |found: Option<usize>| found.map(|at| Value::from(text[..at].chars().count()));
     Ok(match name {
@@ -274,7 +274,7 @@ fn rsplit(text: &str, separator: Option<&str>, most: Option<i64>) -> Result<Valu
     Ok(parts.into_iter().rev().map(Value::from).collect())
 }
 
-/// Python splits at more than newlines.
+/// Like Python, also splits at line separators other than newlines.
 fn splitlines(text: &str, keep: bool) -> Value {
     let ends = |c: char| {
         matches!(
@@ -299,7 +299,7 @@ fn splitlines(text: &str, keep: bool) -> Value {
     Value::from(lines)
 }
 
-/// Pays for each item before the text grows: a list may have the same long text many times.
+/// Consumes fuel for each item before the text grows: a list may contain the same long text many times.
 fn join(state: &State, separator: &str, values: &Value) -> Result<Value, Error> {
     let mut joined = String::new();
     for (index, value) in values.try_iter()?.enumerate() {
@@ -315,7 +315,7 @@ fn join(state: &State, separator: &str, values: &Value) -> Result<Value, Error> 
     Ok(Value::from(joined))
 }
 
-/// Refuses a `format` whose result would be very long: the engine doesn't bound it.
+/// Refuses a `format` whose result might be very long, because the engine doesn't limit it.
 fn check_format(text: &str, args: &[Value]) -> Result<(), Error> {
     let longest_number = text
         .split(|c: char| !c.is_ascii_digit())

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-/// Templates of real models have up to about 60 kB.
+/// The largest template, in bytes. Templates of real models have up to about 60 kB.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// Code between the delimiters of one tag, strings left out. The engine's parser recurses over it.
+/// The most code in one tag, not counting strings. The engine's parser recurses over it.
 const MAX_TAG_BYTES: usize = 16 * 1024;
 
-/// `not` and `-` in a row. The engine takes quadratic time over them.
+/// The most consecutive `not` and `-` operators, for which the engine takes quadratic time.
 const MAX_PREFIX_OPERATORS: usize = 64;
 
 /// Words that can't be variable names.
@@ -16,24 +16,24 @@ const KEYWORDS: [&str; 13] = [
     "and", "else", "if", "in", "is", "not", "or", "true", "false", "none", "True", "False", "None",
 ];
 
-/// What a `{% generation %}` block calls.
+/// The function that a `{% generation %}` block calls.
 pub const GENERATION: &str = "__generation";
 
 /// A template that is ready to be compiled.
 #[derive(Debug)]
 pub struct Source {
-    /// Jinja that the engine understands.
+    /// The rewritten template, in Jinja that the engine understands.
     pub text: String,
-    /// The code of all tags, strings included, comments and raw blocks left out.
+    /// The code of all tags, including strings, without comments and raw blocks.
     code: String,
-    /// Whether it marks what the model writes with `{% generation %}`.
+    /// Whether it marks the parts that the model writes with `{% generation %}`.
     pub marks_generation: bool,
 }
 
-/// The names that the code in a `{% generation %}` block has.
+/// A `{% generation %}` block, and the names in its code.
 #[derive(Debug)]
 struct TemplateBlock {
-    /// Where it begins in the rewritten text.
+    /// The start of the block in the rewritten text.
     start: usize,
     open: bool,
     names: BTreeSet<String>,
@@ -41,8 +41,8 @@ struct TemplateBlock {
 
 impl Source {
     /// Rewrites `{% generation %}` blocks, which the engine doesn't have, as call blocks. transformers
-    /// implements them as call blocks too, so whitespace and scopes come out the same. Errors with
-    /// what makes the template too large.
+    /// implements them as call blocks too, so that whitespace and scopes are the same. If the template is
+    /// too large, the error says why.
     pub fn prepare(source: &str) -> Result<Self, String> {
         if source.len() > MAX_BYTES {
             return Err(format!(
@@ -56,7 +56,7 @@ impl Source {
             marks_generation: false,
         };
         let mut blocks = Vec::new();
-        // Jinja normalises newlines everywhere, too.
+        // Jinja also normalises newlines everywhere.
         let source = source.replace("\r\n", "\n").replace('\r', "\n");
         let mut rest = source.as_str();
         while let Some(start) = next_delimiter(rest) {
@@ -66,8 +66,8 @@ impl Source {
             rest = &rest[length..];
         }
         prepared.text.push_str(rest);
-        // The engine passes a call block only the outer variables that it sees being read, and misses
-        // some. So a tag right after the one that opens the block reads all of them.
+        // The engine only passes a call block the outer variables that it sees being read, and misses
+        // some. So a tag right after the opening one reads all of them.
         for block in blocks.iter().rev() {
             let names: Vec<&str> = block.names.iter().map(String::as_str).collect();
             let reads = format!("set __outer = [{}] ", names.join(", "));
@@ -76,7 +76,7 @@ impl Source {
         Ok(prepared)
     }
 
-    /// Whether the template's code has `word` as a name or inside a string.
+    /// Whether the template's code contains `word` as a name or in a string.
     pub fn mentions(&self, word: &str) -> bool {
         let part = |c: char| c.is_alphanumeric() || c == '_';
         self.code
@@ -84,7 +84,7 @@ impl Source {
             .any(|candidate| candidate == word)
     }
 
-    /// Takes over a comment, a raw block or a tag, which `rest` starts with. Returns its length.
+    /// Processes the comment, raw block or tag that `rest` starts with. Returns its length.
     fn delimited(&mut self, rest: &str, blocks: &mut Vec<TemplateBlock>) -> Result<usize, String> {
         if rest.starts_with("{#") {
             return Ok(self.copy(rest, rest.find("#}").map(|end| end + 2)));
@@ -139,7 +139,7 @@ impl Source {
     }
 }
 
-/// The whitespace control of a tag with this code, before and after.
+/// The whitespace control at the start and the end of a tag's code.
 fn controls(code: &str) -> (&str, &str) {
     let control = |c: char| c == '-' || c == '+';
     let before = usize::from(code.starts_with(control));
@@ -188,8 +188,8 @@ fn end_of_raw(text: &str) -> Option<usize> {
     }
 }
 
-/// Rewrites `{% set name.field = value %}` so that it also reads `name`. The engine passes macros and call
-/// blocks only the outer variables that they read, and doesn't count an assignment as a read.
+/// Rewrites `{% set name.field = value %}` so that it also reads `name`. The engine passes macros and
+/// call blocks only the outer variables that they read, and doesn't count an assignment as a read.
 fn namespace_assignment(tag: &str) -> Option<String> {
     let inside = tag.strip_prefix("{%")?.strip_suffix("%}")?;
     let value_end = inside.strip_suffix(['-', '+']).unwrap_or(inside);
@@ -206,8 +206,8 @@ fn namespace_assignment(tag: &str) -> Option<String> {
     })
 }
 
-/// Where the tag or expression that `text` starts with ends. The closing delimiter counts outside of
-/// strings and brackets only.
+/// The end of the tag or expression that `text` starts with. The closing delimiter only counts outside of
+/// strings and brackets.
 fn end_of_tag(text: &str, close: &str) -> Result<Option<usize>, String> {
     let (mut position, mut depth, mut code, mut prefixes) = (2, 0_usize, 0_usize, 0_usize);
     while let Some(c) = text[position..].chars().next() {

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::*;
 
-/// No template takes longer, whatever it does.
+/// The longest that any template may take.
 const LONGEST: Duration = Duration::from_secs(20);
 
 fn of(templates: &[(&str, &str)]) -> ChatTemplates {
@@ -174,7 +174,7 @@ fn generation_blocks_are_rendered_as_they_are_and_told_by_their_bytes() {
     assert_eq!(rendered.generated, Some(vec![(17, 20)]));
     let plain = of(&[("default", "x")]).render_with_generated(&conversation(), None, false);
     assert_eq!(plain.unwrap().generated, None);
-    // A text with the characters that mark a block is never taken for a block.
+    // A text with the block markers in it is never taken for a block.
     let forged = [json!({ "role": "assistant", "content": "\u{fdd0}x\u{fdd1}" })];
     assert!(
         templates
@@ -211,7 +211,7 @@ fn a_template_of_very_many_terms_is_refused_before_it_overflows_the_parsers_stac
     ] {
         refuses(&template);
     }
-    // Deep, but within the bounds: it's rendered, in bounded time.
+    // Deeply nested, but within the limits, so that it's rendered in bounded time.
     let started = Instant::now();
     let template = many(
         "{% if 0 %}",
@@ -271,7 +271,7 @@ fn values_nested_as_deeply_as_the_fuel_allows_do_not_overflow_the_stack() {
         (deepest / 2, "{{ ns.x == [ns.x][0] }}"),
         (deepest / 2, "{{ [ns.x, ns.x]|sort|length }}"),
     ] {
-        // Refused or not: the process is still there.
+        // It may be refused. What matters is that the process survives.
         let _ = render(&format!(
             "{}{rest}",
             nest.replace("ROUNDS", &rounds.to_string())

@@ -1,13 +1,12 @@
-//! Which files are which split. The rules and their order are those of `datasets`, in its
-//! `data_files.py`.
+//! Assigns files to splits. The rules and their order are those of `data_files.py` in `datasets`.
 
 use glob::{MatchOptions, Pattern};
 
 /// Splits and their files.
 pub(super) type Splits = Vec<(String, Vec<String>)>;
 
-/// File extensions by kind, including kinds that `datasets` reads but we can't. A dataset is of the kind
-/// that most of its files have; on a tie, the first one here.
+/// File extensions by kind, including kinds that `datasets` reads but we can't. A dataset's kind is the
+/// one that most of its files have. On a tie, the first of them in this list wins.
 const KINDS: [(&str, &[&str]); 9] = [
     ("Parquet", &["parquet", "geoparquet", "gpq"]),
     ("arrow", &["arrow"]),
@@ -22,7 +21,7 @@ const KINDS: [(&str, &[&str]); 9] = [
 
 const READABLE: [&str; 2] = ["Parquet", "JSON"];
 
-/// Files that describe a dataset and hold no rows.
+/// Files that describe a dataset and contain no rows.
 const NOT_DATA: [&str; 6] = [
     "README.md",
     "config.json",
@@ -39,12 +38,12 @@ const KEYWORDS: [(&str, &[&str]); 3] = [
     ("test", &["test", "testing", "eval", "evaluation"]),
 ];
 
-/// Around a keyword in a name.
+/// Separates a keyword from the rest of a name.
 const SEPARATOR: &str = "[-._ 0-9]";
 
 const SHARD: &str = "-[0-9][0-9][0-9][0-9][0-9]-of-[0-9][0-9][0-9][0-9][0-9]*.*";
 
-/// The splits of a config that lists them. Refuses a pattern that matches nothing.
+/// The splits of a config that lists them. Refuses a pattern that matches no file.
 pub(super) fn listed(splits: &[(String, Vec<String>)], all: &[String]) -> Result<Splits, String> {
     let mut found = Vec::new();
     for (split, patterns) in splits {
@@ -63,7 +62,7 @@ pub(super) fn listed(splits: &[(String, Vec<String>)], all: &[String]) -> Result
     of_one_kind(found)
 }
 
-/// The splits of the files in `folder`, found by their names.
+/// The splits of the files in `folder`, according to their names.
 pub(super) fn found(folder: &str, all: &[String]) -> Result<Splits, String> {
     let inside: Vec<String> = all
         .iter()
@@ -94,7 +93,7 @@ pub(super) fn found(folder: &str, all: &[String]) -> Result<Splits, String> {
     of_one_kind(splits.into_iter().map(prefixed).collect())
 }
 
-/// The file in which `datasets` looks for the texts beside images, audio or video.
+/// Whether a file is one in which `datasets` looks for the texts that go with images, audio or video.
 fn is_metadata(file: &str) -> bool {
     let name = file.rsplit('/').next().unwrap_or_default();
     matches!(name, "metadata.jsonl" | "metadata.csv" | "metadata.parquet")
@@ -108,13 +107,13 @@ fn is_media(file: &str) -> bool {
     MEDIA.iter().any(|media| end.eq_ignore_ascii_case(media))
 }
 
-/// `data/<split>-00000-of-00001.parquet`: any name of a split.
+/// The splits of files like `data/<split>-00000-of-00001.parquet`. The split may have any name.
 fn sharded(files: &[String]) -> Result<Splits, String> {
     let mut splits: Splits = Vec::new();
     for file in matching(&format!("data/*{SHARD}"), files)? {
         let name = file.rsplit('/').next().unwrap_or_default();
         let shard = Pattern::new(&SHARD[..SHARD.len() - 3]).map_err(|error| error.to_string())?;
-        // The last place at which the rest is a shard's.
+        // The last position from which the name looks like a shard's suffix.
         let end = name.char_indices().rev().find(|(at, _)| {
             name.get(*at..*at + 15)
                 .is_some_and(|part| shard.matches(part))
@@ -144,7 +143,7 @@ fn in_file_name(keyword: &str) -> [String; 2] {
     ]
 }
 
-/// The splits whose keywords occur in the names, if any.
+/// The splits whose keywords occur in the names, if there are any.
 fn by_keyword<const N: usize>(
     files: &[String],
     patterns: impl Fn(&str) -> [String; N],
@@ -154,7 +153,7 @@ fn by_keyword<const N: usize>(
         let mut found = Vec::new();
         for pattern in keywords.iter().flat_map(|keyword| patterns(keyword)) {
             for file in matching(&pattern, files)? {
-                // A name may match twice. No row is trained twice for that.
+                // A file may match several patterns, but its rows are only trained once.
                 if !found.contains(&file) {
                     found.push(file);
                 }
@@ -167,7 +166,8 @@ fn by_keyword<const N: usize>(
     Ok((!splits.is_empty()).then_some(splits))
 }
 
-/// The files that match, with the rules of `datasets`: hidden files only if the pattern names them.
+/// The files that match a pattern by the rules of `datasets`: hidden files only match if the pattern
+/// names them.
 fn matching(pattern: &str, files: &[String]) -> Result<Vec<String>, String> {
     let compiled = Pattern::new(pattern)
         .map_err(|error| format!("has the pattern {pattern:?}, which is broken: {error}"))?;
@@ -194,7 +194,7 @@ fn matching(pattern: &str, files: &[String]) -> Result<Vec<String>, String> {
     Ok(files.iter().filter(seen).cloned().collect())
 }
 
-/// The kind of a file by its endings: `rows.jsonl.gz` is JSON.
+/// The kind of a file by its extensions: `rows.jsonl.gz` is JSON.
 fn kind(file: &str) -> Option<&'static str> {
     let name = file.rsplit('/').next().unwrap_or_default();
     let endings: Vec<String> = name.split('.').skip(1).map(str::to_lowercase).collect();
@@ -206,7 +206,7 @@ fn kind(file: &str) -> Option<&'static str> {
     KINDS.iter().find(of).map(|(kind, _)| *kind)
 }
 
-/// Keeps the files of the kind that most have. Refuses a dataset of a kind that can't be read.
+/// Keeps the files of the most frequent kind. Refuses a dataset whose kind can't be read.
 fn of_one_kind(splits: Splits) -> Result<Splits, String> {
     let files: Vec<&String> = splits.iter().flat_map(|(_, files)| files).collect();
     let count = |wanted: &str| {
@@ -215,7 +215,7 @@ fn of_one_kind(splits: Splits) -> Result<Splits, String> {
             .filter(|file| kind(file) == Some(wanted))
             .count()
     };
-    // If several are equal, `max_by_key` takes the last one.
+    // On a tie, `max_by_key` returns the last one.
     let most = KINDS
         .iter()
         .rev()

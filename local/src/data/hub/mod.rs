@@ -1,5 +1,5 @@
-//! Datasets of the Hugging Face Hub. Which files are a split is decided as
-//! Hugging Face's `datasets` does: by the README's `configs`, else by names of files and folders.
+//! Datasets of the Hugging Face Hub. Files are assigned to splits like in Hugging Face's `datasets`: by
+//! the README's `configs`, or else by the names of files and folders.
 
 mod layout;
 mod readme;
@@ -11,30 +11,30 @@ use crate::error::{Error, Result, refused};
 use crate::hub::{RepoKind, snapshot};
 use layout::Splits;
 
-/// Folders of a snapshot are searched this deep.
+/// How deep the folders of a snapshot are searched.
 const DEPTH: usize = 16;
 
-/// A snapshot may have this many files.
+/// The most files in a snapshot.
 const MAX_FILES: usize = 100_000;
 
-/// The file whose head says which files are which split.
+/// The file whose front matter may assign files to splits.
 pub const README: &str = "README.md";
 
-/// The config of a dataset that has only one.
+/// The name of a dataset's only config.
 const DEFAULT: &str = "default";
 
-/// A dataset on Hugging Face, as a job names it.
+/// A dataset on Hugging Face, as it's named in a job's config.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubDataset {
-    /// `owner/name`.
+    /// The repository, as `owner/name`.
     pub name: String,
-    /// A config of its README; without such, a folder.
+    /// A config of its README, or a folder if the README has none.
     pub subset: Option<String>,
-    /// `train` by default.
+    /// The split. Default: `train`.
     pub split: String,
 }
 
-/// A config: which files are which split.
+/// A config, which assigns files to splits.
 struct Config {
     name: String,
     default: bool,
@@ -42,15 +42,15 @@ struct Config {
 }
 
 enum Data {
-    /// Splits and patterns, as the README has them.
+    /// Splits and file patterns that the README lists.
     Listed(Vec<(String, Vec<String>)>),
-    /// Found by their names, in this folder.
+    /// Splits that are found by file names in this folder.
     Found(String),
 }
 
 impl HubDataset {
-    /// Its files in the cache folder. `None` if the dataset isn't there, or not all of the files are; refuses a
-    /// subset or a split that isn't there, and says what is.
+    /// Its files in the cache folder. `None` if the dataset, or any of these files, isn't there. Refuses
+    /// a subset or a split that doesn't exist, and lists the ones that do.
     pub fn cached(&self, cache: &Path) -> Result<Option<Vec<PathBuf>>> {
         let Some(dir) = snapshot(cache, RepoKind::Dataset, &self.name) else {
             return Ok(None);
@@ -63,8 +63,8 @@ impl HubDataset {
         Ok(Some(files.iter().map(|file| dir.join(file)).collect()))
     }
 
-    /// Picks the requested files from `all` files of the dataset. Refuses a subset or a split that
-    /// isn't there, and says what is.
+    /// Selects the requested files from `all` files of the dataset. Refuses a subset or a split that
+    /// doesn't exist, and lists the ones that do.
     pub fn files_of(&self, readme: Option<&str>, mut all: Vec<String>) -> Result<Vec<String>> {
         let name = &self.name;
         if all.len() > MAX_FILES {
@@ -82,7 +82,7 @@ impl HubDataset {
         self.split_of(&splits).map(<[String]>::to_vec)
     }
 
-    /// The config that `subset` names, or the only one, or the default one.
+    /// Selects the config that `subset` names, or else the only one, or the default one.
     fn config(&self, readme: Option<&str>, all: &[String]) -> Result<Config> {
         let name = &self.name;
         let mut configs = match readme {
@@ -127,7 +127,7 @@ impl HubDataset {
         }
     }
 
-    /// Without configs, a subset is a folder.
+    /// Treats the subset as a folder, for a dataset without configs.
     fn folder(&self, all: &[String]) -> Result<Config> {
         let folder = match self.subset.as_deref() {
             None | Some(DEFAULT) => String::new(),
@@ -164,7 +164,7 @@ impl HubDataset {
     }
 }
 
-/// The files below a folder, as paths with `/` from the snapshot on.
+/// Collects the files below a folder, as paths that are relative to the snapshot and use `/`.
 fn collect(dir: &Path, prefix: &str, depth: usize, files: &mut Vec<String>) -> std::io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
@@ -172,7 +172,7 @@ fn collect(dir: &Path, prefix: &str, depth: usize, files: &mut Vec<String>) -> s
             continue;
         };
         let relative = format!("{prefix}{name}");
-        // The files in a snapshot are symlinks; `is_dir` follows them.
+        // The files in a snapshot are symlinks, which `is_dir` follows.
         if path.is_dir() {
             if depth > 0 && files.len() <= MAX_FILES {
                 collect(&path, &format!("{relative}/"), depth - 1, files)?;

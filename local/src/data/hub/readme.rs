@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Config, DEFAULT, Data};
 
-/// The configs of a README, none when it has no front matter or that has none.
+/// The configs of a README. Empty if there's no front matter, or none in it.
 pub(super) fn configs(readme: &str) -> Result<Vec<Config>, String> {
     let Some(front) = front_matter(readme) else {
         return Ok(Vec::new());
@@ -18,7 +18,7 @@ pub(super) fn configs(readme: &str) -> Result<Vec<Config>, String> {
     }
 }
 
-/// What is between the first two lines of `---`.
+/// The text between the first two lines of `---`.
 fn front_matter(readme: &str) -> Option<&str> {
     let text = readme.trim_start_matches('\u{feff}').trim_start();
     let rest = text.strip_prefix("---")?;
@@ -63,7 +63,7 @@ fn config(config: &Value) -> Result<Config, String> {
     })
 }
 
-/// A pattern, a list of patterns, or a list of splits with patterns.
+/// Reads splits: a pattern, a list of patterns, or a list of splits with patterns.
 fn splits(files: &Value, folder: &str) -> Result<Vec<(String, Vec<String>)>, String> {
     let list = match files {
         Value::Array(list) => list.as_slice(),
@@ -98,7 +98,7 @@ fn patterns(paths: &Value, folder: &str) -> Result<Vec<String>, String> {
         .collect()
 }
 
-/// A path inside of the dataset.
+/// Checks that a path is inside the dataset.
 fn plain(path: &str) -> Result<&str, String> {
     let outside = path.contains("://")
         || path.starts_with(['/', '\\'])

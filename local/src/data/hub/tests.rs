@@ -102,7 +102,7 @@ fn keywords_of_a_split_are_words_of_a_file_or_a_folder() {
             "train",
             &["train/a.jsonl", "train/b/c.jsonl"],
         ),
-        // A folder's name is asked before a file's.
+        // Folder names are checked before file names.
         (
             &["train/test.jsonl", "x.jsonl"],
             "train",
@@ -123,7 +123,7 @@ fn keywords_of_a_split_are_words_of_a_file_or_a_folder() {
             "train",
             &["TEST.jsonl", "Train.jsonl"],
         ),
-        // More files of one kind, and none that describes the dataset.
+        // Files of the most frequent kind, without the ones that describe the dataset.
         (
             &["a.jsonl", "b.jsonl.gz", "c.parquet", "notes.txt"],
             "train",
@@ -302,7 +302,7 @@ fn the_captions_of_an_image_folder_were_trained_as_texts() {
         error.contains("train/cat.PNG") && error.contains("train/metadata.jsonl"),
         "{error}"
     );
-    // A picture for the README is no image folder.
+    // A picture for the README doesn't make a dataset an image folder.
     let files = ["train.jsonl", "images/logo.png"];
     assert_eq!(found(&files, "train").unwrap(), ["train.jsonl"]);
 }

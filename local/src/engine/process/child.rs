@@ -1,5 +1,5 @@
-//! A worker's process. It has its own process group, is read line by line, and is killed with everything it has
-//! started.
+//! A worker's process. It has its own process group, its output is read line by line, and killing it also
+//! kills all processes that it has started.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -13,33 +13,33 @@ use super::mailbox::Mailbox;
 use super::protocol::{Hello, Message};
 use crate::wire;
 
-/// A line of a worker may have this many bytes.
+/// The longest line on the worker's stdout, in bytes.
 const MAX_LINE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// A line of its stderr is cut off here.
+/// Lines on its stderr are cut off at this many characters.
 const MAX_LOG_CHARS: usize = 2000;
 
-/// How long a process may take to end once its pipes are closed.
+/// How long a process may take to exit once its pipes are closed.
 pub const EXIT_LIMIT: Duration = Duration::from_secs(2);
 
 /// Why a worker is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// It died or fell silent. A new one may succeed.
+    /// It died or stopped responding. A new worker may succeed.
     Lost(String),
-    /// It broke the protocol, or was told to end.
+    /// It broke the protocol, or was shut down.
     Ended(String),
 }
 
-/// What the worker's threads share with it.
+/// The state of a worker that its threads share.
 #[derive(Debug)]
 pub struct Process {
-    /// `None` once it was killed: its id may be another process's then.
+    /// `None` once it was killed, because its id may then belong to another process.
     child: Mutex<Option<Child>>,
     stdin: Mutex<Option<ChildStdin>>,
-    /// Where the messages about each request go.
+    /// The mailbox for the messages of each request.
     pub requests: Mutex<HashMap<u64, Arc<Mailbox<Message>>>>,
-    /// When a line was last read.
+    /// The time when a line was last read.
     pub heard: Mutex<Instant>,
     /// Why the worker is gone.
     pub ended: Mutex<Option<End>>,
@@ -49,7 +49,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Around a process that was just started.
+    /// Wraps a process that was just started.
     pub fn new(mut child: Child) -> Self {
         Self {
             stdin: Mutex::new(child.stdin.take()),
@@ -62,7 +62,7 @@ impl Process {
         }
     }
 
-    /// Reads messages until there are no more. Returns why that is.
+    /// Reads messages until the output ends, and returns why it ended.
     pub fn listen(&self, stdout: impl Read, hello: &Mailbox<Hello>) -> End {
         let mut stdout = BufReader::new(stdout);
         let mut line = Vec::new();
@@ -100,7 +100,7 @@ impl Process {
         }
     }
 
-    /// How it ended, once its output has.
+    /// Describes how the process ended, after its output has ended.
     fn exit(&self) -> String {
         let limit = Instant::now() + EXIT_LIMIT;
         let status = loop {
@@ -136,7 +136,7 @@ impl Process {
         }
     }
 
-    /// Records the end, and wakes everyone who waits for a message. The first reason counts.
+    /// Records why the worker is gone, and wakes all receivers of messages. Only the first reason counts.
     pub fn end(&self, why: End) {
         lock(&self.ended).get_or_insert(why);
         for mailbox in lock(&self.requests).values() {
@@ -154,11 +154,11 @@ impl Process {
         }
     }
 
-    /// Ends the process and all that it has started.
+    /// Kills the process and all processes that it has started.
     pub fn kill(&self) {
         self.kill_group();
-        // Processes that it has started in other groups only notice that stdin ends. Done after the kill, which
-        // ends a write that holds the lock.
+        // Child processes in other groups only notice the end of stdin. Close it after the kill, because
+        // a blocked write would hold the lock until then.
         drop(lock(&self.stdin).take());
     }
 
@@ -170,14 +170,14 @@ impl Process {
         #[cfg(unix)]
         if let Some(group) = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap_or(0))
         {
-            // It may be gone already, and its children not.
+            // The worker may be gone while its children are still running.
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
         let _ = child.kill();
         let _ = child.wait();
     }
 
-    /// Passes the worker's stderr on, line by line.
+    /// Logs the worker's stderr line by line.
     pub fn pass_on(&self, stderr: impl Read) {
         let mut stderr = BufReader::new(stderr);
         let mut line = Vec::new();
@@ -219,7 +219,7 @@ fn killed_by(_: ExitStatus) -> Option<i32> {
     None
 }
 
-/// What's behind a mutex.
+/// Locks a mutex, even if it's poisoned.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

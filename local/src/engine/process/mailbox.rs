@@ -1,10 +1,10 @@
-//! Messages on their way from the thread that reads a worker's output to the one that waits for them.
+//! Passes messages from the thread that reads a worker's output to the thread that waits for them.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A bounded queue of messages. A worker that writes faster than they are taken has to wait.
+/// A bounded queue of messages. It blocks a worker that writes faster than messages are taken.
 #[derive(Debug)]
 pub struct Mailbox<T> {
     room: usize,
@@ -19,7 +19,7 @@ struct State<T> {
 }
 
 impl<T> Mailbox<T> {
-    /// An empty queue.
+    /// Creates an empty queue.
     pub fn new(room: usize) -> Self {
         Self {
             room,
@@ -45,7 +45,7 @@ impl<T> Mailbox<T> {
         self.changed.notify_all();
     }
 
-    /// Takes a message, and waits up to `limit` for one.
+    /// Takes a message. If there's none, waits for up to `limit`.
     pub fn take(&self, limit: Duration) -> Option<T> {
         let empty = |state: &mut State<T>| state.waiting.is_empty() && !state.closed;
         let (mut state, _) = self

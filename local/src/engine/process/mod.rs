@@ -1,5 +1,5 @@
-//! An engine in another process, over JSON lines. Two workers are started when they're needed, one that
-//! trains and one that answers: a run that takes all memory mustn't end a chat, nor the other way around.
+//! An engine in another process, which speaks JSON lines. Two workers are started as needed, one for
+//! training and one for chats. A run that takes up all memory must not end a chat, and vice versa.
 
 mod child;
 mod mailbox;
@@ -25,14 +25,14 @@ use protocol::{Hello, Message, Request};
 use worker::Worker;
 pub use worker::{Timing, WorkerCommand};
 
-/// The largest number of rows whose order is handed over.
+/// The most rows in the order that is passed to a worker.
 const MAX_ORDER: usize = 1 << 26;
 
-/// How many messages about a run may be queued: each is written to disk.
+/// How many messages about a run may be queued. Each of them is written to disk.
 const TRAIN_ROOM: usize = 256;
 
-/// Messages about chats don't wait for each other: one client may be slow. There are at most as many as
-/// tokens.
+/// Messages about chats are never blocked, because a slow client must not delay the other chats. There
+/// are at most as many of them as tokens.
 const CHAT_ROOM: usize = usize::MAX;
 
 /// Trains and generates in worker processes.
@@ -44,11 +44,11 @@ pub struct ProcessEngine {
     talker: Slot,
 }
 
-/// A worker that's started when it's needed, and again when it's gone.
+/// A worker that's started when it's needed, and restarted when it's gone.
 type Slot = Mutex<Option<Arc<Worker>>>;
 
 impl ProcessEngine {
-    /// Starts a worker, which says what it can do.
+    /// Starts a worker, whose `hello` tells what it supports.
     pub fn start(command: WorkerCommand, stop: &dyn Stop) -> Result<Self> {
         let worker = Worker::start(&command, stop)?;
         Ok(Self {
@@ -64,13 +64,13 @@ impl ProcessEngine {
         if let Some(worker) = slot.as_ref().filter(|worker| worker.is_alive()) {
             return Ok(Arc::clone(worker));
         }
-        // Gone with all that it holds before the next one needs it.
+        // Drop the old worker before starting a new one, to free its memory.
         *slot = None;
         let worker = Arc::new(Worker::start(&self.command, stop)?);
         Ok(Arc::clone(slot.insert(worker)))
     }
 
-    /// Whether it can quantise a base.
+    /// Whether the worker can quantise a base.
     #[must_use]
     pub fn loads_in_4bit(&self) -> bool {
         self.hello.load_in_4bit
@@ -86,7 +86,7 @@ impl ProcessEngine {
         Ok(())
     }
 
-    /// A directory with the model's files. The built-in base is written to one.
+    /// The directory of the model's files. The built-in base is first written to one.
     fn directory<'a>(&'a self, source: &'a Source) -> Result<&'a Path> {
         match source {
             Source::Dir(dir) => Ok(dir),
@@ -152,7 +152,7 @@ impl Engine for ProcessEngine {
         run: &mut dyn RunEvents,
         stop: &dyn Stop,
     ) -> Result<TrainEnd> {
-        // A job may come from a server with another engine.
+        // A job may have been submitted to a server with another engine.
         self.check_load_in_4bit(task.plan.load_in_4bit)?;
         let worker = self.worker(&self.trainer, stop)?;
         let base = self.directory(task.source)?;
@@ -193,7 +193,7 @@ impl Engine for ProcessEngine {
                 Some(other) => return Err(self.unexpected(&other)),
             }
         };
-        // Best effort: it's never read again.
+        // Best effort: the file is never read again.
         let _ = fs::remove_file(order);
         Ok(end)
     }
@@ -267,7 +267,7 @@ impl Engine for ProcessEngine {
     }
 }
 
-/// Writes which rows are trained in which step.
+/// Writes the order of the rows, which determines the batch of each step.
 fn write_order(path: &Path, rows: usize, plan: &Plan) -> Result<()> {
     if plan.total_steps.saturating_mul(plan.batch_size) > MAX_ORDER {
         return refused(format!(

@@ -1,5 +1,5 @@
-//! The protocol between the core and a worker: one JSON object per line, requests on the worker's stdin,
-//! messages on its stdout. `docs/engine-protocol.md` describes it for people who write a worker.
+//! The protocol between the core and a worker: one JSON object per line, with requests on the worker's
+//! stdin and messages on its stdout. `docs/engine-protocol.md` describes it for authors of workers.
 
 use std::path::Path;
 
@@ -10,10 +10,11 @@ use crate::constrain::Constraint;
 use crate::engine::{Finish, Log, Plan, Progress, Sampling, Started};
 use crate::wire;
 
-/// The version of this protocol. It changes when a worker of an older one would misunderstand something.
+/// The version of this protocol. It changes whenever workers of the previous version would misunderstand
+/// a message.
 pub const PROTOCOL: u32 = 1;
 
-/// From the core to a worker. `id` comes back in every message about the request.
+/// A request from the core to a worker. Every message about it repeats its `id`.
 #[derive(Debug, Serialize)]
 #[serde(
     tag = "type",
@@ -23,30 +24,30 @@ pub const PROTOCOL: u32 = 1;
 pub enum Request<'a> {
     /// Train an adapter.
     Train {
-        /// The request.
+        /// The request's id.
         id: u64,
         /// The model's directory.
         base: &'a Path,
-        /// What adapters name as their base.
+        /// The base's name in the files of adapters.
         base_name: &'a str,
         /// The numbers of the run.
         plan: &'a Plan,
-        /// The rows: see `data::tokens`.
+        /// The encoded rows: see `data::tokens`.
         tokens: &'a Path,
-        /// The order of the rows, batch by batch: `rows` (U32) are numbers of trained rows, `ends` (U64) is
-        /// where each batch ends in them.
+        /// The order of the rows, batch by batch: `rows` (U32) are indices of training rows, and `ends`
+        /// (U64) are the ends of the batches in `rows`.
         order: &'a Path,
-        /// Where the checkpoint of a step goes, with `{step}` in place of the step.
+        /// The path of a step's checkpoint, with `{step}` in place of the step.
         checkpoint: &'a str,
-        /// Where the final adapter goes.
+        /// The folder for the final adapter.
         adapter: &'a Path,
         /// The checkpoint to resume from.
         #[serde(skip_serializing_if = "Option::is_none")]
         resume: Option<&'a Path>,
     },
-    /// Load what a chat needs.
+    /// Load the model for a chat.
     Load {
-        /// The request.
+        /// The request's id.
         id: u64,
         /// The model's directory.
         base: &'a Path,
@@ -56,7 +57,7 @@ pub enum Request<'a> {
     },
     /// Answer a prompt.
     Chat {
-        /// The request.
+        /// The request's id.
         id: u64,
         /// The model's directory.
         base: &'a Path,
@@ -65,27 +66,27 @@ pub enum Request<'a> {
         adapter: Option<&'a Path>,
         /// Token ids.
         prompt: &'a [u32],
-        /// How to choose tokens.
+        /// The sampling parameters.
         sampling: &'a Sampling,
         /// Tokens that end the answer.
         stop: &'a [u32],
-        /// What the answer must look like.
+        /// The constraint on the answer.
         #[serde(skip_serializing_if = "Option::is_none")]
         constraint: Option<&'a Constraint>,
-        /// The constraint as a grammar of `llguidance`'s.
+        /// The constraint as a grammar for `llguidance`.
         #[serde(skip_serializing_if = "Option::is_none")]
         grammar: Option<TopLevelGrammar>,
     },
-    /// End a request. Its last message is `cancelled`, or what it would have been anyway.
+    /// End a request. Its last message is `cancelled`, or whichever would have come anyway.
     Cancel {
-        /// The request to end.
+        /// The id of the request to end.
         id: u64,
     },
     /// End the process.
     Shutdown,
 }
 
-/// From a worker to the core.
+/// A message from a worker to the core.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(
     tag = "type",
@@ -93,21 +94,21 @@ pub enum Request<'a> {
     rename_all_fields = "camelCase"
 )]
 pub enum Message {
-    /// The first message.
+    /// The first message, which introduces the worker.
     Hello(Hello),
-    /// The worker is well, and has nothing to report. Due every few seconds while a request is worked on.
+    /// A heartbeat, due every few seconds while a worker handles a request.
     Alive,
     /// Progress before the first step.
     Progress {
-        /// The request.
+        /// The request's id.
         id: u64,
-        /// How far it is.
+        /// The progress.
         #[serde(flatten)]
         progress: Progress,
     },
-    /// The first step comes next.
+    /// The model is loaded, and the first step comes next.
     Started {
-        /// The request.
+        /// The request's id.
         id: u64,
         /// Facts about the model.
         #[serde(flatten)]
@@ -115,7 +116,7 @@ pub enum Message {
     },
     /// A log is due.
     Log {
-        /// The request.
+        /// The request's id.
         id: u64,
         /// The log.
         #[serde(flatten)]
@@ -123,14 +124,14 @@ pub enum Message {
     },
     /// A checkpoint has been written.
     Checkpoint {
-        /// The request.
+        /// The request's id.
         id: u64,
-        /// Its step.
+        /// The step of the checkpoint.
         step: usize,
     },
     /// The adapter has been written.
     Completed {
-        /// The request.
+        /// The request's id.
         id: u64,
         /// The last logged loss.
         #[serde(with = "wire::loose_number")]
@@ -139,44 +140,44 @@ pub enum Message {
         #[serde(with = "wire::loose_number")]
         eval_loss: f64,
     },
-    /// What a chat needs is loaded.
+    /// The model for a chat is loaded.
     Loaded {
-        /// The request.
+        /// The request's id.
         id: u64,
     },
-    /// A piece of an answer, of whole characters.
+    /// A piece of an answer, which consists of complete characters.
     Text {
-        /// The request.
+        /// The request's id.
         id: u64,
         /// The piece.
         text: String,
     },
     /// The end of an answer.
     Done {
-        /// The request.
+        /// The request's id.
         id: u64,
-        /// Why it ended.
+        /// The reason why it ended.
         finish: Finish,
-        /// Tokens that were generated, the ending one included.
+        /// The number of generated tokens, including the one that ended the answer.
         tokens: usize,
     },
     /// The request was ended by `cancel`.
     Cancelled {
-        /// The request.
+        /// The request's id.
         id: u64,
     },
-    /// The request can't be done, or went wrong.
+    /// The request was refused, or failed.
     Failed {
-        /// The request.
+        /// The request's id.
         id: u64,
-        /// What kind of failure it is.
+        /// The kind of failure.
         kind: Failure,
         /// A sentence that says what happened, and what to change.
         message: String,
     },
 }
 
-/// How a worker introduces itself, and what it supports.
+/// A worker's introduction, and the features that it supports.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Hello {
@@ -186,13 +187,13 @@ pub struct Hello {
     pub name: String,
     /// The engine's version.
     pub version: String,
-    /// The architectures that it knows, as `config.json` names them. All, if it doesn't say.
+    /// The architectures that it supports, by their names in `config.json`. Default: all.
     #[serde(default)]
     pub architectures: Option<Vec<String>>,
     /// Whether it can quantise a base when it's loaded.
     #[serde(default)]
     pub load_in_4bit: bool,
-    /// Whether it can hold an answer to a constraint.
+    /// Whether it supports constraints on answers.
     #[serde(default)]
     pub constraints: bool,
 }
@@ -201,20 +202,20 @@ pub struct Hello {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Failure {
-    /// Something about the request: the message names it.
+    /// The request is at fault. The message names the field.
     Refused,
-    /// Memory, the device's or the machine's.
+    /// There isn't enough memory on the device or the machine.
     OutOfMemory,
     /// A value of the run is no longer finite.
     Diverged,
-    /// A process of the engine disappeared: a worker of several, a node.
+    /// A process of the engine is gone: one of several workers, or a node.
     Lost,
-    /// Anything else.
+    /// Any other failure.
     Error,
 }
 
 impl Message {
-    /// Whether nothing more comes about the request.
+    /// Whether this is the last message about a request.
     #[must_use]
     pub fn is_last(&self) -> bool {
         matches!(
@@ -227,7 +228,7 @@ impl Message {
         )
     }
 
-    /// The request that it's about.
+    /// The id of the request that it's about.
     #[must_use]
     pub fn id(&self) -> Option<u64> {
         match self {

@@ -1,4 +1,4 @@
-//! A worker, and the requests that it works on.
+//! A worker process, and requests to it.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -13,27 +13,27 @@ use super::protocol::{Hello, Message, PROTOCOL, Request};
 use crate::error::{Error, Result};
 use crate::stop::Stop;
 
-/// How to start a worker.
+/// The command that starts a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerCommand {
     /// The program.
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<String>,
-    /// Its time limits.
+    /// The worker's time limits.
     pub timing: Timing,
-    /// A folder of the store, where the built-in base is written for workers to read.
+    /// A folder of the store for the built-in base, so that workers can read it.
     pub exported: PathBuf,
 }
 
 /// A worker's time limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// Until it sends `hello`: Python's libraries take a while to load.
+    /// The time until `hello`. Python's libraries take a while to load.
     pub hello: Duration,
-    /// Between two lines while it works on a request.
+    /// The time between two lines while it handles a request.
     pub silence: Duration,
-    /// Until a cancelled request ends.
+    /// The time until a cancelled request ends.
     pub cancel: Duration,
 }
 
@@ -50,7 +50,7 @@ impl Default for Timing {
 /// A running worker.
 #[derive(Debug)]
 pub struct Worker {
-    /// How it introduced itself.
+    /// Its introduction.
     pub hello: Hello,
     timing: Timing,
     process: Arc<Process>,
@@ -89,7 +89,7 @@ impl Worker {
                 let why = process.listen(stdout, &hello);
                 process.end(why);
                 hello.close();
-                // It may have left child processes behind that hold the device's memory.
+                // The worker may have left child processes that still use the device's memory.
                 process.kill();
             }
         })?;
@@ -131,14 +131,14 @@ impl Worker {
         })
     }
 
-    /// Whether it can take requests.
+    /// Whether it can accept requests.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         lock(&self.process.ended).is_none()
     }
 
-    /// Sends a request. Up to `room` messages about it are buffered; beyond that, the worker has to wait.
-    /// `request` gets its id.
+    /// Sends a request. If more than `room` messages about it are queued, the worker is blocked.
+    /// `request` receives the new id.
     pub fn call<'a>(
         &self,
         room: usize,
@@ -159,10 +159,10 @@ impl Worker {
         Ok(call)
     }
 
-    /// Ends the process and everything it has started.
+    /// Ends the process and all processes that it has started.
     pub fn end(&self) {
         self.process.end(End::Ended("it was shut down".to_owned()));
-        // Best effort: it's killed anyway.
+        // Best effort: the worker is killed anyway.
         let _ = self.send(&Request::Shutdown);
         self.process.kill();
     }
@@ -172,7 +172,7 @@ impl Worker {
         self.process.write(&line).map_err(|_| self.ended())
     }
 
-    /// Why it's gone. Waits briefly until the reader thread knows.
+    /// The reason why the worker is gone. Waits briefly until the reader thread knows it.
     fn ended(&self) -> Error {
         let limit = Instant::now() + EXIT_LIMIT;
         let end = loop {
@@ -198,24 +198,25 @@ impl Drop for Worker {
     }
 }
 
-/// A request that a worker works on.
+/// A request to a worker.
 #[derive(Debug)]
 pub struct Call<'a> {
     worker: &'a Worker,
     id: u64,
     mailbox: Arc<Mailbox<Message>>,
-    /// When it was cancelled.
+    /// The time when it was cancelled.
     cancelled: Option<Instant>,
-    /// Whether the worker is done with it.
+    /// Whether the last message about it has been received.
     is_over: bool,
 }
 
-/// How long to wait for a message before checking anything else.
+/// How long to wait for a message before other checks are due.
 const TICK: Duration = Duration::from_millis(100);
 
 impl Call<'_> {
-    /// The next message. Calls `wanted` ten times a second; once that returns `false`, cancels the request,
-    /// and kills the worker if it doesn't end the request soon. `None` once a cancelled request has ended.
+    /// Returns the next message. Calls `wanted` ten times a second. Once that returns `false`, cancels
+    /// the request, and kills the worker if the request doesn't end soon. `None` if the request was
+    /// cancelled and has ended.
     pub fn next(&mut self, wanted: &dyn Fn() -> bool) -> Result<Option<Message>> {
         let message = self.wait(wanted);
         self.is_over = match &message {
@@ -237,13 +238,13 @@ impl Call<'_> {
                 Some(Message::Failed { message, kind, .. }) => {
                     return Err(failure(&worker.hello.name, kind, message));
                 }
-                // Sent before the worker saw the cancellation.
+                // The worker sent this before it received the cancellation.
                 Some(message) if self.cancelled.is_some() && !message.is_last() => {}
                 Some(message) => return Ok(Some(message)),
                 None => {}
             }
             if !worker.is_alive() {
-                // Messages sent before the process ended still count.
+                // Messages from before the process ended still count.
                 return match self.mailbox.take(Duration::ZERO) {
                     Some(message) => Ok(Some(message)),
                     None if self.cancelled.is_some() => Ok(None),
@@ -274,7 +275,7 @@ impl Call<'_> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        // Dropped before its end: the worker must stop working on it.
+        // Dropped early: cancel the request and wait for its end.
         while !self.is_over {
             let _ = self.next(&|| false);
         }

@@ -1,4 +1,4 @@
-//! What llama.cpp knows of each family of decoders, and how it's told about rotations.
+//! llama.cpp's architecture for each family of decoders, and the metadata for rotary embeddings.
 
 use serde_json::Value;
 
@@ -11,13 +11,14 @@ use crate::engine::candle::model::rope::{frequencies, plain_frequencies};
 use crate::engine::candle::model::rope_config::RopeScaling;
 use crate::error::{Result, refused};
 
-/// What to do about a model that llama.cpp's own converter may know how to write.
+/// Advice for a model that llama.cpp's own converter may support.
 const INSTEAD: &str = "Use --format merged, and llama.cpp's convert_hf_to_gguf.py.";
 
-/// SmolLM3's layers without rotation, as llama.cpp has them: there's no metadata for it.
+/// Every fourth layer of SmolLM3 has no rotation. llama.cpp assumes that, since there's no metadata for
+/// it.
 const NO_ROPE_INTERVAL: usize = 4;
 
-/// How llama.cpp computes a model.
+/// An architecture that llama.cpp supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Architecture {
     /// Llama and Mistral.
@@ -31,7 +32,7 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    /// The one of a `config.json`.
+    /// The architecture for a `config.json`.
     pub fn of(json: &Value) -> Result<Self> {
         match Family::named(json) {
             Ok(Family::Llama | Family::Mistral) => Ok(Self::Llama),
@@ -45,7 +46,7 @@ impl Architecture {
         }
     }
 
-    /// As in `general.architecture`.
+    /// Its name in `general.architecture`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Llama => "llama",
@@ -55,13 +56,13 @@ impl Architecture {
         }
     }
 
-    /// Whether queries and keys are turned in pairs of neighbours. Else it's their halves, as in Hugging Face's
-    /// files.
+    /// Whether a rotation pairs neighbouring rows of queries and keys. Otherwise it pairs the two halves
+    /// of a head, as in Hugging Face's files.
     pub fn rotates_neighbours(self) -> bool {
         matches!(self, Self::Llama | Self::SmolLm3)
     }
 
-    /// Refuses what llama.cpp would compute differently, or wouldn't load.
+    /// Refuses a model that llama.cpp would compute differently, or wouldn't load.
     pub fn check(self, config: &LlamaConfig) -> Result<()> {
         let cannot = |what: &str| {
             refused(format!(
@@ -90,14 +91,14 @@ impl Architecture {
     }
 }
 
-/// The context, in tokens. llama.cpp has no window for these models: a text that fits into the window doesn't
-/// need one.
+/// The context length, in tokens. llama.cpp has no sliding window for these models, so the context is
+/// limited to the window: a text that fits into it needs none.
 pub fn context(config: &LlamaConfig) -> usize {
     let windows = config.kinds.iter().filter_map(|kind| kind.window);
     windows.fold(config.max_positions, usize::min)
 }
 
-/// By how much each frequency is divided, where llama.cpp gets that as a tensor.
+/// The divisor of each frequency, if llama.cpp expects them as a tensor.
 pub fn rope_factors(config: &LlamaConfig) -> Option<Vec<f32>> {
     let RopeScaling::Llama3 { .. } = config.rope_scaling else {
         return None;
@@ -110,7 +111,7 @@ pub fn rope_factors(config: &LlamaConfig) -> Option<Vec<f32>> {
     )
 }
 
-/// The metadata of a stretched rotation, by their names after `rope.scaling.`.
+/// The metadata for scaled rotations. The keys follow `rope.scaling.`.
 pub fn rope_scaling(config: &LlamaConfig) -> Vec<(&'static str, Meta)> {
     let kind = |kind: &str| ("type", Meta::Text(kind.to_owned()));
     let factor = |factor: f64| ("factor", Meta::F32(narrow(factor)));

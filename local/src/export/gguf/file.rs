@@ -1,8 +1,8 @@
-//! The GGUF format, version 3. candle's own writer wants all tensors in memory at once.
+//! Writes the GGUF format, version 3. candle's own writer needs all tensors in memory at once.
 
 use candle_core::quantized::GgmlDType;
 
-/// Where tensors begin: at multiples of this.
+/// Tensors begin at multiples of this many bytes.
 const ALIGNMENT: u64 = 32;
 
 /// A value of the metadata.
@@ -12,45 +12,46 @@ pub enum Meta {
     U32(u32),
     /// A number.
     F32(f32),
-    /// Yes or no.
+    /// A boolean.
     Bool(bool),
     /// A text.
     Text(String),
-    /// Texts.
+    /// A list of texts.
     Texts(Vec<String>),
-    /// Whole numbers.
+    /// A list of whole numbers.
     I32s(Vec<i32>),
-    /// Numbers.
+    /// A list of numbers.
     F32s(Vec<f32>),
 }
 
 /// The name, shape and type of a tensor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TensorInfo {
-    /// Its name.
+    /// The tensor's name.
     pub name: String,
-    /// Its shape, the width of its rows last.
+    /// Its shape, with the row width last.
     pub shape: Vec<usize>,
     /// The type of its values.
     pub dtype: GgmlDType,
 }
 
 impl TensorInfo {
-    /// Its bytes.
+    /// The size of its data, in bytes.
     pub fn bytes(&self) -> u64 {
         let values: usize = self.shape.iter().product();
         (values / self.dtype.block_size() * self.dtype.type_size()) as u64
     }
 }
 
-/// The padding after this many bytes.
+/// The padding after data of this size.
 pub fn padding(bytes: u64) -> &'static [u8] {
     const ZEROS: [u8; 32] = [0; 32];
     let length = bytes.next_multiple_of(ALIGNMENT) - bytes;
     &ZEROS[..usize::try_from(length).unwrap_or_default()]
 }
 
-/// Everything before the data of the first tensor. Tensors follow in this order, each with its padding.
+/// Everything before the data of the first tensor. The tensors follow in this order, each with its
+/// padding.
 pub fn header(metadata: &[(String, Meta)], tensors: &[TensorInfo]) -> Vec<u8> {
     let mut bytes = b"GGUF".to_vec();
     bytes.extend(3_u32.to_le_bytes());
@@ -128,7 +129,7 @@ fn length(bytes: &mut Vec<u8>, length: usize) {
     bytes.extend((length as u64).to_le_bytes());
 }
 
-/// GGML's number of a type.
+/// GGML's number for a type.
 fn type_id(dtype: GgmlDType) -> u32 {
     match dtype {
         GgmlDType::F32 => 0,

@@ -1,5 +1,5 @@
-//! A model as one GGUF file, as llama.cpp's own converter writes it: names, metadata, and the order of the
-//! rows of queries and keys.
+//! Writes a model as one GGUF file, with the names, metadata and order of query and key rows that
+//! llama.cpp's own converter would choose.
 
 mod architecture;
 mod file;
@@ -29,14 +29,14 @@ use file::{Meta, TensorInfo, header, padding};
 /// The name of the file.
 pub const FILE: &str = "model.gguf";
 
-/// Where the values of a tensor come from.
+/// The source of a tensor's values.
 #[derive(Debug)]
 enum Values {
     /// A tensor of the base.
     Base(String),
-    /// The same, its rows turned for so many heads.
+    /// A tensor of the base whose rows are reordered for this many heads.
     Turned(String, usize),
-    /// These.
+    /// Computed values.
     Given(Vec<f32>),
 }
 
@@ -46,13 +46,13 @@ pub struct Plan {
     header: Vec<u8>,
     tensors: Vec<(TensorInfo, Values)>,
     head_dim: usize,
-    /// In bytes.
+    /// The size of the file, in bytes.
     pub total: u64,
     /// Tensors that are stored in 16 bits because their rows can't be quantised.
     pub unquantised: usize,
 }
 
-/// What there is to write. Refuses a model that llama.cpp doesn't know in this form.
+/// Plans the file. Refuses a model that llama.cpp doesn't support in this form.
 pub fn plan(
     dir: &Path,
     base: &Base,
@@ -109,7 +109,7 @@ pub fn write(plan: &Plan, merger: &Merger, target: &Target, progress: &mut Progr
     file.end()
 }
 
-/// The rows of each head in llama.cpp's order: the two that rotate together are neighbours.
+/// Reorders the rows of each head for llama.cpp, which rotates neighbouring rows together.
 fn turned(tensor: &Tensor, heads: usize, head_dim: usize) -> Result<Tensor> {
     let width = tensor.elem_count() / (heads * head_dim);
     let halves = tensor.reshape((heads, 2, head_dim / 2, width))?;
@@ -161,7 +161,8 @@ fn tensors(
     tensors
 }
 
-/// As llama.cpp quantises: norms and biases not at all, and the output head, which matters most, less.
+/// The type of a tensor, chosen like in llama.cpp: norms and biases aren't quantised, and the output
+/// head, which matters most, is quantised less.
 fn dtype(shape: &[usize], quantize: Quantize, is_head: bool) -> GgmlDType {
     let fits = |dtype: GgmlDType| {
         shape
@@ -244,8 +245,8 @@ fn tokenizer(
     )
 }
 
-/// The chat templates, each as it is in the base. llama.cpp doesn't know `{% generation %}`, which changes
-/// nothing of the text.
+/// The base's chat templates. They lose only `{% generation %}`, which llama.cpp doesn't know and which
+/// doesn't affect the text.
 fn templates(dir: &Path) -> Result<Vec<(String, Meta)>> {
     let tokenizer_config = folder::read_json(dir, "tokenizer_config.json")?;
     let mut metadata = Vec::new();
@@ -265,7 +266,7 @@ fn templates(dir: &Path) -> Result<Vec<(String, Meta)>> {
     Ok(metadata)
 }
 
-/// `{% generation %}` blocks as blocks that are always there.
+/// Replaces `{% generation %}` by `{% if true %}`.
 fn without_generation(template: &str) -> String {
     let mut text = String::with_capacity(template.len());
     let mut rest = template;

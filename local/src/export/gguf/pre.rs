@@ -1,13 +1,13 @@
-//! How llama.cpp splits a text before it merges: it knows tokenizers by name, and this finds the name of one
-//! that splits in the same way.
+//! Pre-tokenizers, which split a text before llama.cpp merges. llama.cpp knows them by name, so this
+//! looks for a name that stands for the same way of splitting.
 
 use serde_json::Value;
 
 use crate::error::{Result, refused};
 use crate::gguf::pre::EXPRESSIONS;
 
-/// llama.cpp's name for the pre-tokenizer of a byte-level tokenizer. `merges` says whether it has any:
-/// without, it doesn't matter how a text is split.
+/// llama.cpp's name for the pre-tokenizer of a byte-level tokenizer. If the tokenizer has no `merges`, it
+/// doesn't matter how a text is split.
 pub fn name(tokenizer: &Value, merges: bool) -> Result<&'static str> {
     let mut steps = Vec::new();
     flatten(&tokenizer["pre_tokenizer"], &mut steps);
@@ -17,7 +17,7 @@ pub fn name(tokenizer: &Value, merges: bool) -> Result<&'static str> {
         .collect();
     let bytes = steps.last().filter(|step| step["type"] == "ByteLevel");
     let prefixed = bytes.is_some_and(|step| step["add_prefix_space"] == true);
-    // The value that tokenizers uses for a missing field.
+    // tokenizers' default for a missing field is true.
     let splits = bytes.is_some_and(|step| step["use_regex"] != false);
     let name = match kinds.as_slice() {
         _ if prefixed => None,
@@ -51,8 +51,8 @@ fn flatten<'a>(step: &'a Value, steps: &mut Vec<&'a Value>) {
     }
 }
 
-/// Every character matches these expressions, so it's the same whether the matches are kept or the rest is
-/// dropped.
+/// Finds the name for a `Split` step. Every character matches the known expressions, so that it makes no
+/// difference whether matches are kept or the rest is removed.
 fn split(step: &Value) -> Option<&'static str> {
     let whole = match step["behavior"].as_str() {
         Some("Isolated") => step["invert"] != true,

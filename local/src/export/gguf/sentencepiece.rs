@@ -1,5 +1,6 @@
-//! Tokenizers that come from SentencePiece (Llama 2, TinyLlama). llama.cpp merges by the score of the merged
-//! token, `tokenizer.json` by the order of merges; the file that has the scores is often not there.
+//! Tokenizers that come from SentencePiece (Llama 2, TinyLlama). llama.cpp merges by the score of the
+//! merged token, and `tokenizer.json` by the order of merges. The file with the original scores is often
+//! missing.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,14 +9,15 @@ use serde_json::Value;
 use super::vocab::{NORMAL, Tokens};
 use crate::error::{Result, refused};
 
-/// Types of tokens.
+/// Token types.
 const UNKNOWN: i32 = 2;
 const BYTE: i32 = 6;
 
-/// What stands for a space.
+/// The character that stands for a space.
 const SPACE: &str = "\u{2581}";
 
-/// The scores of all tokens: the earlier a token is merged, the higher. Marks the tokens for single bytes.
+/// The scores of all tokens: the earlier a token is merged, the higher its score. Also marks the tokens
+/// for single bytes.
 pub fn scores(json: &Value, merges: &[(&str, &str)], tokens: &mut Tokens) -> Result<Vec<f32>> {
     let ranks = ranks(merges, json)?;
     let unknown = json["model"]["unk_token"].as_str();
@@ -27,7 +29,7 @@ pub fn scores(json: &Value, merges: &[(&str, &str)], tokens: &mut Tokens) -> Res
         } else if *kind == NORMAL && is_byte(text) {
             *kind = BYTE;
         } else if *kind != NORMAL {
-            // llama.cpp looks for these in the text as it is.
+            // llama.cpp searches the unmodified text for these tokens.
             *text = text.replace(SPACE, " ");
         }
         scores.push(match rank {
@@ -39,8 +41,8 @@ pub fn scores(json: &Value, merges: &[(&str, &str)], tokens: &mut Tokens) -> Res
     Ok(scores)
 }
 
-/// Ranks of the tokens that merges make, by text. Refuses merges that scores can't stand for: those of one
-/// token must be in a row, and be all that make it.
+/// The ranks of merged tokens. Refuses merges that scores can't represent: all merges into a token must
+/// follow each other, and every split of it into two tokens must be a merge.
 fn ranks(merges: &[(&str, &str)], json: &Value) -> Result<HashMap<String, usize>> {
     let mut ranks = HashMap::new();
     let mut last = String::new();
@@ -72,7 +74,7 @@ fn unordered<T>(token: &str) -> Result<T> {
     ))
 }
 
-/// Whether a space is put before a text. Refuses normalizers and pre-tokenizers that do something else.
+/// Whether a space is put before a text. Refuses normalizers and pre-tokenizers that do anything else.
 pub fn prefixes_space(json: &Value) -> Result<bool> {
     let normalizer = &json["normalizer"];
     let steps = match normalizer["normalizers"].as_array() {
@@ -98,7 +100,7 @@ pub fn prefixes_space(json: &Value) -> Result<bool> {
     }
 }
 
-/// `<0x0A>`.
+/// Whether a token stands for a byte, like `<0x0A>`.
 fn is_byte(text: &str) -> bool {
     let digits = text
         .strip_prefix("<0x")

@@ -105,7 +105,7 @@ fn a_stretched_rotation_is_a_tensor_of_factors() {
         (factors[0] - 1.0).abs() < 1e-6 && (factors[31] - 8.0).abs() < 1e-5,
         "{factors:?}"
     );
-    // Rows that no block fits in stay in 16 bits, as do none of these.
+    // Only tensors whose rows can't be divided into blocks stay in 16 bits, and there are none here.
     assert!(
         stretched
             .iter()

@@ -1,4 +1,4 @@
-//! A tokenizer as llama.cpp reads it.
+//! Converts a tokenizer to llama.cpp's format.
 
 use serde_json::Value;
 use tokenizers::Tokenizer;
@@ -8,16 +8,16 @@ use super::pre;
 use super::sentencepiece;
 use crate::error::{Error, Result, refused};
 
-/// Types of tokens.
+/// Token types: an ordinary token.
 pub const NORMAL: i32 = 1;
-/// Nothing that is shown.
+/// A token that isn't shown as text.
 const CONTROL: i32 = 3;
-/// Added as a whole.
+/// An added token that is shown as text.
 const USER_DEFINED: i32 = 4;
-/// An id without a token.
+/// An id that no token has.
 const UNUSED: i32 = 5;
 
-/// The tokens of a tokenizer, by id.
+/// The tokens of a tokenizer, in the order of their ids.
 #[derive(Debug)]
 pub struct Tokens {
     /// Their texts.
@@ -26,7 +26,7 @@ pub struct Tokens {
     pub types: Vec<i32>,
 }
 
-/// What names a special token of `tokenizer_config.json` in a GGUF file.
+/// Special tokens in `tokenizer_config.json`, and their names in a GGUF file.
 const SPECIAL: [(&str, &str); 4] = [
     ("bos_token", "bos"),
     ("eos_token", "eos"),
@@ -34,7 +34,8 @@ const SPECIAL: [(&str, &str); 4] = [
     ("pad_token", "padding"),
 ];
 
-/// The metadata of a tokenizer. `special` are the named special tokens, `eos` is the one that ends a text.
+/// The metadata of a tokenizer. `special` lists the named special tokens, and `eos` is the id that ends a
+/// text.
 pub fn metadata(
     json: &Value,
     tokenizer: &Tokenizer,
@@ -76,7 +77,8 @@ pub fn metadata(
     let id = |name: &str| {
         let named = special.iter().find(|(key, _)| key == name);
         let token = named.and_then(|(_, token)| token.as_str());
-        // As converters do, the config's number where the tokenizer has no name.
+        // Like llama.cpp's converters, fall back to the config's id if the tokenizer doesn't name the
+        // token.
         let number = || u32::try_from(config[format!("{name}_id")].as_u64()?).ok();
         token
             .and_then(|token| tokenizer.token_to_id(token))
@@ -100,7 +102,7 @@ pub fn metadata(
     Ok(metadata)
 }
 
-/// The tokens of a `tokenizer.json`. The ids that have none get a name.
+/// The tokens of a `tokenizer.json`. Ids without a token get a made-up name.
 fn tokens(json: &Value, vocab_size: usize) -> Result<Tokens> {
     let mut texts: Vec<Option<String>> = vec![None; vocab_size];
     let mut types = vec![UNUSED; vocab_size];
@@ -137,7 +139,7 @@ fn tokens(json: &Value, vocab_size: usize) -> Result<Tokens> {
     Ok(Tokens { texts, types })
 }
 
-/// The merges of a `tokenizer.json`, whichever of its two forms they have.
+/// The merges of a `tokenizer.json`, in either of its two formats.
 fn merges(json: &Value) -> Result<Vec<(&str, &str)>> {
     let list = json["model"]["merges"].as_array().into_iter().flatten();
     list.map(|merge| {
@@ -154,7 +156,7 @@ fn pair(merge: &Value) -> Option<(&str, &str)> {
     }
 }
 
-/// As GGUF has them. A byte-level token has no space in it.
+/// Joins merges with a space, like GGUF. A byte-level token doesn't contain spaces.
 fn joined(merges: &[(&str, &str)]) -> Result<Vec<String>> {
     let join = |(left, right): &(&str, &str)| {
         if left.contains(' ') || right.contains(' ') {
@@ -167,8 +169,8 @@ fn joined(merges: &[(&str, &str)]) -> Result<Vec<String>> {
     merges.iter().map(join).collect()
 }
 
-/// llama.cpp doesn't normalise what a byte-level tokenizer reads. Composed characters are what almost all
-/// texts have anyway, and converters ignore that step too.
+/// Refuses normalizers other than NFC, because llama.cpp doesn't normalise the text for a byte-level
+/// tokenizer. Almost all texts are in NFC anyway, and converters ignore that step too.
 fn check_normalizer(json: &Value) -> Result<()> {
     match json["normalizer"]["type"].as_str() {
         None | Some("NFC") => Ok(()),
