@@ -11,7 +11,7 @@ const CAUSE = /^(cause|caused by): /i;
 /**
  * @param {import("./process.js").Ended} ended
  * @param {object} about
- * @param {string} about.the step that failed
+ * @param {string} about.what the step that failed
  * @param {string} about.place
  * @param {number} about.disk the space needed there, in bytes
  * @param {string} [about.index] an index besides PyPI that was needed
