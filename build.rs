@@ -1,4 +1,5 @@
-//! Links the addon as Node expects it; never unloaded, since its threads outlive an environment.
+//! Links the addon in the way that Node expects. It's never unloaded, because its threads outlive an
+//! environment.
 
 fn main() {
     napi_build::setup();

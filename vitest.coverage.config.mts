@@ -1,10 +1,10 @@
 import { defineConfig } from "vitest/config";
 
-// Half of `npm run coverage`: everything that goes through the engine.
+// The JavaScript half of `npm run coverage`: all tests that go through the engine.
 export default defineConfig({
   test: {
     include: ["__test__/{contract,client,cli}/*.test.ts"],
-    // They install, train or type.
+    // These tests install packages, train or type at a terminal.
     exclude: [
       "__test__/cli/{example,init,local,local-openai,new-user,real,terminal-prompts,terminal-run}.test.ts",
     ],
@@ -14,7 +14,7 @@ export default defineConfig({
       enabled: true,
       provider: "v8",
       include: ["index.js", "lib/**/*.js"],
-      // Their tests start processes, which V8's counters do not reach.
+      // The tests of these files start processes, which V8's counters don't reach.
       exclude: ["lib/{account,addon,arkor,run}.js"],
       reporter: ["text"],
     },

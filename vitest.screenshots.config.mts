@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-// `npm run screenshots`: the pictures of Studio in docs/images, of a real run on the local backend.
+// `npm run screenshots`: creates the pictures of Studio in docs/images, from a real run on the local backend.
 export default defineConfig({
   test: {
     include: ["__test__/studio/*.shots.ts"],

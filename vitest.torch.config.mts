@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-// `npm run test:torch`: what needs Python. One file at a time: each keeps the cores busy.
+// `npm run test:torch`: the tests that need Python. One file at a time, because each keeps all cores busy.
 export default defineConfig({
   test: {
     include: process.env.ARKOR_TEST_RAY

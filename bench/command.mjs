@@ -1,5 +1,6 @@
-// What the command itself costs: how long `arkor --version` takes beside `node -e 0`, and which part of
-// a run's CPU time the live block is. `node bench/command.mjs`; ends with 1 when a limit is passed.
+// Measures the cost of the command itself: the time of `arkor --version` compared with `node -e 0`, and the
+// live block's share of a run's CPU time. `node bench/command.mjs`; exits with status 1 if a limit is
+// exceeded.
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -12,7 +13,7 @@ const ARKOR = path.join(ROOT, "bin/arkor.js");
 const ROUNDS = 40;
 const VERSION_LIMIT = 1.5;
 const BLOCK_LIMIT = 0.01;
-/** The files that make the block and draw it. */
+/** The source files of the live block. */
 const BLOCK_FILES = /\/cli\/(live-block|progress|reporter)\.js$/;
 
 /** @param {string[]} args of node */
@@ -27,7 +28,7 @@ function median(values) {
   return values.sort((a, b) => a - b)[values.length >> 1] ?? 0;
 }
 
-/** In turn, so that what else the machine does hits both. */
+/** Measures both in turn, so that other load on the machine affects both. */
 function versionRatio() {
   /** @type {number[]} */ const bare = [];
   /** @type {number[]} */ const version = [];
@@ -47,7 +48,7 @@ function versionRatio() {
 /**
  * Trains a template's project at a terminal, with the sampling profiler on.
  * @param {string} cwd
- * @returns {Promise<string>} what the terminal got, with the shell's `times` at its end
+ * @returns {Promise<string>} the terminal's output, ending with the shell's `times`
  */
 function trainAtTerminal(cwd) {
   const command = `"${process.execPath}" --cpu-prof --cpu-prof-dir=profile "${ARKOR}" start --local && times`;
@@ -66,7 +67,7 @@ function trainAtTerminal(cwd) {
 
 /**
  * @param {string} output
- * @returns {number} ms of CPU, user and system, of the command and its local backend
+ * @returns {number} the CPU time of the command and its local backend, user and system, in ms
  */
 function cpuOf(output) {
   // `times` prints the shell's own line, then its children's: 0m12.345s 0m0.678s.
@@ -80,7 +81,7 @@ function cpuOf(output) {
 
 /**
  * @param {string} file a `.cpuprofile`
- * @returns {number} ms in which a function of the block's files was on the stack
+ * @returns {number} the time in ms during which a function of the block's files was on the stack
  */
 function blockMs(file) {
   const { nodes, samples, timeDeltas } = JSON.parse(readFileSync(file, "utf8"));
@@ -110,7 +111,7 @@ async function blockShare() {
     const output = await trainAtTerminal(cwd);
     const [profile = ""] = readdirSync(path.join(cwd, "profile"));
     const [block, total] = [blockMs(path.join(cwd, "profile", profile)), cpuOf(output)];
-    // Each clears the last one: up by its rows, then all that is below.
+    // Each redraw first clears the previous block: it moves up by its rows, and erases everything below.
     const redraws = output.split("\u001b[J").length - 1;
     const share = block / total;
     console.log(

@@ -1,5 +1,5 @@
-//! What decoding costs, without Node and without a network:
-//! `cargo run --release --example decode`. The best of five rounds, in ns for each event.
+//! Measures the cost of decoding, without Node and without a network: `cargo run --release --example decode`.
+//! Prints the best of five rounds, in ns per event.
 
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
@@ -14,7 +14,7 @@ use bytes::Bytes;
 use eventsource_stream::Eventsource;
 
 const EVENTS: u32 = 200_000;
-/// As large as a read from a socket.
+/// The size of a read from a socket.
 const READ: usize = 64 * 1024;
 
 fn stream() -> Bytes {

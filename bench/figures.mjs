@@ -1,4 +1,4 @@
-// Numbers → what is printed.
+// Formats the measured numbers for printing.
 
 /** @param {number[]} numbers */
 export function median(numbers) {
@@ -7,7 +7,7 @@ export function median(numbers) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** Median, minimum and maximum. @param {number[]} numbers */
+/** Formats the median, the minimum and the maximum. @param {number[]} numbers */
 export function spread(numbers) {
   const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
   return `${median(numbers).toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`;

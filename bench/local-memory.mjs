@@ -57,7 +57,7 @@ async function submit(server, config) {
   if (response.status !== 201) throw new Error(await response.text());
 }
 
-/** Twenty jobs of 100 MB each wait behind one that trains. */
+/** Queues twenty jobs of 100 MB each behind one that trains. */
 async function queue() {
   const rows = path.join(scratch, "rows.jsonl");
   const line = (index) =>
@@ -79,7 +79,7 @@ async function queue() {
   });
   const server = await start(path.join(scratch, "queue"));
   await submit(server, config(small, 1_000_000));
-  // What checking one job takes comes and goes; the queue is what stays.
+  // The memory for checking one job is temporary; the memory for the queue stays.
   await submit(server, config(rows, 10));
   const before = server.rss();
   for (let job = 0; job < 20; job += 1) await submit(server, config(rows, 10));
@@ -88,7 +88,7 @@ async function queue() {
   await server.stop();
 }
 
-/** A store with ten thousand jobs that are over. */
+/** Opens a store with ten thousand finished jobs. */
 async function store() {
   const folder = path.join(scratch, "store");
   const jobs = path.join(folder, "jobs");
@@ -140,7 +140,7 @@ function tinyRows() {
   return file;
 }
 
-/** A model of SmolLM2-135M's shape, with the built-in base's tokenizer. */
+/** Creates a model of SmolLM2-135M's shape, with the tokenizer of the built-in model. */
 function randomModel() {
   const dir = path.join(scratch, "model");
   fs.mkdirSync(dir);
@@ -192,7 +192,7 @@ function randomModel() {
   const file = fs.openSync(path.join(dir, "model.safetensors"), "w");
   fs.writeSync(file, length);
   fs.writeSync(file, text);
-  // bfloat16 of about ±0.01: the sign and the lowest bits are random.
+  // bfloat16 values of about ±0.01: the sign and the lowest bits are random.
   const block = Buffer.alloc(1 << 20);
   for (let index = 0; index < block.length; index += 2) {
     block.writeUInt16LE(0x3c00 | (Math.random() < 0.5 ? 0x8000 : 0) | (Math.random() * 64), index);
@@ -204,7 +204,7 @@ function randomModel() {
   return dir;
 }
 
-/** A prompt of eight thousand tokens. */
+/** Sends a prompt of eight thousand tokens. */
 async function prompt() {
   const server = await start(path.join(scratch, "prompt"), ["--base-model", randomModel()]);
   const ask = async (length) => {

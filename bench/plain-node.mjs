@@ -1,6 +1,6 @@
-// What a user would have without a native engine, written as well as it can be: Node's `fetch`,
-// `createParser` fed by hand (no stream pipeline), and an awaited callback for each event. The same
-// contexts, the same order, `Last-Event-ID` and a simple backoff on a failure (no jitter, no watchdog).
+// The alternative to a native engine, written as efficiently as possible: Node's `fetch`, `createParser` fed
+// by hand (no stream pipeline), and an awaited callback for each event. It has the same contexts in the same
+// order, `Last-Event-ID`, and a simple backoff after a failure (no jitter, no watchdog).
 import { createParser } from "eventsource-parser";
 
 /** @typedef {import("../index.js").TrainingJob} Job */
@@ -17,7 +17,7 @@ const CALLBACKS = {
 const number = (/** @type {unknown} */ value) => (typeof value === "number" ? value : null);
 
 /**
- * A trainer with `start` and `wait`, and what of the contract a plain loop keeps.
+ * A trainer with `start` and `wait` that keeps only the part of the contract that a plain loop can.
  * @param {object} options
  * @param {string} options.name
  * @param {Record<string, any>} options.callbacks

@@ -1,6 +1,6 @@
-// `npm run bench [-- --pairs N --short --json FILE]`: arkor beside plain Node, in turn, in fresh
-// processes, against one server process. Prints medians and the ratio pair by pair; bench/README.md
-// says how to read it.
+// `npm run bench [-- --pairs N --short --json FILE]`: compares arkor with plain Node. They run in turn, in
+// fresh processes, against one server process. Prints medians and the ratio of each pair; bench/README.md
+// explains how to read them.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -16,7 +16,10 @@ const directory = path.dirname(fileURLToPath(import.meta.url));
 const { values } = parseArgs({
   options: {
     pairs: { type: "string" },
-    /** One pair of a hundredth of the work: shows that it runs, and nothing about speed. */
+    /**
+     * Runs one pair with a hundredth of the work, which shows that the benchmark runs, but nothing about
+     * speed.
+     */
     short: { type: "boolean", default: false },
     only: { type: "string" },
     json: { type: "string" },
@@ -36,14 +39,14 @@ const server = spawn(process.execPath, [path.join(directory, "server.mjs")], {
 });
 const [line] = await once(server.stdout.setEncoding("utf8"), "data");
 const url = line.trim();
-// The local identity: no credentials are read, no project is created.
+// With the local identity, no credentials are read and no project is created.
 const env = { ...process.env, ARKOR_LOCAL_TOKEN: "bench", ARKOR_CLOUD_API_URL: url };
 const cwd = mkdtempSync(path.join(tmpdir(), "arkor-bench-"));
 
 /**
- * Runs a script in a process of its own.
+ * Runs a script in its own process.
  * @param {string[]} args
- * @returns {string} what it printed
+ * @returns {string} its output
  */
 function node(args) {
   const options = { cwd, env, encoding: /** @type {const} */ ("utf8") };
@@ -66,8 +69,8 @@ function measure(side, workload, events) {
 }
 
 /**
- * `import("arkor")`, and a trainer, so that the engine is loaded, beside an empty script: wall time of the
- * process, and its RSS at the end.
+ * Measures `import("arkor")` and the creation of a trainer, which loads the engine, compared with an empty
+ * script: the wall time of the process, and its RSS at the end.
  */
 function measureImport() {
   const entry = pathToFileURL(path.join(directory, "../index.js")).href;
@@ -115,7 +118,7 @@ try {
   }
   if (wanted("growth")) {
     console.log("\ngrowth: arkor alone, synchronous onLog (reach: within 15 % of each other)");
-    // In turn, so that a machine that gets slower slows all of them.
+    // In turn, so that a machine that slows down affects all of them.
     const rounds = repeat(pairs, () =>
       GROWTH.map((events) => measure("arkor", "growth", long(events))),
     );
@@ -137,7 +140,7 @@ try {
   rmSync(cwd, { recursive: true, force: true });
 }
 
-/** The long stream comes in tens of thousands. @param {number} events */
+/** The number of events of the long stream, a multiple of ten thousand. @param {number} events */
 function long(events) {
   return values.short ? 10_000 : events;
 }

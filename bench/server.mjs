@@ -1,5 +1,5 @@
-// The backend that both sides talk to, in a process of its own. It prints its URL when it listens.
-// The job's name says what its stream does, `<kind>-<number>`, and which body a question gets.
+// The backend for both sides, in its own process. It prints its URL once it listens. The job's name,
+// `<kind>-<number>`, determines the contents of the stream and of the response to a chat.
 import { createServer } from "node:http";
 
 /** A `training.log` as the cloud sends it; `pad` makes it larger. */
@@ -28,7 +28,7 @@ function logs(from, to, fields) {
   return parts.join("");
 }
 
-/** Writes a chunk `times` times, as fast as it is taken, then ends. */
+/** Writes a chunk `times` times, as fast as the client reads, and then ends. */
 function pour(response, chunk, times, end = "") {
   let left = times;
   const push = () => {
@@ -40,7 +40,7 @@ function pour(response, chunk, times, end = "") {
 
 const replays = new Map();
 
-/** The whole stream of a replay, made once. */
+/** The whole stream of a replay, created once. */
 function replay(job, events, fields) {
   if (!replays.has(job)) {
     replays.set(job, Buffer.from(logs(1, events, fields) + COMPLETED));
@@ -51,17 +51,17 @@ function replay(job, events, fields) {
 /** Ten thousand events. @type {Buffer | undefined} */
 let chunk;
 
-/** What a job's stream does. */
+/** The contents of each kind of stream. */
 const STREAMS = {
   small: (response, job, events) => response.end(replay(job, events)),
   large: (response, job, events) => response.end(replay(job, events, { pad: "x".repeat(3900) })),
   huge: (response, job, events) => response.end(replay(job, events, { pad: "x".repeat(1e7) })),
-  /** Any number of events in bounded memory: the same ten thousand again and again. */
+  /** Any number of events in bounded memory, by repeating the same ten thousand. */
   long: (response, _job, events) => {
     chunk ??= Buffer.from(logs(1, 10_000));
     pour(response, chunk, events / 10_000, COMPLETED);
   },
-  /** One every 10 ms; its loss is the time of its writing, in µs of the monotonic clock. */
+  /** One event every 10 ms. Its loss is the time at which it was written, in µs of the monotonic clock. */
   paced: (response, _job, events) => {
     let step = 0;
     const timer = setInterval(() => {

@@ -1,5 +1,5 @@
-// One side, one workload, once, in a fresh process: `side.mjs arkor|plain <workload> <url>`, or
-// with a stream of `long-<events>` in place of a workload. Prints what it cost as one line of JSON.
+// Runs one workload once on one side, in a fresh process: `side.mjs arkor|plain <workload> <url>`, or with a
+// stream `long-<events>` in place of a workload. Prints the cost as one line of JSON.
 import { createRequire } from "node:module";
 import { performance } from "node:perf_hooks";
 import { setImmediate as turn } from "node:timers/promises";
@@ -31,7 +31,7 @@ function create(callbacks, number = count) {
   const id = job.replace("#", number);
   if (side === "plain") return createPlainTrainer({ name: id, callbacks, baseUrl, token: "t" });
   const { createTrainer } = createRequire(import.meta.url)("../index.js");
-  // Who and where are in the environment, as `arkor start --local` sets them.
+  // The identity and the backend come from the environment, as with `arkor start --local`.
   return createTrainer({ name: id, model: "m", dataset: { type: "blob", url: "u" }, callbacks });
 }
 
@@ -41,7 +41,7 @@ async function follow(trainers) {
   }
 }
 
-/** The `infer` of a run that is over. */
+/** The `infer` of a finished run. */
 async function asked() {
   let infer;
   const callbacks = {
@@ -64,10 +64,10 @@ async function warmUp() {
 
 const messages = [{ role: "user", content: "Where is my parcel?" }];
 
-/** What is timed, by the workload's kind; and how many of its units it must have seen. */
+/** For each kind of workload, prepares the measured function, and the number of units that it must have seen. */
 const KINDS = {
   async replay() {
-    // What grows is measured in a process that has warmed up: starting is no part of it.
+    // Growth is measured in a process that has warmed up, so that startup doesn't count.
     if (job.startsWith("long")) await warmUp();
     const trainer = create(CALLBACKS[onLog]);
     await trainer.start();

@@ -1,5 +1,5 @@
-// Trains each template of `arkor init` on this machine and prints its score before and after, as its
-// trainer prints it. `node bench/templates.mjs [NAME…]`; ends with 1 when a template gets fewer than 80 %.
+// Trains each template of `arkor init` on this machine, and prints its score before and after, as reported by
+// its trainer. `node bench/templates.mjs [NAME…]`; exits with status 1 if a template scores below 80 %.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
@@ -16,7 +16,7 @@ const GOAL = 0.8;
 function train(template) {
   const home = mkdtempSync(path.join(tmpdir(), "arkor-bench-"));
   const cwd = path.join(home, template);
-  // The model that the templates name isn't downloaded: the built-in one stands in.
+  // The model that the templates name isn't downloaded; the built-in one stands in.
   const env = { ...process.env, HOME: home, HF_HUB_OFFLINE: "1" };
   for (const name of ["CI", "ARKOR_CLOUD_API_URL", "ARKOR_LOCAL_TOKEN"]) delete env[name];
   try {
@@ -25,7 +25,7 @@ function train(template) {
     const init = ["init", "-y", "--skip-install", "--skip-git", "--template", template];
     run(process.execPath, [ARKOR, ...init], { cwd, env });
     const begin = performance.now();
-    // `times` prints the CPU time of the shell, then of what it ran, each as user and system.
+    // `times` prints the CPU time of the shell, and then of its children, each as user and system time.
     const command = `"${process.execPath}" "${ARKOR}" start --local && times`;
     const output = run("bash", ["-c", command], { cwd, env });
     const seconds = (performance.now() - begin) / 1000;
@@ -42,7 +42,7 @@ function train(template) {
  * @param {string} program
  * @param {string[]} args
  * @param {{ cwd: string, env: NodeJS.ProcessEnv }} at
- * @returns {string} what it printed on stdout
+ * @returns {string} its stdout
  */
 function run(program, args, at) {
   const { status, stdout, stderr } = spawnSync(program, args, { ...at, encoding: "utf8" });

@@ -1,12 +1,12 @@
-// What is measured: which stream, what the callbacks do, and what the engine should reach beside
-// plain Node. A figure's ratio is arkor's over plain Node's; throughput and rates are better high,
-// everything else is better low.
+// The workloads: the stream, the callbacks, and the ratio that the engine should reach compared with plain
+// Node. A ratio is arkor's figure over plain Node's. For throughput and rates, higher is better; for
+// everything else, lower.
 
 /**
  * @typedef {object} Workload
  * @property {"replay" | "latency" | "many" | "answers" | "body"} kind
  * @property {string} job the stream's name, see `server.mjs`; `#` is the number of events
- * @property {number} events how many of the unit below
+ * @property {number} events how many units
  * @property {string} unit
  * @property {"sync" | "async" | "turn" | "none"} [onLog]
  * @property {Record<string, string>} reach
@@ -93,8 +93,8 @@ export const WORKLOADS = {
   },
 };
 
-/** How many trainers run at once in the workload of that kind. */
+/** How many trainers the workload of kind `many` runs at once. */
 export const TRAINERS = 200;
 
-/** Cost as work grows: arkor alone. */
+/** The numbers of events for measuring how cost grows. Only arkor runs these. */
 export const GROWTH = [100_000, 1_000_000, 3_000_000];

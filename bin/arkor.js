@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// The `arkor` command. `--version` is answered here, before anything else is loaded, because
-// scripts and shells ask for it often; every other argument goes to cli/main.js.
+// The `arkor` command. `--version` is handled here, before anything else is loaded, because scripts and
+// shells often call it. All other arguments go to cli/main.js.
 
 const args = process.argv.slice(2);
 

@@ -1,5 +1,5 @@
-// `arkor attach`: watches a job that was submitted before, with the callbacks of an entry. The backend
-// sends its events from the first one on, so the callbacks see the whole run.
+// `arkor attach`: watches a job that was submitted earlier, with the callbacks of an entry. The backend
+// replays its events from the first one, so the callbacks see the whole run.
 
 const { chooseBackend } = require("./local/choose.js");
 const { readStored } = require("./local/store.js");
@@ -14,7 +14,8 @@ const { watch } = require("./watch.js");
 async function attach(jobId, entry, { local }) {
   const cwd = process.cwd();
   const { status } = readStored(cwd, jobId) ?? {};
-  // An interrupted job resumes while it's watched. For a finished one, no other job should.
+  // An interrupted job resumes while it's watched. To watch a finished job, the backend must not run any
+  // other.
   const runs = status === "queued" || status === "running";
   const backend = await chooseBackend(cwd, { local, jobId, runs });
   const hint = local ? " --local" : undefined;

@@ -9,25 +9,25 @@ const { oneLine } = require("../lib/printable.js");
 const { CliError } = require("./errors.js");
 const { arkorCommand } = require("./invocation.js");
 
-/** Where `arkor build` writes, relative to the project. */
+/** The output of `arkor build`, relative to the project. */
 const BUILT = ".arkor/build/index.mjs";
 
 /** @typedef {import("../lib/bundle.js").Bundle} Bundle */
 
 /**
  * `arkor build`: bundles the entry into `.arkor/build/index.mjs`.
- * @param {string} [entry] absolute, or relative to the working directory, which is the project
+ * @param {string} [entry] absolute, or relative to the project, which is the working directory
  * @returns {Promise<Bundle>}
- * @throws {CliError} the entry is missing, has an error, or exports no trainer
+ * @throws {CliError} if the entry is missing, has an error, or exports no trainer
  */
 function build(entry) {
   return buildInto(sourceOf(entry), path.resolve(BUILT));
 }
 
 /**
- * Builds the bundle to run from the current sources. If the entry is a bundle that `arkor build` wrote, uses it
- * unchanged: it may have been shipped without its sources.
- * @param {string} [entry] as for {@link build}
+ * Builds the bundle for a run from the current sources. If the entry is a bundle that `arkor build` wrote,
+ * it's used unchanged, because it may have been shipped without its sources.
+ * @param {string} [entry] as in {@link build}
  * @returns {Promise<Bundle>}
  */
 async function buildForRun(entry) {
@@ -64,16 +64,16 @@ async function buildInto(source, outfile) {
     const details = await codeFrames(error);
     throw new CliError(message, { cause: error, ...(details !== undefined && { details }) });
   } finally {
-    // esbuild's service is a process of its own, which would idle beside the whole training.
+    // esbuild runs in a process of its own, which would stay idle during the whole training.
     await require("esbuild").stop();
   }
 }
 
 /**
- * esbuild's errors, with the source lines they're about. For the first one, only the line: the message has the
- * rest.
- * @param {unknown} error of `bundle`
- * @returns {Promise<string | undefined>} undefined for an error that isn't esbuild's
+ * Formats esbuild's errors with the source lines that they're about. The first one gets only its source line,
+ * because the rest is in the message.
+ * @param {unknown} error the error that `bundle` threw
+ * @returns {Promise<string | undefined>} undefined if the error isn't from esbuild
  */
 async function codeFrames(error) {
   const cause = error instanceof Error ? error.cause : undefined;
@@ -95,8 +95,8 @@ async function codeFrames(error) {
 
 /**
  * @template {{ location: import("esbuild").Location | null }} T
- * @param {T} message or one of its notes
- * @returns {T} with the line as it is in the source
+ * @param {T} message an error, or one of its notes
+ * @returns {T} with the line as it is in the source file
  */
 function shown(message) {
   if (!message.location) return message;
@@ -105,7 +105,7 @@ function shown(message) {
 }
 
 /**
- * esbuild counts columns from 0 here; everyone else, editors included, counts from 1.
+ * Changes a column that esbuild counts from 0 to one counted from 1, as in editors and elsewhere.
  * @param {string} frame
  * @param {{ location: import("esbuild").Location | null } | undefined} message
  */

@@ -1,18 +1,18 @@
-// Lays out the live block's text cells side by side.
+// Lays out text cells for the live block.
 
 const { cut, widthOf } = require("./text-width.js");
 
 const GAP = "  ";
 const BAR_WIDTH = 20;
-/** A shorter bar is useless. */
+/** A bar shorter than this isn't shown. */
 const MIN_BAR_WIDTH = 6;
 
 /** @typedef {Parameters<typeof import("node:util").styleText>[0]} Style */
 /** @typedef {(style: Style, text: string) => string} Paint */
-/** @typedef {[text: string | undefined, style: Style | undefined]} Cell without a text it isn't shown */
+/** @typedef {[text: string | undefined, style: Style | undefined]} Cell a cell without text isn't shown */
 
 /**
- * Puts cells side by side, and on the next line where they don't fit.
+ * Puts cells side by side, and continues on the next line when one doesn't fit.
  * @param {Cell[]} cells
  * @param {number} width
  * @param {Paint} paint
@@ -39,8 +39,8 @@ function flow(cells, width, paint) {
 }
 
 /**
- * The same with a bar before them, in what they leave of the first line.
- * @param {number | undefined} share how much of it is full, from 0 to 1; without it there's no bar
+ * Like `flow`, but puts a bar before the cells, in the space that they leave on the first line.
+ * @param {number | undefined} share the filled part of the bar, from 0 to 1; without it there's no bar
  * @param {Cell[]} cells
  * @param {number} width
  * @param {Paint} paint

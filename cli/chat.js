@@ -1,4 +1,4 @@
-// `arkor chat`: asks a model once, or talks to it at a terminal.
+// `arkor chat`: sends one message to a model, or holds a conversation with it at a terminal.
 
 const { printableJson } = require("../lib/printable.js");
 const { answerTo, noteOn } = require("./chat/answer.js");
@@ -37,7 +37,7 @@ async function chat(target, options) {
   const message = talks ? undefined : await readMessage(options.message);
   const cwd = process.cwd();
   const jobId = target?.split("/")[0];
-  // A model doesn't need a run of this project.
+  // A chat with a base model doesn't need any job in this project.
   const withoutStore = target !== undefined && !isStored(cwd, jobId ?? "");
   return withBackend({ local: options.local, jobId, withoutStore }, async ({ isLocal, signal }) => {
     const backend = new Backend(cwd);

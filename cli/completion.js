@@ -1,34 +1,34 @@
-// `arkor completion`: the completion scripts for bash, zsh and fish, generated from the commands
-// themselves.
+// `arkor completion`: generates the completion scripts for bash, zsh and fish from the definitions of the
+// commands.
 
 /**
  * @typedef {object} Flag
- * @property {string} long with its dashes
+ * @property {string} long including its dashes
  * @property {string | undefined} short
  * @property {string} description
  * @property {Value | undefined} value undefined for a switch
  */
 
 /**
- * What comes next; an array lists all choices. Jobs come from the project's local store, which needs no
+ * The kind of a value; an array lists all choices. Jobs come from the project's local store, which needs no
  * backend.
  * @typedef {"file" | "directory" | "job" | "job or file" | "other" | string[]} Value
  */
 
 /**
  * @typedef {object} Words
- * @property {string} name of a command, after its parent's
+ * @property {string} name of a command, including its parent's name
  * @property {string} description
  * @property {Flag[]} flags
  * @property {Value | undefined} value
- * @property {string[]} children the last names of its own commands
+ * @property {string[]} children the names of its subcommands, without the parent's
  */
 
 const { STORE } = require("./local/store.js");
 
 const SHELLS = /** @type {const} */ (["bash", "zsh", "fish"]);
 
-/** For bash and zsh: the jobs of the nearest store. */
+/** For bash and zsh: lists the jobs of the nearest store. */
 const JOBS = `_arkor_jobs() {
   local dir="$PWD"
   while [[ -n "$dir" && ! -d "$dir/${STORE}/jobs" ]]; do dir="\${dir%/*}"; done

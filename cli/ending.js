@@ -1,9 +1,9 @@
-// Ends a command after it has run the project's code, which may have left something open.
+// Ends a command after it has run the project's code, which may have left resources open.
 
-/** Time for work that is still going on: a callback that nobody awaits, a connection that is closing. */
+/** How long unfinished work may take, such as a callback that nobody awaits, or a connection that is closing. */
 const GRACE_MS = 3000;
 
-/** Everyday names for Node's resource types; types not listed keep Node's name. */
+/** Readable names for Node's resource types. Types that aren't listed keep Node's name. */
 const NAMES = new Map([
   ["Timeout", "a timer"],
   ["Immediate", "a timer"],
@@ -18,16 +18,16 @@ const NAMES = new Map([
   ["ProcessWrap", "a child process"],
 ]);
 
-/** Not mentioned: they're ours, or only a by-product of something else that is open. */
+/** Types that aren't reported: they belong to the command, or to another resource that is reported. */
 const IGNORED = new Set(["TTYWrap", "PipeWrap", "CloseReq", "WriteWrap"]);
 
 /**
- * Lets the process end by itself, and ends it if it doesn't.
+ * Lets the process end on its own, and ends it after a while if it doesn't.
  * @param {number} code
  * @param {(line: string) => void} say
  */
 function endSoon(code, say) {
-  // Runs only if something else keeps the process alive.
+  // This runs only if something else keeps the process alive.
   const timer = setTimeout(() => {
     say(`warning: the project left ${leftOpen()} open; ended without waiting for it.`);
     void endNow(code);
@@ -54,7 +54,7 @@ async function endNow(code) {
 /** @param {NodeJS.WriteStream} stream */
 function flushed(stream) {
   return new Promise((/** @type {(value: void) => void} */ resolve) => {
-    // Nobody is reading it any more.
+    // Nobody reads the stream any more.
     if (stream.destroyed || stream.writableEnded) resolve();
     else stream.write("", () => resolve());
   });

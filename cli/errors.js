@@ -1,5 +1,5 @@
-// How the command reports that something went wrong: one line for any thrown value, which begins with the
-// place in the project's code that threw it. With ARKOR_DEBUG=1 the stack and the chain of causes follow.
+// Reports errors of the command: one line for any thrown value, beginning with the place in the project's
+// code that threw it. With ARKOR_DEBUG=1, the stack and the chain of causes follow.
 
 const { inspect, types } = require("node:util");
 const { manyLines, oneLine } = require("../lib/printable.js");
@@ -7,7 +7,7 @@ const { placeOf, projectFrames } = require("./frames.js");
 
 /** An error whose message is complete: the user can act on it without its stack or cause. */
 class CliError extends Error {
-  /** Lines that follow it, safe for a terminal. @type {string | undefined} */
+  /** More lines to print after the message, safe for a terminal. @type {string | undefined} */
   details;
 
   /**
@@ -22,7 +22,7 @@ class CliError extends Error {
   }
 }
 
-/** The user cancelled a prompt, or work that was then undone, with Ctrl-C or Escape. Not an error. */
+/** The user cancelled with Ctrl-C or Escape: a prompt, or work that was then undone. Not an error. */
 class Cancelled extends Error {
   static EXIT_CODE = 130;
   name = "Cancelled";
@@ -34,8 +34,8 @@ class Cancelled extends Error {
 }
 
 /**
- * The message of an error in one line, with what its cause adds: `fetch failed` alone says nothing,
- * `fetch failed (connect ECONNREFUSED 127.0.0.1:4000)` does.
+ * The message of an error in one line, with the cause. `fetch failed` alone explains nothing; `fetch failed
+ * (connect ECONNREFUSED 127.0.0.1:4000)` does.
  * @param {unknown} error any thrown value
  * @returns {string}
  */
@@ -62,14 +62,14 @@ function withAdvice(words) {
   return `${words.replace(/\.$/, "")}. ${FREE_SPACE}`;
 }
 
-/** The system's codes when there's no network. */
+/** The system's error codes without a network. */
 const OFFLINE = new Set(["ENOTFOUND", "EAI_AGAIN", "ENETUNREACH", "ENETDOWN", "EHOSTUNREACH"]);
 
 /** Matches the origin, the HTTP client's description, and the reason. */
 const UNANSWERED =
   /^https?:\/\/([^\s/]+): (?:client error \(\w+\): |tcp connect error: |dns error: )*(.*)$/s;
 
-/** @type {[RegExp, string][]} what to do, by the system's code */
+/** @type {[RegExp, string][]} the advice for each of the system's error codes */
 const ADVICE = [
   [/^ECONNREFUSED$/, "Nothing listens there. Is ARKOR_CLOUD_API_URL right?"],
   [/CERT|ISSUER|LEAF/, "If a proxy reads your TLS, set NODE_EXTRA_CA_CERTS to its certificate."],
@@ -77,8 +77,8 @@ const ADVICE = [
 
 /**
  * @param {unknown} error
- * @returns {{ host: string, isOffline: boolean, text: string } | undefined} what a request of ours says that
- *   got no answer; undefined for another error, such as one of the project's own `fetch`
+ * @returns {{ host: string, isOffline: boolean, text: string } | undefined} the message for a request of
+ *   arkor's that got no response; undefined for any other error, such as one from the project's own `fetch`
  */
 function unreachedBy(error) {
   if (!isError(error) || error.message !== "fetch failed" || !isError(error.cause))
@@ -95,8 +95,8 @@ function unreachedBy(error) {
 }
 
 /**
- * Adds to an error that training needs no network, if that helps.
- * @param {unknown} error of a command that has --local, and wasn't given it
+ * Adds to an error that training needs no network, if that's useful.
+ * @param {unknown} error the error of a command that has a --local flag but was run without it
  * @returns {unknown}
  */
 function withLocalHint(error) {
@@ -106,7 +106,7 @@ function withLocalHint(error) {
 }
 
 /**
- * True also for errors from another realm (Jest, `node:vm`), which `instanceof` doesn't recognise.
+ * Also recognises errors from another realm (Jest, `node:vm`), for which `instanceof` is false.
  * @param {unknown} value
  * @returns {value is Error}
  */
@@ -116,8 +116,8 @@ function isError(value) {
 
 /**
  * @param {Error} error
- * @returns {string} never empty; a message that isn't a string, or an accessor that throws, must not
- *   hide the error
+ * @returns {string} never empty. An error is reported even if its message isn't a string, or is an accessor
+ *   that throws
  */
 function messageOf(error) {
   try {
@@ -133,7 +133,7 @@ function messageOf(error) {
 
 /**
  * @param {unknown} cause
- * @returns {string | undefined} its message, and its code where the message doesn't have it
+ * @returns {string | undefined} the cause's message, and its code unless the message contains it
  */
 function reasonOf(cause) {
   if (cause === undefined || cause === null) return undefined;
@@ -144,7 +144,7 @@ function reasonOf(cause) {
 }
 
 /**
- * What the command writes on stderr for an error, without the final newline.
+ * The text for an error on stderr, without the final newline.
  * @param {unknown} error any thrown value
  * @param {NodeJS.ProcessEnv} [env]
  * @returns {string}
@@ -159,7 +159,7 @@ function errorText(error, env = process.env) {
 
 /**
  * @param {unknown} error any thrown value
- * @returns {string} its words, after the place in the project's code that threw it
+ * @returns {string} the error's text, after the place in the project's code that threw it
  */
 function placed(error) {
   const place = error instanceof CliError ? undefined : placeOf(error);
@@ -167,19 +167,19 @@ function placed(error) {
   return oneLine(place === undefined || words.startsWith(place) ? words : `${place}: ${words}`);
 }
 
-/** @param {{ message: string, sunset?: string | null }} notice from the backend about this version */
+/** @param {{ message: string, sunset?: string | null }} notice the backend's notice about this version */
 function deprecationText({ message, sunset }) {
   return `warning: ${oneLine(message)}${sunset ? ` (support ends on ${oneLine(sunset)})` : ""}`;
 }
 
-/** The original stacks of warnings that are printed without them. @type {WeakMap<Error, unknown>} */
+/** The original stacks of warnings that are printed without their stack. @type {WeakMap<Error, unknown>} */
 const stacks = new WeakMap();
-/** How many lines of a callback's stack are shown. */
+/** The maximum number of lines shown of a callback's stack. */
 const MOST_FRAMES = 3;
 
 /**
- * Prepares a warning for Node's own listener, which prints it. Its message may quote the backend, and only the
- * project's own frames in a callback's stack are useful.
+ * Prepares a warning for Node's own listener, which prints it. The message may quote the backend, so it's
+ * made safe. A callback's stack is reduced to the project's own frames.
  * @param {Error & { detail?: unknown }} warning
  */
 function cleanWarning(warning) {

@@ -1,5 +1,5 @@
-// `arkor export`: writes what a local job has trained to a folder, for other programs. `arkor-local export`
-// does the work.
+// `arkor export`: writes a local job's trained model to a folder, for use in other programs. `arkor-local
+// export` does the work.
 
 const fs = require("node:fs");
 const path = require("node:path");
@@ -69,7 +69,7 @@ async function exportJob(target, options) {
 /**
  * @param {string} cwd
  * @returns {{ jobId: string, notice: string }}
- * @throws {CliError} no local job is completed
+ * @throws {CliError} if no local job is completed
  */
 function newestJob(cwd) {
   const jobs = storedJobs(cwd);
@@ -97,7 +97,7 @@ function partsOf(target, flag) {
 /**
  * @param {string} cwd
  * @param {string} jobId
- * @returns {Promise<string>} why there is nothing to export
+ * @returns {Promise<string>} why there's nothing to export
  */
 async function whyNot(cwd, jobId) {
   const { readState } = require("../lib/credentials.js");
@@ -112,7 +112,7 @@ async function whyNot(cwd, jobId) {
 /**
  * @param {string} to
  * @param {boolean} force
- * @throws {CliError} it can't be written without losing something
+ * @throws {CliError} if writing to the folder would overwrite something
  */
 function checkFolder(to, force) {
   const found = fs.statSync(to, { throwIfNoEntry: false });
@@ -129,7 +129,7 @@ function checkFolder(to, force) {
  * @param {{ to: string, format: import("./export/how-to-load.js").Format, name: string }} options
  */
 function report({ files, base, notes }, { to, format, name }) {
-  // Short where that's what a user would type.
+  // Relative if that's how a user would type the path.
   const relative = path.relative(process.cwd(), to);
   const shown = relative === "" || relative.startsWith("..") ? to : relative;
   const total = files.reduce((sum, { bytes }) => sum + bytes, 0);

@@ -1,4 +1,4 @@
-// Labels and values below each other, wrapped to the terminal. Pure: its width is an argument.
+// Formats labels and values as lines, wrapped to the terminal. Pure: the width is an argument.
 
 const { oneLine } = require("../lib/printable.js");
 const { widthOf } = require("./text-width.js");
@@ -11,13 +11,13 @@ const GAP = 2;
  * @property {string} label
  * @property {string} value
  * @property {import("./cells.js").Style} [style] of the value
- * @property {boolean} [whole] it's never broken into lines: a command to copy
+ * @property {boolean} [whole] whether the value is never wrapped, because it's a command to copy
  */
 
 /**
  * @param {Fact[]} rows
  * @param {import("./cells.js").Paint} paint
- * @param {number} [width] of the terminal; without one nothing is wrapped
+ * @param {number} [width] of the terminal; nothing is wrapped without it
  * @returns {string[]}
  */
 function facts(rows, paint, width = Number.POSITIVE_INFINITY) {
@@ -36,7 +36,7 @@ function facts(rows, paint, width = Number.POSITIVE_INFINITY) {
 
 /**
  * @param {string} text one line
- * @param {number} width columns; a longer word stays whole, for the terminal to break
+ * @param {number} width in columns; a longer word isn't broken here, but by the terminal
  * @returns {string[]}
  */
 function wrap(text, width) {

@@ -1,4 +1,4 @@
-// Numbers as a person reads them.
+// Formats numbers for people.
 
 /**
  * @param {unknown} value
@@ -10,7 +10,7 @@ function isNumber(value) {
 
 /**
  * @param {number} ms
- * @returns {string} `12s`, `3m05s`, `1h02m`, `4d03h`; `-` for what is no duration
+ * @returns {string} `12s`, `3m05s`, `1h02m`, `4d03h`; `-` for anything that isn't a duration
  */
 function formatDuration(ms) {
   if (!Number.isFinite(ms)) return "-";
@@ -24,7 +24,7 @@ function formatDuration(ms) {
 
 /**
  * @param {number} value a loss, or another number of any size
- * @returns {string} three decimals, or an exponent where those would hide the value or be too long
+ * @returns {string} three decimals, or an exponent if those would hide the value or be too long
  */
 function formatMetric(value) {
   const size = Math.abs(value);
@@ -55,8 +55,8 @@ function formatSpeed(value) {
 
 /**
  * @param {number} bytes not negative
- * @param {number} [scale] the number whose unit it takes; itself by default
- * @returns {string} without its unit, see `unitOf`
+ * @param {number} [scale] the number that determines the unit; `bytes` by default
+ * @returns {string} the number without its unit, see `unitOf`
  */
 function formatBytes(bytes, scale = bytes) {
   const { size, unit } = unitOf(scale);
@@ -66,7 +66,7 @@ function formatBytes(bytes, scale = bytes) {
 
 /**
  * @param {number} bytes
- * @returns {{ unit: "GB" | "MB" | "kB", size: number }} decimal, as the Hub and disks have it
+ * @returns {{ unit: "GB" | "MB" | "kB", size: number }} decimal units, as on the Hub and on disks
  */
 function unitOf(bytes) {
   if (bytes >= 1e9) return { unit: "GB", size: 1e9 };
@@ -75,7 +75,7 @@ function unitOf(bytes) {
 
 /**
  * @param {number} bytes
- * @returns {string} with its unit
+ * @returns {string} the number with its unit
  */
 function formatSize(bytes) {
   return `${formatBytes(bytes)} ${unitOf(bytes).unit}`;

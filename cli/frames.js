@@ -1,19 +1,19 @@
-// Where in the project's own code something was thrown, by its stack. Source maps are on while a project's
-// code runs, so the positions are those of the sources.
+// Finds the position in the project's own code that threw an error, from its stack. Source maps are on while
+// a project's code runs, so the positions are those in the sources.
 
 const path = require("node:path");
 const { fileURLToPath } = require("node:url");
 
 const ROOT = path.join(__dirname, "..");
-/** This package's own code. What else lies in a checkout, such as an example, is a project's. */
+/** This package's own code. Other files of a checkout, such as an example, count as a project's. */
 const OURS = ["bin", "cli", "lib", "index.js", "binding.js"].map((name) => path.join(ROOT, name));
 const PLACE = /^(file:\/\/.+|\/.+|[A-Za-z]:[\\/].+):(\d+):(\d+)$/;
 
-/** @typedef {{ file: string, line: number, column: number, text: string }} Frame `text`: the stack's own line */
+/** @typedef {{ file: string, line: number, column: number, text: string }} Frame `text`: its line in the stack */
 
 /**
  * @param {unknown} error
- * @returns {Frame[]} those of the project's code, the innermost first
+ * @returns {Frame[]} the frames of the project's code, innermost first
  */
 function projectFrames(error) {
   return stackOf(error)
@@ -24,7 +24,7 @@ function projectFrames(error) {
 
 /**
  * @param {unknown} error
- * @returns {string} without its message, whose lines may look like frames
+ * @returns {string} the stack without the message, whose lines may look like frames
  */
 function stackOf(error) {
   try {
@@ -79,7 +79,7 @@ function placeOf(error, cwd = process.cwd()) {
 /**
  * @param {string} file
  * @param {string} [cwd]
- * @returns {string} relative if it's in the project
+ * @returns {string} relative if the file is in the project
  */
 function shortPath(file, cwd = process.cwd()) {
   const whole = pathOf(file);

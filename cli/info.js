@@ -1,5 +1,5 @@
-// `arkor info`: what a bug report needs. Nothing secret is in it, and whatever is broken here is told instead
-// of ending the command.
+// `arkor info`: collects the facts for a bug report. It contains no secrets, and shows problems instead of
+// failing.
 
 const fs = require("node:fs");
 const os = require("node:os");
@@ -75,7 +75,7 @@ function attempt(read) {
   }
 }
 
-/** @returns {string | null} the version of the `@arkor/local` that a run would use */
+/** @returns {string | null} the version of `@arkor/local` that a run would use */
 function localVersion() {
   try {
     const [program = ""] = findLocalBackend(process.cwd(), process.env).slice(-1);
@@ -93,7 +93,7 @@ function localVersion() {
   }
 }
 
-/** @returns {string} `Debian GNU/Linux 12 (bookworm)`, or what the system calls itself */
+/** @returns {string} such as `Debian GNU/Linux 12 (bookworm)`, or the system's own name */
 function osName() {
   try {
     const release = fs.readFileSync("/etc/os-release", "utf8");
@@ -105,7 +105,7 @@ function osName() {
 
 function libc() {
   if (process.platform !== "linux" || !process.report) return null;
-  // Else the report looks up the names of open connections.
+  // Otherwise the report would look up the host names of open connections.
   Object.assign(process.report, { excludeNetwork: true });
   const { header } = /** @type {any} */ (process.report.getReport());
   const glibc = header?.glibcVersionRuntime;
@@ -113,7 +113,7 @@ function libc() {
 }
 
 /**
- * Where Hugging Face's libraries, and arkor-local, keep what they download.
+ * The directory in which Hugging Face's libraries and arkor-local keep their downloads.
  * @param {NodeJS.ProcessEnv} env
  */
 function hubCache(env) {
@@ -129,7 +129,7 @@ function hubCache(env) {
 /**
  * @param {string} name
  * @param {string} place
- * @returns {{ name: string, place: string, bytes: number | null }} null: it isn't there, or can't be read
+ * @returns {{ name: string, place: string, bytes: number | null }} `bytes` is null if it's missing or unreadable
  */
 function cache(name, place) {
   try {
@@ -139,7 +139,7 @@ function cache(name, place) {
   }
 }
 
-/** @returns {Promise<{ mode: string | null, org: string | null } | { error: string }>} never a token */
+/** @returns {Promise<{ mode: string | null, org: string | null } | { error: string }>} without the token */
 async function account() {
   try {
     const { readCredentials } = require("../lib/credentials.js");

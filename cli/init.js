@@ -1,5 +1,5 @@
-// `arkor init [dir]`: makes a project. It asks at a terminal, uses its flags and defaults elsewhere, and
-// never overwrites a file.
+// `arkor init [dir]`: creates a project. At a terminal it asks questions, and otherwise uses flags and
+// defaults. It never overwrites a file.
 
 const { existsSync } = require("node:fs");
 const path = require("node:path");
@@ -45,7 +45,7 @@ async function init(directory, options) {
   if (options.git && options.skipGit)
     throw new CliError("--git and --skip-git can't be used together.");
   const wanted = wantedPackageManager(options);
-  // Before anything is asked: what is wrong with it ends this anyway.
+  // Check this before asking anything, because a problem ends the command anyway.
   if (options.git) checkGit();
   const start = process.cwd();
   const cwd = findDirectory(directory);
@@ -78,7 +78,7 @@ async function init(directory, options) {
 }
 
 /**
- * What the flags leave open: asked at a terminal, else the defaults.
+ * The choices that the flags leave open: asked at a terminal, else the defaults.
  * @param {string} cwd
  * @param {string} suggested the project's name
  * @param {PackageManager} manager
@@ -123,7 +123,7 @@ async function choose(cwd, suggested, manager, options) {
 /**
  * @param {Present | undefined} present
  * @param {TemplateName | undefined} wanted
- * @throws {CliError} if there's another template already: their files would mix
+ * @throws {CliError} if the project already has another template, whose files would mix with this one's
  */
 function refuseSecond(present, wanted) {
   if (!present || !wanted || present.template === wanted) return;
@@ -139,7 +139,7 @@ function mixed({ template, file }) {
 }
 
 /**
- * @param {TemplateName | undefined} first the one to preselect
+ * @param {TemplateName | undefined} first the template to preselect
  * @returns {import("./init/templates.js").Template[]}
  */
 function templatesFrom(first) {

@@ -1,21 +1,21 @@
-// Handles Ctrl-C while a run is watched. A cloud run goes on without us; a local run lives in a child
-// process and ends with us.
+// Handles Ctrl-C while a run is watched. A cloud run continues without this process; a local run lives in a
+// child process and ends with this one.
 
 const { setTimeout: delay } = require("node:timers/promises");
 const { describe } = require("./errors.js");
 const { arkorCommand } = require("./invocation.js");
 const { howToGoOn } = require("./local/checkpoints.js");
 
-/** For how long a second Ctrl-C cancels a cloud run. */
+/** How long after the first Ctrl-C a second one cancels a cloud run, in milliseconds. */
 const SECOND_PRESS_MS = 3000;
 
 /**
- * What is known of the run so far.
+ * The known state of the run.
  * @typedef {object} WatchedRun
  * @property {Pick<import("..").Trainer, "cancel">} [trainer]
- * @property {string | undefined} [jobId] once the backend has answered
+ * @property {string | undefined} [jobId] undefined until the backend has responded
  * @property {Promise<unknown>} [waiting] the promise that `wait()` returned
- * @property {string | undefined} [hint] what a command needs to find the job, besides its id
+ * @property {string | undefined} [hint] the flags besides the job's id that a command needs to find the job
  */
 
 /** Counts presses of Ctrl-C. While it listens, they don't end the process. */
@@ -60,18 +60,19 @@ class Interrupts {
 }
 
 /**
- * After the first Ctrl-C on a cloud run: stop watching; a second one within a few seconds cancels.
+ * Runs after the first Ctrl-C on a cloud run: stops watching. A second Ctrl-C within a few seconds cancels
+ * the run.
  * @param {WatchedRun} run
  * @param {Interrupts} interrupts
  * @param {(line: string) => void} say
  * @param {number} [secondPressMs]
- * @returns {Promise<void>} when the process may end
+ * @returns {Promise<void>} resolves when the process may end
  */
 async function leaveCloudRun(run, interrupts, say, secondPressMs = SECOND_PRESS_MS) {
   const { trainer, jobId, hint = "" } = run;
   if (!trainer) return;
   if (jobId === undefined) {
-    // There's no job id yet: if we left now, nobody could find or cancel the run.
+    // There's no job id yet: if the process ended now, nobody could find or cancel the run.
     say("Cancelling the submission.");
     await Promise.race([cancel(trainer, say), interrupts.pressed(2)]);
     return;
@@ -91,17 +92,18 @@ async function leaveCloudRun(run, interrupts, say, secondPressMs = SECOND_PRESS_
 }
 
 /**
- * After the first Ctrl-C on a local run: cancel it and keep what it has; a second one ends it at once.
+ * Runs after the first Ctrl-C on a local run: cancels it and keeps its results. A second Ctrl-C ends it at
+ * once.
  * @param {WatchedRun} run
  * @param {Interrupts} interrupts
  * @param {(line: string) => void} say
- * @returns {Promise<void>} when the backend may be stopped
+ * @returns {Promise<void>} resolves when the backend may be stopped
  */
 async function cancelLocalRun(run, interrupts, say) {
   const { trainer } = run;
   if (!trainer) return;
   say("Cancelling the run. Press Ctrl-C again to end it at once.");
-  // After a second press the backend is gone, so failing to reach it isn't worth reporting.
+  // After a second Ctrl-C the backend is gone, so a failure to reach it isn't worth reporting.
   const sayInTime = (/** @type {string} */ line) => {
     if (interrupts.count < 2) say(line);
   };
@@ -118,11 +120,12 @@ async function cancelLocalRun(run, interrupts, say) {
 }
 
 /**
- * After Ctrl-C on a run whose backend was started to watch it: both stop, and neither is cancelled.
+ * Runs after Ctrl-C on a run whose backend this command started to watch it: both stop, but the run isn't
+ * cancelled.
  * @param {WatchedRun} run
  * @param {Interrupts} _interrupts
  * @param {(line: string) => void} say
- * @returns {Promise<void>} when the backend may be stopped
+ * @returns {Promise<void>} resolves when the backend may be stopped
  */
 async function pauseLocalRun({ jobId }, _interrupts, say) {
   if (jobId === undefined) return;
@@ -133,7 +136,7 @@ async function pauseLocalRun({ jobId }, _interrupts, say) {
 }
 
 /**
- * Stops a local backend, which first saves what it has; a second Ctrl-C kills it.
+ * Stops a local backend, which first saves its state. A second Ctrl-C kills it.
  * @param {{ stop: (options: { atOnce: boolean }) => Promise<void> }} backend
  * @param {Interrupts} interrupts
  * @returns {Promise<void>}

@@ -1,10 +1,11 @@
-// How the user calls `arkor`, for the commands that messages tell him to run.
+// How the user runs `arkor`, for messages that suggest a command.
 
 const { execCommand, isPackageManager } = require("./init/packages.js");
 
 /**
- * A package manager that runs this command finds `arkor` in the project, where the user's shell doesn't.
- * @param {string} words the arguments, as they're typed
+ * The full command line. If a package manager runs this process, `arkor` is installed in the project, where
+ * the user's shell doesn't find it.
+ * @param {string} words the arguments, as the user would type them
  * @param {NodeJS.ProcessEnv} [env]
  * @returns {string}
  */
@@ -12,7 +13,7 @@ function arkorCommand(words, env = process.env) {
   const command = `arkor ${words}`;
   const agent = env.npm_config_user_agent?.split("/")[0];
   if (isPackageManager(agent)) return execCommand(agent, command);
-  // Set by some wrappers that clear the other.
+  // Some wrappers set this variable and clear the other one.
   return env.npm_execpath ? execCommand("npm", command) : command;
 }
 

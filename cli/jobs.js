@@ -22,9 +22,9 @@ const STYLES = {
   cancelled: "yellow",
 };
 
-/** Where a status ends that is marked as a dry run's. */
+/** The end of a status that marks a dry run. */
 const DRY_RUN = /, dry$| \(dry run\)$/;
-/** In a window below this, the longer mark of a dry run doesn't fit beside the id of a local job. */
+/** In a terminal narrower than this, the longer mark of a dry run doesn't fit next to a local job's id. */
 const NARROW = 60;
 
 /**
@@ -48,7 +48,7 @@ async function showJobs({ json, local }) {
 /**
  * @param {Job[]} jobs
  * @param {object} options
- * @param {number} options.now ms since the epoch
+ * @param {number} options.now in ms since the epoch
  * @param {number | undefined} options.width
  * @param {import("./cells.js").Paint} options.paint
  * @returns {string[]}
@@ -80,7 +80,7 @@ function jobsTable(jobs, { now, width, paint }) {
 
 /**
  * @param {string} timestamp ISO 8601
- * @returns {string} in UTC, `2026-01-31 09:05`, or unchanged where it can't be read
+ * @returns {string} in UTC, `2026-01-31 09:05`, or unchanged if it can't be parsed
  */
 function minuteOf(timestamp) {
   const date = new Date(timestamp);
@@ -90,7 +90,7 @@ function minuteOf(timestamp) {
 
 /**
  * @param {Job} job
- * @param {number} now ms since the epoch, the end of a job that still runs
+ * @param {number} now in ms since the epoch; counts as the end of a running job
  * @returns {string}
  */
 function tookOf({ status, startedAt, completedAt }, now) {
@@ -111,15 +111,15 @@ async function cancel(jobId, { local }) {
 }
 
 /**
- * A backend also accepts the request for a finished job, so the status is looked up afterwards.
+ * A backend accepts the request even for a finished job, so look up the status afterwards.
  * @param {string} jobId
- * @returns {Promise<string | undefined>} undefined when it can't be had
+ * @returns {Promise<string | undefined>} undefined if it can't be fetched
  */
 async function statusOf(jobId) {
   try {
     return (await listJobs(process.cwd())).find(({ id }) => id === jobId)?.status;
   } catch {
-    // The request went through; a failed look-up doesn't change that.
+    // The cancellation succeeded; a failed look-up doesn't change that.
     return undefined;
   }
 }

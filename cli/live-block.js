@@ -1,8 +1,11 @@
-// A block of lines at the bottom of the terminal that is redrawn in place. Whatever else the process
-// writes appears above it: the block is cleared, the text is written, the block is drawn again. The
-// cursor rests on the empty line below it, where the terminal echoes keys.
+// A block of lines at the bottom of the terminal that is redrawn in place. Other output of the process
+// appears above it: the block is cleared, the text is written, and the block is drawn again. The cursor rests
+// on the empty line below the block, where the terminal echoes keys.
 
-/** At most ten redraws a second: more would flicker, and cost more than the training's own log. */
+/**
+ * The shortest time between redraws. Ten redraws a second are enough; more would flicker and cost more than
+ * the training's own log.
+ */
 const REDRAW_MS = 100;
 const DEFAULT_COLUMNS = 80;
 const DEFAULT_ROWS = 24;
@@ -14,8 +17,8 @@ class LiveBlock {
   #terminal;
   #render;
   #wraps;
-  /** What is on the terminal now. @type {Line[]} */ #drawn = [];
-  /** The last text printed ended inside a line, which drawing now would overwrite. */
+  /** The lines that are on the terminal now. @type {Line[]} */ #drawn = [];
+  /** The last printed text didn't end its line, so drawing now would overwrite it. */
   #midLine = false;
   #drawnAt = Number.NEGATIVE_INFINITY;
   #now;
@@ -23,8 +26,8 @@ class LiveBlock {
   /** @type {(() => void)[]} */ #restore = [];
   #write;
   #clearAtExit = () => this.#clear();
-  // Node prints warnings without `process.stderr.write`, in a listener that runs after this one. And
-  // resizing the window moves the lines.
+  // Node prints warnings without `process.stderr.write`, in a listener that runs after this one. Resizing the
+  // window moves the lines, too.
   #redraw = () => {
     this.#clear();
     this.update();
@@ -33,9 +36,9 @@ class LiveBlock {
   /**
    * @param {object} options
    * @param {NodeJS.WriteStream} options.terminal where the block is drawn
-   * @param {NodeJS.WriteStream[]} options.streams all that write to the same terminal
-   * @param {(columns: number) => Line[]} options.render no line may be as wide as the terminal: the
-   *   cursor would stay at its edge
+   * @param {NodeJS.WriteStream[]} options.streams all streams that write to the same terminal
+   * @param {(columns: number) => Line[]} options.render returns the lines; each must be narrower than the
+   *   terminal, because otherwise the cursor would stay at its edge
    * @param {boolean} [options.wraps] whether the terminal rewraps its lines when it is resized
    * @param {() => number} [options.now] ms
    */
@@ -66,17 +69,17 @@ class LiveBlock {
     );
     stream.write = past;
     this.#restore.push(() => {
-      // If someone has wrapped `write` after us, their wrapper stays, and ours inside it.
+      // If something else wrapped `write` later, that wrapper stays, with this one inside it.
       if (stream.write !== past) return;
       if (own) Object.defineProperty(stream, "write", own);
       else Reflect.deleteProperty(stream, "write");
     });
   }
 
-  /** Draws the block soon: now, or once the last redraw is old enough. */
+  /** Schedules a redraw: at once, or when enough time has passed since the last one. */
   update() {
     if (this.#timer || this.#restore.length === 0) return;
-    // A timer even when it is due now, so that ten lines printed in a row cause one redraw.
+    // Use a timer even if the redraw is due now, so that ten lines printed in a row cause one redraw.
     const wait = Math.max(0, this.#drawnAt + REDRAW_MS - this.#now());
     this.#timer = setTimeout(() => this.#draw(), wait);
     // The block alone must not keep the process alive.
@@ -86,11 +89,11 @@ class LiveBlock {
   #draw() {
     this.#timer = undefined;
     if (this.#midLine || this.#restore.length === 0) return;
-    // One row is the cursor's. Lines that scroll out of the window can no longer be cleared.
+    // One row is for the cursor. Lines that scroll out of the window can't be cleared any more.
     const room = Math.max(0, (this.#terminal.rows || DEFAULT_ROWS) - 1);
     const lines = this.#render(this.#terminal.columns || DEFAULT_COLUMNS).slice(0, room);
     const text = lines.map((line) => `${line.text}\n`).join("");
-    // In one write, so that the block doesn't flicker.
+    // Write everything at once, so that the block doesn't flicker.
     const change = `${this.#clearing()}${text}`;
     this.#drawn = lines;
     this.#drawnAt = this.#now();

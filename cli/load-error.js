@@ -1,4 +1,5 @@
-// Why an entry couldn't be imported, with the place in the sources: Node names the bundle, or nothing.
+// Explains why an entry couldn't be imported, with the position in the sources. Node names only the bundle,
+// or nothing.
 
 const fs = require("node:fs");
 const { SourceMap } = require("node:module");
@@ -7,13 +8,13 @@ const { CliError } = require("./errors.js");
 const { shortPath } = require("./frames.js");
 const { addCommand, packageManagerOf } = require("./init/packages.js");
 
-/** Node puts the place of what can't be linked before the stack, and marks it with carets. */
+/** Node prints the position of a link error before the stack, and marks it with carets. */
 const UNLINKED = /^(\S.*):(\d+)\n.*\n( *)\^+\n/;
 
 /**
- * @param {unknown} error of the import
+ * @param {unknown} error the error of the import
  * @param {string} file the bundle
- * @returns {Promise<unknown>} the error itself if it says where it was thrown
+ * @returns {Promise<unknown>} the error with its position in the sources, or unchanged if it already has one
  */
 async function explained(error, file) {
   if (!(error instanceof Error)) return error;
@@ -35,7 +36,7 @@ async function explained(error, file) {
 /**
  * @param {string} name a package
  * @param {string} file a bundle
- * @returns {string | undefined} where the sources import it
+ * @returns {string | undefined} the position in the sources that imports the package
  */
 function importOf(name, file) {
   try {
@@ -51,7 +52,7 @@ function importOf(name, file) {
     const source = path.resolve(path.dirname(file), found.originalSource);
     return `${shortPath(source)}:${found.originalLine + 1}:${found.originalColumn + 1}`;
   } catch {
-    // A bundle that was shipped may have no map.
+    // A shipped bundle may have no source map.
     return undefined;
   }
 }

@@ -1,4 +1,4 @@
-// `arkor login`: an anonymous identity, or an account by OAuth.
+// `arkor login`: signs in with an anonymous identity, or an account by OAuth.
 
 const { checkLogin, signIn } = require("../lib/account.js");
 const {
@@ -70,7 +70,7 @@ async function mayReplace(orgSlug) {
 
 /**
  * @param {Credentials | null} stored
- * @param {boolean} wanted whether the flag was given: only then an account gives way
+ * @param {boolean} wanted whether the flag was given; only then is an account replaced
  */
 async function loginAnonymously(stored, wanted) {
   if (stored?.mode === "anon") {
@@ -94,13 +94,13 @@ async function loginAnonymously(stored, wanted) {
 
 async function ensureAnonymous() {
   const credentials = await ensureCredentials();
-  // Another process may have signed in meanwhile.
+  // Another process may have signed in in the meantime.
   if (credentials.mode !== "anon") throw new CliError("Another arkor has signed in meanwhile.");
   return credentials;
 }
 
 /**
- * @param {Credentials} stored the account that gives way
+ * @param {Credentials} stored the account to replace
  * @returns {Promise<import("..").AnonymousCredentials>}
  */
 async function replaceByAnonymous(stored) {

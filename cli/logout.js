@@ -40,7 +40,7 @@ async function logout({ force }) {
 
 /**
  * @param {string} file
- * @returns {Buffer | undefined} undefined when it can't be read, which is no reason to keep it
+ * @returns {Buffer | undefined} undefined if it can't be read; it's still deleted
  */
 function read(file) {
   try {
@@ -51,14 +51,14 @@ function read(file) {
 }
 
 /**
- * @param {Buffer | undefined} content what is deleted, whatever `ARKOR_LOCAL_TOKEN` says
+ * @param {Buffer | undefined} content the content of the file to delete, regardless of `ARKOR_LOCAL_TOKEN`
  * @returns {boolean}
  */
 function isAnonymous(content) {
   try {
     return JSON.parse(String(content)).mode === "anon";
   } catch {
-    return false; // Not readable as credentials: nothing is lost with it.
+    return false; // It isn't valid credentials, so deleting it loses nothing.
   }
 }
 

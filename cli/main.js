@@ -1,4 +1,4 @@
-// The command line: parses the arguments, runs one command, sets the exit code.
+// The entry point of the command: parses the arguments, runs one command, and sets the exit status.
 
 const path = require("node:path");
 const { CommanderError } = require("commander");
@@ -16,9 +16,9 @@ const { createProgram } = require("./program.js");
 const ENGINE = path.join(__dirname, "../binding.js");
 
 /**
- * Runs the command; never rejects. Sets `process.exitCode` instead of exiting, so that pending output is
+ * Runs the command; never rejects. It sets `process.exitCode` instead of exiting, so that pending output is
  * still written.
- * @param {string[]} args without `node` and the script
+ * @param {string[]} args the arguments, without `node` and the script
  * @returns {Promise<void>}
  */
 async function main(args) {
@@ -28,7 +28,7 @@ async function main(args) {
   process.on("warning", restoreWarning);
   process.on("uncaughtException", onUncaught);
   try {
-    // Without arguments, show the help; that isn't an error.
+    // Without arguments, show the help. That isn't an error.
     const wanted = args.length > 0 ? args : ["--help"];
     await createProgram().parseAsync(wanted, { from: "user" });
   } catch (error) {
@@ -37,7 +37,7 @@ async function main(args) {
     const deprecation = takeDeprecation();
     if (deprecation) say(deprecationText(deprecation));
   }
-  // After the user cancels, a pending request could still complete and change something: exit now.
+  // After the user has cancelled, a pending request could still complete and change something, so exit now.
   if (process.exitCode === Cancelled.EXIT_CODE) process.stderr.write("", () => process.exit());
 }
 
@@ -57,8 +57,8 @@ function report(error) {
 }
 
 /**
- * Reports an uncaught exception from the project's code, such as a timer's. A project with its own listener
- * handles it itself.
+ * Reports an uncaught exception from the project's code, such as from a timer. A project with its own
+ * listener handles it itself.
  * @param {unknown} error
  */
 function onUncaught(error) {
@@ -74,7 +74,7 @@ function takeDeprecation() {
 }
 
 /**
- * A reader that is gone (`arkor start | head -1`) is no reason to give up a run; a full disk is.
+ * A closed pipe (`arkor start | head -1`) is no reason to abandon a run, but a full disk is.
  * @this {NodeJS.WriteStream}
  * @param {NodeJS.ErrnoException} error
  */
@@ -87,7 +87,7 @@ function onWriteError(error) {
 }
 
 /**
- * Commander also throws for `--help`, `--version` and a command without its subcommand; those aren't errors.
+ * Commander also throws for `--help`, `--version` and a command without its subcommand, which aren't errors.
  * @param {CommanderError} error
  * @returns {CliError | undefined}
  */

@@ -1,14 +1,14 @@
-// The job that a command takes when none is named.
+// Finds the job to use when the user names none.
 
 /** @typedef {Pick<import("..").TrainingJob, "id" | "name" | "status" | "createdAt"> & { config?: unknown }} Job */
 
 /**
  * @template {{ createdAt?: unknown }} T
  * @param {T[]} jobs
- * @returns {T[]} the newest first, whatever the backend's order
+ * @returns {T[]} newest first, whatever the backend's order
  */
 function newestFirst(jobs) {
-  // A time that can't be read must not upset the rest.
+  // An unparsable time must not affect the order of the others.
   const age = (/** @type {T} */ job) => Date.parse(String(job.createdAt)) || 0;
   return [...jobs].sort((a, b) => age(b) - age(a));
 }
@@ -19,13 +19,13 @@ function isDryRun({ config }) {
 }
 
 /**
- * The newest completed job. A dry run, which has learned next to nothing, is only taken if there's
- * nothing else.
+ * The newest completed job. A dry run, whose model has learned next to nothing, is only used if there's no
+ * other.
  * @template {Job} T
  * @param {T[]} jobs
- * @param {string} does what becomes of it, such as `answers`
- * @returns {{ job: T, notice: string } | undefined} with what to say of the choice; undefined when no job
- *   is completed
+ * @param {string} does the verb for the notice, such as `answers`
+ * @returns {{ job: T, notice: string } | undefined} `notice` tells the user about the choice; undefined if no
+ *   job is completed
  */
 function newestCompleted(jobs, does) {
   const completed = newestFirst(jobs.filter(({ status }) => status === "completed"));

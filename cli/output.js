@@ -1,12 +1,12 @@
-// Where the command prints. Every line is made safe for a terminal. Only coloured output (a table, the
-// live block) bypasses this; its cells are made safe one by one.
+// The command's output functions. Every line is made safe for a terminal. Only coloured output (a table, the
+// live block) bypasses them; its cells are made safe one by one.
 
 const { oneLine } = require("../lib/printable.js");
 const { errorText } = require("./errors.js");
 const { paintMark, painter } = require("./paint.js");
 
 /**
- * A line of the result on stdout, which scripts may read.
+ * Prints a line of the result on stdout, for scripts as well.
  * @param {string} line
  * @param {NodeJS.WritableStream} [stream]
  */
@@ -15,7 +15,7 @@ function print(line, stream = process.stdout) {
 }
 
 /**
- * A line on stderr for the person who runs the command. `error:` and `warning:` are coloured.
+ * Prints a line on stderr for the user. `error:` and `warning:` are coloured.
  * @param {string} line
  * @param {NodeJS.WritableStream} [stream]
  */
@@ -24,7 +24,8 @@ function say(line, stream = process.stderr) {
 }
 
 /**
- * An error on stderr: one line, with code frames if the bundle failed, and the stack with ARKOR_DEBUG=1.
+ * Prints an error on stderr: one line, with code frames if the bundle failed, and the stack with
+ * ARKOR_DEBUG=1.
  * @param {unknown} error any thrown value
  * @param {NodeJS.WritableStream} [stream]
  */

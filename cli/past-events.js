@@ -2,7 +2,10 @@
 
 const { createParser } = require("./dev/parser.js");
 
-/** Nothing in a running job's stream separates past events from new ones, so a pause this long does. */
+/**
+ * In a running job's stream, nothing separates past events from new ones, so a pause this long counts as the
+ * separator.
+ */
 const QUIET_MS = 250;
 const ENDS = new Set(["training.completed", "training.failed"]);
 

@@ -1,4 +1,5 @@
-// What a run does before its first step (downloads, encodes, loads), as text. Pure, like `progress.js`.
+// Describes a run's work before its first step (downloading, encoding, loading) as text. Pure, like
+// `progress.js`.
 
 const { oneLine } = require("../lib/printable.js");
 const {
@@ -13,24 +14,24 @@ const { cut } = require("./text-width.js");
 
 const PHASES = new Set(["downloading", "encoding", "loading"]);
 const UNITS = new Set(["bytes", "rows", "tensors"]);
-/** A name comes from the project or the Hub. */
+/** The maximum width of a name, which may come from the project or the Hub. */
 const MAX_NAME_WIDTH = 60;
 
 /**
  * @typedef {object} Preparation
- * @property {string} what is done, and to what
+ * @property {string} what the phase, and the name of the thing that it works on
  * @property {string} unit
  * @property {number} done
- * @property {number} total 0 if it isn't known
- * @property {number} at ms
- * @property {{ done: number, at: number }} from what its speed is measured from
+ * @property {number} total 0 if unknown
+ * @property {number} at in ms
+ * @property {{ done: number, at: number }} from the start of the speed measurement
  */
 
 /**
  * @param {Preparation | undefined} before the last known state
  * @param {any} event `training.progress`
- * @param {number} now ms
- * @returns {Preparation | undefined} undefined for an event that makes no sense
+ * @param {number} now in ms
+ * @returns {Preparation | undefined} undefined for an invalid event
  */
 function goOn(before, { phase, name, done, total, unit }, now) {
   const isKnown = PHASES.has(phase) && UNITS.has(unit);

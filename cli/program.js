@@ -1,5 +1,5 @@
-// The commands, their arguments and their help. Each command's module is loaded when it is the one
-// that runs, so that `--help` costs neither esbuild nor the addon.
+// The commands, their arguments and their help. A command's module is loaded only when the command runs, so
+// that `--help` loads neither esbuild nor the addon.
 
 const { Argument, Command, InvalidArgumentError, Option } = require("commander");
 const { version } = require("../package.json");
@@ -27,7 +27,7 @@ function parseTemperature(value) {
 }
 
 /**
- * A path is relative to the user's directory; anything else is a name.
+ * A path is relative to the user's directory. Anything else is a name.
  * @param {string} value
  */
 function parseTarget(value) {
@@ -85,7 +85,7 @@ function createProgram() {
 }
 
 /**
- * `shown` comes after `arkor ` in its example.
+ * `shown` is the example's command line after `arkor `.
  * @typedef {(name: string, summary: string, shown: string, parent?: Command) => Command} Define
  */
 

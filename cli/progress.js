@@ -1,5 +1,5 @@
-// How far a run has come, as text: a block for a terminal or a line for a log. Pure: the time is an
-// argument, and nothing is written here.
+// Shows a run's progress as text: a block for a terminal, or a line for a log. Pure: the time is an argument,
+// and nothing is written here.
 
 const { flow, flowWithBar } = require("./cells.js");
 const {
@@ -15,15 +15,15 @@ const { goOn, partsOf } = require("./preparation.js");
 const MAX_LOSSES = 256;
 const SPARK_WIDTH = 16;
 const SPARKS = "▁▂▃▄▅▆▇█";
-/** Beyond this, the time left only means "long". */
+/** Beyond this, the remaining time isn't shown as a number. */
 const MAX_ETA_MS = 1000 * 24 * 3600 * 1000;
-/** Replayed events arrive in a burst; a pause this long means that the next one is live. */
+/** Replayed events arrive in a burst; after a pause this long, the next event is live. */
 const LIVE_PAUSE_MS = 150;
-/** A run that logs faster than that counts as live after this time. */
+/** A run that logs more often than that counts as live after this time. */
 const MAX_REPLAY_MS = 5000;
 
 /**
- * The values as bars one character high, averaged down to `width`.
+ * Draws the values as bars one character high, averaged down to `width`.
  * @param {number[]} values finite
  * @param {number} width
  * @returns {string}
@@ -53,29 +53,29 @@ class Progress {
   /** @type {number | undefined} */ firstEvalLoss;
   /** @type {number | undefined} */ learningRate;
   /** @type {number | undefined} */ samplesPerSecond;
-  /** How often the stream had to be opened again after a failure. */
+  /** How often the stream was reopened after a failure. */
   reconnects = 0;
   /** @type {number[]} */ #losses = [];
   /**
-   * Where the pace is measured from. Not the start: loading time doesn't count.
+   * The start of the pace measurement. It isn't the run's start, because loading time doesn't count.
    * @type {{ step: number, at: number } | undefined}
    */
   #from;
   #last = 0;
-  /** When the first and the last replayed event came. @type {{ first: number, last: number } | undefined} */
+  /** When the first and the last replayed event arrived. @type {{ first: number, last: number } | undefined} */
   #replayed;
-  /** Past events follow, all at once. */
+  /** Whether past events are still arriving, all at once. */
   isReplaying;
   #hasStarted = false;
   /** @type {import("./preparation.js").Preparation | undefined} */ #preparation;
 
-  /** @param {{ replayed?: boolean }} [options] `replayed`: past events come first, all at once */
+  /** @param {{ replayed?: boolean }} [options] `replayed`: past events arrive first, all at once */
   constructor({ replayed = false } = {}) {
     this.isReplaying = replayed;
   }
 
   /**
-   * @param {any} context of `onStarted`
+   * @param {any} context the context of `onStarted`
    * @param {Record<string, unknown> | undefined} meta
    */
   started(context, meta) {
@@ -86,7 +86,7 @@ class Progress {
   resumed({ step, metadata }) {
     this.#begin(metadata?.totalSteps);
     if (isNumber(step)) this.step = step;
-    // The time it took to resume doesn't count.
+    // The time that it took to resume doesn't count.
     this.#from = undefined;
   }
 
@@ -98,8 +98,8 @@ class Progress {
   }
 
   /**
-   * @param {any} event `training.progress`; one of the past isn't shown
-   * @param {number} now ms
+   * @param {any} event `training.progress`; a past one isn't shown
+   * @param {number} now in ms
    */
   prepares(event, now) {
     this.#hear(now);
@@ -112,12 +112,12 @@ class Progress {
   }
 
   /**
-   * @param {any} context of `onLog`; where a metric is null its last value stays
-   * @param {number} now ms
+   * @param {any} context the context of `onLog`; a metric that is null keeps its last value
+   * @param {number} now in ms
    */
   logged(context, now) {
     if (isNumber(context.step)) this.step = context.step;
-    // NaN and Infinity are shown: they mean that the run has diverged.
+    // NaN and Infinity are shown, because they mean that the run has diverged.
     if (typeof context.loss === "number") this.loss = context.loss;
     if (isNumber(context.loss)) this.#remember(context.loss);
     if (typeof context.evalLoss === "number") this.evalLoss = context.evalLoss;
@@ -132,10 +132,10 @@ class Progress {
   }
 
   /**
-   * Replayed steps took no time here, so the pace is measured from the first live one; and from anew
-   * when the run has gone back to a checkpoint.
+   * Sets where the pace is measured from: the first live step, because replayed steps took no time here. It's
+   * set again when the run has gone back to a checkpoint.
    * @param {number} step
-   * @param {number} now ms
+   * @param {number} now in ms
    */
   #measureFrom(step, now) {
     const wasReplaying = this.isReplaying;
@@ -144,8 +144,8 @@ class Progress {
   }
 
   /**
-   * Tells past events from live ones.
-   * @param {number} now ms
+   * Distinguishes past events from live ones.
+   * @param {number} now in ms
    */
   #hear(now) {
     const { first, last } = this.#replayed ?? { first: now, last: now };
@@ -164,7 +164,7 @@ class Progress {
     });
   }
 
-  /** @returns {number | undefined} ms to the last step, at the mean pace so far */
+  /** @returns {number | undefined} the time to the last step in ms, at the mean pace so far */
   #remaining() {
     if (this.total === undefined || this.step === undefined || !this.#from) return undefined;
     const done = this.step - this.#from.step;
@@ -188,7 +188,7 @@ class Progress {
     };
   }
 
-  /** @returns {string | undefined} a line for a log; undefined when nothing is being prepared */
+  /** @returns {string | undefined} a line for a log; undefined if nothing is being prepared */
   preparation() {
     return this.#preparation && Object.values(partsOf(this.#preparation)).join("  ");
   }
@@ -200,7 +200,7 @@ class Progress {
   }
 
   /**
-   * The lines for a terminal, none wider than `columns - 1`.
+   * The lines for a terminal, at most `columns - 1` wide.
    * @param {number} columns
    * @param {import("./cells.js").Paint} paint
    * @returns {import("./live-block.js").Line[]}

@@ -1,4 +1,5 @@
-// The project that a command works in: the directory itself or one above it, with its `.env` files.
+// Finds the project that a command works in (the directory itself or one above it), and loads its `.env`
+// files.
 
 const fs = require("node:fs");
 const { homedir } = require("node:os");
@@ -7,13 +8,13 @@ const { parseEnv } = require("node:util");
 const { ancestors, isFile } = require("../lib/files.js");
 const { CliError } = require("./errors.js");
 
-/** What only a project has; `.arkor` alone also holds the login, in the home directory. */
+/** Files that only a project has. `.arkor` alone isn't enough: in the home directory it holds the login. */
 const SIGNS = ["src/arkor", "arkor.config.ts", ".arkor/state.json", ".arkor/build", ".arkor/local"];
 
-/** The environment wins, then the first file that sets a variable. */
+/** The environment wins over the files, and the first file that sets a variable over the second. */
 const ENV_FILES = [".env.local", ".env"];
 
-/** Makes the project the working directory, and its `.env` files part of the environment. */
+/** Makes the project the working directory, and loads its `.env` files into the environment. */
 function enterProject() {
   const cwd = process.cwd();
   const project = findProject(cwd);
@@ -63,10 +64,10 @@ function dependsOnArkor(directory) {
 
 /**
  * @param {string} file
- * @throws {CliError} it is there, but can't be read
+ * @throws {CliError} if it exists but can't be read
  */
 function loadEnv(file) {
-  // A directory of that name is a Python environment.
+  // A directory of that name is a Python virtual environment.
   const found = fs.statSync(file, { throwIfNoEntry: false });
   if (!found || found.isDirectory()) return;
   // Reading a FIFO blocks until something writes to it.

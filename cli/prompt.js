@@ -3,14 +3,14 @@
 const { oneLine } = require("../lib/printable.js");
 const { Cancelled } = require("./errors.js");
 
-/** @returns {boolean} whether there is somebody to answer */
+/** @returns {boolean} whether somebody can answer a prompt */
 function canAsk(env = process.env) {
   // Nobody answers in CI, and a dumb terminal can't show a choice.
   return Boolean(process.stdin.isTTY && process.stderr.isTTY && !env.CI && env.TERM !== "dumb");
 }
 
 /**
- * On stderr, so that stdout stays readable for scripts.
+ * Prompts go to stderr, so that stdout stays readable for scripts.
  * @param {string} message
  */
 const question = (message) => ({ output: process.stderr, message: oneLine(message) });
@@ -33,7 +33,7 @@ function given(answer) {
 
 /**
  * @param {string} message
- * @param {boolean} initial the answer of Enter alone
+ * @param {boolean} initial the answer when the user just presses Enter
  * @returns {Promise<boolean>}
  */
 async function confirm(message, initial) {
@@ -56,7 +56,7 @@ async function select(message, options) {
 /**
  * @param {string} message
  * @param {string} initial
- * @param {(value: string) => string | undefined} validate what is wrong with it
+ * @param {(value: string) => string | undefined} validate returns an error message for an invalid value
  * @returns {Promise<string>}
  */
 async function text(message, initial, validate) {

@@ -55,7 +55,7 @@ function at(jobId) {
 
 /**
  * @param {string} directory
- * @returns {Promise<number>} bytes of all files in it; those that can't be looked at count nothing
+ * @returns {Promise<number>} the size of all files in it, in bytes; inaccessible files count as 0
  */
 async function sizeOf(directory) {
   const entries = await fs

@@ -1,6 +1,6 @@
-// What the user sees of a run besides the callbacks' own output: what trains where, a live block on a
-// terminal and plain lines elsewhere, and a summary. All of it goes to stderr, so that stdout stays readable
-// for scripts.
+// Shows the user a run's state besides the callbacks' own output: what is trained and where, the progress (a
+// live block on a terminal, plain lines elsewhere), and a summary. All of this goes to stderr, so that stdout
+// stays readable for scripts.
 
 const { oneLine } = require("../lib/printable.js");
 const { describe } = require("./errors.js");
@@ -17,11 +17,11 @@ const {
   startedFacts,
 } = require("./run-facts.js");
 
-/** At most one line of progress a second, so that the log of a long run stays readable. */
+/** The shortest time between lines of progress, so that the log of a long run stays readable. */
 const PLAIN_MS = 1000;
 
 /**
- * Most terminals rewrap their lines when they are resized; these two cut them off.
+ * Most terminals rewrap their lines when they are resized; xterm and the Linux console cut them off.
  * @param {NodeJS.ProcessEnv} env
  */
 function rewraps(env) {
@@ -47,7 +47,7 @@ class Reporter {
    * @param {NodeJS.WriteStream} [options.stdout]
    * @param {NodeJS.WriteStream} [options.stderr]
    * @param {NodeJS.ProcessEnv} [options.env]
-   * @param {() => number} [options.now] ms
+   * @param {() => number} [options.now] in ms
    */
   constructor({
     stdout = process.stdout,
@@ -73,7 +73,7 @@ class Reporter {
   /**
    * The observer for a trainer's internals.
    * @param {object} [options]
-   * @param {boolean} [options.replayed] the run's past events come first
+   * @param {boolean} [options.replayed] whether the run's past events arrive first
    * @param {string} [options.where] the backend's host, if it isn't this machine
    * @returns {import("./internals.js").RunObserver}
    */
@@ -91,7 +91,7 @@ class Reporter {
       onReconnect: ({ attempt, delayMs, error }) => {
         if (error !== undefined) this.#progress.reconnects += 1;
         const seconds = (delayMs / 1000).toFixed(1);
-        // Without an error the stream ended cleanly, which doesn't count as an attempt.
+        // Without an error, the stream ended cleanly, which doesn't count as an attempt.
         const why =
           error === undefined
             ? ": the stream ended"
@@ -102,8 +102,8 @@ class Reporter {
   }
 
   /**
-   * Prints once what is trained and where, whether it's another model than the one that was named, and which
-   * rows are left out.
+   * Prints once what is trained and where, whether another model stands in for the named one, and which rows
+   * are left out.
    * @param {any} job
    * @param {any} meta
    * @param {string | undefined} where
@@ -120,9 +120,9 @@ class Reporter {
   }
 
   /**
-   * Prints a text with its continuation lines indented.
+   * Prints text with its continuation lines indented.
    * @param {string} text
-   * @param {string} [indent] of its first line
+   * @param {string} [indent] the indent of the first line
    */
   #sayWrapped(text, indent = "") {
     const lines = wrap(text, this.#width - 1 - INDENT.length);
@@ -145,7 +145,7 @@ class Reporter {
   /**
    * Prints the outcome of the run, if it was observed.
    * @param {any} job
-   * @param {import("./facts.js").Fact[]} next commands
+   * @param {import("./facts.js").Fact[]} next the suggested next commands
    */
   summarize(job, next) {
     if (!this.#isObserving) return;
@@ -167,7 +167,7 @@ class Reporter {
     else this.#plain(name, context, now);
   }
 
-  /** @param {any} event of a type that has no callback; only the local backend sends these two */
+  /** @param {any} event an event that has no callback; only the local backend sends such events */
   #onUnknown(event) {
     const now = this.#now();
     if (event.type === "training.progress") {
@@ -193,7 +193,7 @@ class Reporter {
   /**
    * @param {import("./internals.js").CallbackName} name
    * @param {any} context
-   * @param {number} now ms
+   * @param {number} now in ms
    */
   #plain(name, context, now) {
     if (name === "onCheckpoint") {
@@ -203,14 +203,14 @@ class Reporter {
       const isDue = now - this.#printedAt >= PLAIN_MS || typeof context.evalLoss === "number";
       if (isDue) this.#sayProgress(line, now);
     } else if (name === "onCompleted" || name === "onFailed") {
-      // The last state is printed however recent the line before it is.
+      // Print the final state even if the previous line is recent.
       if (this.#progress.step !== undefined) this.#sayProgress(this.#progress.plain(), now);
     }
   }
 
   /**
    * @param {string} line
-   * @param {number} now ms
+   * @param {number} now in ms
    */
   #sayProgress(line, now) {
     if (line === this.#lastPrinted) return;
@@ -220,7 +220,7 @@ class Reporter {
   }
 
   /**
-   * A line on stderr for the person who watches.
+   * Prints a line on stderr for the user.
    * @param {string} line
    */
   say(line) {
@@ -233,7 +233,7 @@ class Reporter {
   }
 
   /**
-   * A line of the result on stdout, which scripts may read.
+   * Prints a line of the result on stdout, for scripts as well.
    * @param {string} line
    */
   print(line) {

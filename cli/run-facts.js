@@ -1,18 +1,18 @@
-// What is printed about a run when it has started and when it has ended, besides the live block. Pure, like
+// The facts that are printed when a run has started and when it has ended, besides the live block. Pure, like
 // `progress.js`.
 
 const { formatCount, formatDuration, formatMetric, formatSize, isNumber } = require("./format.js");
 const { placed } = require("./errors.js");
 
-/** The base of the local backend that needs no download. */
+/** The local backend's base model that needs no download. */
 const BUILT_IN = "arkor-tiny";
 
 /** @typedef {import("./facts.js").Fact} Fact */
 
 /**
- * What is trained, and where.
+ * The facts about what is trained, and where.
  * @param {any} job
- * @param {any} meta the metadata of `training.started`; a cloud may send none
+ * @param {any} meta the metadata of `training.started`; the cloud may send none
  * @param {string} [where] the backend's host, if it isn't this machine
  * @returns {Fact[]}
  */
@@ -71,7 +71,7 @@ function dataOf({ datasetSource = {} }, rows) {
   return name === "" ? counted : `${name}, ${counted}`;
 }
 
-/** @param {string} url its query may be a signature */
+/** @param {string} url only its path is used, because the query may contain a signature */
 function fileOf(url) {
   const { pathname = "" } = URL.canParse(url) ? new URL(url) : {};
   return pathname.slice(pathname.lastIndexOf("/") + 1);
@@ -95,9 +95,9 @@ function textOf(value) {
 }
 
 /**
- * Explains that the built-in base stands in for the model that the job names, and what to do about it.
+ * Explains that the built-in model stands in for the model that the job names, and what to do about it.
  * @param {any} meta the metadata of `training.started`
- * @returns {string[]} no lines when it is that model
+ * @returns {string[]} empty if no model stands in
  */
 function standInNotice(meta) {
   const { requested, used, standIn, reason } = meta?.baseModel ?? {};
@@ -114,9 +114,9 @@ function standInNotice(meta) {
 }
 
 /**
- * That some rows aren't trained.
+ * Reports that some rows aren't trained on.
  * @param {any} meta the metadata of `training.started`
- * @returns {string[]} no lines when all are
+ * @returns {string[]} empty if all rows are
  */
 function leftOutNotice(meta) {
   const { train = 0, eval: held = 0, withoutTarget: leftOut } = meta?.rows ?? {};
@@ -140,9 +140,9 @@ function reasonClause(requested, why) {
 }
 
 /**
- * @typedef {object} Ended what is known at the end
+ * @typedef {object} Ended the state at the end of a run
  * @property {any} job
- * @property {number} tookMs as this command saw it
+ * @property {number} tookMs measured by this command
  * @property {import("./progress.js").Progress} progress
  * @property {Failures} failures
  */
@@ -171,7 +171,7 @@ function change(before, after) {
   return first === last ? last : `${first} → ${last}`;
 }
 
-/** The callbacks that threw while the run went on. */
+/** Collects the errors of callbacks that didn't end the run. */
 class Failures {
   /** @type {Map<string, { count: number, first: import("./internals.js").CallbackFailure }>} */
   #byName = new Map();

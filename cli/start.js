@@ -1,4 +1,4 @@
-// `arkor start`: submits the project's run, or goes on with one, and watches it.
+// `arkor start`: submits the project's run, or resumes one, and watches it.
 
 const { CliError } = require("./errors.js");
 const { checkLocalOptions } = require("./local/options.js");

@@ -1,4 +1,4 @@
-// Rows → lines with aligned columns. Pure: the terminal's width is an argument.
+// Formats rows as lines with aligned columns. Pure: the terminal's width is an argument.
 
 const { oneLine } = require("../lib/printable.js");
 const { cut, widthOf } = require("./text-width.js");
@@ -6,25 +6,25 @@ const { cut, widthOf } = require("./text-width.js");
 /**
  * @typedef {object} Column
  * @property {string} title
- * @property {boolean} [shrinks] may be cut to make the table fit
- * @property {number} [leavesAt] dropped when cutting isn't enough, lowest first
+ * @property {boolean} [shrinks] whether it may be cut to make the table fit
+ * @property {number} [leavesAt] the order in which columns are dropped when cutting isn't enough, lowest first
  * @property {(text: string, padded: string) => string} [paint] colours the padded cell
  */
 
 const GAP = 2;
-/** A column never shrinks below this: a shorter text is useless. */
+/** A column never gets narrower than this, because shorter text would be useless. */
 const MIN_WIDTH = 8;
 
 /**
  * @param {Column[]} columns
  * @param {string[][]} rows the cells' text; control characters in it are replaced
- * @param {number} [width] of the terminal; without one nothing is cut
+ * @param {number} [width] of the terminal; nothing is cut without it
  * @returns {string[]}
  */
 function table(columns, rows, width = Number.POSITIVE_INFINITY) {
   const measured = columns.map((column, index) => {
     const cells = rows.map((row) => oneLine(row[index] ?? ""));
-    // Not `Math.max(...)`: spreading a long list overflows the stack.
+    // Don't use `Math.max(...)`: spreading a long list overflows the stack.
     const widest = (/** @type {number} */ most, /** @type {string} */ cell) =>
       Math.max(most, widthOf(cell));
     return { ...column, cells, size: cells.reduce(widest, widthOf(column.title)) };
@@ -44,7 +44,7 @@ function table(columns, rows, width = Number.POSITIVE_INFINITY) {
 }
 
 /**
- * Cuts columns, then drops some, until the rest fits.
+ * Cuts columns, and then drops some, until the rest fits.
  * @template {Column & { size: number }} T
  * @param {T[]} columns
  * @param {number} width

@@ -1,9 +1,9 @@
-// How many columns a text takes on a terminal. Written here because the maintained libraries for it
-// are ES modules, which `require` can't load on Node 20.17.
+// Computes how many columns a text takes on a terminal. It's implemented here because the maintained
+// libraries are ES modules, which `require` can't load on Node 20.17.
 
 const PRINTABLE_ASCII = /^[\x20-\x7e]*$/;
 const EMOJI = /\p{Emoji_Presentation}|\p{Emoji}\ufe0f/u;
-/** Marks that sit on the character before them, joiners, and Hangul vowels and finals. */
+/** Marks that combine with the character before them, joiners, and Hangul vowels and finals. */
 const ZERO = /[\p{Mn}\p{Me}\u1160-\u11ff\u200b-\u200f\u2060-\u2064\ufeff]/u;
 /** East Asian Wide and Fullwidth (Unicode Standard Annex 11), by blocks. */
 const WIDE =
@@ -18,7 +18,7 @@ function charactersOf(text) {
   return Array.from(segmenter.segment(text), ({ segment }) => segment);
 }
 
-/** @param {string} character what a reader takes for one, of any number of code points */
+/** @param {string} character one character as a reader sees it, of any number of code points */
 function widthOfCharacter(character) {
   if (EMOJI.test(character)) return 2;
   let width = 0;
@@ -38,7 +38,7 @@ function widthOf(text) {
 /**
  * @param {string} text
  * @param {number} width columns, at least 1
- * @returns {string} no wider, with an ellipsis where something was cut off
+ * @returns {string} text of at most that width, with an ellipsis if it was cut
  */
 function cut(text, width) {
   if (widthOf(text) <= width) return text;

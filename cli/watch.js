@@ -1,5 +1,5 @@
-// What `arkor start` and `arkor attach` share: one trainer, watched to its end. With --local its backend
-// is a child of this process, or one that serves the project already; else it is the cloud.
+// Shared by `arkor start` and `arkor attach`: watches one trainer until its end. With --local, its backend is
+// a child of this process or one that already serves the project; otherwise it's the cloud.
 
 const fs = require("node:fs");
 const { buildForRun } = require("./build.js");
@@ -23,7 +23,7 @@ const { Reporter } = require("./reporter.js");
 const COMPLETED = 0;
 const FAILED = 1;
 const INTERRUPTED = 130;
-/** After how long the user is told that the entry is still loading. */
+/** The time after which the user is told that the entry is still loading. */
 const SLOW_LOAD_MS = 3000;
 /** Log lines of the backend that repeat the run's events, which the reporter shows in more detail. */
 const SAID_BY_EVENTS =
@@ -35,10 +35,10 @@ const ENDED = new Set(["completed", "failed", "cancelled"]);
  * @property {boolean} [local]
  * @property {boolean} [dryRun]
  * @property {number} [port]
- * @property {string} [jobId] a job that was submitted before; else one is submitted
- * @property {string} [resume] a job that a new one goes on from, instead of one that is submitted
- * @property {string | undefined} [hint] what a command needs besides the job's id, to find the job
- * @property {RunBackend} [backend] the local backend of a job that was submitted before
+ * @property {string} [jobId] a job that was submitted earlier; without it, one is submitted
+ * @property {string} [resume] a job to resume as a new one, instead of submitting one
+ * @property {string | undefined} [hint] the flags besides the job's id that a command needs to find the job
+ * @property {RunBackend} [backend] the local backend of a job that was submitted earlier
  */
 
 /** @typedef {Pick<import("./local/choose.js").Chosen, "isOurs" | "lost" | "stop">} RunBackend */
@@ -55,8 +55,8 @@ async function watch(entry, options) {
   process.once("beforeExit", onIdle);
   const code = await session.run(entry);
   process.off("beforeExit", onIdle);
-  // A run that was left has a pending `wait()`, which would keep the process alive. After Ctrl-C, nothing in
-  // the project may do that.
+  // The `wait()` of a run that the user has left is still pending and would keep the process alive. After
+  // Ctrl-C, nothing in the project may do that.
   if (session.isFollowing || code === INTERRUPTED) await endNow(code);
   endSoon(code, (line) => session.say(line));
   return code;
@@ -67,7 +67,7 @@ class Session {
   #reporter = new Reporter();
   #interrupts = new Interrupts();
   /** @type {RunBackend | undefined} */ #backend;
-  /** Stops watching a cloud run: no callback starts after this. */
+  /** Stops watching a cloud run: no callback starts after that. */
   #stop = new AbortController();
   /** @type {import("./interrupts.js").WatchedRun} */ #watched = {};
   #unobserve = () => {};
@@ -87,7 +87,7 @@ class Session {
    */
   async run(entry) {
     const work = this.#work(entry).catch((error) => {
-      // After Ctrl-C, errors are only its consequences: a backend that is gone, a run that was cut off.
+      // After Ctrl-C, errors are only its consequences: a backend that is gone, or a run that was cut off.
       if (this.#interrupts.count > 0) return INTERRUPTED;
       this.#stopReporting();
       const { local, jobId } = this.#options;
@@ -111,13 +111,13 @@ class Session {
     }
   }
 
-  /** What Ctrl-C does to the run. */
+  /** The handler that decides what Ctrl-C does to the run. */
   get #leave() {
     if (this.#options.local) return cancelLocalRun;
     return this.#backend?.isOurs ? pauseLocalRun : leaveCloudRun;
   }
 
-  /** Nothing can settle the entry's promise any more, and the process is about to end. */
+  /** Called when nothing can settle the entry's promise any more, and the process is about to end. */
   giveUp() {
     this.#stopReporting();
     this.say("error: the entry waits for a promise that nothing can settle any more.");
@@ -151,7 +151,7 @@ class Session {
   }
 
   /**
-   * Imports the entry. Its top-level code may take forever, or end the process.
+   * Imports the entry. Its top-level code may run forever, or end the process.
    * @param {string} file
    */
   async #load(file) {
@@ -183,7 +183,7 @@ class Session {
     const backend = await backendFor(process.cwd(), this.#options, say);
     if (this.#interrupts.count > 0) return;
     this.#backend = backend;
-    // Do this before loading the project's code: its trainer reads the address when it starts.
+    // Do this before loading the project's code, because its trainer reads the URL when it starts.
     pointAt(await backend.start());
   }
 
@@ -240,12 +240,12 @@ class Session {
   /**
    * @param {import("..").Trainer} trainer
    * @param {import("./internals.js").TrainerInternals} internals
-   * @param {string} from the job that it goes on from
+   * @param {string} from the job to resume
    */
   #resume(trainer, internals, from) {
     const { resumeJob } = require("../lib/account.js");
     const started = resumeJob(process.cwd(), from).then((id) => internals.attach(id));
-    // Ctrl-C before the response cancels the new job too.
+    // A Ctrl-C before the response cancels the new job, too.
     const cancel = () => started.catch(() => {}).then(() => trainer.cancel());
     this.#watched.trainer = { cancel };
     return started;
@@ -261,7 +261,7 @@ class Session {
     const { job } = await waiting;
     const { jobId = job.id } = this.#watched;
     this.#reporter.close();
-    // Cut off by a second Ctrl-C: the job's last known state isn't its final one.
+    // A second Ctrl-C cut it off: the job's last known state isn't its final one.
     if (this.#interrupts.count > 0 && !ENDED.has(job.status)) return INTERRUPTED;
     if (job.status === "failed") {
       this.say(`error: the run failed: ${describe(job.error)}`);
@@ -282,10 +282,10 @@ class Session {
   }
 }
 
-/** @returns {Promise<string>} the cloud's host */
+/** @returns {Promise<string>} the host of the cloud */
 async function cloudHost() {
   const { defaultArkorCloudApiUrl, readCredentials } = require("../lib/credentials.js");
-  // The request will report whatever is wrong with either.
+  // Ignore errors here: the request will report them.
   try {
     return new URL(defaultArkorCloudApiUrl(await readCredentials())).host;
   } catch {
@@ -294,13 +294,13 @@ async function cloudHost() {
 }
 
 /**
- * @param {string} jobId of a completed run
+ * @param {string} jobId the id of a completed run
  * @param {boolean} isLocal
  * @returns {import("./facts.js").Fact[]}
  */
 function nextCommands(jobId, isLocal) {
   const { credentialsPath } = require("../lib/credentials.js");
-  // With a login, the user has to say that a local run is meant.
+  // With a login, a command for a local run needs the flag.
   const flag = isLocal && fs.existsSync(credentialsPath()) ? " --local" : "";
   const commands = [
     ["ask it", arkorCommand(`chat ${jobId}${flag}`)],

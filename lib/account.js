@@ -101,7 +101,7 @@ class Login {
    * Exchanges the code for credentials and stores them.
    * @param {string} code
    * @param {string} redirectUri
-   * @param {import("..").Credentials | null} seen what was stored when the login began
+   * @param {import("..").Credentials | null} seen the stored credentials when the login began
    */
   async finish(code, redirectUri, seen) {
     const provider = JSON.stringify(this.#provider);
@@ -113,7 +113,7 @@ class Login {
   }
 }
 
-/** Rejects if a login could not be stored because of what is there. */
+/** Rejects if a login couldn't be stored because of the existing credentials file. */
 async function checkLogin() {
   await native(async () => binding.checkLogin(environment()));
 }
@@ -121,7 +121,7 @@ async function checkLogin() {
 /**
  * Stores an identity that the user asked for.
  * @param {import("..").Credentials} credentials
- * @param {import("..").Credentials | null} seen what was stored when the login began
+ * @param {import("..").Credentials | null} seen the stored credentials when the login began
  */
 async function signIn(credentials, seen) {
   const [now, before] = [JSON.stringify(credentials), JSON.stringify(seen)];
@@ -130,7 +130,7 @@ async function signIn(credentials, seen) {
 
 /**
  * Deletes the stored credentials.
- * @param {Buffer} [seen] the content that the user confirmed deleting; without it, deletes whatever is there
+ * @param {Buffer} [seen] the content that the user confirmed deleting; without it, any content is deleted
  */
 async function signOut(seen) {
   await native(async () => binding.signOut(environment(), seen));

@@ -1,6 +1,6 @@
-// The native addon of this platform, or one error that says why there is none and what to do. The
-// generated loader (`binding.js`) tries every name it knows and reports each failure; a user needs the
-// one that matters.
+// Loads the native addon for this platform, or reports a single error with the cause and the remedy. The
+// generated loader (`binding.js`) tries many file names and reports a failure for each; only one of them
+// matters to the user.
 "use strict";
 
 const { existsSync } = require("node:fs");
@@ -22,7 +22,7 @@ const PLATFORMS = [
  * @typedef {object} Machine
  * @property {string} platform `process.platform`
  * @property {string} arch `process.arch`
- * @property {string | undefined} glibc the version of glibc that Node runs on
+ * @property {string | undefined} glibc the version of glibc; undefined with musl
  */
 
 /** @returns {Machine} */
@@ -35,7 +35,7 @@ function thisMachine() {
 
 /**
  * @param {Machine} machine
- * @returns {string} as in {@link PLATFORMS}
+ * @returns {string} one of {@link PLATFORMS}
  */
 function platformName({ platform, arch, glibc }) {
   const abis = { linux: glibc === undefined ? "-musl" : "-gnu", win32: "-msvc" };
@@ -43,10 +43,10 @@ function platformName({ platform, arch, glibc }) {
 }
 
 /**
- * The message for the user, instead of the loader's.
+ * The message for the user, instead of the loader's own.
  * @param {Machine} machine
- * @param {string | undefined} installed the addon's file, if there is one for this machine
- * @param {unknown} error what the loader threw
+ * @param {string | undefined} installed the addon's file for this machine, if it exists
+ * @param {unknown} error the loader's error
  * @returns {string}
  */
 function explain(machine, installed, error) {
@@ -80,7 +80,7 @@ function libcName({ glibc }) {
 }
 
 /**
- * The dynamic linker's message about one file, among those about every file that was tried.
+ * Picks the dynamic linker's message about `file` from the chain of errors, one for each file that was tried.
  * @param {unknown} error
  * @param {string} file
  * @returns {string}
@@ -98,7 +98,7 @@ function reason(error, file) {
 
 /**
  * @param {string} name
- * @returns {string | undefined} the addon's file of a platform: built in a checkout, or installed
+ * @returns {string | undefined} the addon's file for this platform, built in a checkout or installed
  */
 function installedAddon(name) {
   const file = `arkor.${name}.node`;
@@ -112,8 +112,8 @@ function installedAddon(name) {
 }
 
 /**
- * The error for a process that is out of file descriptors: the installation is fine.
- * @param {unknown} error what the loader threw
+ * The error to show if the process is out of file descriptors, in which case the installation is fine.
+ * @param {unknown} error the loader's error
  * @returns {Error | undefined}
  */
 function outOfDescriptors(error) {
@@ -152,7 +152,7 @@ function load() {
 }
 
 /**
- * `ARKOR_LOG`: the engine's requests, reconnects, batches and renewals, one line each on stderr.
+ * `ARKOR_LOG`: logs the engine's requests, reconnects, batches and renewals to stderr, one per line.
  * @param {Binding} binding
  */
 function startLog(binding) {
@@ -163,8 +163,8 @@ function startLog(binding) {
 }
 
 /**
- * The addon, loaded when it is first used: Node 20 reports an error that a CommonJS module throws while
- * an ES module imports it a second time, as uncaught, after it was caught.
+ * The addon, loaded on first use. On Node 20, if an ES module imports a CommonJS module that throws, the
+ * second such import reports the error as uncaught, although it was caught.
  */
 const binding = /** @type {Binding} */ (
   new Proxy(Object.create(null), {

@@ -1,4 +1,4 @@
-// The project's manifest: what `src/arkor/index.ts` exports.
+// The project's manifest, which `src/arkor/index.ts` exports.
 "use strict";
 
 /**

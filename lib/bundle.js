@@ -15,13 +15,13 @@ const OUT_DIR = path.join(".arkor", "build");
 
 /**
  * @typedef {object} Bundle
- * @property {string} file where it was written
- * @property {string[]} notes what the user should know about the build
+ * @property {string} file the bundle's path
+ * @property {string[]} notes notes on the build for the user
  */
 
 /**
- * Where a run's bundle goes. Each entry has its own file, so that concurrent runs don't run each other's
- * bundle.
+ * The path of a run's bundle. Each entry has its own file, so that concurrent runs don't execute each other's
+ * bundles.
  * @param {string} project
  * @param {string} entry
  */
@@ -35,14 +35,14 @@ function outfileFor(project, entry) {
 
 /**
  * @param {string} entry absolute; a regular file
- * @param {string} project the directory in whose `.arkor/build` the bundle lies
+ * @param {string} project the directory whose `.arkor/build` contains the bundle
  * @param {string} [outfile] in that directory
  * @returns {Promise<Bundle>}
  * @throws {Error} if the entry exports no trainer, or has an error. The message is then the first error's
  *   `file:line:column: text`, and the cause is esbuild's error, which has all of them
  */
 async function bundle(entry, project, outfile = outfileFor(project, entry)) {
-  // Node and esbuild both resolve real paths.
+  // Use real paths, as Node and esbuild do.
   const real = fs.realpathSync(project);
   const source = fs.realpathSync(entry);
   const target = path.join(real, path.relative(project, outfile));
@@ -52,7 +52,7 @@ async function bundle(entry, project, outfile = outfileFor(project, entry)) {
   );
   if (!code || !map) throw new Error("esbuild gave no bundle");
   const exported = Object.values(result.metafile.outputs).flatMap((output) => output.exports);
-  // What a package's `export *` exports is only known at run time.
+  // The names that `export *` of a package exports are only known at run time.
   const isOpen = /^export \* from /m.test(Buffer.from(code).toString());
   if (!isOpen && !PICKED_EXPORTS.some((name) => exported.includes(name))) {
     throw new Error(NOTHING_EXPORTED);
@@ -117,7 +117,7 @@ function esbuild(entry, project, outfile, settings) {
     format: "esm",
     platform: "node",
     target: "node20",
-    // Resolve as Node does: by default esbuild also applies the `module` condition.
+    // Resolve like Node: by default, esbuild also applies the `module` condition.
     conditions: [],
     banner: { js: BANNER },
     define: DEFINE,
@@ -128,17 +128,17 @@ function esbuild(entry, project, outfile, settings) {
     logLevel: "silent",
     ...settings,
   };
-  // Loaded lazily: most of this package works without esbuild.
+  // Loaded lazily, because most of this package works without esbuild.
   return require("esbuild").build(options);
 }
 
 /**
  * @param {unknown} error
- * @returns {import("esbuild").Message[]} the errors of a failed build, root cause first; else none
+ * @returns {import("esbuild").Message[]} the errors of a failed build, root cause first; empty for any other error
  */
 function esbuildErrors(error) {
   const { errors = [] } = /** @type {Partial<import("esbuild").BuildFailure>} */ (error ?? {});
-  // If a tsconfig can't be read, that's why an import isn't found.
+  // If a tsconfig can't be read, imports may fail because of that.
   const isSettings = (/** @type {import("esbuild").Message} */ { location }) =>
     location?.file.endsWith(".json") === true;
   return [...errors].sort((one, other) => Number(isSettings(other)) - Number(isSettings(one)));

@@ -1,5 +1,5 @@
-// `CloudApiClient`: one method for each API call. Rust builds the requests and reads the answers, even
-// when the user's own `fetch` sends them.
+// `CloudApiClient`: one method for each endpoint. Rust builds the requests and reads the responses, even if
+// the user's own `fetch` sends them.
 "use strict";
 
 const { binding } = require("./addon.js");
@@ -15,7 +15,7 @@ const { keepRenewal, unlessAborted } = require("./signal.js");
 /** @typedef {import("..").DeploymentScope} Scope */
 /** @typedef {import("..").CallOptions} CallOptions */
 /**
- * What a request is made of; the paths and methods are in `src/api/endpoints.rs`.
+ * The parts of a request. The paths and methods are in `src/api/endpoints.rs`.
  * @typedef {object} Parts
  * @property {{ orgSlug: string, projectSlug?: string }} [scope]
  * @property {string} [id]
@@ -150,7 +150,7 @@ class CloudApiClient {
    */
   async listDeploymentKeys(id, scope, options) {
     const answer = await this.#call("listDeploymentKeys", { id, scope }, options);
-    // A key is shown once, when it's created. A list must not hold it, whatever the backend sends.
+    // A key is shown only once, when it's created, so a list must not contain it, whatever the backend sends.
     for (const key of answer.keys) delete key.plaintext;
     return answer;
   }
@@ -176,7 +176,7 @@ class CloudApiClient {
   }
 
   /**
-   * A call whose response is JSON.
+   * A call whose response body is JSON.
    * @param {string} name
    * @param {Parts} parts
    * @param {CallOptions} [options]
@@ -189,7 +189,7 @@ class CloudApiClient {
   }
 
   /**
-   * A call that only needs the response's status. A failure to read the body doesn't matter.
+   * A call that needs only the response's status code. A failure to read the body doesn't matter.
    * @param {string} name
    * @param {Parts} parts
    * @param {CallOptions} [options]
@@ -200,7 +200,8 @@ class CloudApiClient {
   }
 
   /**
-   * The response to a call, with its body unread. One that isn't 2xx is an error (T33).
+   * Sends a request and returns the response, with its body unread. A response that isn't 2xx is an error
+   * (T33).
    * @param {string} name
    * @param {Parts} parts
    * @param {CallOptions} [options]
@@ -229,7 +230,7 @@ class CloudApiClient {
   }
 
   /**
-   * The engine decides which requests are made; this makes them and keeps the responses.
+   * Makes the requests that the engine asks for, and keeps the responses.
    * @param {typeof globalThis.fetch} fetch
    * @param {string} surroundings
    * @param {string} name

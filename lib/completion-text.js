@@ -1,15 +1,15 @@
-// Reads the text out of a chat answer, streamed or not. The bytes are decoded in Rust.
+// Extracts the text from a chat response, streamed or not. The bytes are decoded in Rust.
 "use strict";
 
 const { binding } = require("./addon.js");
 const { CloudApiError, nativeSync } = require("./errors.js");
 const { read } = require("./json.js");
 
-/** The data that ends a streamed answer. */
+/** The data of the event that ends a streamed response. */
 const DONE = "[DONE]";
 
 /**
- * @param {Response} response what `infer` or `chat` resolved with
+ * @param {Response} response a response of `infer` or `chat`
  * @returns {Promise<string>}
  */
 async function completionText(response) {
@@ -19,7 +19,7 @@ async function completionText(response) {
 }
 
 /**
- * @param {Response} response what `infer` or `chat` resolved with
+ * @param {Response} response a response of `infer` or `chat`
  * @returns {AsyncGenerator<string, void, undefined>}
  */
 async function* completionStream(response) {
@@ -27,10 +27,10 @@ async function* completionStream(response) {
 }
 
 /**
- * A piece of an answer, or a whole one.
+ * A piece of a streamed completion, or a whole completion.
  * @typedef {object} CompletionPart
  * @property {string} text may be empty
- * @property {unknown} model the answering model's name, as the backend reports it
+ * @property {unknown} model the model's name, as the backend reports it
  * @property {unknown} finishReason
  * @property {unknown} usage
  */
@@ -69,7 +69,7 @@ async function* streamed(response) {
     yield partOf(chunk, choice, choice?.delta?.content);
     isComplete ||= choice?.finish_reason != null;
   }
-  // A truncated answer must not be scored, stored or shown as if it were complete.
+  // A truncated completion must not be scored, stored or shown as if it were complete.
   if (!isComplete)
     throw new CloudApiError(response.status, "The answer ended before it was complete.");
 }
@@ -86,7 +86,7 @@ function partOf(answer, choice, content) {
 }
 
 /**
- * The data of each event. Leaving early closes the connection.
+ * Yields the data of each event. Leaving the loop early closes the connection.
  * @param {Response} response
  */
 async function* eventData(response) {
@@ -99,7 +99,7 @@ async function* eventData(response) {
  * @param {Response} response
  * @param {string} text
  * @returns {any}
- * @throws {CloudApiError} it isn't JSON, or it's an error frame
+ * @throws {CloudApiError} if it isn't JSON, or is an error frame
  */
 function parse(response, text) {
   let answer;
@@ -123,13 +123,13 @@ async function refusalOf(response) {
     const { error } = read(body);
     if (error != null) return new CloudApiError(status, messageOf(error), { headers, body });
   } catch {
-    // Not JSON: the text is the message.
+    // The body isn't JSON, so its text is the message.
   }
   return new CloudApiError(status, body || `cloud-api ${status}`, { headers, body });
 }
 
 /**
- * The backend's `error` is a string, OpenAI's is an object with a `message`.
+ * The backend's `error` is a string; OpenAI's is an object with a `message`.
  * @param {any} error
  * @returns {string}
  */

@@ -1,4 +1,5 @@
-// Credentials and project state, as the package exports them. Files and requests are Rust's.
+// The functions for credentials and project state that the package exports. Rust does the file access and the
+// requests.
 "use strict";
 
 const { binding } = require("./addon.js");

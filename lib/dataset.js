@@ -1,4 +1,4 @@
-// The dataset of a submission: a file of this machine is for the local backend only.
+// Resolves the dataset of a submission. Only the local backend accepts a file on this machine.
 "use strict";
 
 const { statSync } = require("node:fs");
@@ -6,12 +6,12 @@ const path = require("node:path");
 const { fileURLToPath, pathToFileURL } = require("node:url");
 
 /**
- * @param {unknown} dataset what the user gave
+ * @param {unknown} dataset the user's value
  * @param {object} place
- * @param {string} place.directory the project's, from which a path leads
+ * @param {string} place.directory the project's directory, which paths are relative to
  * @param {boolean} place.isLocal whether the backend runs on this machine
- * @returns {unknown} what the backend gets
- * @throws {Error} it's a file that the backend can't read
+ * @returns {unknown} the value for the backend
+ * @throws {Error} if it's a file that the backend can't read
  */
 function resolveDataset(dataset, { directory, isLocal }) {
   const { type, path: given, ...rest } = /** @type {Record<string, unknown>} */ (dataset ?? {});
@@ -26,8 +26,8 @@ function resolveDataset(dataset, { directory, isLocal }) {
         "`arkor start --local`, or give a URL that the backend can reach.",
     );
   }
-  // Reading a FIFO blocks until something writes to it. A missing file is refused by the backend, like any
-  // other bad value.
+  // Reading a FIFO blocks until something writes to it. A missing file isn't checked here: the backend
+  // refuses it like any other invalid value.
   const isSpecial = statSync(file, { throwIfNoEntry: false })?.isFile() === false;
   if (isSpecial) throw new Error(`dataset: ${file} is not a regular file`);
   return type === "file" ? { ...rest, type: "blob", url: pathToFileURL(file).href } : dataset;

@@ -1,17 +1,18 @@
 // Calls the user's callbacks for a batch of events, one by one. The other half is `src/node/dispatch.rs`.
 //
-// Nothing is decided here: each batch ends with one call of `done`, `threw` or `aborted`, and Rust decides what
-// follows. What a callback throws stays on this side, so that `wait()` can reject with the same value.
+// Nothing is decided here: each batch ends with one call of `done`, `threw` or `aborted`, and Rust decides
+// what comes next. A value that a callback throws stays in JavaScript, so that `wait()` can reject with the
+// same value.
 "use strict";
 
-// Node's own `setImmediate`, even while a test fakes the global one.
+// Node's own `setImmediate`, even if a test fakes the global one.
 const { setImmediate } = require("node:timers");
 const { binding } = require("./addon.js");
 const { messageOf, notify, stackOf, toError } = require("./errors.js");
 const { parse, read } = require("./json.js");
 
-// The layout of a batch, read from Rust when the first trainer is made, because that loads the addon. Plain
-// variables, because they are read many times for each event.
+// The layout of a batch. It's read from Rust when the first trainer is created, because reading it loads the
+// addon. These are plain variables, because they are read many times per event.
 let width = 0;
 let flagsAt = 0;
 let stepAt = 0;
@@ -26,7 +27,7 @@ function readLayout() {
   const layout = binding.batchLayout();
   ({ columns: width, flags: flagsAt, step: stepAt, metrics: metricsAt, hasId, hasMetric } = layout);
   kindBits = layout.kind;
-  // Keys of an object are unique strings, which V8 compares and looks up by address.
+  // The keys of an object are unique strings, which V8 compares and looks up by address.
   const unique = Object.fromEntries(layout.callbacks.map((name) => [name, true]));
   names = /** @type {CallbackName[]} */ (Object.keys(unique));
 }
@@ -36,7 +37,7 @@ function readLayout() {
 /**
  * @typedef {object} Observer
  * @property {(name: CallbackName, context: any, metadata: unknown) => void} [onEvent]
- * @property {(event: any) => void} [onUnknown] gets events whose type runs no callback
+ * @property {(event: any) => void} [onUnknown] gets the events that have no callback
  * @property {(notice: import("..").ReconnectNotice) => void} [onReconnect]
  * @property {(failure: CallbackFailure) => void} [onCallbackError] gets a callback's error that doesn't end
  *   the run
@@ -54,7 +55,7 @@ class Dispatcher {
   job;
   /** @type {import("..").TrainingResult | undefined} */
   result;
-  /** What a callback threw last. @type {unknown} */
+  /** The value that a callback threw last. @type {unknown} */
   thrown;
   /** @type {Set<Observer>} */
   observers = new Set();
@@ -75,12 +76,12 @@ class Dispatcher {
     this.job = job;
     this.native = native;
     this.input = input;
-    /** @type {AbortSignal | undefined} aborts the current `wait()` */
+    /** @type {AbortSignal | undefined} the signal of the current `wait()` */
     this.signal = undefined;
     this.rejects = rejects;
     this.inferAt = inferAt;
     this.onReconnect = onReconnect;
-    /** Called by Rust; a throw here would be an uncaught exception. */
+    /** Rust calls this; a throw would be an uncaught exception. */
     this.receive = this.receive.bind(this);
   }
 
@@ -95,8 +96,8 @@ class Dispatcher {
   }
 
   /**
-   * T8: timers and sockets get their turn between two batches. Within one turn, Node keeps calling a threadsafe
-   * function as long as calls are queued, and Rust is fast.
+   * T8: timers and sockets get their turn between two batches. Within one turn of the event loop, Node calls
+   * a threadsafe function as long as calls are queued, and Rust queues them quickly.
    * @param {() => void} dispatch
    */
   #onceATurn(dispatch) {
@@ -122,8 +123,8 @@ class Dispatcher {
     for (let at = 0; at < columns.length; at += width, index++) {
       const flags = columns[at + flagsAt];
       const name = names[flags & kindBits];
-      // Nothing may start after an abort (T29), not even the lookup. And that may run an accessor that aborts,
-      // so check again after it.
+      // Nothing may start after an abort (T29), not even the lookup of the callback. The lookup itself may
+      // run an accessor that aborts, so check again after it.
       if (signal?.aborted) return native.aborted(index);
       if (name === undefined) {
         this.#showUnknown(texts[text++]);
@@ -137,7 +138,7 @@ class Dispatcher {
         if (detail?.job && (name === "onCompleted" || name === "onFailed")) {
           this.result = { job: this.job, artifacts: detail.artifacts ?? [] };
         }
-        // Only now: an event counts even if its callback fails (T18).
+        // Not before this line, because an event counts even if its callback fails (T18).
         if (failed) throw failed.error;
         const observed = this.observers.size > 0;
         if (callback == null && !observed) continue;
@@ -147,7 +148,7 @@ class Dispatcher {
         if (typeof callback !== "function") {
           throw new TypeError(`callbacks.${name} must be a function, not ${typeof callback}`);
         }
-        // Not `callback.call`: a function may have a property of that name.
+        // Don't use `callback.call`: a function may have its own property of that name.
         await Reflect.apply(callback, callbacks, [context]);
       } catch (error) {
         this.thrown = error;
@@ -171,13 +172,13 @@ class Dispatcher {
     }
   }
 
-  /** @param {string} data as the backend sent it */
+  /** @param {string} data the event's data, as the backend sent it */
   #showUnknown(data) {
     for (const { onUnknown } of this.observers) notify(() => onUnknown?.(read(data)), undefined);
   }
 
   /**
-   * T11: updates the job in place until its status changes; then makes a new object.
+   * T11: updates the job in place, unless its status changes; then it's replaced by a new object.
    * @param {Partial<Job>} patch
    */
   #change(patch) {
@@ -186,7 +187,7 @@ class Dispatcher {
         Object.assign(this.job, patch);
         return;
       } catch {
-        // It's frozen or sealed; leave it alone.
+        // The job is frozen or sealed, so replace it.
       }
     }
     this.job = { ...this.job, ...patch };
@@ -227,7 +228,8 @@ class Dispatcher {
   }
 
   /**
-   * T19: warns of a callback's error that doesn't end the run. Node prints the detail, the stack, below it.
+   * T19: warns of a callback's error that doesn't end the run. Node prints the warning's detail, the stack,
+   * below it.
    * @param {CallbackName} name
    * @param {number} at the event's step
    * @param {unknown} error
@@ -265,7 +267,7 @@ class Dispatcher {
 }
 
 /**
- * T10: looks up the callback now, with the object that it's on. `failed` if the lookup itself threw.
+ * T10: looks up the callback and the object that it belongs to. `failed` is set if the lookup itself threw.
  * @param {import("..").TrainerInput} input
  * @param {CallbackName} name
  * @returns {{ callbacks?: any, callback?: any, failed?: { error: unknown } }}
@@ -281,9 +283,9 @@ function lookUp(input, name) {
 
 /**
  * @param {Float64Array} columns
- * @param {number} at where the event begins
+ * @param {number} at where the event's columns begin
  * @param {number} index of the metric
- * @returns {number | null} null when the event doesn't have it as a number
+ * @returns {number | null} null if the event has no number there
  */
 function metric(columns, at, index) {
   const isNumber = (columns[at + flagsAt] & (hasMetric << index)) !== 0;

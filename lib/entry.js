@@ -1,10 +1,10 @@
-// Finds the trainer in what a training entry exports.
+// Finds the trainer among the exports of a training entry.
 "use strict";
 
 const { pathToFileURL } = require("node:url");
 const { isArkor } = require("./arkor.js");
 
-/** The exports in which an entry may hold its trainer. */
+/** The exports that may hold an entry's trainer. */
 const PICKED_EXPORTS = ["arkor", "trainer", "default"];
 
 const NOTHING_EXPORTED =
@@ -12,7 +12,7 @@ const NOTHING_EXPORTED =
   "(from createTrainer({...})), or default-export one of them.";
 
 /**
- * Imports an entry that this runtime can read, and picks its trainer.
+ * Imports an entry, which must be in a form that this runtime can load, and picks its trainer.
  * @param {string} file
  * @returns {Promise<import("..").Trainer>}
  */

@@ -1,11 +1,11 @@
-// What Rust needs to know about the process, read at the time of the call: a worker has its own environment,
-// which native code can't see (T36).
+// Reads the process's settings for Rust, at the time of each call: a worker has its own environment, which
+// native code can't see (T36).
 "use strict";
 
 const { homedir } = require("node:os");
 const path = require("node:path");
 
-/** `Environment` of `src/environment.rs`. */
+/** The `Environment` of `src/environment.rs`. */
 function readEnvironment() {
   const { env } = process;
   return {
@@ -23,8 +23,8 @@ function readEnvironment() {
 }
 
 /**
- * The home directory, or why it can't be used. Only a call that needs a file in it then fails. A
- * relative one is refused: the login would end up in the current working directory.
+ * The home directory, or the reason why it can't be used. That fails only the calls that need a file in it. A
+ * relative path is refused, because the login would end up in the current working directory.
  * @returns {{ home: string, homeFault?: undefined } | { home?: undefined, homeFault: string }}
  */
 function readHome() {
@@ -47,12 +47,12 @@ function homeOfUser() {
   try {
     return homedir();
   } catch {
-    // A container's user may not be in the user database.
+    // A container's user may be missing from the user database.
     return undefined;
   }
 }
 
-/** The package manager that runs us, or from whose folder the running script comes. */
+/** The package manager that started the process, or in whose directory the running script is. */
 function packageManager() {
   const agent = process.env.npm_config_user_agent?.split("/")[0];
   const known = ["npm", "pnpm", "yarn", "bun"];

@@ -1,4 +1,4 @@
-// The errors that users see, built from those that cross from Rust (`src/error.rs`).
+// Builds the errors that users see from the errors of the engine (`src/error.rs`).
 "use strict";
 
 const { binding } = require("./addon.js");
@@ -10,18 +10,18 @@ const { read } = require("./json.js");
  *   | "thrown" | "fetchRejected" | "noRoots" | "file" | "plain"} kind
  * @property {string} message
  * @property {number} [status]
- * @property {string | null} [code] the system's
- * @property {number} [id] of the request that `fetch` rejected
- * @property {{ headers: string[], body: string } | null} [answer] headers: names and values in turn
+ * @property {string | null} [code] the system's error code
+ * @property {number} [id] the request for which `fetch` rejected
+ * @property {{ headers: string[], body: string } | null} [answer] `headers`: alternating names and values
  * @property {Crossing} [cause]
  */
 
-/** The backend's answer was not 2xx. */
+/** The status code of the backend's response wasn't 2xx. */
 class CloudApiError extends Error {
   /**
    * @param {number} status
    * @param {string} message
-   * @param {{ headers?: Headers, body?: string }} [answer] internal
+   * @param {{ headers?: Headers, body?: string }} [answer] internal: the response
    */
   constructor(status, message, { headers = new Headers(), body = "" } = {}) {
     super(message);
@@ -32,7 +32,7 @@ class CloudApiError extends Error {
     if (typeof code === "string") Object.assign(this, { code });
     const requestId = headers.get("x-request-id") ?? headers.get("request-id");
     if (requestId !== null) Object.assign(this, { requestId });
-    // Not enumerable: an error that is printed would print them, cookies included.
+    // Not enumerable, because printing the error would otherwise print them, including cookies.
     Object.defineProperties(this, { headers: { value: headers }, body: { value } });
   }
 }
@@ -51,7 +51,7 @@ function bodyValue(body) {
 }
 
 /**
- * @param {string[]} flat names and values in turn
+ * @param {string[]} flat alternating names and values
  * @returns {Headers}
  */
 function headersOf(flat) {
@@ -88,7 +88,7 @@ const MOST_FETCH_FAILURES = 32;
 const fetchFailures = new Map();
 
 /**
- * Keeps what a custom `fetch` rejected with, so that the user gets that same value.
+ * Keeps the value that a custom `fetch` rejected with, so that the user gets the same value.
  * @param {number} id of the request
  * @param {unknown} error
  */
@@ -102,7 +102,7 @@ function keepFetchFailure(id, error) {
 
 /**
  * @param {Crossing} crossing
- * @param {unknown} [thrown] what a callback threw last
+ * @param {unknown} [thrown] the value that a callback threw last
  * @returns {unknown}
  */
 function toError({ kind, message, status = 0, code, id = 0, answer, cause }, thrown) {
@@ -125,7 +125,7 @@ function toError({ kind, message, status = 0, code, id = 0, answer, cause }, thr
     case "thrown":
       return thrown;
     case "fetchRejected":
-      // A value from another thread can't cross over.
+      // A value that another thread's `fetch` rejected with can't cross over.
       return fetchFailures.has(id) ? fetchFailures.get(id) : new Error(message);
     default:
       return new Error(message);
@@ -141,10 +141,10 @@ function withCode(error, code) {
 }
 
 /**
- * The details that Rust attached to an error it threw or rejected with. Doesn't use `instanceof`: the
- * error may come from another realm (Jest, `node:vm`).
+ * The details that Rust attached to an error. It doesn't use `instanceof`, because the error may come from
+ * another realm (Jest, `node:vm`).
  * @param {any} error
- * @returns {Crossing | undefined} undefined when the error isn't one of Rust's
+ * @returns {Crossing | undefined} undefined if the error isn't from Rust
  */
 function crossingOf(error) {
   try {
@@ -154,14 +154,14 @@ function crossingOf(error) {
   }
 }
 
-/** On a system without root certificates, such as `node:22-slim`, use Node's own, as `fetch` does. */
+/** On a system without root certificates, such as `node:22-slim`, use Node's own, like `fetch`. */
 function handOverRoots() {
   const { rootCertificates } = require("node:tls");
   nativeSync(() => binding.takeNodesRoots(rootCertificates.join("\n")));
 }
 
 /**
- * Runs a synchronous native call, and turns what it throws into the error that the user sees.
+ * Runs a synchronous native call, and turns its error into the one that the user sees.
  * @template T
  * @param {() => T} call
  * @returns {T}
@@ -176,10 +176,10 @@ function nativeSync(call) {
 }
 
 /**
- * Runs a native call, and turns what it throws or rejects with into the error that the user sees.
+ * Runs a native call, and turns its error into the one that the user sees.
  * @template T
  * @param {() => Promise<T>} call
- * @param {() => unknown} [thrown] returns what a callback threw last
+ * @param {() => unknown} [thrown] returns the value that a callback threw last
  * @returns {Promise<T>}
  */
 async function native(call, thrown) {
@@ -189,7 +189,7 @@ async function native(call, thrown) {
     const crossing = crossingOf(error);
     if (!crossing) throw error;
     if (crossing.kind !== "noRoots") throw toError(crossing, thrown?.());
-    // Nothing was done yet (T36).
+    // Nothing has been sent yet (T36), so the call can be repeated.
     handOverRoots();
     return native(call, thrown);
   }
@@ -222,7 +222,7 @@ function stackOf(thrown) {
 }
 
 /**
- * Calls a listener. An error in it, thrown now or rejected later, must not affect the caller.
+ * Calls a listener. An error in it, thrown now or rejected later, doesn't affect the caller.
  * @template T
  * @param {((value: T) => unknown) | undefined} listener
  * @param {T} value
@@ -231,7 +231,7 @@ function notify(listener, value) {
   try {
     Promise.resolve(listener?.(value)).catch(() => {});
   } catch {
-    // As above.
+    // An error thrown now is ignored, too.
   }
 }
 

@@ -1,4 +1,4 @@
-// Files and directories, as the command and `runTrainer` need them.
+// File and directory helpers for the command and `runTrainer`.
 "use strict";
 
 const { randomBytes } = require("node:crypto");
@@ -7,7 +7,7 @@ const path = require("node:path");
 
 /**
  * @param {string} file
- * @returns {boolean} false for a directory, and for a pipe, which reading would wait for
+ * @returns {boolean} false for a directory, and for a pipe, because reading it may block
  */
 function isFile(file) {
   return fs.statSync(file, { throwIfNoEntry: false })?.isFile() ?? false;
@@ -15,7 +15,7 @@ function isFile(file) {
 
 /**
  * @param {string} directory
- * @returns {string[]} it and all above it, nearest first
+ * @returns {string[]} the directory and all its ancestors, nearest first
  */
 function ancestors(directory) {
   const above = path.dirname(directory);
@@ -32,16 +32,16 @@ function isWithin(directory, file) {
 }
 
 /**
- * A reader sees the old content or the new one, never half of it.
+ * Readers see either the old or the new content, never a part of it.
  * @param {string} file
  * @param {string | Uint8Array} content
- * @param {number} [mode] the permissions; without them the usual ones
+ * @param {number} [mode] the permissions, else the default ones
  */
 function writeAtomically(file, content, mode) {
   const temporary = `${file}.${randomBytes(6).toString("hex")}.tmp`;
   try {
     fs.writeFileSync(temporary, content, { flag: "wx", ...(mode !== undefined && { mode }) });
-    // Restores bits that the umask has removed.
+    // Restores permission bits that the umask removed.
     if (mode !== undefined) fs.chmodSync(temporary, mode);
     fs.renameSync(temporary, file);
   } catch (error) {

@@ -2,14 +2,14 @@
 "use strict";
 
 /**
- * A request that the engine asks for.
+ * A request that the engine wants to make.
  * @typedef {object} Wanted
  * @property {string} url
  * @property {string} method
  * @property {Record<string, string>} headers
  * @property {string | null} body
- * @property {number | null} limitMs a limit for the whole response; if set, the text is wanted
- * @property {number | null} discards a response that nobody will read
+ * @property {number | null} limitMs a time limit for the whole response; if set, the engine wants its text
+ * @property {number | null} discards the id of an earlier response that nobody will read
  */
 
 /** The responses of one call. */
@@ -17,13 +17,13 @@ class Responses {
   /** @type {Map<number, Response>} */
   #responses = new Map();
   #fetch;
-  /** Aborts a pending request when the call is over. */
+  /** Aborts the pending request when the call is over. */
   #over = new AbortController();
   #signal;
 
   /**
    * @param {typeof globalThis.fetch} fetch
-   * @param {AbortSignal | undefined} signal the caller's
+   * @param {AbortSignal | undefined} signal the caller's signal
    */
   constructor(fetch, signal) {
     this.#fetch = fetch;
@@ -36,7 +36,7 @@ class Responses {
    */
   async fetch(id, { url, method, headers, body, limitMs, discards }) {
     if (discards !== null) await cancel(this.take(discards));
-    // A renewal outlives its caller.
+    // A renewal isn't aborted with its caller.
     const signal = limitMs === null ? this.#signal : AbortSignal.timeout(limitMs);
     const fetch = this.#fetch;
     const init = { method, headers, body: body ?? undefined, signal };
@@ -50,7 +50,7 @@ class Responses {
 
   /**
    * @param {number} id
-   * @returns {Response} which is the caller's from now on
+   * @returns {Response} the response, which now belongs to the caller
    */
   take(id) {
     const response = this.#responses.get(id);
@@ -81,13 +81,13 @@ function checkTimeout(call, timeoutMs) {
   throw new TypeError(`${call}: \`timeoutMs\` must be a number above 0`);
 }
 
-/** The largest answer that is read whole, in bytes. */
+/** The largest response that is read into memory, in bytes. */
 const ANSWER_LIMIT = 64 * 1024 * 1024;
 
 /**
- * The text of an answer.
+ * The text of a response.
  * @param {Response} response
- * @throws {Error} it is too large; a small one that was compressed may be, too
+ * @throws {Error} if it's too large, which a small compressed response may also be
  */
 async function whole(response) {
   const { body } = response;
@@ -110,11 +110,11 @@ async function whole(response) {
 
 /** How much of an error response's body is read, in bytes. */
 const REFUSAL_LIMIT = 64 * 1024;
-/** How long an error response's body is read for: it may never end. */
+/** How long to read an error response's body, which may never end. */
 const REFUSAL_TIME_MS = 1000;
 
 /**
- * The beginning of an error response's body, enough for a message. The body may never end.
+ * The beginning of an error response's body, long enough for a message. The body itself may never end.
  * @param {Response} response
  */
 async function beginning(response) {
@@ -128,7 +128,7 @@ async function beginning(response) {
   const parts = [];
   let length = 0;
   while (length < REFUSAL_LIMIT) {
-    // The body broke off; use what has arrived.
+    // If the body breaks off, use what has arrived.
     const { value, done } = await reader.read().catch(() => ({ value: undefined, done: true }));
     if (done || !value) break;
     parts.push(value);

@@ -1,4 +1,4 @@
-// JSON from the engine, as the backend sent it.
+// Parses and writes the JSON that is exchanged with the backend.
 "use strict";
 
 const { binding } = require("./addon.js");
@@ -7,7 +7,7 @@ const { binding } = require("./addon.js");
 let nan;
 
 /**
- * Parses JSON in which a marker stands where Python wrote a bare NaN (T9).
+ * Parses JSON from the engine, in which a marker replaces each bare NaN that Python wrote (T9).
  * @param {string} text
  * @returns {any}
  */
@@ -15,12 +15,12 @@ function parse(text) {
   nan ??= binding.nanMarker();
   const whole = JSON.parse(text);
   if (!text.includes(nan)) return whole;
-  // Not by a reviver, which recurses: `JSON.parse` itself reads any depth.
+  // Don't use a reviver: it recurses, while `JSON.parse` itself can read any depth.
   const open = [whole];
   for (let node = open.pop(); node !== undefined; node = open.pop()) {
     for (const key of Object.keys(node)) {
       const value = node[key];
-      // Defined, not assigned: a key may be `__proto__`.
+      // Define it instead of assigning it: a key may be `__proto__`.
       if (value === nan) Object.defineProperty(node, key, { value: Number.NaN });
       else if (typeof value === "object" && value !== null) open.push(value);
     }
@@ -29,10 +29,10 @@ function parse(text) {
 }
 
 /**
- * Parses JSON that comes from the backend directly, not through the engine.
+ * Parses JSON that comes directly from the backend, not through the engine.
  * @param {string} text
  * @returns {any}
- * @throws {SyntaxError} it isn't JSON
+ * @throws {SyntaxError} if it isn't JSON
  */
 function read(text) {
   try {
@@ -43,12 +43,12 @@ function read(text) {
 }
 
 /**
- * JSON text for the backend. `JSON.stringify` sends null in place of NaN, which reads as "use the
- * default": the user would silently get something else.
+ * JSON text for the backend. `JSON.stringify` would replace NaN with null, which means "use the default", so
+ * the user would silently get another value.
  * @param {unknown} value
  * @param {string} call for the message
  * @returns {string}
- * @throws {TypeError} JSON has no such number; the message names the field
+ * @throws {TypeError} if JSON can't express a number; the message names the field
  */
 function stringify(value, call) {
   return JSON.stringify(value, (key, field) => {

@@ -1,4 +1,4 @@
-// The models that editors complete. Any other name is checked by the backend.
+// The model names that editors complete. The backend checks any other name.
 "use strict";
 
 /** @type {readonly ["unsloth/gemma-4-E4B-it"]} */

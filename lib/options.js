@@ -1,4 +1,4 @@
-// Checks what `createTrainer`, `infer` and `CloudApiClient` were given, before anything is sent.
+// Checks the arguments of `createTrainer`, `infer` and `CloudApiClient` before anything is sent.
 "use strict";
 
 const { binding } = require("./addon.js");
@@ -11,7 +11,7 @@ const OWN_OPTIONS = ["abortSignal", "callbackErrors", "callbacks", "name"];
 
 /** @typedef {"string" | "object" | "function"} Type */
 
-/** The context's durations and counts, which are checked elsewhere. */
+/** The durations and counts in the context, which are checked elsewhere. */
 const SPANS = ["idleTimeoutMs", "maxReconnectAttempts", "maxReconnectDelayMs", "reconnectDelayMs"];
 /** @type {Record<string, Type>} */
 const CONTEXT = {
@@ -33,7 +33,7 @@ const CLIENT_OPTIONS = {
 /**
  * @param {import("..").TrainerInput} input
  * @param {import("..").TrainerContext} context
- * @throws {TypeError} an option is of the wrong type; the message names it
+ * @throws {TypeError} if an option has the wrong type; the message names it
  */
 function checkOptions(input, context) {
   const call = "createTrainer";
@@ -61,7 +61,7 @@ function checkOptions(input, context) {
 
 /**
  * @param {import("..").CloudApiClientOptions} options
- * @throws {TypeError} an option is of the wrong type; the message names it
+ * @throws {TypeError} if an option has the wrong type; the message names it
  */
 function checkClientOptions(options) {
   const call = "CloudApiClient";
@@ -74,8 +74,8 @@ function checkClientOptions(options) {
 
 /**
  * @param {import("..").InferArgs} args
- * @param {Set<string>} warned what was said before: `infer` may be called for every checkpoint
- * @throws {TypeError} an argument is of the wrong type; the message names it
+ * @param {Set<string>} warned previous warnings, not repeated because `infer` may be called for every checkpoint
+ * @throws {TypeError} if an argument has the wrong type; the message names it
  */
 function checkInferArgs(args, warned) {
   check("infer", "the argument", args, "object", true);
@@ -104,11 +104,11 @@ function check(call, name, value, type, isRequired = false) {
 }
 
 /**
- * Duck-typed instead of `instanceof`: it may come from another realm or a polyfill.
+ * Checks for the methods instead of using `instanceof`: the signal may come from another realm or a polyfill.
  * @param {string} call
  * @param {string} name
  * @param {any} signal
- * @throws {TypeError} it isn't an `AbortSignal`
+ * @throws {TypeError} if it isn't an `AbortSignal`
  */
 function checkSignal(call, name, signal) {
   if (signal == null) return;
@@ -135,8 +135,8 @@ function warn(call, unknown) {
  * @param {string} prefix
  * @param {object | null | undefined} given
  * @param {string[]} known
- * @param {RegExp} [candidates] the names that are options at all
- * @returns {string[]} words for each option that nobody knows
+ * @param {RegExp} [candidates] matches the names that could be options
+ * @returns {string[]} a message for each unknown option
  */
 function unknownIn(prefix, given, known, candidates = /./) {
   return Object.keys(given ?? {})
@@ -149,7 +149,7 @@ function unknownIn(prefix, given, known, candidates = /./) {
 }
 
 /**
- * The known name that was probably meant: at most a third of its letters differ, or it's a prefix.
+ * The known name that the user probably meant: at most a third of its letters differ, or it's a prefix.
  * @param {string} name
  * @param {string[]} known
  * @returns {string | undefined}
@@ -185,7 +185,7 @@ function distance(a, b) {
 
 /**
  * @param {unknown} value
- * @returns {string} what it is, for a message: never its content, which may be a secret
+ * @returns {string} its type, for a message; never its content, which may be a secret
  */
 function kindOf(value) {
   if (value === undefined || value === null) return String(value);

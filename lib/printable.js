@@ -1,10 +1,11 @@
-// Text that isn't ours, made safe for a terminal. A backend's words, a job's name or a message of
-// another process must not move the cursor, set the window's title, or reorder the text around them.
+// Makes text from elsewhere safe for a terminal. A backend's message, a job's name or another process's
+// output must not move the cursor, set the window's title, or reorder the text around it.
 "use strict";
 
 /**
- * Control characters (C0, DEL, C1), lone surrogates, and what is invisible or changes the direction of
- * the text around it. The joiners U+200C and U+200D stay: emoji and several scripts need them.
+ * Control characters (C0, DEL, C1), lone surrogates, and characters that are invisible or change the
+ * direction of the text around them. The joiners U+200C and U+200D are allowed: emoji and several scripts
+ * need them.
  */
 const UNSAFE =
   /[\p{Cc}\p{Cs}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/gu;
@@ -12,8 +13,8 @@ const LINE_BREAKS = /[\n\v\f\r\u0085\u2028\u2029]+/;
 const REPLACEMENT = "\ufffd";
 
 /**
- * Joins the lines of a text with spaces and replaces every unsafe character, so that a reader sees
- * that something was there.
+ * Joins the lines of a text with spaces. Replaces every unsafe character, so that a reader sees that
+ * something was there.
  * @param {string} text
  * @returns {string}
  */
@@ -28,7 +29,7 @@ function oneLine(text) {
 }
 
 /**
- * The same for text that has several lines, such as a stack: its lines stay.
+ * Like `oneLine`, but keeps the lines of text that has several, such as a stack trace.
  * @param {string} text
  * @returns {string}
  */
@@ -37,7 +38,8 @@ function manyLines(text) {
 }
 
 /**
- * The same for preformatted text, such as a model's answer or a piece of it: spaces, tabs and lines stay.
+ * Like `oneLine`, but for preformatted text, such as a model's response or a part of it: keeps spaces, tabs
+ * and lines.
  * @param {string} text
  * @returns {string}
  */
@@ -50,7 +52,7 @@ function asItStands(text) {
 }
 
 /**
- * JSON with every unsafe character escaped: a reader of JSON gets the same value.
+ * JSON with every unsafe character escaped, so that it parses to the same value.
  * @param {unknown} value
  * @returns {string}
  */

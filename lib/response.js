@@ -1,20 +1,20 @@
-// A native answer → a WHATWG `Response` whose body is pulled from Rust as the user reads (T32).
+// Turns a native response into a WHATWG `Response` whose body is pulled from Rust as the user reads it (T32).
 "use strict";
 
 const { binding } = require("./addon.js");
 const { CloudApiError, headersOf, native } = require("./errors.js");
 const { keepRenewal, listen } = require("./signal.js");
 
-/** How many bytes are read at once. */
+/** The size of one read, in bytes. */
 const CHUNK = 64 * 1024;
 /** Matches a reason phrase that `Response` accepts. */
 const PRINTABLE = /^[\t\x20-\x7e\x80-\xff]*$/;
-/** Statuses that can't have a body. */
+/** The status codes that can't have a body. */
 const NULL_BODY = new Set([101, 204, 205, 304]);
 
 /**
  * Sends a request that `signal` aborts, before or while its body streams (T34).
- * @param {{ isRenewing: boolean, renewalSettled(): Promise<void> }} owner whose login it needs
+ * @param {{ isRenewing: boolean, renewalSettled(): Promise<void> }} owner the trainer or client whose login it uses
  * @param {AbortSignal | null | undefined} signal
  * @param {(abort: import("../binding.js").NativeAbort) => Promise<import("../binding.js").NativeResponse>} send
  * @returns {Promise<Response>}
@@ -42,8 +42,8 @@ async function request(owner, signal, send) {
 }
 
 /**
- * A listener on a signal. Not a closure inside `request`: closures of one function share their scope, so
- * the callback held by `unread` would keep the answer alive.
+ * A listener on a signal. It isn't a closure inside `request`: the closures of one function share their
+ * scope, so the callback that `unread` holds would keep the response alive.
  */
 class Listening {
   /**
@@ -59,14 +59,14 @@ class Listening {
 }
 
 /**
- * Takes the listener off the signal of an answer that was dropped unread: a signal may live as long as
- * the process.
+ * Removes the listener from the signal when a response is dropped unread, because a signal may live as long
+ * as the process.
  */
 const unread = new FinalizationRegistry((/** @type {() => void} */ release) => release());
 
 /**
- * Aborts a body, whether it's being read or not. Holds only weak references, so that an
- * answer that is no longer referenced can be collected and its connection closed.
+ * Aborts a body, whether or not it's being read. It holds only weak references, so that an unreferenced
+ * response can be collected and its connection closed.
  * @param {AbortSignal | null | undefined} signal
  * @param {WeakRef<ReadableByteStreamController>} controller
  * @param {WeakRef<import("../binding.js").NativeResponse>} answer
@@ -100,7 +100,7 @@ function toResponse(answer, stream, release) {
     Object.defineProperty(response, "url", { value: url });
     return response;
   } catch {
-    // `Response` takes 200 to 599 only.
+    // `Response` accepts only status codes from 200 to 599.
     answer.close();
     throw new CloudApiError(status, `cloud-api ${status}`);
   }

@@ -1,4 +1,4 @@
-// `runTrainer`: a project's entry → its trainer → a finished run.
+// `runTrainer`: loads the trainer of a project's entry and runs it to the end.
 "use strict";
 
 const { existsSync } = require("node:fs");
@@ -8,7 +8,7 @@ const { loadTrainer } = require("./entry.js");
 const { ancestors, isFile, isWithin } = require("./files.js");
 const { oneLine } = require("./printable.js");
 
-/** Node runs only some TypeScript, and only in newer versions; these runtimes run all of it. */
+/** Node runs only some TypeScript, and only in newer versions. Bun and Deno run all of it. */
 const READS_TYPESCRIPT = Boolean(process.versions.bun ?? Reflect.get(process.versions, "deno"));
 
 /**
@@ -28,7 +28,7 @@ async function runTrainer(file = DEFAULT_ENTRY) {
 
 /**
  * @param {string} entry
- * @returns {Promise<string>} the entry itself, or the bundle of one in TypeScript
+ * @returns {Promise<string>} the entry itself, or its bundle if it's TypeScript
  */
 async function runnable(entry) {
   if (!isFile(entry)) {
@@ -44,7 +44,7 @@ async function runnable(entry) {
 
 /**
  * @param {string} entry
- * @returns {string} the directory from which Node finds the packages that it imports
+ * @returns {string} the nearest directory with a package.json or node_modules
  */
 function packageOf(entry) {
   const directory = path.dirname(entry);

@@ -1,26 +1,26 @@
-// Listening to the user's abort signals.
+// Listens to the user's abort signals.
 "use strict";
 
 const { defaultMaxListeners, getMaxListeners, setMaxListeners } = require("node:events");
 
 /**
- * Listens for an abort, once.
+ * Calls `onAbort` once, on an abort.
  * @param {AbortSignal} signal
  * @param {() => void} onAbort
  */
 function listen(signal, onAbort) {
   try {
-    // Any number of runs and requests may share a signal, so this isn't a leak to warn about. Keeps a limit
-    // that the user set.
+    // Any number of runs and requests may share a signal, so many listeners aren't a leak to warn about. A
+    // limit that the user set stays.
     if (getMaxListeners(signal) === defaultMaxListeners) setMaxListeners(0, signal);
   } catch {
-    // Not Node's own kind of signal, so there's no such warning either.
+    // It isn't Node's own kind of signal, which has no such warning either.
   }
   signal.addEventListener("abort", onAbort, { once: true });
 }
 
 /**
- * An abort stops waiting for the promise, not the work behind it (T28, T29).
+ * Rejects after an abort. That stops waiting for the promise, but not the work behind it (T28, T29).
  * @template T
  * @param {Promise<T>} promise
  * @param {AbortSignal | undefined} signal
@@ -47,8 +47,8 @@ async function unlessAborted(promise, signal) {
 }
 
 /**
- * After an abort, nobody awaits a login renewal that may be in progress, but the process must not exit before
- * the rotated token is stored (T6).
+ * Keeps the process alive until a login renewal in progress has finished, so that the rotated token is stored
+ * (T6). After an abort, nothing else waits for it.
  * @param {{ isRenewing: boolean, renewalSettled(): Promise<void> }} native
  */
 function keepRenewal(native) {

@@ -1,5 +1,5 @@
-// `createTrainer`, a thin wrapper around a native trainer. It keeps what belongs to JavaScript (the user's
-// callbacks, the abort signal, what was thrown) and leaves every decision to Rust.
+// `createTrainer`, a thin wrapper around a native trainer. It keeps the state that belongs to JavaScript (the
+// user's callbacks, the abort signal, thrown values) and leaves every decision to Rust.
 "use strict";
 
 const path = require("node:path");
@@ -14,7 +14,7 @@ const { checkInferArgs, checkOptions, checkSignal } = require("./options.js");
 const { request } = require("./response.js");
 const { keepRenewal, listen, unlessAborted } = require("./signal.js");
 
-/** How the command, which may be another copy of this package, talks to a trainer. */
+/** The key of a trainer's methods for the command, which may come from another copy of this package. */
 const INTERNALS = Symbol.for("arkor.internals");
 
 const RECONNECT_DELAY_MS = 1000;
@@ -28,7 +28,7 @@ const IDLE_TIMEOUT_MS = 60_000;
  * @property {string} directory
  */
 
-/** What `createTrainer` makes: see `Trainer` in `index.d.ts`. */
+/** The object that `createTrainer` returns: see `Trainer` in `index.d.ts`. */
 class Trainer {
   /** @type {import("..").TrainerInput} */
   #input;
@@ -47,9 +47,9 @@ class Trainer {
   #dispatcher;
   /** @type {Set<import("./dispatch.js").Observer>} */
   #observers = new Set();
-  /** Arguments of `infer` that were warned about. @type {Set<string>} */
+  /** The warnings about arguments of `infer` that were already printed. @type {Set<string>} */
   #warned = new Set();
-  /** Ctrl-C, under the command. @type {AbortSignal | undefined} */
+  /** The command's signal, aborted by Ctrl-C. @type {AbortSignal | undefined} */
   #stop;
 
   /**
@@ -89,7 +89,7 @@ class Trainer {
         },
       },
     });
-    // So that `const { start } = trainer` works, as it does with a plain object.
+    // Bound, so that `const { start } = trainer` works, as with a plain object.
     this.start = this.start.bind(this);
     this.wait = this.wait.bind(this);
     this.cancel = this.cancel.bind(this);
@@ -101,7 +101,7 @@ class Trainer {
     return this.#starting;
   }
 
-  /** T4: all calls share one run; after a rejection, the next call resumes it. */
+  /** T4: all calls share one run. After a rejection, the next call resumes it. */
   wait() {
     this.#waiting ??= this.#followOrForget();
     return this.#waiting;
@@ -125,13 +125,13 @@ class Trainer {
     }
   }
 
-  /** T5 */
+  /** T5: cancels the submitted job. */
   async cancel() {
     if (this.#starting === undefined) return;
     try {
       await this.#starting;
     } catch {
-      return; // Nothing was submitted; `start()` has told why.
+      return; // Nothing was submitted; `start()` has reported why.
     }
     await native(() => this.#native.cancel());
   }
@@ -148,7 +148,7 @@ class Trainer {
   }
 
   /**
-   * Follows a job that was submitted before, instead of submitting one.
+   * Follows a job that was submitted earlier, instead of submitting one.
    * @param {string} id
    */
   async #attach(id) {
@@ -157,7 +157,7 @@ class Trainer {
     return this.#take(await native(async () => this.#native.attach(attachment, listener)));
   }
 
-  /** Who submits, from which directory, and to which backend. */
+  /** The identity that submits the job, the project's directory, and the backend. */
   #identity() {
     const { baseUrl, credentials, cwd } = this.#context;
     return {
@@ -168,7 +168,7 @@ class Trainer {
     };
   }
 
-  /** @param {string} text the job that is this trainer's from now on */
+  /** @param {string} text the job that this trainer now follows */
   #take(text) {
     const job = parse(text);
     const { onReconnect } = this.#context;
@@ -184,7 +184,7 @@ class Trainer {
     return { jobId: job.id };
   }
 
-  /** What ends `wait()`: the user's signal and the command's. */
+  /** The signal that aborts `wait()`: the user's and the command's combined. */
   #signal() {
     const { abortSignal } = this.#input;
     checkSignal("createTrainer", "abortSignal", abortSignal);
@@ -198,7 +198,7 @@ class Trainer {
     if (signal?.aborted) throw signal.reason; // T30
     await unlessAborted(this.start(), signal);
     const dispatcher = /** @type {Dispatcher} */ (this.#dispatcher);
-    // This `wait()`'s signal; a later one may have another (T4).
+    // The signal of this `wait()`; a later one may have another (T4).
     dispatcher.signal = signal;
     const onAbort = () => this.#native.abort();
     try {
@@ -259,7 +259,7 @@ function nativeOptions(input, context) {
     ),
     maxReconnectAttempts:
       attempts == null || attempts === Number.POSITIVE_INFINITY ? undefined : count(attempts),
-    // T26: 0 and Infinity are off.
+    // T26: 0 and Infinity disable the timeout.
     idleTimeoutMs:
       idle === 0 || idle === Number.POSITIVE_INFINITY ? undefined : span("idleTimeoutMs", idle),
     rejectCallbackErrors: mode === "reject",
@@ -287,8 +287,8 @@ function span(name, value) {
 }
 
 /**
- * The fields of the input that go into the job's config, inherited ones and accessors included. Rust
- * builds the config from them.
+ * The fields of the input that go into the job's config, including inherited ones and accessors. Rust builds
+ * the config from them.
  * @param {import("..").TrainerInput} input
  * @param {boolean | undefined} dryRun
  * @param {Submitter} submitter
@@ -297,7 +297,7 @@ function configText(input, dryRun, { credentials, directory, environment }) {
   /** @type {Record<string, unknown>} */
   const fields = {};
   for (const name of binding.inputFields()) fields[name] = Reflect.get(input, name);
-  // `ensureCredentials` gives the local identity too, and it may have been passed on.
+  // `ensureCredentials` returns the local identity, too, and the user may have passed it as `credentials`.
   const isLocal = credentials
     ? credentials.mode === "anon" && credentials.anonymousId === "local"
     : environment.localToken !== undefined;

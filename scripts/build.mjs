@@ -1,6 +1,6 @@
-// `npm run build`: the two native parts from their Rust sources, and Studio's page. `--addon` builds the
-// package's addon only, `--local` the local backend only, `--page` the page only. Cargo decides what there
-// is to do, so that a second run costs seconds.
+// `npm run build`: builds the two native parts from their Rust sources, and Studio's page. `--addon` builds
+// only the package's addon, `--local` only the local backend, `--page` only the page. Cargo decides what
+// needs to be rebuilt, so a second run takes only seconds.
 import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, statSync } from "node:fs";
 import path from "node:path";
@@ -18,10 +18,10 @@ function fail(message) {
 }
 
 /**
- * Runs a program with its output shown.
+ * Runs a program and shows its output.
  * @param {string} program
  * @param {string[]} args
- * @param {string} what told when it fails
+ * @param {string} what the name of the step, for the error message
  */
 function run(program, args, what) {
   const { status, error } = spawnSync(program, args, { cwd: root, stdio: "inherit" });
@@ -36,7 +36,7 @@ function checkCargo() {
   }
 }
 
-/** @returns {string} where cargo puts what it builds, however that was configured */
+/** @returns {string} cargo's target directory, however it was configured */
 function targetDirectory() {
   const args = ["metadata", "--format-version", "1", "--no-deps"];
   const { status, stdout, stderr } = spawnSync("cargo", args, {
@@ -63,7 +63,7 @@ function buildLocal() {
   const target = path.join(root, "local/bin", name);
   if (isSame(built, target)) return;
   mkdirSync(path.dirname(target), { recursive: true });
-  // Copied beside, then renamed: a binary that is running can't be written to.
+  // Copy it to a temporary name and rename that, because a running binary can't be overwritten.
   const temporary = `${target}.${process.pid}.tmp`;
   copyFileSync(built, temporary);
   chmodSync(temporary, 0o755);
@@ -80,7 +80,7 @@ function buildPage() {
 /**
  * @param {string} built
  * @param {string} copy
- * @returns {boolean} whether the copy is newer than what was built, and of its size
+ * @returns {boolean} whether the copy is newer than the built file, and has the same size
  */
 function isSame(built, copy) {
   const from = statSync(built);

@@ -1,8 +1,9 @@
-// `npm run coverage`: which lines the tests run, of the engine (Rust) and of the thin JavaScript side.
+// `npm run coverage`: measures which lines of the engine (Rust) and of the thin JavaScript side the tests
+// run.
 //
-// The engine counts what cargo's tests and vitest's run of it together: most of it is tested through the
-// public surface. Rust's counters need a reader: `cargo install llvm_profparser`, which needs no
-// component of the toolchain. JavaScript's come from V8.
+// For the engine, it adds up the runs of cargo's tests and of vitest's, because most of the engine is tested
+// through the public API. `cargo install llvm_profparser` installs the reader for Rust's counters; it needs
+// no component of the toolchain. The counters for JavaScript come from V8.
 import { spawnSync } from "node:child_process";
 import {
   chmodSync,
@@ -17,7 +18,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { root, say } from "./steps.mjs";
 
-/** Not the tests themselves, nor what only panics. */
+/** Excludes the tests themselves, and the module that only panics. */
 const isCounted = (/** @type {string} */ file) => !/(tests|fake|probe)\.rs$/.test(file);
 const PROFILE = ["--locked", "--profile", "local", "--package", "arkor"];
 
@@ -43,7 +44,7 @@ function run(program, args, { env, capture = false } = {}) {
 }
 
 /**
- * The files that cargo built, by its own messages.
+ * The files that cargo built, according to its messages.
  * @param {string} messages
  * @returns {any[]}
  */
@@ -58,8 +59,8 @@ function built(messages) {
 }
 
 /**
- * Lines that can run and lines that ran, from the annotated sources that `cov show` prints: a file's
- * path, then `number|hits|source` for each of its lines.
+ * Counts the executable lines and the executed lines in the annotated sources that `cov show` prints: a
+ * file's path, then `number|hits|source` for each of its lines.
  * @param {string} text
  * @returns {Map<string, { lines: number, run: number, missed: number[] }>}
  */
@@ -78,7 +79,7 @@ function tally(text) {
       inTests = false;
       if (file) files.set(`src/${relative}`, file);
     } else if (file && !inTests) {
-      // A module of tests ends its file.
+      // A module of tests extends to the end of its file.
       inTests = source === "#[cfg(test)]";
       if (hits === "") continue;
       file.lines++;
@@ -97,8 +98,8 @@ const directory = mkdtempSync(path.join(tmpdir(), "arkor-coverage-"));
 try {
   const counters = path.join(directory, "counters");
   mkdirSync(counters);
-  // Only this package is instrumented, not what it depends on. The counters live in the file (%c), so
-  // that a process that is ended by force, as vitest ends its own, has counted all the same.
+  // Only this package is instrumented, not its dependencies. The counters are stored in the file (%c), so
+  // that they are complete even if a process is killed, as vitest does with its own.
   const wrapper = path.join(directory, "rustc");
   const flags = "-C instrument-coverage -C llvm-args=-runtime-counter-relocation";
   writeFileSync(wrapper, `#!/bin/sh\nexec "$@" ${flags}\n`);

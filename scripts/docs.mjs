@@ -1,6 +1,5 @@
-// `npm run docs [-- --dev]`: builds the site of the documentation into target/docs/dist, with the API
-// reference made from index.d.ts. `--dev` serves it instead. A link that
-// leads nowhere fails the build.
+// `npm run docs [-- --dev]`: builds the documentation site into target/docs/dist, with the API reference
+// generated from index.d.ts. `--dev` serves it instead. A broken link fails the build.
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { stage } from "./docs/stage.mjs";

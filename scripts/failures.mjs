@@ -1,11 +1,11 @@
-// The failed tests of a run, shown again where they're looked for: at the end, just above the tally.
+// Prints the failed tests of a run again at the end, just above the tally, where users look for them.
 
-/** Lines of one failure that are repeated; the whole of it stands further up. */
+/** The maximum number of lines to repeat of a failure; its whole output is further up. */
 const MAX_LINES = 25;
 
 /**
  * @param {string} name
- * @param {string} text what the test runner says about it
+ * @param {string} text the test runner's message about it
  */
 function failure(name, text) {
   return [`failed: ${name}`, ...text.trim().split("\n").slice(0, MAX_LINES)].join("\n    ");
@@ -18,7 +18,7 @@ function failure(name, text) {
 export function vitestFailures({ testResults }) {
   return testResults.flatMap(({ name: file, status, message, assertionResults }) => {
     const failed = assertionResults.filter((test) => test.status === "failed");
-    // The file itself: it couldn't be loaded, or a hook of it failed.
+    // The file itself failed: it couldn't be loaded, or one of its hooks failed.
     if (failed.length === 0) return status === "failed" ? [failure(file, message)] : [];
     return failed.map((test) =>
       failure(`${file}: ${test.fullName}`, (test.failureMessages ?? []).join("\n")),
@@ -35,7 +35,7 @@ export function vitestFailures({ testResults }) {
  */
 
 /**
- * @param {string} output of `cargo test`
+ * @param {string} output the output of `cargo test`
  * @returns {string[]}
  */
 export function cargoFailures(output) {
@@ -44,7 +44,7 @@ export function cargoFailures(output) {
 }
 
 /**
- * @param {string} output of pytest
+ * @param {string} output the output of pytest
  * @returns {string[]}
  */
 export function pytestFailures(output) {

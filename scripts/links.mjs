@@ -1,4 +1,4 @@
-// The relative links of a page in Markdown.
+// Rewrites the relative links of a Markdown page.
 import { existsSync } from "node:fs";
 import path from "node:path";
 
@@ -6,12 +6,12 @@ import path from "node:path";
 const LINK = /(!\[[^\]]*\]\(|\]\(|^\[[^\]]+\]: )([^)\s#]+)((?:#[^)\s]*)?(?:\)|$))/gm;
 
 /**
- * Has a page's relative links lead elsewhere.
+ * Gives a page's relative links new targets.
  * @param {string} text
- * @param {string} source where the page is in the repository
+ * @param {string} source the page's path in the repository
  * @param {string} root the checkout
  * @param {(file: string, isPicture: boolean) => string | undefined} targetOf the target for a file of the
- *   repository; undefined keeps it
+ *   repository; undefined leaves the link unchanged
  * @returns {string}
  */
 export function relink(text, source, root, targetOf) {
@@ -27,7 +27,7 @@ export function relink(text, source, root, targetOf) {
 
 /**
  * @param {Record<string, any>} manifest
- * @returns {string} the repository's address on the web
+ * @returns {string} the repository's URL
  */
 export function repositoryOf(manifest) {
   return manifest.repository.url.replace(/^git\+|\.git$/g, "");

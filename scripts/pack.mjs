@@ -1,6 +1,6 @@
-// `npm run pack -- [--out DIR]`: the tarballs that are published, of what this machine has built, in
-// DIR (default: dist). The packages of one platform come from one machine; `arkor`, `@arkor/local` and
-// `create-arkor` are the same from each.
+// `npm run pack -- [--out DIR]`: writes the tarballs to publish, from what this machine has built, to DIR
+// (default: dist). The packages of a platform come from one machine; `arkor`, `@arkor/local` and
+// `create-arkor` are the same on each machine.
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";

@@ -1,5 +1,5 @@
-// `npm run platforms`: writes the manifests in npm/ and local/npm/ anew, after a change of the
-// version, the description or the targets in package.json.
+// `npm run platforms`: writes the manifests in npm/ and local/npm/ again, after a change of the version, the
+// description or the targets in package.json.
 import { writePlatforms } from "./pack/platforms.mjs";
 import { root } from "./steps.mjs";
 

@@ -1,5 +1,5 @@
-// `node scripts/release-check.mjs v1.2.3`: whether everything says that this is the version, and the
-// changelog has its day. The release workflow begins with it.
+// `node scripts/release-check.mjs v1.2.3`: checks that every file has this version, and that the changelog
+// has a date for it. The release workflow starts with this check.
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { platforms, readManifest } from "./pack/platforms.mjs";

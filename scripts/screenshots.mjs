@@ -1,6 +1,6 @@
-// `node scripts/screenshots.mjs [--columns N] [--to DIR]`: the pictures of the command, in docs/images unless
-// told otherwise. Each is a recording of a real run in a pseudo-terminal, drawn as SVG from what a terminal
-// emulator made of it, in the colours of a dark and of a light terminal.
+// `node scripts/screenshots.mjs [--columns N] [--to DIR]`: creates the pictures of the command, by default in
+// docs/images. Each shows a real run in a pseudo-terminal, as a terminal emulator rendered it, drawn as SVG
+// in the colours of a dark and of a light terminal.
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -17,15 +17,15 @@ const { values: flags } = parseArgs({
   },
 });
 const COLUMNS = Number(flags.columns);
-/** More than any command prints, so that nothing scrolls out of the picture. */
+/** More rows than any command prints, so that nothing scrolls out of the picture. */
 const ROWS = 200;
 const IMAGES = path.resolve(flags.to);
-/** How long a step may take: the longest trains a template. */
+/** The time limit for a step; the longest step trains a template. */
 const LONGEST_MS = 100_000;
 const ENTER = "\r";
 const DOWN = "\u001b[B";
 
-/** A shell with a prompt, in a project, as a person has it. */
+/** A shell with a prompt in a project, as a user has it. */
 class Session {
   #terminal = new xterm.Terminal({ cols: COLUMNS, rows: ROWS, allowProposedApi: true });
   #shell;
@@ -37,7 +37,7 @@ class Session {
    */
   constructor(cwd, env) {
     /** @type {NodeJS.ProcessEnv} */
-    // The commands are typed as they are, whatever runs this script.
+    // Without these, messages would suggest commands of the package manager that runs this script.
     const { npm_config_user_agent: _, npm_execpath: __, ...inherited } = process.env;
     /** @type {NodeJS.ProcessEnv} */
     const all = { ...inherited, ...env, PS1: "$ ", TERM: "xterm-256color" };
@@ -64,7 +64,7 @@ class Session {
 
   /**
    * @param {RegExp} pattern
-   * @returns {Promise<void>} when the screen shows it
+   * @returns {Promise<void>} resolves when the screen shows it
    */
   until(pattern) {
     return new Promise((resolve, reject) => {
@@ -101,7 +101,7 @@ class Session {
   }
 }
 
-/** A directory in which `arkor` is this checkout's. */
+/** Creates a directory in which `arkor` is the one of this checkout. */
 function workplace() {
   const home = mkdtempSync(path.join(tmpdir(), "arkor-pictures-"));
   const cwd = path.join(home, "tickets");

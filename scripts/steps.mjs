@@ -1,4 +1,4 @@
-// What the npm scripts share: a step that is shown, and the installation that each begins with.
+// Shared by the npm scripts: running a step visibly, and the installation that each script starts with.
 import { spawnSync } from "node:child_process";
 import { statSync } from "node:fs";
 import path from "node:path";
@@ -12,13 +12,13 @@ export function say(line) {
 }
 
 /**
- * Runs a step with its output shown, and ends with its exit code when it fails.
+ * Runs a step and shows its output. If it fails, exits with its exit status.
  * @param {string} program
  * @param {string[]} args
  * @param {string} [cwd]
  */
 export function step(program, args, cwd = root) {
-  // npm is a script on Windows, which only a shell can start; no argument here needs quoting.
+  // On Windows, npm is a script, which only a shell can start. No argument here needs quoting.
   const shell = process.platform === "win32" && program === "npm";
   const { status, error } = spawnSync(program, args, { cwd, stdio: "inherit", shell });
   if (error) say(`error: ${program} could not be started: ${error.message}`);
@@ -31,8 +31,8 @@ export function installIfNeeded() {
   const installed = statSync(marker, { throwIfNoEntry: false });
   if (installed && installed.mtimeMs >= lock.mtimeMs) return;
   say("Installing the dependencies.");
-  // Not `npm ci`: it wants an entry in the lock file for every platform's optional package, and a
-  // registry that mirrors only some platforms has none to write there. The lock file still pins
-  // what is installed, and is left as it is.
+  // Don't use `npm ci`: it requires an entry in the lock file for every platform's optional package, but a
+  // registry that mirrors only some platforms can't provide all entries. The lock file still pins the
+  // installed versions, and isn't changed.
   step("npm", ["install", "--no-save", "--no-audit", "--no-fund"]);
 }

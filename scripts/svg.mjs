@@ -1,9 +1,13 @@
-// What stands on a terminal → SVG: each run of cells of one style is a piece of text at its column.
+// Draws the contents of a terminal as SVG. Each run of cells of the same style becomes a text element at its
+// column.
 
 const CELL = { width: 8.4, height: 18 };
 const MARGIN = 16;
 const BAR = 34;
-/** The eight colours and their bright ones, as the terminal numbers them, after the two that it has by default. */
+/**
+ * The default background and foreground, and then the eight colours and their bright variants in the
+ * terminal's order.
+ */
 const DARK = {
   background: "#16181d",
   foreground: "#d7dae0",
@@ -26,7 +30,7 @@ const LIGHT = {
 
 /**
  * @param {Terminal} terminal
- * @param {string} title of the window
+ * @param {string} title the window's title
  * @returns {string}
  */
 export function toSvg(terminal, title) {
@@ -78,7 +82,7 @@ function pieces(line) {
     .filter(({ text }) => text !== "");
 }
 
-/** One picture for both: a browser takes the colours of the theme that the reader has. */
+/** One picture for both themes: the browser uses the colours of the reader's theme. */
 function styles() {
   return `${rules(DARK)}@media (prefers-color-scheme:light){${rules(LIGHT)}}`;
 }
@@ -89,7 +93,7 @@ function rules({ background, foreground, palette }) {
   return `rect{fill:${background}}text{fill:${foreground};white-space:pre}${colours.join("")}.b{font-weight:bold}.d{fill-opacity:.6}`;
 }
 
-/** @param {Cell} cell its style as the names of classes */
+/** @param {Cell} cell a cell, whose style becomes class names */
 function styleOf(cell) {
   const classes = [];
   if (cell.isFgPalette() && cell.getFgColor() < 16) classes.push(`c${cell.getFgColor()}`);
@@ -104,7 +108,7 @@ function styleOf(cell) {
  */
 function textAt({ column, text, style }, y) {
   const x = (MARGIN + column * CELL.width).toFixed(1);
-  // As wide as its cells, whatever font the reader has.
+  // As wide as its cells, regardless of the reader's font.
   const length = ([...text].length * CELL.width).toFixed(1);
   return `<text x="${x}" y="${y}" textLength="${length}"${style && ` class="${style}"`}>${escaped(text)}</text>`;
 }

@@ -1,5 +1,5 @@
-// `node scripts/template-data.mjs`: writes the data of the templates of `arkor init`, and of the example,
-// which is made from one of them. Run it after changing a sentence in template-data/.
+// `node scripts/template-data.mjs`: writes the data of the templates of `arkor init`, and that of the
+// example, which is based on one of them. Run it after changing a sentence in template-data/.
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,7 +9,7 @@ import { triage } from "./template-data/triage.mjs";
 
 const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
 
-/** @returns {Record<string, string>} the files, relative to the root, and what is in them */
+/** @returns {Record<string, string>} the contents of the files, by path relative to the root */
 export function templateData() {
   return Object.fromEntries(
     Object.entries({ triage, translate, redaction }).flatMap(([name, generate]) => {

@@ -1,6 +1,6 @@
-// `npm run test:runtimes`: the contract's tests on every Node line that is supported, in worker
-// threads, and with the garbage collector exposed. Node lines other than the one that runs this come as
-// npm packages. `npm run try` tells what works on Bun and Deno.
+// `npm run test:runtimes`: runs the contract's tests on every supported Node line, in worker threads, and
+// with the garbage collector exposed. Node lines other than the current one come from npm packages. `npm run
+// try` checks Bun and Deno.
 import { spawnSync } from "node:child_process";
 import path from "node:path";
 import { root, say } from "./steps.mjs";
@@ -8,9 +8,12 @@ import { root, say } from "./steps.mjs";
 const LINES = ["20", "22", "24"];
 const VITEST = path.join(root, "node_modules/vitest/vitest.mjs");
 
-/** Everything that goes through the engine; what is about packing or the command is not. */
+/** All tests that go through the engine; tests of packing or of the command aren't included. */
 const FILES = ["__test__/contract", "__test__/client"];
-/** `os.homedir()` does not see a worker's `process.env`, by which the tests of logins move the home. */
+/**
+ * The tests that also run in a worker. Tests of logins set the home directory in `process.env`, but
+ * `os.homedir()` doesn't see a worker's `process.env`.
+ */
 const IN_A_WORKER = [
   "__test__/contract",
   ...["answers", "client", "cloud-api-error", "completion", "keep-alive", "options"].map(

@@ -1,6 +1,6 @@
-// `npm run test:torch -- [--device cpu|cuda|mps] [--ray]`: the torch engine, from lints to a run in a cluster. It
-// makes an environment of its own in target/torch; nothing else here needs Python. With --ray it also makes a
-// Ray cluster in two network namespaces, which takes root and iproute2 on Linux.
+// `npm run test:torch -- [--device cpu|cuda|mps] [--ray]`: tests the torch engine, from lints to a run in a
+// cluster. It creates its own environment in target/torch; no other script needs Python. With --ray it also
+// creates a Ray cluster in two network namespaces, for which it needs root and iproute2 on Linux.
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -14,7 +14,7 @@ const require = createRequire(import.meta.url);
 const { findUv, pythonFor, UV_VERSION } = require("../cli/engine/tools.js");
 const { pythonOf } = require("../cli/engine/environments.js");
 
-/** What the lock file has wheels for. */
+/** The versions of Python for which the lock file has wheels. */
 const PYTHONS = [11, 12, 13, 14];
 const PROJECT = path.join(root, "local/torch");
 const PLACE = path.join(root, "target/torch");
@@ -29,12 +29,12 @@ const { values: flags } = parseArgs({
 
 /** @typedef {{ passed: number, failed: number, failures: string[] }} Tally */
 
-/** Makes the environment, or finds that it's up to date. */
+/** Creates the environment, unless it's up to date. */
 async function prepare() {
   mkdirSync(PLACE, { recursive: true });
   const own = await findUv();
   const python = await pythonFor(PYTHONS, own !== undefined);
-  // Without a Python, there's a uv, which gets one.
+  // Without a Python there's a uv, which can download one.
   const uv = own?.program ?? installUv(python?.file ?? "python3");
   process.env.UV_PROJECT_ENVIRONMENT = ENVIRONMENT;
   const using = python ? ["--python", python.file] : [];
@@ -53,7 +53,7 @@ async function prepare() {
 
 /**
  * @param {string} python
- * @returns {string} uv, from PyPI
+ * @returns {string} the path of uv, installed from PyPI
  */
 function installUv(python) {
   const place = path.join(PLACE, "uv");
@@ -63,7 +63,7 @@ function installUv(python) {
 }
 
 /**
- * Runs a test runner, with its output kept until it ends: several run at a time.
+ * Runs a test runner, and buffers its output until it ends, because several run at the same time.
  * @param {string} name
  * @param {string} program
  * @param {string[]} args
@@ -94,7 +94,7 @@ function runner(name, program, args, env = {}) {
 }
 
 /**
- * The tally of a runner. One that ends badly without a failed test counts as a failure.
+ * The tally of a runner. A runner that exits with an error but without a failed test counts as one failure.
  * @param {{ output: string, code: number }} ended
  * @param {RegExp} passed
  * @param {RegExp} failed
@@ -115,7 +115,7 @@ async function pythonTests() {
 
 async function rustTests() {
   const args = ["test", "--locked", "--profile", "local", "-p", "arkor-local", "--test", "torch"];
-  // PyTorch takes all cores: more tests at once only wait for each other.
+  // PyTorch uses all cores, so concurrent tests would only wait for each other.
   const ended = await runner("cargo test", "cargo", [...args, "--", "--test-threads=1"]);
   return tally(ended, /^test result: .*? (\d+) passed;/m, /^test result: .*?(\d+) failed;/m);
 }

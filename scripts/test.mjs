@@ -1,5 +1,5 @@
-// `npm test`: everything that has to hold, from a fresh clone. Installs, builds, checks format,
-// lints and types, runs the tests of both sides, and adds them up in its last line.
+// `npm test`: runs all checks from a fresh clone. Installs, builds, checks format, lints and types, runs the
+// tests of both sides, and prints the totals in its last line.
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,15 +7,15 @@ import path from "node:path";
 import { cargoFailures, showFailures, vitestFailures } from "./failures.mjs";
 import { installIfNeeded, root, say, step } from "./steps.mjs";
 
-/** Built like `arkor-local`, so that the heavy crates are compiled once. */
+/** The profile of `arkor-local`, so that the heavy crates are compiled only once. */
 const PROFILE = ["--locked", "--profile", "local"];
-/** One by one: together, each would be built with the features that the other asks for. */
+/** Tested one by one: together, each would be built with the features that the other one enables. */
 const CRATES = ["arkor", "arkor-local"];
 
 /** @typedef {{ passed: number, failed: number, code: number, failures: string[] }} Tally */
 
 /**
- * Runs a test runner with its output shown, and hands it back as well.
+ * Runs a test runner, shows its output, and also returns it.
  * @param {string} program
  * @param {string[]} args
  * @returns {Promise<{ output: string, code: number }>}

@@ -1,8 +1,8 @@
 // `npm run try -- [--dist DIR] [--basic | --managers] [--train]`: installs the packed tarballs into clean
-// projects and tries them there, as their users do. `--basic` leaves out what needs further tools;
-// `--managers` makes a project with each package manager instead; `--train` also trains with the packed
-// local backend, with `--managers` a whole template, whose model is then asked. Needs nothing but Node and npm, so that it runs in a bare
-// container; prints a table, exits with 1 when a trial fails.
+// projects and tries them there, like a user. `--basic` skips the trials that need further tools.
+// `--managers` creates a project with each package manager instead. `--train` also trains with the packed
+// local backend; with `--managers`, it trains a whole template and chats with its model. It needs only Node
+// and npm, so it runs in a bare container. It prints a table, and exits with status 1 if a trial fails.
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";

@@ -30,18 +30,18 @@ use http::network_error;
 pub use refusal::message as refusal_message;
 pub use request::Request;
 
-/// `start()`, `cancel()` and the last look at a job give up after this long (T1).
+/// The time limit of `start()`, `cancel()` and the final request for a job (T1).
 pub const CALL_LIMIT: Duration = Duration::from_secs(60);
 
 /// The `x-arkor-client` header of every request, with the package's version.
 pub const CLIENT_HEADER: &str = concat!("arkor/", env!("CARGO_PKG_VERSION"));
 
-/// What a request is authorized with.
+/// Authorizes requests.
 pub trait Access: Send + Sync {
-    /// The token that it carries.
+    /// The token for the request.
     fn token(&self) -> &str;
 
-    /// The token to try again with, once, after a 401; `None` when the refusal is final.
+    /// The token for a single retry after a 401. `None` when the refusal is final.
     fn after_refusal(&self) -> BoxFuture<'_, Result<Option<String>>>;
 }
 
@@ -55,8 +55,8 @@ pub struct Api {
 }
 
 impl Api {
-    /// A client for this backend. Clients with the same network settings share a connection pool (T35). Without
-    /// access only the auth calls can be made.
+    /// Creates a client for this backend. Clients with the same network settings share a connection pool
+    /// (T35). Without `access`, only the auth endpoints can be called.
     ///
     /// # Errors
     /// When `NODE_EXTRA_CA_CERTS` or a proxy setting can't be used.
@@ -80,8 +80,8 @@ impl Api {
         }
     }
 
-    /// Sends a request and returns the response, whatever its status. Records the deprecation
-    /// notice in it, if there is one.
+    /// Sends a request and returns the response, whatever its status code. Records its deprecation notice, if
+    /// any.
     ///
     /// # Errors
     /// [`Error::Network`].
@@ -91,11 +91,11 @@ impl Api {
         Ok(response)
     }
 
-    /// Sends a request and returns the response, whatever its status. After a 401, sends it once more if the
-    /// login can be renewed: the backend's clock may differ from ours.
+    /// Sends a request and returns the response, whatever its status code. After a 401, it retries once if
+    /// the login can be renewed: the backend's clock may differ from this machine's.
     ///
     /// # Errors
-    /// [`Error::Network`], and what the renewal says.
+    /// [`Error::Network`], and those of the renewal.
     pub async fn exchange(&self, request: &Request) -> Result<reqwest::Response> {
         let Some(access) = &self.access else {
             return self.attempt(request, None).await;
@@ -111,7 +111,7 @@ impl Api {
     }
 
     async fn attempt(&self, request: &Request, token: Option<&str>) -> Result<reqwest::Response> {
-        // Without a host, the first part of the path would be taken for one.
+        // Without a host, the first part of the path would become the host.
         if reqwest::Url::parse(&self.base_url).is_err() {
             return Err(http::invalid_url());
         }
@@ -148,7 +148,7 @@ impl Api {
         Err(self.refused(response).await)
     }
 
-    /// Sends a request and reads its whole answer, all within [`CALL_LIMIT`].
+    /// Sends a request and reads its whole response within [`CALL_LIMIT`].
     ///
     /// # Errors
     /// [`Error::Network`], [`Error::Api`].
@@ -159,11 +159,11 @@ impl Api {
         .await
     }
 
-    /// Opens a job's event stream after the last event id, if there is one. The response's head has to arrive
-    /// within `idle_timeout` (T26).
+    /// Opens a job's event stream after the last event id, if there is one. The head of the response has to
+    /// arrive within `idle_timeout` (T26).
     ///
     /// # Errors
-    /// A [`Refusal`] that says whether a retry makes sense (T23).
+    /// A [`Refusal`], which records whether a retry makes sense (T23).
     pub async fn stream(
         &self,
         request: &Request,
@@ -216,7 +216,7 @@ impl Api {
     }
 }
 
-/// The answer's content type if it isn't an event stream's: a captive portal's page, for example.
+/// The response's content type if it isn't that of an event stream: a captive portal's page, for example.
 fn other_content_type(response: &reqwest::Response) -> Option<String> {
     let value = response.headers().get(reqwest::header::CONTENT_TYPE)?;
     let text = String::from_utf8_lossy(value.as_bytes());
@@ -224,10 +224,10 @@ fn other_content_type(response: &reqwest::Response) -> Option<String> {
     (!essence.eq_ignore_ascii_case("text/event-stream")).then(|| essence.to_owned())
 }
 
-/// How long to wait for a response's head, as `fetch` does (T33).
+/// The time limit for a response's head, the same as that of `fetch` (T33).
 pub const HEAD_LIMIT: Duration = Duration::from_secs(300);
 
-/// Waits for the head of the answer to `what` within `limit`.
+/// Waits for the head of the response to `what` within `limit`.
 ///
 /// # Errors
 /// Those of the future, and [`Error::Network`] with `ETIMEDOUT`.
@@ -258,11 +258,11 @@ pub async fn within_limit<T>(what: &str, future: impl Future<Output = Result<T>>
     })
 }
 
-/// The headers of a request.
+/// Builds the headers of a request.
 ///
 /// # Errors
-/// When a value has characters that HTTP can't carry. The message names the header, never the
-/// value: it may be the token.
+/// When a value has characters that HTTP can't carry. The message names the header but doesn't quote the
+/// value, which may be the token.
 pub fn headers(request: &Request, token: Option<&str>) -> Result<Vec<(&'static str, HeaderValue)>> {
     let json = request.body.as_ref().map(|_| "application/json");
     let authorization = token.map(|token| format!("Bearer {token}"));
@@ -280,7 +280,7 @@ pub fn headers(request: &Request, token: Option<&str>) -> Result<Vec<(&'static s
                 value.set_sensitive(name == "authorization");
                 headers.push((name, value));
             }
-            // An id that HTTP can't carry: the backend then starts from the beginning.
+            // Without an id that HTTP can't carry, the backend starts from the beginning.
             Err(_) if name == "last-event-id" => {}
             Err(_) => {
                 return Err(Error::plain(format!(
@@ -293,7 +293,8 @@ pub fn headers(request: &Request, token: Option<&str>) -> Result<Vec<(&'static s
     Ok(headers)
 }
 
-/// Headers as JavaScript takes them: alternating names and values. A value's bytes are Latin-1.
+/// Headers in the form that JavaScript expects: alternating names and values. The bytes of a value are
+/// Latin-1.
 #[must_use]
 pub fn flat(headers: &HeaderMap) -> Vec<String> {
     headers

@@ -1,16 +1,16 @@
-//! Blocks of the stream, in order, laid out as their events cross to JavaScript: a row of numbers for each
+//! The blocks of the stream, in order. Their events are laid out for JavaScript: a row of numbers for each
 //! event, and JSON text for everything else.
 //!
-//! An event is laid out once, when it is decoded; nothing is rearranged on its way to the callback.
+//! An event is laid out once, when it's decoded, and never rearranged after that.
 
 use std::ops::Range;
 
 use crate::event::{Event, Meaning};
 
-/// A batch ends at this many events, so that timers and sockets get their turn between batches even in a flood
-/// (T8).
+/// The most events in a batch. It leaves timers and sockets their turn between batches, even during a flood
+/// of events (T8).
 pub const MOST_EVENTS: usize = 256;
-/// Or at about this many bytes.
+/// The size in bytes at which a batch counts as full.
 pub const MOST_BYTES: usize = 64 * 1024;
 
 /// The numbers of one event: its flags, its step, and the five metrics.
@@ -30,11 +30,11 @@ pub const CALLBACKS: [&str; 5] = [
     "onCompleted",
     "onFailed",
 ];
-/// The bits of the kind.
+/// The mask of the bits that hold the kind.
 pub const KIND: u32 = 0b111;
 /// The flag of an event that has an id.
 pub const HAS_ID: u32 = 1 << 3;
-/// The flag of an event whose first metric is a number; those of the others follow.
+/// The flag of an event whose first metric is a number. The flags of the other metrics are the next bits.
 pub const HAS_METRIC: u32 = 1 << 4;
 
 const LOG: u32 = 0;
@@ -42,15 +42,16 @@ const STARTED: u32 = 1;
 const CHECKPOINT: u32 = 2;
 const COMPLETED: u32 = 3;
 const FAILED: u32 = 4;
-/// No callback gets it, only observers of the run.
+/// An unknown event: no callback gets it, only observers of the run.
 const UNKNOWN: u32 = 5;
 
-/// The events of a batch, as they cross.
+/// The events of a batch, in the form in which they cross to JavaScript.
 #[derive(Debug, Default, PartialEq)]
 pub struct Events {
     /// [`COLUMNS`] numbers for each event.
     pub columns: Vec<f64>,
-    /// For each event that isn't a log, its detail as JSON text. For an unknown type, its data unchanged.
+    /// For each event that isn't a log, its detail as JSON text. An event of an unknown type has its
+    /// unchanged data here.
     pub texts: Vec<String>,
 }
 
@@ -63,16 +64,16 @@ pub enum Last {
     End,
 }
 
-/// One block; its event, if it has one, is a row of [`Events`].
+/// One block. If it has an event, that's a row of [`Events`].
 struct Item {
-    /// Its id's place in [`Batch::ids`].
+    /// Where [`Batch::ids`] holds the block's id.
     id: Option<Range<usize>>,
     role: Role,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// It runs no callback, and only its id counts.
+    /// A block without a callback, of which only the id counts.
     Passed,
     /// A data event that doesn't cross.
     Unknown,
@@ -124,7 +125,7 @@ impl Batch {
             || self.bytes() >= MOST_BYTES
     }
 
-    /// Roughly what the batch holds in memory.
+    /// The approximate size of the batch in memory.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.blocks.len() * size_of::<Item>()
@@ -133,7 +134,7 @@ impl Batch {
             + self.text_bytes
     }
 
-    /// Takes the events out, on their way to the callbacks.
+    /// Takes the events out to hand them to the callbacks.
     #[must_use]
     pub fn take_events(&mut self) -> Events {
         std::mem::take(&mut self.events)
@@ -151,7 +152,7 @@ impl Batch {
         self.blocks.len()
     }
 
-    /// The block of the event `index`; [`Self::block_count`] if there is none.
+    /// The position of the block that holds event `index`, or [`Self::block_count`] if there is none.
     #[must_use]
     pub fn block_of(&self, index: usize) -> usize {
         let blocks = self.blocks.iter().enumerate();
@@ -161,7 +162,7 @@ impl Batch {
             .map_or(self.blocks.len(), |(at, _)| at)
     }
 
-    /// The last id among the blocks before `end`, if one of them has one.
+    /// The last id among the blocks before `end`, if any has one.
     #[must_use]
     pub fn last_id(&self, end: usize) -> Option<&str> {
         let place = self.blocks[..end]

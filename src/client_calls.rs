@@ -1,5 +1,5 @@
-//! Builds the requests of `CloudApiClient` and reads its answers, without sending anything. Clients
-//! with the user's own `fetch` and clients that use [`crate::api`] share this code.
+//! Builds the requests of `CloudApiClient` and reads its responses, without sending anything. Clients with
+//! the user's own `fetch` and clients that use [`crate::api`] share this code.
 
 use crate::api::Request;
 use crate::api::endpoints::{CLIENT_ENDPOINTS, Endpoint};
@@ -7,10 +7,10 @@ use crate::api::request::Parts;
 use crate::error::{Error, Result};
 use crate::{json, shape};
 
-/// The request of a call; `arguments` is a JSON object.
+/// Builds the request of a call. `arguments` is a JSON object.
 ///
 /// # Errors
-/// When the arguments don't fit; the message names the field.
+/// When the arguments are invalid; the message names the field.
 pub fn request(call: &str, arguments: &str) -> Result<Request> {
     let named =
         |what: &dyn std::fmt::Display| Error::plain(format!("CloudApiClient.{call}: {what}"));
@@ -20,10 +20,10 @@ pub fn request(call: &str, arguments: &str) -> Result<Request> {
         .map_err(|error| named(&error))
 }
 
-/// What the caller gets of a 2xx answer: JSON text in which a marker stands for a bare NaN.
+/// The return value for a 2xx response: JSON text in which a marker stands for a bare NaN.
 ///
 /// # Errors
-/// When the answer isn't what the call promises; the message names the field.
+/// When a required field of the response is missing or invalid; the message names it.
 pub fn answer(call: &str, text: &str) -> Result<String> {
     let text = json::strict(text);
     shape::read(

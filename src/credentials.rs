@@ -1,5 +1,5 @@
-//! Who the user is: `~/.arkor/credentials.json`, read, written, acquired and refreshed. Messages never contain
-//! a token.
+//! The user's identity: reads, writes, acquires and renews `~/.arkor/credentials.json`. Messages never
+//! contain a token.
 
 mod acquire;
 mod identity;

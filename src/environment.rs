@@ -1,6 +1,6 @@
-//! What a call needs to know about its process.
+//! A process's settings, as far as a call needs them.
 //!
-//! Read in JavaScript, from `process.env` and `os.homedir()`, at the time of the call (T36): a worker thread
+//! JavaScript reads them from `process.env` and `os.homedir()` at the time of the call (T36). A worker thread
 //! has its own environment, which Rust's `std::env` can't see.
 
 use std::path::{Path, PathBuf};
@@ -16,17 +16,17 @@ pub const DEFAULT_BASE_URL: &str = "https://api.arkor.ai";
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Environment {
-    /// `os.homedir()`, where there is one that can be used.
+    /// `os.homedir()`, if it's usable.
     pub home: Option<PathBuf>,
-    /// Why there is none, as a message.
+    /// Why `home` is missing, as a message.
     pub home_fault: Option<String>,
     /// `ARKOR_CLOUD_API_URL`; an empty value is used as it is, so that a bad setting shows.
     pub cloud_api_url: Option<String>,
     /// `ARKOR_LOCAL_TOKEN`, set by `arkor start --local`.
     pub local_token: Option<String>,
-    /// What the HTTP client depends on.
+    /// The settings of the HTTP client.
     pub network: Network,
-    /// The package manager that runs us: `npm`, `pnpm`, `yarn` or `bun`.
+    /// The package manager that started the process: `npm`, `pnpm`, `yarn` or `bun`.
     pub package_manager: Option<String>,
 }
 
@@ -34,7 +34,7 @@ impl Environment {
     /// The home directory, for a call that needs a file in it.
     ///
     /// # Errors
-    /// That there is none, and what to do.
+    /// When there is none; the message says what to do.
     pub fn home(&self) -> Result<&Path> {
         self.home.as_deref().ok_or_else(|| {
             let fault = self.home_fault.as_deref();
@@ -57,8 +57,8 @@ pub struct Network {
     pub extra_ca_certs: Option<PathBuf>,
 }
 
-/// The backend's base URL, without trailing slashes: an explicit one, the environment's, the
-/// credentials', the default.
+/// The backend's base URL, without trailing slashes: the explicit one, else the environment's, else the
+/// credentials', else the default.
 #[must_use]
 pub fn base_url(explicit: Option<&str>, env: Option<&str>, credentials: Option<&str>) -> String {
     let url = explicit.or(env).or(credentials).unwrap_or(DEFAULT_BASE_URL);

@@ -1,4 +1,4 @@
-//! Everything that can go wrong, and which JavaScript error it becomes.
+//! Every error of the engine, and the JavaScript error that it becomes.
 
 use serde::{Serialize, Serializer};
 
@@ -6,10 +6,10 @@ use serde::{Serialize, Serializer};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum Error {
-    /// `CloudApiError(status, message)`: the backend's answer wasn't 2xx (T33).
+    /// `CloudApiError(status, message)`: the status code wasn't 2xx (T33).
     #[error("{message}")]
     Api {
-        /// The HTTP status.
+        /// The HTTP status code.
         status: u16,
         /// The backend's message.
         #[serde(skip)]
@@ -29,7 +29,7 @@ pub enum Error {
     /// `AnonymousTokenRejectedError(status, message)`.
     #[error("{message}")]
     AnonymousTokenRejected {
-        /// The HTTP status.
+        /// The HTTP status code.
         status: u16,
         /// The backend's message.
         #[serde(skip)]
@@ -38,7 +38,7 @@ pub enum Error {
     /// `ProjectStateMismatchError(message)`.
     #[error("{message}")]
     ProjectStateMismatch {
-        /// Which state file it is, and what to do.
+        /// The state file that it's about, and what to do.
         #[serde(skip)]
         message: String,
     },
@@ -56,13 +56,13 @@ pub enum Error {
     /// The value that a callback threw. It never leaves JavaScript.
     #[error("a callback threw")]
     Thrown,
-    /// The value that the user's `fetch` rejected with. JavaScript keeps it by this number.
+    /// The value that the user's `fetch` rejected with. JavaScript keeps it under this id.
     #[error("The login could not be renewed")]
     FetchRejected {
-        /// The number.
+        /// The id.
         id: u32,
     },
-    /// The system has no root certificates: JavaScript hands over Node's and calls again.
+    /// The system has no root certificates. JavaScript passes Node's and calls again.
     #[error("this system has no root certificates")]
     NoRoots,
     /// `Error(message)` with this `code`: a file couldn't be read or written.
@@ -95,14 +95,14 @@ pub struct Refused {
 /// The result of anything whose failure reaches JavaScript.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Prints a line on stderr that isn't about any call. Stderr may be closed.
+/// Prints a line on stderr that doesn't belong to any call. Stderr may be closed.
 pub fn notice(words: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "arkor: {words}");
 }
 
 impl Error {
-    /// A `CloudApiError` of our own making, without an answer.
+    /// A `CloudApiError` from the engine itself, without a response.
     pub fn api(status: u16, message: impl Into<String>) -> Self {
         Self::Api {
             status,
@@ -118,7 +118,7 @@ impl Error {
         }
     }
 
-    /// An error reading or writing a file, with its path and the system's message.
+    /// An error in reading or writing a file, with its path and the system's message.
     #[must_use]
     pub fn file(what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         Self::File {
@@ -127,23 +127,23 @@ impl Error {
         }
     }
 
-    /// What `toError` in `lib/errors.js` reads.
+    /// The JSON that `toError` in `lib/errors.js` reads.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut json = Vec::new();
-        // Only strings and numbers, written to memory: this can't fail.
+        // The error has only strings and numbers, and memory accepts any write: this can't fail.
         let _ = with_message(self, &mut serde_json::Serializer::new(&mut json));
         String::from_utf8(json).unwrap_or_default()
     }
 
-    /// Whether a login can't be renewed for good; all other failures are temporary.
+    /// Whether a login can never be renewed again. All other failures are temporary.
     #[must_use]
     pub fn is_refused_login(&self) -> bool {
         matches!(self, Self::Api { status: 401, .. })
     }
 }
 
-/// The error as it crosses to JavaScript: tagged with its kind, and with its message.
+/// The error in the form in which it crosses to JavaScript: tagged with its kind, and with its message.
 fn with_message<S: Serializer>(
     error: &Error,
     serializer: S,
@@ -189,7 +189,7 @@ pub fn system_code(error: &std::io::Error) -> Option<&'static str> {
 #[cfg(unix)]
 #[must_use]
 pub fn exhaustion_code(error: &std::io::Error) -> Option<&'static str> {
-    // The same on all that Node runs on.
+    // The numbers are the same on every Unix that Node supports.
     match error.raw_os_error() {
         Some(23) => Some("ENFILE"),
         Some(24) => Some("EMFILE"),
@@ -197,7 +197,7 @@ pub fn exhaustion_code(error: &std::io::Error) -> Option<&'static str> {
     }
 }
 
-/// As above.
+/// The code for too many open files, for which Rust has no kind.
 #[cfg(windows)]
 #[must_use]
 pub fn exhaustion_code(error: &std::io::Error) -> Option<&'static str> {

@@ -1,8 +1,8 @@
-//! Frame → typed event: the only place that knows the events' names and fields.
+//! Turns a frame into a typed event: the only module that knows the events' names and fields.
 //!
-//! JSON is read here once, field by field, and only as far as dispatch needs it. What the user
-//! gets as an object (artifacts, metadata) goes on as JSON text: JavaScript parses it itself, so
-//! key order, numbers and lone surrogates are those of `JSON.parse` (T9).
+//! It parses JSON once, field by field, and only as far as dispatch needs. Values that the user gets as
+//! objects (artifacts, metadata) stay JSON text. JavaScript parses them itself, so that key order, numbers
+//! and lone surrogates are those of `JSON.parse` (T9).
 
 mod flat;
 mod lenient;
@@ -21,7 +21,7 @@ use lenient::Fields;
 pub enum Meaning {
     /// A data event (T12): a JSON object with a `type`.
     Data(Event),
-    /// `event: end`: the backend has no more to say about this job.
+    /// `event: end`: the backend has no more events for this job.
     End,
     /// A keep-alive, or data that isn't a data event; skipped.
     Nothing,
@@ -45,8 +45,8 @@ pub enum Event {
     Completed(String),
     /// `training.failed`; the text is a [`Detail`].
     Failed(String),
-    /// An unknown type, from a newer backend: it has no callback, but is still a data event. Holds its data if
-    /// somebody observes the run.
+    /// An unknown type, from a newer backend: it has no callback, but is still a data event. Holds its data
+    /// if the run is observed.
     Unknown(Option<String>),
 }
 
@@ -61,14 +61,14 @@ pub struct Log {
 }
 
 impl Event {
-    /// Whether the run is over after this event.
+    /// Whether this event ends the run.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         matches!(self, Self::Completed(_) | Self::Failed(_))
     }
 }
 
-/// What JavaScript needs from an event besides numbers, as JSON text.
+/// The part of an event that isn't numbers, as JSON text for JavaScript.
 #[derive(Serialize, Default)]
 struct Detail<'a> {
     /// Fields to set on the job.
@@ -92,7 +92,7 @@ struct JobPatch<'a> {
     completed_at: Option<&'a RawValue>,
 }
 
-/// Reads a frame (T9, T12). Never fails: what can't be read is [`Meaning::Nothing`].
+/// Reads a frame (T9, T12). It never fails: a frame that it can't parse is [`Meaning::Nothing`].
 #[must_use]
 pub fn read(frame: &Frame<'_>) -> Meaning {
     match frame.event.as_ref() {
@@ -106,7 +106,7 @@ fn read_data(data: &str) -> Option<Event> {
     if let Ok(fields) = Fields::read(data) {
         return typed(&fields);
     }
-    // Bare NaN and Infinity, which Python writes and JSON does not have.
+    // Python writes bare NaN and Infinity, which JSON doesn't have.
     let normal = json::normalise(data)?;
     Fields::read(&normal).ok().and_then(|fields| typed(&fields))
 }
@@ -180,7 +180,7 @@ fn typed(fields: &Fields<'_>) -> Option<Event> {
     })
 }
 
-/// The failure's message, always a JSON string, because `onFailed` promises one.
+/// The failure's message. It's always a JSON string, because the type of `onFailed` says so.
 fn failure(error: Option<&str>) -> Cow<'_, RawValue> {
     if let Some(raw) = error.filter(|json| is_string(json)).and_then(raw) {
         return Cow::Borrowed(raw);
@@ -196,7 +196,7 @@ fn is_string(json: &str) -> bool {
     json.starts_with('"') && !json::is_nan_marker(json)
 }
 
-/// JSON text that is known to be valid and passed on unchanged.
+/// JSON text that's known to be valid, to pass on unchanged.
 fn raw(json: &str) -> Option<&RawValue> {
     serde_json::from_str(json).ok()
 }

@@ -1,11 +1,11 @@
-//! Files that are never half-written: a temp file, then a rename. A path that is a link is
-//! followed, so that the link stays and its target changes.
+//! Writes files atomically: to a temp file, which is then renamed. If the path is a symbolic link, it's
+//! followed: the link stays and its target changes.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// Links to follow before a chain of them counts as a loop; as many as Linux follows.
+/// How many links to follow before a chain counts as a loop. Linux has the same limit.
 const MOST_LINKS: usize = 40;
 
 /// Who may read a file.
@@ -17,20 +17,20 @@ pub enum Access {
     Everyone,
 }
 
-/// Writes a file as a whole: other processes see the old content or the new one.
+/// Writes a whole file: other processes see either the old or the new content.
 ///
 /// # Errors
-/// Those of the file system; the old file is untouched then.
+/// Those of the file system. The old file is then untouched.
 pub fn write_atomically(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
     let put = |temp: &Path, target: &Path| std::fs::rename(temp, target).map(|()| true);
     write(path, content, access, put).map(drop)
 }
 
-/// Writes a file as a whole if its content is still `seen` (`None`: if there's still no file).
-/// Returns whether it was. The check comes last, to leave other writers as little time as possible.
+/// Writes a whole file if its content is still `seen` (`None`: if there's still no file). Returns whether it
+/// was. The check comes last, to give other writers as little time as possible.
 ///
 /// # Errors
-/// Those of the file system; the old file is untouched then.
+/// Those of the file system. The old file is then untouched.
 pub fn write_if_unchanged(
     path: &Path,
     content: &[u8],
@@ -83,7 +83,7 @@ fn put_in_place_of(temp: &Path, target: &Path, seen: Option<&[u8]>) -> Option<io
     let Some(seen) = seen else {
         return Some(Ok(true));
     };
-    // The temp file now holds the replaced content. If somebody wrote in between, put theirs back.
+    // The temp file now has the replaced content. If another process wrote in between, put its content back.
     match std::fs::read(temp) {
         Ok(replaced) if replaced != seen => Some(std::fs::rename(temp, target).map(|()| false)),
         _ => Some(Ok(true)),
@@ -104,7 +104,7 @@ pub fn check_writable(path: &Path, access: Access) -> io::Result<()> {
     std::fs::remove_file(temp)
 }
 
-/// Deletes a file. If the path is a link, deletes its target: the content must be gone.
+/// Deletes a file. If the path is a link, it deletes the link's target, because the content must be gone.
 ///
 /// # Errors
 /// Those of the file system. A missing file isn't an error.
@@ -118,7 +118,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
 /// Reads a file; `None` if there is none.
 ///
 /// # Errors
-/// Any other error: a file that exists but can't be read must not be overwritten by mistake.
+/// Any other error. Otherwise an unreadable file might be overwritten by mistake.
 pub fn read_if_present(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match std::fs::read(path) {
         Ok(content) => Ok(Some(content)),
@@ -144,7 +144,7 @@ pub fn lock(path: &Path, access: Access) -> io::Result<File> {
 /// Locks a directory itself, which leaves no lock file in it and needs no write permission.
 ///
 /// # Errors
-/// Those of the file system; Windows and some network file systems can't.
+/// Those of the file system. Windows and some network file systems can't lock directories.
 pub fn lock_directory(path: &Path, access: Access) -> io::Result<File> {
     create_directory(path, access)?;
     let directory = File::open(path)?;
@@ -152,7 +152,8 @@ pub fn lock_directory(path: &Path, access: Access) -> io::Result<File> {
     Ok(directory)
 }
 
-/// The file to replace, an empty temp file beside it, and that file's path.
+/// Resolves the file to replace and creates an empty temp file beside it. Returns both paths and the open
+/// temp file.
 fn begin(path: &Path, access: Access) -> io::Result<(PathBuf, PathBuf, File)> {
     create_directory(parent(path), access)?;
     let target = target_of(path)?;
@@ -269,7 +270,7 @@ mod tests {
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
-    /// The moment between the check and the rename, which an end-to-end test can't hit.
+    /// Tests the moment between the check and the rename, which an end-to-end test can't hit.
     #[cfg(any(target_os = "linux", target_os = "macos"))]
     #[test]
     fn a_file_that_is_deleted_or_written_after_the_last_look_is_not_brought_back() {

@@ -1,4 +1,4 @@
-//! `infer`'s arguments → the body of the chat call (T31). Values go through verbatim.
+//! Builds the body of the chat request from `infer`'s arguments (T31). Values are passed on verbatim.
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -6,16 +6,16 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::error::{Error, Result};
 use crate::json::fields;
 
-/// The checkpoint that answers.
+/// The checkpoint to chat with.
 #[derive(Debug, Clone, Copy)]
 pub struct Checkpoint<'a> {
-    /// Its job.
+    /// The id of its job.
     pub job: &'a str,
-    /// Its step; not a number if the event had none.
+    /// The step at which it was saved; NaN if the event had none.
     pub step: f64,
 }
 
-/// The arguments that have the same name in the body; `stream`, which has a default, is one more.
+/// The arguments that have the same name in the body. `stream` is one more, but has a default.
 pub const FIELDS: [&str; 8] = [
     "messages",
     "temperature",
@@ -35,7 +35,7 @@ struct Adapter<'a> {
     step: Option<serde_json::Number>,
 }
 
-/// The body of a chat call; `stream` is true unless the arguments say otherwise.
+/// The body of a chat request. `stream` is true unless the arguments set it.
 ///
 /// # Errors
 /// When the arguments aren't an object.
@@ -68,7 +68,7 @@ pub fn body(arguments: &str, checkpoint: Checkpoint<'_>) -> Result<Box<RawValue>
     to_raw_value(&body).map_err(unusable)
 }
 
-/// A step as it is written: 50, not 50.0.
+/// A step as a JSON number: 50, not 50.0.
 fn number(step: f64) -> Option<serde_json::Number> {
     #[expect(
         clippy::cast_possible_truncation,

@@ -1,4 +1,4 @@
-//! Ctrl-C while a callback blocks the main thread: JavaScript's own listener doesn't run then.
+//! Handles Ctrl-C while a callback blocks the main thread, when JavaScript's own listener can't run.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,8 +9,8 @@ use tokio::time::sleep;
 /// How long JavaScript has to notice a key press.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Resolves once Ctrl-C was pressed twice without JavaScript noticing, and never otherwise. `say` prints what
-/// is going on; it must not fail.
+/// Resolves once Ctrl-C was pressed twice without JavaScript noticing, and never otherwise. `say` prints a
+/// notice to the user; it must not fail.
 pub async fn unheard_twice(
     presses: &mut mpsc::UnboundedReceiver<()>,
     heard: &AtomicUsize,
@@ -32,7 +32,7 @@ pub async fn unheard_twice(
             }
         }
     }
-    // Nobody is watching any more.
+    // Nobody sends presses any more.
     std::future::pending::<()>().await;
 }
 
@@ -46,8 +46,8 @@ mod tests {
 
     use super::*;
 
-    /// Whether the process ends, and how many notices are printed, if JavaScript notices `heard` of the
-    /// presses.
+    /// Sends `presses`, of which JavaScript notices `heard`. Returns whether the process would end, and how
+    /// many notices were printed.
     async fn after(presses: usize, heard: usize) -> (bool, usize) {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         for _ in 0..presses {

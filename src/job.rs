@@ -1,4 +1,4 @@
-//! The backend's job object. Required fields are checked; it's passed on unchanged (T11).
+//! The backend's job object. Its required fields are checked; the text is passed on unchanged (T11).
 
 use serde_json::value::RawValue;
 
@@ -11,11 +11,11 @@ use crate::shape::{self, Field, Kind};
 pub struct Job {
     /// Its id.
     pub id: String,
-    /// The whole object, JSON text in which a marker stands for a bare NaN.
+    /// The whole object, as JSON text in which a marker stands for a bare NaN.
     pub text: String,
 }
 
-/// Every job has these; the others come with time.
+/// The required fields of a job. The others appear as the job advances.
 pub const JOB: &[Field] = &[
     ("id", Kind::Id),
     ("orgId", Kind::Text),
@@ -26,7 +26,7 @@ pub const JOB: &[Field] = &[
     ("createdAt", Kind::Text),
 ];
 
-/// Reads `{ job }`, the answer to `call`.
+/// Reads `{ job }`, the response to `call`.
 ///
 /// # Errors
 /// When a required field is missing or of another type; the message names it.
@@ -39,7 +39,7 @@ pub fn read(text: &str, call: &str) -> Result<Job> {
     Ok(Job { id, text })
 }
 
-/// Reads `{ jobs }`, the answer to `call`: the array as it came, JSON text.
+/// Reads `{ jobs }`, the response to `call`. Returns the array unchanged, as JSON text.
 ///
 /// # Errors
 /// When a required field of a job is missing or of another type; the message names it.

@@ -1,4 +1,5 @@
-//! `TrainerInput` → the job's config: field by field. Values are passed on verbatim; the backend checks them.
+//! Turns a `TrainerInput` into the job's config, field by field. Values are passed on verbatim; the backend
+//! checks them.
 
 use serde::ser::SerializeMap;
 use serde_json::value::{RawValue, to_raw_value};
@@ -6,7 +7,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::error::{Error, Result};
 use crate::json::{Fields, fields};
 
-/// The input's field, its name in the config. Fields of `lora` are written `lora.…`.
+/// Each field of the input, with its name in the config. Fields of `lora` are written `lora.…`.
 const FIELDS: [(&str, &str); 22] = [
     ("model", "model"),
     ("dataset", "datasetSource"),
@@ -32,7 +33,7 @@ const FIELDS: [(&str, &str); 22] = [
     ("dryRun", "dryRun"),
 ];
 
-/// Every option of the input that becomes part of the config, by its path (`lora.r`).
+/// The path (`lora.r`) of every input option that becomes part of the config.
 #[must_use]
 pub fn input_paths() -> Vec<&'static str> {
     FIELDS.iter().map(|(from, _)| *from).collect()
@@ -49,7 +50,7 @@ pub fn input_fields() -> Vec<&'static str> {
     names
 }
 
-/// The config of an input, both JSON text.
+/// The config of an input. Both are JSON text.
 ///
 /// # Errors
 /// When the input or its `lora` isn't an object.
@@ -73,7 +74,7 @@ pub fn from_input(input: &str) -> Result<Box<RawValue>> {
         .map_err(|error| Error::plain(format!("createTrainer: {error}")))
 }
 
-/// Serialises as an object in this order.
+/// Serialises as an object with its keys in this order.
 struct Entries<'a>(Vec<(&'static str, &'a RawValue)>);
 
 impl serde::Serialize for Entries<'_> {

@@ -1,5 +1,5 @@
-//! JSON objects field by field, as leniently as `JSON.parse` reads them: keys with escapes and
-//! lone surrogates are no errors, the last of several equal keys wins, values stay unread.
+//! Reads JSON objects field by field, as leniently as `JSON.parse`. Escapes and lone surrogates in keys are
+//! accepted, the last of several equal keys wins, and values aren't parsed.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ pub fn without_bom(text: &[u8]) -> &[u8] {
 /// Reads JSON text that may hold a token.
 ///
 /// # Errors
-/// Which field is wrong, by its path. The message never quotes the text.
+/// The path of the invalid field, and what's wrong with it. The message never quotes the text.
 pub fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
     let mut json = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut json).map_err(|error| {
@@ -43,7 +43,7 @@ pub fn raw<T: Serialize>(value: &T) -> Result<Box<RawValue>, crate::error::Error
     to_raw_value(value).map_err(|error| crate::error::Error::plain(error.to_string()))
 }
 
-/// The text of a JSON string, a lone surrogate in it replaced; `None` if it is no string.
+/// The text of a JSON string, with lone surrogates replaced; `None` if it isn't a string.
 #[must_use]
 pub fn text(json: &str) -> Option<String> {
     if is_nan_marker(json) {
@@ -53,13 +53,13 @@ pub fn text(json: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The fields of an object by name; a lone surrogate in a name is in its bytes.
+/// The fields of an object by name. Names are bytes, because they may have a lone surrogate.
 pub type Fields<'a> = HashMap<Cow<'a, [u8]>, &'a RawValue>;
 
 /// Reads one JSON object.
 ///
 /// # Errors
-/// When the text is no JSON object.
+/// When the text isn't a JSON object.
 pub fn fields(text: &str) -> serde_json::Result<Fields<'_>> {
     let mut fields = Fields::new();
     each_field(text, |key, value| {
@@ -68,10 +68,10 @@ pub fn fields(text: &str) -> serde_json::Result<Fields<'_>> {
     Ok(fields)
 }
 
-/// Reads one JSON object and passes on its fields, in order.
+/// Reads one JSON object and calls `sink` with each field, in order.
 ///
 /// # Errors
-/// When the text is no JSON object.
+/// When the text isn't a JSON object.
 pub fn each_field<'a>(
     text: &'a str,
     sink: impl FnMut(Cow<'a, [u8]>, &'a RawValue),
@@ -130,12 +130,12 @@ impl<'de> Deserialize<'de> for Key<'de> {
     }
 }
 
-/// Stands for NaN in JSON text, which can't express it. Random, so that no event contains it by chance or on
-/// purpose.
+/// Stands for NaN in JSON text, which can't express it. It's random, so that no event can contain it by
+/// accident or on purpose.
 static NAN_MARKER: LazyLock<String> =
     LazyLock::new(|| format!("\"arkor:nan:{:016x}\"", fastrand::u64(..)));
 
-/// Stands for Infinity: both `f64::from_str` and `JSON.parse` take it for that.
+/// Stands for Infinity: `f64::from_str` and `JSON.parse` both read it as infinite.
 const INFINITE: &str = "1e999";
 
 /// The string that stands for NaN in the text of an event, without its quotes.
@@ -160,7 +160,7 @@ pub fn strict(text: &str) -> Cow<'_, str> {
     Cow::Borrowed(text)
 }
 
-/// Undoes the rewriting: the text as Python wrote it.
+/// Undoes [`normalise`]: the text as Python wrote it.
 #[must_use]
 pub fn denormalise(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -185,8 +185,9 @@ pub fn denormalise(text: &str) -> String {
     out
 }
 
-/// Rewrites Python's bare `NaN`, `Infinity` and `-Infinity`, where a value may stand, into JSON that
-/// means the same to [`number`] and, with the marker, to JavaScript. `None` if there is none of them.
+/// Rewrites Python's bare `NaN`, `Infinity` and `-Infinity`, where a value may stand, into valid JSON.
+/// [`number`] and JavaScript, which knows the marker, read the result as the same values. `None` if there are
+/// none.
 #[must_use]
 pub fn normalise(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len() + 64);
@@ -217,7 +218,7 @@ pub fn normalise(text: &str) -> Option<String> {
     (copied > 0).then_some(out)
 }
 
-/// Whether what's between these two is an array element or a field's value.
+/// Whether the token between `before` and `after` is an array element or a field's value.
 fn is_value(before: &[u8], after: &[u8]) -> bool {
     let first = after.trim_ascii_start().first();
     match before.trim_ascii_end().last() {

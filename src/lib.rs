@@ -1,32 +1,32 @@
-//! The native engine of the `arkor` npm package: Rust reads and decides, JavaScript calls the
-//! user's callbacks, and one batch of events at a time passes between them.
+//! The native engine of the `arkor` npm package. Rust follows the training and decides what to do; JavaScript
+//! calls the user's callbacks. Events pass between them one batch at a time.
 //!
 //! From the bytes of the stream to the callbacks:
 //!
-//! - `sse`: bytes become the blocks of an event stream
-//! - `event`: a block becomes a typed event
-//! - `batch`: events are laid out as they cross to JavaScript
-//! - `run`: the loop that opens, reads, dispatches and decides what's next
+//! - `sse`: splits the bytes into the blocks of an event stream
+//! - `event`: parses a block into a typed event
+//! - `batch`: lays events out for JavaScript
+//! - `run`: the loop that opens the stream, reads it, dispatches events and decides what comes next
 //! - `reconnect`: how long to wait after a failure, and when to give up
 //!
-//! Requests and answers:
+//! Requests and responses:
 //!
 //! - `api`: the HTTP client, the table of endpoints, TLS, compression
-//! - `client_calls`: what `CloudApiClient` sends and gets
+//! - `client_calls`: the requests and return values of `CloudApiClient`
 //! - `job_config`, `inference`: the bodies of a submission and of a chat request
-//! - `job`, `shape`: what answers must have
-//! - `json`: JSON as leniently as JavaScript reads it
+//! - `job`, `shape`: the fields that a response must have
+//! - `json`: parses JSON as leniently as JavaScript does
 //!
-//! Who and where:
+//! Identity and surroundings:
 //!
 //! - `credentials`: `~/.arkor/credentials.json`, logins and their renewal
-//! - `whoami`: who the backend says that the user is
+//! - `whoami`: who the user is, according to the backend
 //! - `project`: `.arkor/state.json`
 //! - `session`: a trainer's identity and project, together
-//! - `environment`, `files`: the process's surroundings
+//! - `environment`, `files`: environment variables and the file system
 //!
-//! The rest: `error`, `interrupts` (Ctrl-C while a callback blocks the thread), and `node`, the only
-//! module that knows Node. It may use everything; nothing uses it.
+//! The rest: `error`, `interrupts` (Ctrl-C while a callback blocks the thread), and `node`, the only module
+//! that knows Node. `node` may use every module; none uses `node`.
 
 pub mod api;
 pub mod batch;

@@ -1,7 +1,7 @@
-//! The Node addon: the only place that knows `napi`.
+//! The Node addon: the only module that uses `napi`.
 //!
-//! Work runs on a runtime of our own, which outlives every environment; each environment (the
-//! main thread, a worker) has a token that is cancelled when it dies (T35).
+//! Work runs on a runtime of its own, which outlives every environment. Each environment (the main thread or
+//! a worker) has a token that's cancelled when the environment is torn down (T35).
 
 mod account;
 mod client;

@@ -1,4 +1,4 @@
-//! Which project a trainer's jobs belong to: `.arkor/state.json`, read, written, resolved.
+//! The project that a trainer's jobs belong to: reads, writes and resolves `.arkor/state.json`.
 
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,7 @@ pub struct State {
 }
 
 impl State {
-    /// The query of every call about this project's jobs.
+    /// The query parameters of every call about this project's jobs.
     #[must_use]
     pub fn scope(&self) -> Scope {
         Scope {
@@ -37,16 +37,16 @@ impl State {
     }
 }
 
-/// Where the state is.
+/// The path of the state file.
 #[must_use]
 pub fn path(directory: &Path) -> PathBuf {
     directory.join(".arkor").join("state.json")
 }
 
-/// Reads the state; `None` if there is none, or nothing usable.
+/// Reads the state; `None` if there's no file, or no usable state in it.
 ///
 /// # Errors
-/// When the file is there but can't be read.
+/// When the file exists but can't be read.
 pub fn read(directory: &Path) -> Result<Option<State>> {
     let path = path(directory);
     let content = files::read_if_present(&path)
@@ -54,7 +54,7 @@ pub fn read(directory: &Path) -> Result<Option<State>> {
     Ok(content.and_then(|content| serde_json::from_slice(without_bom(&content)).ok()))
 }
 
-/// Writes the state as a whole.
+/// Writes the whole state.
 ///
 /// # Errors
 /// Those of the file system.
@@ -66,10 +66,10 @@ pub fn write(directory: &Path, state: &State) -> Result<()> {
         .map_err(|error| Error::file("Can't write the project's state to", &path, &error))
 }
 
-/// The project of a directory, created if need be.
+/// The project of a directory. It's created if necessary.
 ///
 /// # Errors
-/// `ProjectStateMismatchError`, a missing state under OAuth, or what the backend says.
+/// `ProjectStateMismatchError`, a missing state under OAuth, or an error from the backend.
 pub async fn resolve(api: &Api, credentials: &Credentials, directory: &Path) -> Result<State> {
     if let Some(state) = own(credentials, directory)? {
         return Ok(state);
@@ -91,7 +91,7 @@ pub async fn resolve(api: &Api, credentials: &Credentials, directory: &Path) -> 
 /// The project of a directory, which must already exist.
 ///
 /// # Errors
-/// `ProjectStateMismatchError`, or that there is none.
+/// `ProjectStateMismatchError`, or an error if there's no project.
 pub fn existing(credentials: &Credentials, directory: &Path) -> Result<State> {
     own(credentials, directory)?.ok_or_else(|| {
         Error::plain(format!(
@@ -120,7 +120,7 @@ fn own(credentials: &Credentials, directory: &Path) -> Result<Option<State>> {
     }
 }
 
-/// The local backend's project, named after the directory. Reads and writes nothing.
+/// The local backend's project, named after the directory. It reads and writes no file.
 #[must_use]
 pub fn local(directory: &Path) -> State {
     let slug = slug(directory);
@@ -203,8 +203,8 @@ fn read_answer<T: DeserializeOwned>(text: &str, call: &str, shape: &[Field]) -> 
     serde_json::from_str(&text).map_err(|error| shape::unusable(call, &error.to_string()))
 }
 
-/// A slug from the directory's name: lower case, anything but `[a-z0-9-]` is a dash, no dashes at
-/// the ends, 40 characters at most.
+/// Makes a slug from the directory's name: lower case, a dash for anything but `[a-z0-9-]`, no dashes at the
+/// ends, at most 40 characters.
 #[must_use]
 pub fn slug(directory: &Path) -> String {
     let name = directory

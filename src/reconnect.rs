@@ -1,6 +1,6 @@
-//! What to do after a connection has ended: retry, and after which delay, or give up.
+//! Decides what to do after a connection has ended: retry after a delay, or give up.
 //!
-//! Pure: time and randomness are arguments, so that tests never sleep.
+//! Time and randomness are arguments, so that tests never sleep.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use std::time::Duration;
 /// (T25).
 pub const SMALLEST_RETRY: Duration = Duration::from_millis(100);
 
-/// The largest part of a delay that jitter adds or takes away: 1000 clients of a restarted backend must not
-/// come back in the same millisecond (T21).
+/// The largest fraction of a delay that jitter adds or subtracts. Without jitter, 1000 clients of a restarted
+/// backend would come back in the same millisecond (T21).
 const JITTER: f64 = 0.25;
 
 /// The trainer's reconnect options.
@@ -17,7 +17,7 @@ const JITTER: f64 = 0.25;
 pub struct Policy {
     /// The first delay, unless the stream asked for another (`reconnectDelayMs`).
     pub base: Duration,
-    /// No delay is longer than this (`maxReconnectDelayMs`).
+    /// The longest delay (`maxReconnectDelayMs`).
     pub cap: Duration,
     /// How many consecutive failures are tolerated; `None` is no limit (`maxReconnectAttempts`).
     pub max_attempts: Option<u32>,
@@ -73,8 +73,8 @@ impl Backoff {
         self.failures = 0;
     }
 
-    /// Counts a failure, and decides what follows (T22). `retry_after` is the response's lower bound; `jitter`
-    /// is in `0..1`.
+    /// Counts a failure, and decides what to do (T22). `retry_after` is the response's lower bound for the
+    /// delay; `jitter` is in `0..1`.
     pub fn failed(&mut self, retry_after: Option<Duration>, jitter: f64) -> Decision {
         let attempt = self.failures;
         self.failures += 1;
@@ -96,7 +96,7 @@ impl Backoff {
         }
     }
 
-    /// The delay after a clean end, which isn't a failure (T22).
+    /// The delay after the stream ended without an error, which doesn't count as a failure (T22).
     #[must_use]
     pub fn pause(&self, jitter: f64) -> Duration {
         self.delay(0, jitter)

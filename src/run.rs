@@ -1,8 +1,8 @@
-//! The loop: opens the stream, reads, batches, dispatches, and decides what comes next.
+//! The run loop: opens the stream, reads, batches, dispatches, and decides what comes next.
 //!
-//! Bytes of a [`Backend`] flow in, batches of events flow out to [`Callbacks`], and every outcome
-//! goes through [`Backoff`]. It knows neither Node nor HTTP, so rules T3 to T30 are tested here with fakes of
-//! both and a paused clock.
+//! Bytes come from a [`Backend`], batches of events go to [`Callbacks`], and [`Backoff`] decides about every
+//! failure. The loop knows neither Node nor HTTP. Rules T3 to T30 are tested here with fakes of both and a
+//! paused clock.
 
 mod connection;
 mod ports;
@@ -15,12 +15,12 @@ use crate::reconnect::{Backoff, Decision};
 use connection::{Connection, End};
 pub use ports::{Ack, Backend, Callbacks, LoopOptions, Notice, Refusal, Resume, within_idle};
 
-/// How `wait()` ends.
+/// How `wait()` ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// A terminal event was dispatched; JavaScript holds the result.
     Completed,
-    /// `end` without one; the job as the backend has it, as JSON text (T13).
+    /// `event: end` without a terminal event. Holds the job as the backend returned it, as JSON text (T13).
     Ended(Option<String>),
     /// `wait()` rejects with the signal's reason (T29).
     Aborted,
@@ -63,7 +63,7 @@ pub async fn run<B: Backend + Sync, C: Callbacks + Send>(
             End::Threw { aborted } if aborted || options.reject_callback_errors => {
                 return Outcome::Failed(Error::Thrown);
             }
-            // T18: there's nothing more to come, and the terminal event was seen.
+            // T18: no more events will come, and the terminal event was seen.
             End::Done | End::Eof { data: false } if resume.terminal => return Outcome::Completed,
             End::Refused(refusal) if refusal.permanent => {
                 return if resume.terminal {

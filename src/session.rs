@@ -20,7 +20,7 @@ use crate::json;
 use crate::project;
 use crate::run::{Backend, Refusal};
 
-/// What `createTrainer`'s second argument says about the identity.
+/// The options of `createTrainer`'s second argument, and the environment.
 #[derive(Default)]
 pub struct SessionOptions {
     /// The process's environment at the time of the call.
@@ -29,11 +29,11 @@ pub struct SessionOptions {
     pub base_url: Option<String>,
     /// `context.credentials`.
     pub credentials: Option<Credentials>,
-    /// `context.onCredentials`: told when the given credentials were renewed.
+    /// `context.onCredentials`: called with the renewed credentials.
     pub on_credentials: Option<Listener>,
     /// The project's directory: `context.cwd`, else the working directory.
     pub directory: PathBuf,
-    /// Uses what's there, and creates neither an identity nor a project.
+    /// Uses the stored identity and project only, and creates neither.
     pub existing: bool,
 }
 
@@ -50,7 +50,7 @@ impl Session {
     /// credentials, those of the home directory, or a fresh anonymous identity.
     ///
     /// # Errors
-    /// When credentials or project can't be had; nothing was submitted then.
+    /// When the credentials or the project can't be obtained. Nothing was submitted then.
     pub async fn open(options: SessionOptions) -> Result<Self> {
         let SessionOptions {
             mut env,
@@ -63,7 +63,7 @@ impl Session {
         if let Some(url) = &explicit_url
             && env.cloud_api_url.as_deref().map(root) != Some(root(url))
         {
-            // This URL isn't the local backend's, so it must not get its token.
+            // This URL isn't the local backend's, so it must not receive the local token.
             env.local_token = None;
         }
         let local = credentials::local_identity(&env)?;
@@ -107,7 +107,7 @@ impl Session {
         })
     }
 
-    /// The backend, with a token that has not expired.
+    /// A client for the backend, with a token that hasn't expired.
     ///
     /// # Errors
     /// When the login has expired and can't be renewed.
@@ -116,7 +116,7 @@ impl Session {
         Ok(self.api.with_access(Arc::new(access)))
     }
 
-    /// Whose jobs they are.
+    /// The identity that the jobs belong to.
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
@@ -128,10 +128,10 @@ impl Session {
         &self.scope
     }
 
-    /// A job of the project, submitted before.
+    /// Fetches a job that the project already has.
     ///
     /// # Errors
-    /// What the backend or the network says.
+    /// Those of the backend and the network.
     pub async fn find(&self, id: &str) -> Result<Job> {
         let request = GET_JOB.of_job(&self.scope, id)?;
         let text = self.api().await?.call(&request).await?;
@@ -141,7 +141,7 @@ impl Session {
     /// Submits a job.
     ///
     /// # Errors
-    /// What the backend or the network says.
+    /// Those of the backend and the network.
     pub async fn submit(&self, name: &RawValue, config: &RawValue) -> Result<Job> {
         #[derive(Serialize)]
         struct Body<'a> {
@@ -161,7 +161,7 @@ impl Session {
 
 /// One job's event stream.
 pub struct JobEvents<'a> {
-    /// Who asks.
+    /// The session that opens the stream.
     pub session: &'a Session,
     /// The job's id.
     pub job: &'a str,

@@ -1,4 +1,4 @@
-//! Checks the backend's responses field by field. One that doesn't fit is an error that names the field. Fields
+//! Checks the backend's responses field by field. The error for an invalid response names the field. Fields
 //! that aren't listed here aren't checked.
 
 use serde_json::value::RawValue;
@@ -6,10 +6,10 @@ use serde_json::value::RawValue;
 use crate::error::{Error, Result};
 use crate::json::{Fields, fields, is_nan_marker};
 
-/// A field that must be there, by name.
+/// A required field: its name and its kind.
 pub type Field = (&'static str, Kind);
 
-/// What a field holds.
+/// The type of a field's value.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     /// Any JSON.
@@ -26,14 +26,14 @@ pub enum Kind {
     Object(&'static [Field]),
     /// An array of such objects.
     Array(&'static [Field]),
-    /// This kind, if the field is there; it may be missing.
+    /// A field that may be missing, and otherwise has this kind.
     Optional(&'static Kind),
 }
 
-/// The top-level fields of the answer to `call`.
+/// The top-level fields of the response to `call`.
 ///
 /// # Errors
-/// When a field is missing or holds something else; the message names it.
+/// When a field is missing or has the wrong type; the message names it.
 pub fn read<'a>(text: &'a str, call: &str, shape: &[Field]) -> Result<Fields<'a>> {
     check(text, shape).map_err(|what| unusable(call, &what))
 }
@@ -41,14 +41,14 @@ pub fn read<'a>(text: &'a str, call: &str, shape: &[Field]) -> Result<Fields<'a>
 /// The top-level fields of an object.
 ///
 /// # Errors
-/// Which field is missing, or what is wrong with it.
+/// The field that's missing or invalid, and why.
 pub fn check<'a>(text: &'a str, shape: &[Field]) -> std::result::Result<Fields<'a>, String> {
     let object = fields(text).map_err(|_| "it is no JSON object".to_owned())?;
     check_fields("", &object, shape)?;
     Ok(object)
 }
 
-/// The error of an answer that can't be used.
+/// The error for an unusable response.
 #[must_use]
 pub fn unusable(call: &str, what: &str) -> Error {
     Error::plain(format!(

@@ -1,8 +1,8 @@
-//! Bytes → frames: the WHATWG event-stream decoder of one connection.
+//! Turns bytes into frames: the WHATWG event-stream decoder of one connection.
 //!
-//! Reads of any size flow in, whole frames flow out. [`blocks`] turns the reads into whole blocks
-//! and finds their fields. A block with one line of data, which is what a backend sends, is a
-//! frame as it stands; the lines of any other are joined by `eventsource-stream`.
+//! It takes reads of any size and returns whole frames. [`blocks`] splits the reads into whole blocks and
+//! finds their fields. A block with one line of data, as backends send, becomes a frame without copying. The
+//! lines of other blocks are joined by `eventsource-stream`.
 
 mod blocks;
 mod lines;
@@ -15,8 +15,8 @@ pub use blocks::TooLarge;
 use blocks::{Block, Blocks, Data};
 use lines::Lines;
 
-/// The largest event that is accepted, in bytes (T27). Without a limit, a backend that never ends its line
-/// would exhaust memory.
+/// The largest accepted event, in bytes (T27). Without a limit, a backend that never ends its line would
+/// exhaust the memory.
 pub const EVENT_LIMIT: usize = 16 * 1024 * 1024;
 
 /// One block of the stream, with at least one known field. Borrows from the read where it can.
@@ -26,8 +26,8 @@ pub struct Frame<'a> {
     pub event: Cow<'a, str>,
     /// The data lines, joined by LF.
     pub data: Cow<'a, str>,
-    /// Whether there was a data field at all: by the standard, a block without one is no event, but a bare
-    /// `event: end` ends the run (T12), and its id counts (T24).
+    /// Whether there was a data field at all. By the standard, a block without one isn't an event, but a bare
+    /// `event: end` ends the run (T12), and the block's id counts (T24).
     pub has_data: bool,
     /// The block's id, if it set one; an empty id clears the last event id.
     pub id: Option<Cow<'a, str>>,
@@ -59,7 +59,7 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// A decoder that refuses a block of more than `limit` bytes.
+    /// Creates a decoder that refuses a block of more than `limit` bytes.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
         Self {
@@ -68,16 +68,16 @@ impl Decoder {
         }
     }
 
-    /// Takes the next read, hands every frame that it completes to `sink`, in order.
+    /// Takes the next read and calls `sink` with every frame that it completes, in order.
     ///
     /// # Errors
-    /// [`TooLarge`] when a block passes the limit; the decoder is of no use after that.
+    /// [`TooLarge`] when a block exceeds the limit. The decoder is unusable after that.
     pub fn push(&mut self, read: &[u8], mut sink: impl FnMut(Frame<'_>)) -> Result<(), TooLarge> {
         let Self { blocks, lines } = self;
         blocks.push(read, |block| sink(frame(&block, lines)))
     }
 
-    /// The reconnection time that the stream asked for last, by a `retry` field.
+    /// The reconnection time in the stream's last `retry` field.
     #[must_use]
     pub fn retry(&self) -> Option<Duration> {
         self.blocks.retry()
@@ -101,8 +101,8 @@ fn frame<'a>(block: &Block<'a>, lines: &mut Lines) -> Frame<'a> {
     }
 }
 
-/// Decodes UTF-8, replacing what's invalid. Done value by value: no UTF-8 sequence contains a line end, so a
-/// replacement can't reach beyond its line.
+/// Decodes UTF-8, replacing invalid bytes. It decodes each value on its own: no UTF-8 sequence contains a
+/// line end, so a replacement can't reach beyond its line.
 fn text(value: &[u8]) -> Cow<'_, str> {
     // Try the strict decoder first: the lossy one is several times slower on valid text.
     std::str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value), Cow::Borrowed)

@@ -1,4 +1,4 @@
-//! Who is signed in, by `GET /v1/me`. Only the fields that are shown are checked.
+//! The signed-in user, from `GET /v1/me`. Only the fields that the command shows are checked.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::environment::{Environment, base_url};
 use crate::error::{Error, Result};
 use crate::json;
 
-/// The backend's answer about the user, JSON text in which a marker stands for a bare NaN.
+/// The backend's response about the user, as JSON text in which a marker stands for a bare NaN.
 ///
 /// # Errors
-/// When nobody is signed in, what the backend or the network says, or what its answer lacks.
+/// When nobody is signed in, the request fails, or the response lacks a field.
 pub async fn me(env: &Environment) -> Result<String> {
     let credentials = credentials::signed_in(env)?;
     credentials::check_destination(env, &credentials)?;

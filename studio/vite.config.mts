@@ -7,8 +7,8 @@ const root = path.dirname(fileURLToPath(import.meta.url));
 const LANGUAGE = "new Intl.NumberFormat(domEnv ? nav.language : 'en-US')";
 
 /**
- * uPlot throws when it is loaded where `navigator.language` is `en-US@posix`, as Chromium has it under
- * LANG=C. Studio writes its numbers in one way everywhere, so the charts need not ask.
+ * uPlot throws on load if `navigator.language` is `en-US@posix`, as in Chromium under LANG=C. Studio formats
+ * its numbers the same way everywhere, so the charts don't need the language.
  */
 function withoutNavigatorLanguage(): Plugin {
   return {
@@ -30,12 +30,12 @@ export default defineConfig({
     outDir: path.join(root, "../cli/dev/page"),
     emptyOutDir: true,
     target: "es2022",
-    // The policy of the page allows no inline code, which the polyfill would be.
+    // The page's content security policy allows no inline code, and the polyfill would be inline.
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
     rollupOptions: {
       onwarn(warning, warn) {
-        // "use client" of libraries, which means nothing here.
+        // "use client" directives of libraries, which have no effect here.
         if (warning.code !== "MODULE_LEVEL_DIRECTIVE") warn(warning);
       },
     },

@@ -1,5 +1,6 @@
-//! The decoder against the event-stream cases of `tests/data/sse-cases.json`, or of the file that
-//! `ARKOR_SSE_CASES` names; each as recorded, whole, byte by byte, and in reads of 2 and 7.
+//! Runs the decoder on the event-stream cases of `tests/data/sse-cases.json`, or of the file that
+//! `ARKOR_SSE_CASES` names. Each case runs as recorded, as a whole, byte by byte, and in reads of 2 and 7
+//! bytes.
 
 #![allow(
     clippy::unwrap_used,
@@ -97,7 +98,7 @@ fn every_case_decodes_as_the_standard_says_however_it_is_cut() {
     }
 }
 
-/// Bytes that look like a stream more often than random ones do.
+/// Generates bytes that look like a stream more often than random ones.
 fn stream() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         Just(b"data: ".to_vec()),
@@ -135,8 +136,8 @@ proptest! {
     }
 }
 
-/// Whole blocks of lines as the parser that we compare with takes them: valid UTF-8 without a byte
-/// order mark, LF only.
+/// Generates whole blocks of lines that the reference parser accepts: valid UTF-8 without a byte order mark,
+/// and LF only.
 fn blocks() -> impl Strategy<Value = String> {
     let name = prop_oneof![
         4 => Just("data"),
@@ -163,7 +164,7 @@ fn blocks() -> impl Strategy<Value = String> {
     prop::collection::vec(block, 0..8).prop_map(|blocks| blocks.concat())
 }
 
-/// What the crate makes of a stream: event, data and last event id of each event.
+/// The reference parser's result for a stream: event, data and last event id of each event.
 fn by_the_crate(text: &str) -> Vec<(String, String, String)> {
     let source = futures::stream::iter([Ok::<_, std::convert::Infallible>(text.to_owned())]);
     let events: Vec<_> = futures::executor::block_on_stream(Box::pin(source.eventsource()))
@@ -176,7 +177,7 @@ fn by_the_crate(text: &str) -> Vec<(String, String, String)> {
 }
 
 proptest! {
-    /// The fields are found by our own code, for speed; eventsource-stream is the reference.
+    /// The fields are found by the engine's own code, for speed; eventsource-stream is the reference.
     #[test]
     fn the_events_are_those_of_eventsource_stream(text in blocks()) {
         let mut id = String::new();

@@ -1,4 +1,4 @@
-// A backend on 127.0.0.1 whose every answer the test scripts: what goes over the wire is real.
+// A backend on 127.0.0.1 for which the test scripts every response. Its network traffic is real.
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
@@ -32,11 +32,11 @@ export const CREDENTIALS = {
   orgSlug: "the org",
 } satisfies Credentials;
 
-/** A request as it came in, with its whole body. */
+/** A received request, with its whole body. */
 export interface Received {
   method: string;
   path: string;
-  /** Path and query as they came. */
+  /** Path and query, unparsed. */
   target: string;
   query: Record<string, string>;
   headers: IncomingMessage["headers"];
@@ -44,7 +44,7 @@ export interface Received {
 }
 
 export type Handler = (request: Received, response: ServerResponse) => unknown;
-/** What happens on one opening of the event stream. */
+/** The script for one request of the event stream. */
 export type StreamScript = (stream: EventStream) => unknown;
 
 /** One open event stream, from the backend's side. */
@@ -68,7 +68,7 @@ export class EventStream {
     return this;
   }
 
-  /** An event as the cloud sends it; without an id where `id` is absent. */
+  /** Sends an event like the cloud, without an id if `id` is undefined. */
   event(type: string, fields: object = {}, id?: string | number): this {
     const data = JSON.stringify({ type, jobId: JOB.id, timestamp: `at ${id}`, ...fields });
     return this.write(`${id === undefined ? "" : `id: ${id}\n`}event: ${type}\ndata: ${data}\n\n`);
@@ -129,13 +129,13 @@ export class Backend {
     return backend;
   }
 
-  /** Answers `METHOD /path` with this from now on. */
+  /** Sets the handler for `METHOD /path`. */
   on(route: string, handler: Handler): this {
     this.#handlers.set(route, handler);
     return this;
   }
 
-  /** A trainer of this backend that reconnects without delay. */
+  /** Creates a trainer for this backend that reconnects without delay. */
   trainer(input: Partial<TrainerInput> = {}, context: TrainerContext = {}): Trainer {
     return createTrainer(
       {
@@ -163,7 +163,7 @@ export class Backend {
     return this.to(`GET /v1/jobs/${JOB.id}/events/stream`);
   }
 
-  /** Resolves once `condition` holds; looked at after every request and every closed socket. */
+  /** Resolves once `condition` holds. It's checked after every request and every closed socket. */
   until(condition: () => boolean): Promise<void> {
     return new Promise((resolve) => {
       const look = () => {
@@ -231,7 +231,7 @@ export function temporaryDirectory(): string {
   return directory;
 }
 
-/** A promise and what settles it. */
+/** A promise, and the functions that settle it. */
 export function gate<T = void>() {
   let open!: (value: T) => void;
   const promise = new Promise<T>((resolve) => {
@@ -240,7 +240,7 @@ export function gate<T = void>() {
   return { promise, open };
 }
 
-/** What a promise rejects with, whatever kind of value that is. */
+/** The value that a promise rejects with. */
 export async function rejection(promise: Promise<unknown>): Promise<unknown> {
   let value: unknown;
   try {

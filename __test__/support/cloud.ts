@@ -1,15 +1,15 @@
-// A backend that answers as the cloud does, with the events that the test gives: what `arkor start`
-// makes of them is under test, not how they come about.
+// A backend that behaves like the cloud and sends the given events. Its tests are about how `arkor start`
+// handles the events, not about where they come from.
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { onTestFinished } from "vitest";
 
 export interface CloudOptions {
-  /** What is streamed, in this order; the stream stays open after the last one unless it is final. */
+  /** The events to stream, in this order. The stream stays open after the last one unless that is final. */
   events: Record<string, unknown>[];
-  /** Status codes for the first openings of the stream; events come after them. */
+  /** Status codes for the first requests of the stream. Events follow after those. */
   refusals?: number[];
-  /** Headers of every answer. */
+  /** Headers for every response. */
   headers?: Record<string, string>;
 }
 
@@ -23,7 +23,7 @@ export class Cloud {
   readonly posted: { path: string; body: Submission | undefined }[] = [];
   #url = "";
 
-  /** What a process needs to talk to it. */
+  /** The environment variables that a process needs to use this backend. */
   get env(): Record<string, string> {
     return { ARKOR_CLOUD_API_URL: this.#url, ARKOR_LOCAL_TOKEN: "a-token" };
   }

@@ -1,4 +1,4 @@
-// Runs the `arkor` command as its users do, as a process, and waits on what it prints.
+// Runs the `arkor` command as a process, like a user, and waits for its output.
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -6,7 +6,7 @@ import { onTestFinished } from "vitest";
 import { ROOT } from "./process.ts";
 
 export { ROOT };
-/** The program that is under test, with its first argument. */
+/** The program under test, with its first argument. */
 export const ARKOR: [string, string] = [process.execPath, path.join(ROOT, "bin/arkor.js")];
 
 export interface Exit {
@@ -57,7 +57,7 @@ export class Running {
     this.#child.kill(signal);
   }
 
-  /** Resolves with the match once stdout or stderr has it; rejects when the process ends before. */
+  /** Resolves with the match once stdout or stderr contains it. Rejects if the process ends first. */
   until(stream: "stdout" | "stderr", pattern: RegExp): Promise<RegExpMatchArray> {
     return new Promise((resolve, reject) => {
       const look = () => {
@@ -73,7 +73,7 @@ export class Running {
   }
 }
 
-/** The command is started by no package manager, though the tests are. */
+/** Removes the variables of the package manager that runs the tests: the command itself isn't started by one. */
 export const UNMANAGED = { npm_config_user_agent: undefined, npm_execpath: undefined };
 
 export interface RunOptions {
@@ -81,11 +81,11 @@ export interface RunOptions {
   env?: Record<string, string | undefined>;
 }
 
-/** Starts a program; it is killed when the test ends, should it still run. */
+/** Starts a program. It's killed when the test ends, if it's still running. */
 export function run(program: string, args: string[], { cwd, env = {} }: RunOptions): Running {
   const child = spawn(program, args, {
     cwd,
-    // A person's environment, wherever the tests run.
+    // A user's environment, wherever the tests run.
     env: {
       ...process.env,
       ...{ ARKOR_DEBUG: undefined, CI: undefined, FORCE_COLOR: undefined },
@@ -108,7 +108,7 @@ export function arkor(args: string[], options: RunOptions): Running {
   return run(program, [...first, ...args], options);
 }
 
-/** Whether a process with that id runs; one that has ended and waits for its parent does not. */
+/** Whether a process with that id is running. A zombie isn't. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);

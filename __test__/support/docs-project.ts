@@ -1,4 +1,5 @@
-// A page's project: a directory in which its blocks are files, and "arkor" is this checkout.
+// A page's project: a directory that contains the page's blocks as files, and in which "arkor" is this
+// checkout.
 import { type ChildProcess, spawn } from "node:child_process";
 import {
   cpSync,
@@ -46,7 +47,7 @@ for (const [name, target] of links) {
 
 export const directoryOf = (page: string) => path.join(home, page.replace(/\W+/g, "-"));
 
-/** Where a block's code is: its own file, or one that is named after its line. */
+/** The file of a block's code: the one that the block names, or one that's named after its line. */
 export function fileOf(block: Block): string {
   const extension = block.language === "ts" ? "mts" : block.language === "js" ? "mjs" : "txt";
   return path.join(directoryOf(block.page), block.file ?? `line-${block.line}.${extension}`);
@@ -92,7 +93,7 @@ writeProjects();
 
 export const tsconfig = path.join(home, "tsconfig.json");
 
-/** The page and line that a compiler's message is about, instead of the file of the moment. */
+/** Replaces the temporary files in a compiler's messages with the page and line of the block. */
 export function inPages(output: string): string {
   return ALL_BLOCKS.reduce((text, block) => {
     const name = path.relative(home, fileOf(block)).split(path.sep).join("/");
@@ -102,7 +103,7 @@ export function inPages(output: string): string {
 
 let started: Promise<NodeJS.ProcessEnv> | undefined;
 
-/** What points arkor at a local backend, which all pages share. */
+/** The environment variables for a local backend that all pages share. */
 export function localBackend(): Promise<NodeJS.ProcessEnv> {
   started ??= startLocalBackend();
   return started;

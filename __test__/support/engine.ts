@@ -1,5 +1,5 @@
-// A project whose @arkor/local has a torch engine with a small lock file, on a machine whose PATH has
-// nothing but the stand-ins that a test puts there, and with a cache of its own.
+// A project whose @arkor/local has a torch engine with a small lock file. Its PATH contains only the
+// stand-ins that a test adds, and its cache starts empty.
 import { createHash } from "node:crypto";
 import {
   existsSync,
@@ -29,7 +29,7 @@ const PLATFORMS = [
   "win_amd64",
 ];
 
-/** Of uv's form: torch with CUDA on Linux, transformers, and Ray on demand. */
+/** A lock file in uv's format: torch with CUDA on Linux, transformers, and Ray as an extra. */
 export const LOCK = `version = 1
 
 [[package]]
@@ -100,7 +100,7 @@ export class Machine {
   readonly #bin: string;
   readonly #log: string;
 
-  /** @param tools what its PATH has */
+  /** @param tools the stand-ins on its PATH */
   constructor(tools: Tool[], files: Record<string, string> = {}) {
     this.project = new Project(files);
     const local = "node_modules/@arkor/local";
@@ -118,7 +118,7 @@ export class Machine {
     for (const tool of tools) this.add(tool);
   }
 
-  /** Puts a stand-in on the PATH. */
+  /** Adds a stand-in to the PATH. */
   add(tool: Tool) {
     writeTool(path.join(this.#bin, tool), tool.replace("3", ""));
   }
@@ -136,23 +136,23 @@ export class Machine {
     return this.project.path("node_modules/@arkor/local/torch");
   }
 
-  /** Where arkor installs engines. */
+  /** The directory in which arkor installs engines. */
   get engines(): string {
     return path.join(this.cache, "arkor/engines");
   }
 
-  /** Where the environment of a lock file is. */
+  /** The directory of a lock file's environment. */
   place(lock = LOCK): string {
     const hash = createHash("sha256").update(lock).digest("hex").slice(0, 12);
     return path.join(this.engines, `torch-${hash}`);
   }
 
-  /** What is left in the engines' folder. */
+  /** The contents of the engines' directory. */
   get left(): string[] {
     return existsSync(this.engines) ? readdirSync(this.engines).sort() : [];
   }
 
-  /** What the stand-ins were called with, without the questions for their versions. */
+  /** The arguments that the stand-ins were called with, without the calls that only ask for a version. */
   get calls(): Call[] {
     const lines = readFileSync(this.#log, "utf8").split("\n");
     return lines

@@ -1,7 +1,7 @@
-// Stands in for `arkor-local` where its failure is what is tested. FAKE_BACKEND says how it fails:
-// `silent` is never ready, `broken` ends before it is, `dying` ends as soon as it is, and without it
-// it is ready and stays until its stdin closes. FAKE_VERSION is the version that it says; an empty one is
-// none. It trains nothing.
+// Stands in for `arkor-local` in tests of its failures. It trains nothing. FAKE_BACKEND selects the failure:
+// `silent` never becomes ready, `broken` exits before it's ready, `dying` exits as soon as it's ready.
+// Without it, the process becomes ready and runs until its stdin closes. FAKE_VERSION is the version that it
+// reports; if it's empty, it reports none.
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";

@@ -1,6 +1,6 @@
-// Stands in for `arkor-local export`: what the command makes of its progress, its result and its failure is
-// tested, not what is exported. FAKE_EXPORT says how it ends: `fails`, `silent` (fails without a word),
-// `endless`, `half` (until its stdin, a FIFO, is written to), else well. Its arguments are the first note.
+// Stands in for `arkor-local export`, to test how the command handles its progress, result and failure.
+// FAKE_EXPORT selects how it ends: `fails`, `silent` (fails without a message), `endless`, `half` (waits
+// until its stdin, a FIFO, is written to); otherwise it succeeds. Its arguments become the first note.
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 

@@ -1,7 +1,7 @@
-// Stands in for Python, uv and nvidia-smi where the torch engine is installed. Every call is a line of
-// FAKE_LOG. FAKE_PYTHON and FAKE_UV_VERSION are their versions. FAKE_FAILURE, as JSON, has the `step`
-// (`sync`, `pip`, `venv`) that fails with the lines `says`, or that never ends when it has none; and
-// FAKE_CHECK is what the worker answers to `--check`. It installs nothing.
+// Stands in for Python, uv and nvidia-smi in tests of the torch engine's installation. It installs nothing.
+// Every call becomes a line of FAKE_LOG. FAKE_PYTHON and FAKE_UV_VERSION are the versions of the tools.
+// FAKE_FAILURE, as JSON, names the `step` (`sync`, `pip`, `venv`) that fails with the lines in `says`, or
+// that never ends if `says` is missing. FAKE_CHECK is the worker's response to `--check`.
 import { appendFileSync, chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";

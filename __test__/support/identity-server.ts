@@ -1,5 +1,5 @@
-// An identity server on 127.0.0.1 that does what RFC 6749 and RFC 7636 ask of one: it remembers what
-// each code was issued for, and gives tokens for the right verifier only, once.
+// An identity server on 127.0.0.1 that implements the parts of RFC 6749 and RFC 7636 that a login needs. It
+// remembers what each code was issued for, and issues tokens only once, and only for the right verifier.
 import { createHash } from "node:crypto";
 import type { ServerResponse } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
@@ -21,7 +21,7 @@ interface Issued {
 }
 
 export class IdentityServer {
-  /** Whether a refresh token comes with the login. */
+  /** Whether a login also gets a refresh token. */
   givesRefreshToken = true;
   readonly #codes = new Map<string, Issued>();
   #refreshToken = "refresh-1";
@@ -36,7 +36,7 @@ export class IdentityServer {
     return new IdentityServer(await Backend.start());
   }
 
-  /** As a deployment names it. */
+  /** The domain, in the form in which a deployment names it. */
   get domain(): string {
     return this.server.url.replace("http://", "");
   }
@@ -68,7 +68,7 @@ export class IdentityServer {
         : this.#redeems(form);
     if (!isRight) return json(response, 403, { error: "invalid_grant" });
     this.#round += 1;
-    // Rotated at each use: one that was used is good for nothing.
+    // Rotated on each use: a used refresh token is no longer valid.
     this.#refreshToken = `refresh-${this.#round}`;
     const token = { access_token: `access-${this.#round}`, token_type: "Bearer", expires_in: 3600 };
     const refresh = this.givesRefreshToken ? { refresh_token: this.#refreshToken } : {};

@@ -1,4 +1,4 @@
-// Who a test is: an account, and a home directory of its own.
+// The identity of a test: an account, and its own home directory.
 import { afterEach, beforeEach, vi } from "vitest";
 import type { Credentials } from "../../index.js";
 import { Backend, json, temporaryDirectory } from "./backend.ts";
@@ -14,8 +14,8 @@ export const OAUTH = {
 } satisfies Credentials;
 
 /**
- * An identity server that rotates the refresh token and refuses one that it has seen, with a login of it that
- * is valid by the clock and one that has expired.
+ * An identity server that rotates the refresh token and refuses a used one. Comes with two of its logins: one
+ * that is valid by the clock, and one that has expired.
  */
 export async function identityServer() {
   const server = await Backend.start();
@@ -40,7 +40,7 @@ export async function identityServer() {
   return { server, login, expired: { ...login, expiresAt: 1 } };
 }
 
-/** Each test of the file has an empty home directory, and no settings of the machine's. */
+/** Gives each test of the file an empty home directory, without any settings of the machine. */
 export function useTemporaryHome() {
   beforeEach(() => {
     const home = temporaryDirectory();

@@ -1,7 +1,8 @@
-// Markdown → its fenced code blocks. What follows the language in a fence says what a block is for:
+// Extracts the fenced code blocks from Markdown. The text after the language in a fence tells what a block is
+// for:
 //   file=PATH   the block is this file of the page's project
-//   run         it is run, and the next `text` block is what it must print
-//   test        it is run by Vitest
+//   run         it's run, and must print the next `text` block
+//   test        Vitest runs it
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { ROOT } from "./process.ts";
@@ -13,11 +14,11 @@ export interface Block {
   flags: Set<string>;
   file: string | undefined;
   code: string;
-  /** The `text` block right after it. */
+  /** The `text` block directly after it. */
   output: string | undefined;
 }
 
-/** The pages whose code is held to, relative to the checkout. */
+/** The pages whose code is checked, relative to the checkout. */
 export const PAGES = [
   "README.md",
   "CONTRIBUTING.md",
@@ -30,7 +31,7 @@ export const PAGES = [
     .map((file) => `docs/${file.split(path.sep).join("/")}`),
 ];
 
-/** A page's Markdown; of the declarations, what their comments say. */
+/** The Markdown of a page. For declarations, that's the text of their comments. */
 export function textOf(page: string): string {
   const text = readFileSync(path.join(ROOT, page), "utf8");
   if (!page.endsWith(".d.ts")) return text;
@@ -72,7 +73,7 @@ const onlyBlank = (lines: string[], from: number, to: number) =>
 
 export const ALL_BLOCKS = PAGES.flatMap(blocksOf);
 
-/** `…` in a documented output stands for anything, a line of its own for any lines. */
+/** In a documented output, `…` matches any text, and any number of lines if it's alone on its line. */
 export function outputPattern(output: string): RegExp {
   const lines = output
     .trimEnd()

@@ -1,4 +1,4 @@
-// The tarballs of this checkout, packed once for a test file as they are for a release.
+// The tarballs of this checkout, packed once per test file in the same way as for a release.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,7 +8,7 @@ import { ROOT } from "./process.ts";
 
 export { ROOT };
 
-/** The platform of this machine, as its addon was built for it. */
+/** This machine's platform, from the name of the built addon. */
 export const PLATFORM = execFileSync("ls", [ROOT], { encoding: "utf8" }).match(
   /^arkor\.(.+)\.node$/m,
 )?.[1] as string;
@@ -25,7 +25,7 @@ export function manifest(directory: string): Manifest {
   return JSON.parse(readFileSync(path.join(directory, "package.json"), "utf8"));
 }
 
-/** A directory that is deleted after the file's tests. */
+/** Creates a directory that is deleted after the file's tests. */
 export function temporaryDirectory(): string {
   const directory = mkdtempSync(path.join(tmpdir(), "arkor-package-"));
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -33,7 +33,7 @@ export function temporaryDirectory(): string {
 }
 
 export interface Packed {
-  /** What `npm run pack` wrote. */
+  /** The output directory of `npm run pack`. */
   dist: string;
   tarball(name: string): string;
 }

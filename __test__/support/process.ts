@@ -1,4 +1,4 @@
-// A script in a Node process of its own: for what only a whole process shows.
+// Runs a script in its own Node process, for behaviour that only a whole process shows.
 import { type ChildProcess, spawn } from "node:child_process";
 import path from "node:path";
 import { onTestFinished } from "vitest";
@@ -12,8 +12,8 @@ export interface Finished {
 }
 
 /**
- * Runs CommonJS code with `arkor` in scope and resolves when the process has ended by itself. With `talk`
- * there is a channel to it.
+ * Runs CommonJS code with `arkor` in scope. Resolves when the process has ended on its own. With `talk`,
+ * there's an IPC channel to it.
  */
 export function runScript(
   code: string,

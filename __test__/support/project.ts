@@ -1,4 +1,4 @@
-// A project in a directory of its own, which resolves "arkor" to this checkout.
+// A project in its own directory, in which "arkor" resolves to this checkout.
 import {
   cpSync,
   existsSync,
@@ -18,7 +18,7 @@ import { ROOT } from "./command.ts";
 
 export class Project {
   readonly cwd: string;
-  /** A home of its own: nothing of this machine's user is read or written. */
+  /** A separate home directory, so that nothing of this machine's user is read or written. */
   readonly home: string;
 
   /** @param files contents by path; the directory is deleted when the test ends */
@@ -32,14 +32,14 @@ export class Project {
     for (const [file, content] of Object.entries(files)) this.write(file, content);
   }
 
-  /** A copy of a directory, which resolves "arkor" as every project here. */
+  /** Creates a copy of a directory, in which "arkor" also resolves to this checkout. */
   static copyOf(directory: string): Project {
     const project = new Project();
     cpSync(directory, project.cwd, { recursive: true });
     return project;
   }
 
-  /** Puts a package into node_modules that lies elsewhere in the project, as a workspace does. */
+  /** Links a package from elsewhere in the project into node_modules, like a workspace. */
   link(name: string, directory: string): this {
     const link = this.path(path.join("node_modules", name));
     mkdirSync(path.dirname(link), { recursive: true });
@@ -47,14 +47,14 @@ export class Project {
     return this;
   }
 
-  /** For a command that runs here: against a backend, with these besides. */
+  /** The options for a command in this project: the backend's URL, and further environment variables. */
   at(backend: { url: string } | undefined, env: Record<string, string | undefined> = {}) {
     const home = { HOME: this.home, USERPROFILE: this.home, CI: undefined };
     const url = { ARKOR_CLOUD_API_URL: backend?.url, ARKOR_LOCAL_TOKEN: undefined };
     return { cwd: this.cwd, env: { ...home, ...url, ...env } };
   }
 
-  /** Stores credentials for the backend, so that nobody has to sign in. */
+  /** Stores credentials for the backend, so that no login is needed. */
   signIn(backend: { url: string }, credentials: Record<string, unknown> = {}) {
     const stored = { ...CREDENTIALS, arkorCloudApiUrl: backend.url, ...credentials };
     mkdirSync(path.join(this.home, ".arkor"), { recursive: true });
@@ -84,7 +84,7 @@ export class Project {
   }
 }
 
-/** An entry whose trainer is written out: it needs no backend, and ends as it is told to. */
+/** An entry with a handwritten trainer object. It needs no backend, and ends as specified. */
 export function handMadeTrainer(parts: { start?: string; wait?: string; cancel?: string } = {}) {
   const job = (status: string) => `({ job: { id: "job-1", status: "${status}" }, artifacts: [] })`;
   return `

@@ -1,4 +1,4 @@
-// The entry of a run that the real local backend trains.
+// The entry for a run that the real local backend trains.
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { ROOT } from "./command.ts";
@@ -6,8 +6,8 @@ import { ROOT } from "./command.ts";
 const DATA = pathToFileURL(path.join(ROOT, "examples/triage/data/triage.jsonl")).href;
 
 /**
- * Trains the example's data. What it prints says what its callbacks were called with.
- * @param asks whether each checkpoint is asked something; the callbacks after it wait for the answer
+ * Trains on the example's data. Its output shows the arguments of its callbacks.
+ * @param asks whether each checkpoint gets a chat; the callbacks after it wait for the response
  */
 export function entry(options: { maxSteps: number; saveSteps: number }, { asks = true } = {}) {
   return `
@@ -41,5 +41,5 @@ export function entry(options: { maxSteps: number; saveSteps: number }, { asks =
   `;
 }
 
-/** The id in what the command has printed. */
+/** The job's id in the command's output. */
 export const jobOf = (stdout: string) => stdout.match(/^Started job (\S+)$/m)?.[1] ?? "none";

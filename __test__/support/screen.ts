@@ -1,7 +1,7 @@
-// A terminal for tests: takes what is written to it and shows what a person would see.
+// A terminal for tests: receives the output and shows what a person would see.
 import { Writable } from "node:stream";
 
-/** What the live block uses of a terminal: up some rows, and erase all from the cursor on. */
+/** The control sequences that the live block uses: move up some rows, and erase everything after the cursor. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: it is about these
 const CONTROL = /\u001b\[(\d+)A|\u001b\[J/y;
 
@@ -9,7 +9,7 @@ export class Screen extends Writable {
   readonly isTTY = true;
   readonly columns: number;
   readonly rows: number;
-  /** Everything that was ever written, with the control sequences. */
+  /** All output so far, including control sequences. */
   raw = "";
   #lines = [""];
   #row = 0;
@@ -62,13 +62,13 @@ export class Screen extends Writable {
     }
   }
 
-  /** The lines that stand on the screen, the one with the cursor last. */
+  /** The lines on the screen; the last one has the cursor. */
   get lines(): string[] {
     return [...this.#lines];
   }
 }
 
-/** A screen where the code under test expects a stream of the process. */
+/** A screen, typed as a stream of the process for the code under test. */
 export function asStream(screen: Screen): NodeJS.WriteStream & Screen {
   return screen as unknown as NodeJS.WriteStream & Screen;
 }

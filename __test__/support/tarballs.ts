@@ -1,12 +1,12 @@
-// This checkout as the tarballs that a user installs. The binaries of this machine lie in them, where
-// a release has them in a package for each platform.
+// Packs this checkout into the tarballs that a user installs. They contain this machine's binaries, which a
+// release has in a separate package for each platform.
 import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { temporaryDirectory } from "./backend.ts";
 import { ROOT } from "./command.ts";
 
-/** @returns the files of arkor and of @arkor/local */
+/** @returns the paths of the tarballs of arkor and @arkor/local */
 export function pack(): string[] {
   const addons = readdirSync(ROOT).filter((file) => /^arkor\..*\.node$/.test(file));
   const binaries = readdirSync(path.join(ROOT, "local/bin")).map((file) => `bin/${file}`);

@@ -1,5 +1,5 @@
-// A real pseudo-terminal with a terminal emulator behind it: what a person sees of a command, and the
-// keys that he presses.
+// A real pseudo-terminal with a terminal emulator behind it: shows what a person sees of a command, and sends
+// the person's key presses.
 import { type IPty, spawn } from "@lydell/node-pty";
 import { Terminal as Emulator } from "@xterm/headless";
 import { onTestFinished } from "vitest";
@@ -19,7 +19,7 @@ export interface TerminalOptions extends RunOptions {
 }
 
 export class Terminal {
-  /** Everything that was written, with the control sequences. */
+  /** All output so far, including control sequences. */
   raw = "";
   readonly exit: Promise<number>;
   #pty: IPty;
@@ -38,7 +38,7 @@ export class Terminal {
         this.#emulator.write(data, () => this.#wake());
       });
       this.#pty.onExit(({ exitCode, signal }) => {
-        // An empty write comes back when all before it is on the screen.
+        // The callback of an empty write runs when all earlier output is on the screen.
         this.#emulator.write("", () => {
           this.#isOver = true;
           this.#wake();
@@ -54,8 +54,8 @@ export class Terminal {
   }
 
   /**
-   * The lines on the screen and above it, without empty ones at the end; one that the terminal had to
-   * wrap is one line.
+   * The lines on the screen and above it, without empty ones at the end. A line that the terminal had to wrap
+   * counts as one line.
    */
   get lines(): string[] {
     const { active } = this.#emulator.buffer;
@@ -75,7 +75,7 @@ export class Terminal {
     return this.lines.join("\n");
   }
 
-  /** Whether the cursor can be seen: by the last sequence that has shown or hidden it. */
+  /** Whether the cursor is visible, according to the last sequence that showed or hid it. */
   get showsCursor(): boolean {
     return this.raw.lastIndexOf("\u001b[?25h") >= this.raw.lastIndexOf("\u001b[?25l");
   }
@@ -84,16 +84,16 @@ export class Terminal {
     for (const key of keys) this.#pty.write(key);
   }
 
-  /** Resolves when the program has drawn again. */
+  /** Resolves when the program has redrawn its output. */
   async resize(columns: number, rows = 24) {
     const before = this.raw.length;
-    // The emulator first, as a window does: the program hears of it when it has happened.
+    // Resize the emulator first, like a window: the program is notified after the change.
     this.#emulator.resize(columns, rows);
     this.#pty.resize(columns, rows);
     await this.#when(() => this.raw.length > before);
   }
 
-  /** Resolves once the screen shows it; rejects when the command ends before. */
+  /** Resolves once the screen matches the pattern. Rejects if the command ends first. */
   async until(pattern: RegExp): Promise<RegExpMatchArray> {
     let match: RegExpMatchArray | null = null;
     await this.#when(() => {
@@ -104,7 +104,7 @@ export class Terminal {
     return match;
   }
 
-  /** Resolves once it holds, or the command has ended. */
+  /** Resolves once `holds` returns true, or the command has ended. */
   #when(holds: () => boolean): Promise<void> {
     return new Promise((resolve) => {
       const look = () => {
@@ -122,19 +122,19 @@ export class Terminal {
   }
 }
 
-/** Starts `arkor` with the arguments, in a terminal of its own. */
+/** Starts `arkor` with the arguments, in a new terminal. */
 export function arkorAt(args: string[], options: TerminalOptions): Terminal {
   const [program, ...first] = ARKOR;
   return new Terminal(program, [...first, ...args], options);
 }
 
-/** Runs a line of `sh` in a terminal; `$ARKOR` in it is the command. */
+/** Runs a line of `sh` in a terminal. `$ARKOR` in it is the command. */
 export function shellAt(line: string, options: TerminalOptions): Terminal {
   const env = { ...options.env, ARKOR: ARKOR.join(" ") };
   return new Terminal("/bin/sh", ["-c", line], { ...options, env });
 }
 
-/** A person's environment: no CI, no colours forced, and no setting of the test's own. */
+/** A user's environment: no CI, no forced colours, and no settings of the test runner. */
 function clean(env: Record<string, string | undefined>): Record<string, string> {
   const own = {
     CI: undefined,

@@ -1,13 +1,13 @@
-// One answer of a model, printed as it arrives.
+// Requests one response from a model and prints it as it arrives.
 
 const { completionParts } = require("../../lib/completion-text.js");
 const { asItStands } = require("../../lib/printable.js");
 const { say } = require("../output.js");
 
 /**
- * @typedef {object} Asking what is the same for every question
+ * @typedef {object} Asking the settings that all messages share
  * @property {import("../dev/backend.js").Backend} backend
- * @property {Record<string, unknown>} fields of the request's body: what answers, and how it samples
+ * @property {Record<string, unknown>} fields of the request's body: the model, and its sampling options
  * @property {boolean} isLocal
  */
 
@@ -15,15 +15,16 @@ const { say } = require("../output.js");
 
 /**
  * @typedef {object} Answer
- * @property {string} text as far as it came
+ * @property {string} text the text, as far as it has arrived
  * @property {unknown} model
  * @property {unknown} usage
  * @property {unknown} finishReason
- * @property {number} presses of Ctrl-C; the first stops the answer
+ * @property {number} presses of Ctrl-C; the first one stops the response
  */
 
 /**
- * Asks, and prints the answer on stdout. Ctrl-C closes the request, which ends the work on the backend too.
+ * Sends the messages, and prints the response on stdout. Ctrl-C closes the request, which also ends the work
+ * on the backend.
  * @param {Asking} asking
  * @param {Message[]} messages
  * @param {{ prints?: boolean }} [options]
@@ -57,7 +58,7 @@ async function answerTo(asking, messages, { prints = true } = {}) {
 }
 
 /**
- * Always streamed: without streaming, the response's head only arrives with the whole answer, which may take
+ * It always streams: otherwise the head of the response would arrive only with the whole text, which may take
  * longer than the request's timeout.
  * @param {Asking} asking
  * @param {Message[]} messages
@@ -85,7 +86,7 @@ function warnOfStandIn(wanted, used) {
 
 /**
  * @param {Answer} answer
- * @returns {string | undefined} what the answer itself doesn't show
+ * @returns {string | undefined} a note on why the response stopped, if it isn't complete
  */
 function noteOn({ presses, finishReason, text }) {
   if (presses > 0) return "(stopped)";

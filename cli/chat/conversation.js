@@ -1,4 +1,4 @@
-// A conversation at a terminal. Prompts and notes go to stderr, and only the answers to stdout.
+// A conversation at a terminal. Prompts and notes go to stderr, and only the model's responses to stdout.
 
 const readline = require("node:readline");
 const { say, sayError } = require("../output.js");
@@ -11,14 +11,14 @@ const INTERRUPTED = 130;
 
 /** @typedef {import("./answer.js").Message} Message */
 
-/** @returns {boolean} whether there is somebody to talk to */
+/** @returns {boolean} whether a person is at the terminal */
 function canConverse() {
   return Boolean(process.stdin.isTTY);
 }
 
 /**
  * @param {import("./answer.js").Asking} asking
- * @param {{ system: string | undefined, signal: AbortSignal }} options the signal ends it
+ * @param {{ system: string | undefined, signal: AbortSignal }} options `signal` ends the conversation
  * @returns {Promise<number>} the exit code
  */
 async function converse(asking, { system, signal }) {
@@ -39,7 +39,7 @@ async function converse(asking, { system, signal }) {
       const turn = [...messages, { role: "user", content: text }];
       const answer = await answerOrError(asking, turn);
       if (answer.presses > 1) return INTERRUPTED;
-      // A message without an answer isn't part of the conversation.
+      // A message without a response isn't part of the conversation.
       if (answer.text) messages = [...turn, { role: "assistant", content: answer.text }];
     }
   }
@@ -63,21 +63,21 @@ async function answerOrError(asking, messages) {
 }
 
 /**
- * Reads the user's messages. It takes over the terminal only while it reads, so that otherwise Ctrl-C is a
- * signal.
+ * Reads the user's messages. It takes over the terminal only while it reads, so that Ctrl-C is a signal at
+ * other times.
  */
 class Reader {
-  /** @type {string[]} the newest first */ #history = [];
+  /** @type {string[]} newest first */ #history = [];
   #signal;
 
-  /** @param {AbortSignal} signal ends the reading */
+  /** @param {AbortSignal} signal stops reading */
   constructor(signal) {
     this.#signal = signal;
   }
 
   /**
    * @returns {Promise<string | undefined>} undefined when the user leaves. Lines that were pasted together
-   *   are one text.
+   *   are one message.
    */
   read() {
     const { stdin, stderr } = process;
@@ -104,7 +104,8 @@ class Reader {
       });
       lines.on("line", (line) => {
         pasted.push(line);
-        // The other lines of a paste are read in the same turn; the last one may still be open.
+        // The other lines of a paste are read in the same turn of the event loop; the last one may still be
+        // incomplete.
         setImmediate(() => {
           if (pasted.at(-1) !== line || lines.line !== "") return;
           lines.off("close", leave);

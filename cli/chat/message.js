@@ -1,17 +1,17 @@
-// The message for a single answer: from the flag, from stdin, or both.
+// Reads the message for a single request: from the flag, from stdin, or from both.
 
 const fs = require("node:fs");
 const { text } = require("node:stream/consumers");
 const { CliError } = require("../errors.js");
 const { say } = require("../output.js");
 
-/** After how long the command says what it's waiting for. */
+/** The time after which the command reports what it's waiting for. */
 const SLOW_MS = 2000;
 
 /**
  * @param {string | undefined} flag
  * @returns {Promise<string>}
- * @throws {CliError} there is none
+ * @throws {CliError} if there's no message
  */
 async function readMessage(flag) {
   const input = hasInput() ? await readInput() : "";
@@ -20,7 +20,7 @@ async function readMessage(flag) {
   throw new CliError("There is no message. Give one with -m, or on stdin.");
 }
 
-/** @returns {boolean} whether stdin is something to read, not a terminal or `/dev/null` */
+/** @returns {boolean} whether stdin has content, and isn't a terminal or `/dev/null` */
 function hasInput() {
   if (process.stdin.isTTY) return false;
   try {

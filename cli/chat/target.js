@@ -1,4 +1,4 @@
-// Which model answers: a job's adapter, one of its checkpoints, or a base model.
+// Finds the model to chat with: a job's adapter, one of its checkpoints, or a base model.
 
 const { pastEvents } = require("../past-events.js");
 const { CliError } = require("../errors.js");
@@ -59,7 +59,7 @@ async function newestJob(backend) {
 /**
  * @param {Backend} backend
  * @param {string} jobId
- * @returns {Promise<import("../..").TrainingJob | undefined>} undefined when there is none
+ * @returns {Promise<import("../..").TrainingJob | undefined>} undefined if there's no such job
  */
 async function jobOf(backend, jobId) {
   try {
@@ -74,7 +74,7 @@ async function jobOf(backend, jobId) {
 /**
  * @param {Backend} backend
  * @param {string} jobId
- * @returns {Promise<number | undefined>} its step
+ * @returns {Promise<number | undefined>} the step of the last checkpoint
  */
 async function lastCheckpoint(backend, jobId) {
   /** @type {number | undefined} */ let last;

@@ -27,7 +27,7 @@ async function answer(handler, incoming, outgoing) {
   });
   outgoing.writeHead(response.status);
   if (!response.body) return void outgoing.end();
-  // A stream whose first event is a minute away must not look like a server that hangs.
+  // Without this, a stream whose first event comes after a minute would look like a hanging server.
   outgoing.flushHeaders();
   const body = /** @type {import("node:stream/web").ReadableStream} */ (response.body);
   await pipeline(Readable.fromWeb(body), outgoing);
@@ -35,7 +35,8 @@ async function answer(handler, incoming, outgoing) {
 
 /**
  * @param {import("node:http").IncomingMessage} incoming
- * @param {import("node:http").ServerResponse} outgoing its end before the answer's aborts the request
+ * @param {import("node:http").ServerResponse} outgoing if it closes before the response is complete, the request is
+ *   aborted
  */
 function toRequest(incoming, outgoing) {
   const gone = new AbortController();
@@ -48,8 +49,8 @@ function toRequest(incoming, outgoing) {
   }
   const { method = "GET" } = incoming;
   const hasBody = method !== "GET" && method !== "HEAD";
-  // The host is checked elsewhere, by its header; here it only completes the URL. A path such as `//x` must not
-  // be read as a host.
+  // The host is checked elsewhere, from its header; here it only makes the URL complete. A path such as `//x`
+  // must not become the host.
   const url = `http://localhost${incoming.url?.startsWith("/") ? incoming.url : "/"}`;
   /** @type {any} The types of Node's streams and of the browser's differ; the objects don't. */
   const body = hasBody ? { body: Readable.toWeb(incoming), duplex: "half" } : {};

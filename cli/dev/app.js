@@ -1,4 +1,4 @@
-// The routes: what the page and scripts may call.
+// The routes that the page and scripts can call.
 
 const fs = require("node:fs");
 const path = require("node:path");
@@ -79,7 +79,7 @@ function addProject(app, { cwd, backend, manifests }) {
   app.get("/api/manifest", async (context) => {
     const manifest = await manifests.current();
     const trainer = manifest.trainer && withoutToken(manifest.trainer);
-    // A browser logs every 400 to its console, and the page polls every other second.
+    // A browser logs every 400 to its console, and the page polls every two seconds.
     const isFine = manifest.error === undefined || context.req.query("broken") === "200";
     return context.json({ ...manifest, trainer }, isFine ? 200 : 400);
   });
@@ -169,7 +169,7 @@ function addRuns(app, { cwd, runs, backend }) {
     const { cancel = false } = fieldsOf(await jsonOf(context));
     const { jobId } = run;
     if (cancel && jobId !== null) {
-      // The child sees it in the job's stream and ends by itself.
+      // The child sees the cancellation in the job's stream and exits.
       await backend.call((client, scope) => client.cancelJob(jobId, scope), passedOn(context));
     } else {
       await run.stopWatching();
@@ -257,7 +257,7 @@ function addKeys(app, backend, at) {
 }
 
 /**
- * Removes the dataset's token from an object's config: it's for the backend, not for a page.
+ * Removes the dataset's token from an object's config, because only the backend needs it.
  * @template {{ config: Record<string, unknown> }} T
  * @param {T} holder
  * @returns {T}
@@ -280,14 +280,14 @@ async function jsonOf(context) {
 }
 
 /**
- * Passes the backend's deprecation notice on to Studio's client.
+ * Passes the backend's deprecation notice to Studio's client.
  * @param {Context} context
  * @returns {(notice: import("./backend.js").Notice) => void}
  */
 function passedOn(context) {
   return ({ message, sunset }) => {
     context.header("deprecation", "true");
-    // Characters that a header can't hold are replaced: a notice isn't worth failing for.
+    // Characters that a header can't hold are replaced, because a notice must not fail the request.
     const words = message.replace(/[^\x20-\x7e]/g, "?").replace(/["\\]/g, "'");
     context.header("warning", `299 - "${words}"`);
     if (sunset) context.header("sunset", sunset.replace(/[^\x20-\x7e]/g, "?"));
@@ -296,7 +296,7 @@ function passedOn(context) {
 
 /**
  * @param {Context} context
- * @param {Response} answer of the backend
+ * @param {Response} answer the backend's response
  */
 function piped(context, answer) {
   const type = answer.headers.get("content-type") ?? "application/octet-stream";

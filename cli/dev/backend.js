@@ -1,4 +1,4 @@
-// The backend, as Studio's server uses it: whose project this is, and the API's responses.
+// The backend for Studio's server: the project's identity, and calls to the API.
 
 const { binding } = require("../../lib/addon.js");
 const { listJobs } = require("../../lib/account.js");
@@ -14,7 +14,7 @@ const { describe } = require("../errors.js");
 /** @typedef {{ message: string, sunset?: string | null }} Notice */
 /** @typedef {import("../..").DeploymentScope} Scope */
 
-/** An error response of Studio itself. */
+/** An error response from Studio itself. */
 class Refusal extends Error {
   /**
    * @param {number} status
@@ -40,11 +40,11 @@ class Backend {
   }
 
   /**
-   * Who we are and which project this is; the token stays here.
+   * The user's identity and the project, without the token.
    * @returns {Promise<{ mode: string | null, baseUrl: string, orgSlug: string | null, projectSlug: string | null }>}
    */
   async identity() {
-    // Read, not created: a new anonymous identity needs the network.
+    // Only read the credentials: creating an anonymous identity would need the network.
     const credentials = await readCredentials();
     const scope = await this.#scope();
     return {
@@ -65,12 +65,12 @@ class Backend {
   }
 
   /**
-   * Calls the backend for the project.
+   * Calls the backend on behalf of the project.
    * @template T
    * @param {(client: CloudApiClient, scope: Scope) => Promise<T>} call
-   * @param {(notice: Notice) => void} [onDeprecation] without it the notice waits for the command's end
+   * @param {(notice: Notice) => void} [onDeprecation] without it, the notice is printed when the command ends
    * @returns {Promise<T>}
-   * @throws {Refusal} there is no project yet
+   * @throws {Refusal} if there's no project yet
    */
   async call(call, onDeprecation) {
     const scope = await this.#scope();
@@ -98,7 +98,7 @@ class Backend {
     return jobs;
   }
 
-  /** @throws {Refusal} runs are in the cloud */
+  /** @throws {Refusal} if runs are in the cloud */
   checkLocal() {
     if (this.isLocal) return;
     const message = "Runs are in the cloud, not on this machine. This needs `arkor dev --local`.";
@@ -106,12 +106,12 @@ class Backend {
   }
 
   /**
-   * Calls an API of the local backend that the cloud doesn't have.
+   * Calls an endpoint of the local backend that the cloud doesn't have.
    * @param {string} method
    * @param {string} path
    * @param {{ body?: unknown, signal?: AbortSignal }} [options]
-   * @returns {Promise<any>} the answer's JSON, if it has any
-   * @throws {Refusal} if it refuses, with its message
+   * @returns {Promise<any>} the JSON of the response, if it has any
+   * @throws {Refusal} if the backend refuses, with its message
    */
   async askLocal(method, path, { body, signal } = {}) {
     this.checkLocal();
@@ -128,7 +128,7 @@ class Backend {
     throw new Refusal(answer.status, json?.error ?? `The local backend answered ${answer.status}.`);
   }
 
-  /** The backend's `/v1/me`. */
+  /** The response of the backend's `/v1/me`. */
   async me() {
     await ensureCredentials();
     return require("../../lib/account.js").whoami();
@@ -137,7 +137,7 @@ class Backend {
 
 /**
  * @param {unknown} error
- * @returns {{ status: number, message: string }} for the answer
+ * @returns {{ status: number, message: string }} of Studio's response
  */
 function refusalOf(error) {
   const { status, name } = /** @type {{ status?: unknown, name?: string }} */ (error ?? {});

@@ -1,4 +1,5 @@
-// The bodies of calls about endpoints, checked before anything is created. The message names the field.
+// Checks the request bodies of the endpoint routes before anything is created. The error names the invalid
+// field.
 
 const { Refusal } = require("./backend.js");
 

@@ -1,5 +1,5 @@
-// Who may call. Studio runs the user's code and spends the user's token, so a page of another origin, a
-// rebound DNS name and another user of this machine must get nothing.
+// Decides which requests are allowed. Studio runs the user's code and uses the user's token, so it refuses
+// pages of other origins, rebound DNS names and other users of this machine.
 
 const { createHash, timingSafeEqual } = require("node:crypto");
 
@@ -57,7 +57,7 @@ function isOwnHost(host, port) {
 }
 
 /**
- * @param {string | undefined} origin absent from a navigation and from a script outside of a browser
+ * @param {string | undefined} origin absent in a navigation, and in a request from outside a browser
  * @param {string | undefined} host
  */
 function isOwnOrigin(origin, host) {
@@ -65,7 +65,7 @@ function isOwnOrigin(origin, host) {
 }
 
 /**
- * Compares in constant time, whatever the lengths.
+ * Compares in constant time, regardless of the lengths.
  * @param {string} given
  * @param {string} token
  */

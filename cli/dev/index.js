@@ -1,4 +1,4 @@
-// `arkor dev`: Studio's server, until a signal ends it.
+// `arkor dev`: runs Studio's server until a signal stops it.
 
 const { randomBytes } = require("node:crypto");
 const os = require("node:os");
@@ -17,7 +17,7 @@ const { Runs } = require("./runs.js");
 const { removeToken, writeToken } = require("./token-file.js");
 
 const SIGNALS = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]);
-/** How long a local backend has to save. Shutting down takes less than 5 s in all. */
+/** How long a local backend has to save its state. The whole shutdown takes less than 5 s. */
 const SAVE_MS = 3500;
 
 /**
@@ -44,14 +44,14 @@ async function dev(options) {
   const ending = [];
   let left = goesOn;
   try {
-    // The port is Studio's own.
+    // `--port` is for Studio itself.
     const local = options.local
       ? await backendFor(cwd, { ...options, port: undefined }, say)
       : undefined;
     if (local) {
       left = local.isOurs ? stopped : goesOnHere;
       ending.push(() => stopInTime(local));
-      // For this process and the runs that it starts.
+      // Applies to this process and to the runs that it starts.
       pointAt(await local.start());
     }
     const port = await serve({ cwd, token, page, runs, wanted: options.port, ending });
@@ -72,7 +72,7 @@ async function dev(options) {
  * @param {ReturnType<typeof readPage>} parts.page
  * @param {Runs} parts.runs
  * @param {number | undefined} parts.wanted
- * @param {(() => Promise<void> | void)[]} parts.ending gets what closes it
+ * @param {(() => Promise<void> | void)[]} parts.ending collects the functions that close it
  * @returns {Promise<number>} the port
  */
 async function serve({ cwd, token, page, runs, wanted, ending }) {
@@ -96,7 +96,7 @@ async function serve({ cwd, token, page, runs, wanted, ending }) {
 
 /**
  * @param {Runs} runs
- * @param {(jobId: string) => string} left what to say of a run that isn't watched any more
+ * @param {(jobId: string) => string} left the message about a run that is no longer watched
  * @param {(() => Promise<void> | void)[]} ending
  */
 async function end(runs, left, ending) {

@@ -1,21 +1,21 @@
-// Listens on both loopback addresses: a browser may use either for `localhost`, and another program on the
-// other one would get the page's requests.
+// Listens on both loopback addresses. A browser may use either for `localhost`, so a program on the other
+// address would get the page's requests.
 
 const http = require("node:http");
 const { CliError } = require("../errors.js");
 
 const DEFAULT_PORT = 4000;
 const TRIES = 10;
-/** The error codes of a machine without IPv6. */
+/** The error codes for a machine without IPv6. */
 const NO_IPV6 = ["EADDRNOTAVAIL", "EAFNOSUPPORT", "EINVAL"];
 
 /**
- * @param {number | undefined} wanted what the user asked for; without it the first free one from `first`
+ * @param {number | undefined} wanted the port that the user asked for; without it, the first free one from `first` on
  * @param {import("node:http").RequestListener} listener
  * @param {(line: string) => void} say
- * @param {number} [first] the first one that is tried when the user didn't ask for one
+ * @param {number} [first] the first port to try if the user didn't ask for one
  * @returns {Promise<{ port: number, servers: http.Server[] }>}
- * @throws {CliError} the port is in use
+ * @throws {CliError} if the port is in use
  */
 async function listen(wanted, listener, say, first = DEFAULT_PORT) {
   for (let port = wanted ?? first; ; port += 1) {

@@ -1,4 +1,4 @@
-// The routes that exist only for local runs: the machine's hardware, the dataset preview, and deleting a job.
+// The routes that exist only for local runs: hardware information, the dataset preview, and deleting a job.
 
 const { System } = require("./system.js");
 
@@ -34,7 +34,8 @@ function addMachine(app, { backend, manifests }) {
 /**
  * @param {import("hono").Context} context
  * @param {string} name
- * @returns {number | string | undefined} the backend says what is wrong with one that is no number
+ * @returns {number | string | undefined} text that isn't a number is returned unchanged, so that the backend
+ *   reports the error
  */
 function numberIn(context, name) {
   const text = context.req.query(name);

@@ -1,5 +1,5 @@
-// Builds and imports the project's entry, in a process of its own: whatever the entry does at the top
-// level, Studio survives it, and each edit is imported afresh.
+// Builds and imports the project's entry in a separate process. Studio survives whatever the entry does at
+// its top level, and each edit gets a fresh import.
 
 const path = require("node:path");
 const { buildForRun } = require("../build.js");
@@ -15,7 +15,7 @@ async function describe(entry) {
 }
 
 /**
- * Where in the project's sources an error comes from.
+ * The position in the project's sources that an error comes from.
  * @param {unknown} error
  * @returns {{ file: string, line: number, column: number } | undefined}
  */
@@ -44,11 +44,12 @@ function position({ file = "", line, column }) {
 
 /** @param {object} result */
 function answer(result) {
-  // A config may hold values that JSON can't express; the page gets what the backend would get.
+  // A config may have values that JSON can't express. Convert it as for the backend, so that the page shows
+  // what the backend would get.
   process.send?.(JSON.parse(JSON.stringify(result)), () => process.exit());
 }
 
-// Studio is gone: nobody waits for the answer.
+// Studio is gone, so nobody waits for the result.
 process.on("disconnect", () => process.exit());
 process.on("uncaughtException", fail);
 process.on("unhandledRejection", fail);

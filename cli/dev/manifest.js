@@ -1,5 +1,5 @@
-// What the project's entry would train. It's rebuilt only when a source has changed, so that a page can poll
-// every second.
+// Describes the run that the project's entry would start. The entry is rebuilt only when a source has
+// changed, so that a page can poll every second.
 
 const { fork } = require("node:child_process");
 const fs = require("node:fs");
@@ -7,7 +7,7 @@ const path = require("node:path");
 
 const TIME_LIMIT_MS = 30_000;
 const SOURCE = /\.([cm]?[jt]sx?|json)$/;
-/** How many source files are checked for changes. A project with more is rebuilt for every request. */
+/** The maximum number of source files to check for changes. A project with more is rebuilt on every request. */
 const MOST_FILES = 5000;
 const DEFAULT_ENTRY = "src/arkor/index.ts";
 
@@ -44,7 +44,7 @@ class Manifests {
     return this.#known.manifest;
   }
 
-  /** Stops a pending import; resolves when its process is gone. */
+  /** Stops a pending import. Resolves once its process is gone. */
   async end() {
     this.#ended.abort();
     await this.#known?.manifest;
@@ -53,7 +53,7 @@ class Manifests {
 
 /**
  * @param {string} cwd
- * @returns {string | undefined} the sources' names, times and sizes; undefined when there are too many
+ * @returns {string | undefined} the names, times and sizes of the sources; undefined if there are too many
  */
 function signatureOf(cwd) {
   /** @type {string[]} */ const found = [];
@@ -86,7 +86,7 @@ function readDirectory(directory) {
  * @param {string} cwd
  * @param {NodeJS.ProcessEnv} env
  * @param {AbortSignal} ended
- * @returns {Promise<Manifest>} once the process that imports it is gone
+ * @returns {Promise<Manifest>} resolves once the process that imports it is gone
  */
 function describe(cwd, env, ended) {
   const child = fork(path.join(__dirname, "manifest-child.js"), {
@@ -130,7 +130,7 @@ function describe(cwd, env, ended) {
 /**
  * @param {Omit<Manifest, "entry">} result
  * @param {string} cwd
- * @returns {Omit<Manifest, "entry">} with the line of the source that the error is in
+ * @returns {Omit<Manifest, "entry">} with the source line of the error
  */
 function withSource(result, cwd) {
   if (!result.location) return result;

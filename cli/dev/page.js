@@ -1,4 +1,4 @@
-// The built page. Its files hold no secret: anyone on this machine may read them.
+// The built page. Its files contain no secret, so anyone on this machine may read them.
 
 const fs = require("node:fs");
 const path = require("node:path");
@@ -18,9 +18,9 @@ const TYPES = {
 /** @typedef {{ type: string, plain: Buffer, gzipped: Buffer, isHashed: boolean }} PageFile */
 
 /**
- * Reads the whole page at once: an upgrade of the package must not mix two versions of it.
- * @returns {Map<string, PageFile>} by the path in the address
- * @throws {CliError} it isn't built
+ * Reads all files of the page at once, so that an upgrade of the package can't mix two versions.
+ * @returns {Map<string, PageFile>} by the path in the URL
+ * @throws {CliError} if the page isn't built
  */
 function readPage(directory = DIRECTORY) {
   if (!fs.existsSync(path.join(directory, "index.html"))) {

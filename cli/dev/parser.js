@@ -1,8 +1,8 @@
-// The data of a job's event stream, as far as a summary needs it.
+// Parses a job's event stream, as far as a summary needs it.
 
 /**
  * @param {(data: Record<string, unknown>) => void} onData
- * @returns {(text: string) => void} takes the stream's text as it comes
+ * @returns {(text: string) => void} takes the text of the stream in chunks, as it arrives
  */
 function createParser(onData) {
   let rest = "";
@@ -26,7 +26,7 @@ function parse(text) {
     const data = JSON.parse(text);
     return typeof data === "object" && data !== null ? data : undefined;
   } catch {
-    // A bare NaN isn't valid JSON; a summary has no use for that line.
+    // A bare NaN isn't valid JSON, and a summary doesn't need that line.
     return undefined;
   }
 }

@@ -1,4 +1,4 @@
-// `.arkor/prompts.json`: the prompts that each checkpoint is asked, kept with the project.
+// `.arkor/prompts.json`: the project's prompts, which are sent to each checkpoint.
 
 const fs = require("node:fs");
 const path = require("node:path");

@@ -1,5 +1,5 @@
-// The runs that Studio has started. Each is a separate `arkor start` whose output is kept, so that it outlives
-// the page.
+// The runs that Studio has started. Each is a separate `arkor start` process. Its output is kept, so that
+// it's still available after the page is closed.
 
 const { spawn } = require("node:child_process");
 const { randomUUID } = require("node:crypto");
@@ -8,9 +8,9 @@ const { setTimeout: delay } = require("node:timers/promises");
 
 const ARKOR = path.join(__dirname, "../../bin/arkor.js");
 
-/** How much output of a run is kept, in bytes: a callback may print endlessly. */
+/** How many bytes of a run's output are kept, because a callback may print endlessly. */
 const KEPT_BYTES = 4 * 1024 * 1024;
-/** How many finished runs are remembered. */
+/** How many finished runs are kept. */
 const KEPT_RUNS = 50;
 /** How long a child has to withdraw its submission. */
 const WITHDRAW_MS = 2500;
@@ -19,7 +19,7 @@ const KILL_MS = 500;
 /**
  * @typedef {object} RunInfo
  * @property {string} id
- * @property {string | null} jobId once the backend has answered
+ * @property {string | null} jobId null until the backend has responded
  * @property {string | null} file
  * @property {boolean} dryRun
  * @property {string} startedAt ISO 8601
@@ -52,7 +52,8 @@ class Run {
       cwd,
       env: { ...env, NO_COLOR: "1" },
       stdio: ["ignore", "pipe", "pipe"],
-      // Outside our process group: Ctrl-C must reach only us, and we decide what happens to the run.
+      // In a separate process group, so that Ctrl-C reaches only Studio, which decides what happens to the
+      // run.
       detached: process.platform !== "win32",
       windowsHide: true,
     });
@@ -86,7 +87,7 @@ class Run {
   #keep(chunk) {
     this.#output.push(chunk);
     this.#bytes += chunk.length;
-    // The first chunk says what was started, so it's kept and the oldest ones after it are dropped.
+    // The first chunk tells which run was started, so it's kept; the oldest chunks after it are dropped.
     while (this.#bytes > KEPT_BYTES && this.#output.length > 2) {
       const [cut] = this.#output.splice(this.#isCut ? 2 : 1, 1);
       this.#bytes -= cut?.length ?? 0;
@@ -113,7 +114,7 @@ class Run {
     return new TextEncoder().encode(`---\nexit=${this.exitCode}\n`);
   }
 
-  /** The output from the start to the end. The run doesn't notice if the reader stops. */
+  /** The whole output, from the start to the end. A reader that stops doesn't affect the run. */
   output() {
     /** @type {ReadableStreamDefaultController<Uint8Array>} */ let own;
     return new ReadableStream({
@@ -128,13 +129,13 @@ class Run {
     });
   }
 
-  /** Makes the child stop watching; a pending submission is withdrawn. */
+  /** Makes the child stop watching. A pending submission is withdrawn. */
   async stopWatching() {
     if (this.exitCode !== null) return;
     this.#child.kill("SIGINT");
     const inTime = await Promise.race([
       this.ended.then(() => true),
-      // A run that the backend knows goes on there, so there's nothing to wait for.
+      // A run that the backend knows continues there, so don't wait for the child.
       this.jobId === null ? delay(WITHDRAW_MS, false) : delay(0, false),
     ]);
     if (inTime) return;
@@ -176,7 +177,7 @@ class Runs {
     return run;
   }
 
-  /** The newest first. */
+  /** Newest first. */
   get list() {
     return [...this.#runs.values()].reverse().map(({ info }) => info);
   }

@@ -1,5 +1,5 @@
-// What the list of jobs shows of a run besides the job itself: its last loss and its best eval loss. They
-// are only in the event stream, so a finished job's is read once and remembered.
+// Summarises a run for the list of jobs: its last loss and its best eval loss. The job itself doesn't contain
+// these, so its event stream is read. The result for a finished job is cached.
 
 const { pastEvents } = require("../past-events.js");
 

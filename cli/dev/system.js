@@ -3,7 +3,7 @@
 const { execFile } = require("node:child_process");
 const os = require("node:os");
 
-/** A hanging driver must not hold up the page, and a page that polls must not keep a GPU busy. */
+/** A hanging driver must not delay the page, and a polling page must not keep a GPU busy. */
 const ASK_MS = 2000;
 const FRESH_MS = 1500;
 const MIB = 1024 * 1024;
@@ -39,7 +39,7 @@ class System {
   }
 }
 
-/** @returns {Promise<Gpu[] | undefined>} undefined without NVIDIA's tool, or when it doesn't answer */
+/** @returns {Promise<Gpu[] | undefined>} undefined if NVIDIA's tool is missing or doesn't respond */
 function askGpus() {
   const args = [`--query-gpu=${FIELDS.join(",")}`, "--format=csv,noheader,nounits"];
   return new Promise((resolve) => {
@@ -68,7 +68,7 @@ function gpuOf(line) {
   };
 }
 
-/** @param {string} text `[N/A]` where the driver doesn't know */
+/** @param {string} text `[N/A]` if the driver doesn't know the value */
 function numberOf(text) {
   const value = Number(text);
   return text === "" || Number.isNaN(value) ? null : value;

@@ -1,4 +1,5 @@
-// `~/.arkor/studio-token`: the token of the Studio that was started last, for scripts of the same user.
+// `~/.arkor/studio-token`: the token of the Studio that was started last, for scripts that the same user
+// runs.
 
 const { randomBytes } = require("node:crypto");
 const fs = require("node:fs");
@@ -11,7 +12,7 @@ function writeToken(token) {
   fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
   const temporary = `${file}.${randomBytes(6).toString("hex")}.tmp`;
   try {
-    // Create a new file: an existing one would keep its mode.
+    // Create a new file, because an existing one would keep its mode.
     fs.writeFileSync(temporary, token, { flag: "wx", mode: 0o600 });
     fs.renameSync(temporary, file);
   } catch (error) {
@@ -22,7 +23,7 @@ function writeToken(token) {
 }
 
 /**
- * Removes the file, unless another Studio has written its own token there since.
+ * Removes the file, unless another Studio has written its token there in the meantime.
  * @param {string} file
  * @param {string} token
  */
@@ -30,7 +31,7 @@ function removeToken(file, token) {
   try {
     if (fs.readFileSync(file, "utf8") === token) fs.rmSync(file, { force: true });
   } catch {
-    // It is gone already.
+    // It's already gone.
   }
 }
 

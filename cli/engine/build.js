@@ -1,5 +1,5 @@
-// Which build of PyTorch a machine gets. On Linux, PyPI has only the one for NVIDIA GPUs, which is ten
-// times as large; on Windows only the one for the CPU. PyTorch's own index has the others.
+// Chooses the build of PyTorch for a machine. On Linux, PyPI has only the build for NVIDIA GPUs, which is ten
+// times as large; on Windows, only the one for the CPU. PyTorch's own index has the others.
 
 const fs = require("node:fs");
 const { CliError } = require("../errors.js");
@@ -13,7 +13,7 @@ const BUILD_NAMES = { cpu: "CPU", cuda: "CUDA", mps: "macOS" };
 const DRIVER = "/proc/driver/nvidia/version";
 const ANSWER_MS = 10_000;
 
-/** Named as in wheels. */
+/** The machine names that wheels use. */
 const MACHINES = new Map([
   ["linux x64", "x86_64"],
   ["linux arm64", "aarch64"],
@@ -24,7 +24,7 @@ const MACHINES = new Map([
 /**
  * @param {{ platform: string, arch: string, musl: boolean }} [host]
  * @returns {Machine}
- * @throws {CliError} PyTorch has nothing for it
+ * @throws {CliError} if PyTorch has no build for it
  */
 function machineOf(host = thisHost()) {
   const { platform, arch, musl } = host;
@@ -63,7 +63,7 @@ async function buildFor({ platform }, { cpu, cuda }, hasGpu = hasNvidiaGpu) {
 }
 
 /**
- * @param {string} [driver] the file that the driver of NVIDIA's makes on Linux
+ * @param {string} [driver] the file that NVIDIA's driver creates on Linux
  * @returns {Promise<boolean>}
  */
 async function hasNvidiaGpu(driver = DRIVER) {
@@ -78,11 +78,11 @@ async function hasNvidiaGpu(driver = DRIVER) {
 /**
  * @param {Machine} machine
  * @param {Build} build
- * @returns {string | undefined} what uv calls the index that has it; undefined when PyPI does
+ * @returns {string | undefined} uv's name for the index that has the build; undefined for PyPI
  */
 function backendOf({ platform }, build) {
   if (platform === "linux" && build === "cpu") return "cpu";
-  // uv chooses the version of CUDA by the driver.
+  // uv chooses the CUDA version that fits the driver.
   return platform === "win32" && build === "cuda" ? "auto" : undefined;
 }
 

@@ -1,4 +1,4 @@
-// Asks the torch engine's worker whether a Python can run it.
+// Checks with the torch engine's worker whether a Python can run it.
 
 const fs = require("node:fs");
 const { CliError } = require("../errors.js");
@@ -6,8 +6,8 @@ const { run } = require("./process.js");
 
 /**
  * @typedef {object} Checked
- * @property {string} python its version
- * @property {Record<string, string>} packages their versions
+ * @property {string} python the version of Python
+ * @property {Record<string, string>} packages the versions of the packages
  * @property {string} device
  * @property {string} [deviceName]
  */
@@ -15,7 +15,7 @@ const { run } = require("./process.js");
 /**
  * @param {string} python
  * @param {string} worker the torch engine's folder
- * @param {{ ray: boolean, signal?: AbortSignal }} options `ray`: whether Ray is needed too
+ * @param {{ ray: boolean, signal?: AbortSignal }} options `ray`: whether Ray is needed, too
  * @returns {Promise<Checked | { problem: string }>}
  */
 async function check(python, worker, { ray, signal }) {
@@ -42,11 +42,11 @@ function parse(line) {
 }
 
 /**
- * @param {string} python the user's own
+ * @param {string} python the user's own Python
  * @param {string} worker
- * @param {{ named: string, ray: boolean }} options `named`: what names the Python
+ * @param {{ named: string, ray: boolean }} options `named`: the flag or variable that names the Python
  * @param {(line: string) => void} say
- * @throws {CliError} it can't run the torch engine
+ * @throws {CliError} if it can't run the torch engine
  */
 async function checkOwn(python, worker, { named, ray }, say) {
   if (!fs.existsSync(python)) {

@@ -1,5 +1,5 @@
-// The environments of the torch engine in the user's cache: one for each lock file, shared by all
-// projects. An environment is complete only if its last file, arkor.json, is there.
+// The environments of the torch engine in the user's cache: one for each lock file, shared by all projects.
+// An environment is complete only if it has its last file, arkor.json.
 
 const fs = require("node:fs");
 const os = require("node:os");
@@ -11,11 +11,11 @@ const PREFIX = "torch-";
 const UV_PREFIX = "uv-";
 
 /**
- * What arkor.json says.
+ * The content of arkor.json.
  * @typedef {object} Marker
  * @property {import("./build.js").Build} build of PyTorch
  * @property {string[]} extras
- * @property {string} python its version
+ * @property {string} python the version of Python
  * @property {Record<string, string>} packages
  * @property {string} device
  * @property {string} installedAt ISO 8601
@@ -23,7 +23,7 @@ const UV_PREFIX = "uv-";
 
 /** @typedef {{ place: string, python: string, marker: Marker }} Environment */
 
-/** @returns {string} where engines are installed, which needn't exist */
+/** @returns {string} where engines are installed; it need not exist */
 function enginesDirectory(env = process.env) {
   const windows = env.LOCALAPPDATA || path.join(os.homedir(), "AppData", "Local");
   const cache = env.XDG_CACHE_HOME || path.join(os.homedir(), ".cache");
@@ -40,7 +40,7 @@ function placeOf(hash) {
 
 /**
  * @param {string} place
- * @returns {string} the Python of an environment there
+ * @returns {string} the Python executable of the environment
  */
 function pythonOf(place) {
   return path.join(
@@ -51,13 +51,13 @@ function pythonOf(place) {
 
 /**
  * @param {string} place
- * @returns {Environment | undefined} undefined when there's none that is complete
+ * @returns {Environment | undefined} undefined if there's no complete environment
  */
 function environmentAt(place) {
   const python = pythonOf(place);
   try {
     const marker = JSON.parse(fs.readFileSync(path.join(place, MARKER), "utf8"));
-    // After an upgrade of Python, the link to the old one is broken.
+    // After an upgrade of Python, the link to the old version is broken.
     return fs.existsSync(python) ? { place, python, marker } : undefined;
   } catch {
     return undefined;
@@ -72,14 +72,14 @@ function complete(place, marker) {
   fs.writeFileSync(path.join(place, MARKER), `${JSON.stringify(marker, null, 2)}\n`);
 }
 
-/** @returns {string[]} the places of all environments, unfinished ones too */
+/** @returns {string[]} the directories of all environments, including incomplete ones */
 function places() {
   return directoriesNamed(PREFIX);
 }
 
 /**
  * @param {string} version
- * @returns {string} where uv is installed if the user has none
+ * @returns {string} where uv gets installed if the user has none
  */
 function ownUvPlace(version) {
   return path.join(enginesDirectory(), `${UV_PREFIX}${version}`);
@@ -103,9 +103,9 @@ function directoriesNamed(prefix) {
 
 /**
  * @template T
- * @param {() => Promise<T>} work that no other process may do at the same time
+ * @param {() => Promise<T>} work work that must not run in two processes at once
  * @returns {Promise<T>}
- * @throws {CliError} another process does
+ * @throws {CliError} if another process is doing it
  */
 async function alone(work) {
   const lock = path.join(enginesDirectory(), "lock");
@@ -131,7 +131,7 @@ async function alone(work) {
 
 /**
  * @param {string} lock
- * @returns {boolean} false: somebody else has it
+ * @returns {boolean} false if another process has the lock
  */
 function take(lock) {
   try {

@@ -1,4 +1,4 @@
-// Why an installation failed, and what to do, from the output of uv or pip.
+// Explains why an installation failed and what to do, from the output of uv or pip.
 
 const { CliError } = require("../errors.js");
 const { formatSize } = require("../format.js");
@@ -11,11 +11,11 @@ const CAUSE = /^(cause|caused by): /i;
 /**
  * @param {import("./process.js").Ended} ended
  * @param {object} about
- * @param {string} about.what was done
+ * @param {string} about.what the step that failed
  * @param {string} about.place
- * @param {number} about.disk what is needed there, in bytes
+ * @param {number} about.disk the space needed there, in bytes
  * @param {string} [about.index] an index besides PyPI that was needed
- * @param {string} [about.instead] a build that doesn't need that
+ * @param {string} [about.instead] a build that doesn't need that index
  * @returns {CliError}
  */
 function failureOf({ how, lines, stdout }, { what, place, disk, index, instead }) {
@@ -53,7 +53,7 @@ function failureOf({ how, lines, stdout }, { what, place, disk, index, instead }
 
 /**
  * @param {string[]} lines
- * @returns {string} the error and its innermost cause, else the last line
+ * @returns {string} the error and its innermost cause, or else the last line
  */
 function reasonIn(lines) {
   const trimmed = lines.map((line) => line.trim()).filter((line) => line !== "");

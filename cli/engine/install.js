@@ -1,5 +1,5 @@
-// `arkor engine install torch`: an environment of Python with what the torch engine needs, from its
-// lock file.
+// `arkor engine install torch`: creates a Python environment with the packages of the torch engine's lock
+// file.
 
 const fs = require("node:fs");
 const { CliError, Cancelled } = require("../errors.js");
@@ -30,9 +30,9 @@ const SIGNALS = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]);
 
 /**
  * @typedef {object} Tools
- * @property {import("./tools.js").Uv | undefined} uv the user's own
- * @property {import("./tools.js").Python | undefined} python undefined when uv gets one
- * @property {string} versions of Python that fit, as uv has it
+ * @property {import("./tools.js").Uv | undefined} uv the user's own uv
+ * @property {import("./tools.js").Python | undefined} python undefined if uv downloads one
+ * @property {string} versions of Python that fit, in uv's syntax
  */
 
 /** @typedef {import("./plan.js").Plan} Plan */
@@ -84,7 +84,7 @@ async function installTorch(options) {
  * @param {InstallOptions} options
  * @param {Environment | undefined} installed
  * @returns {Promise<import("./build.js").Build>}
- * @throws {CliError} there's another one already
+ * @throws {CliError} if another build is already installed
  */
 async function chosenBuild(machine, options, installed) {
   const isChosen = options.cpu || options.cuda;
@@ -98,7 +98,7 @@ async function chosenBuild(machine, options, installed) {
 
 /**
  * @template T
- * @param {(signal: AbortSignal) => Promise<T>} work ends soon after the signal, and has tidied up then
+ * @param {(signal: AbortSignal) => Promise<T>} work ends soon after the signal, with everything cleaned up
  * @returns {Promise<T>}
  */
 async function interruptible(work) {
@@ -122,7 +122,7 @@ async function install(plan, tools, signal) {
   const started = Date.now();
   const isNew = !environmentAt(place);
   try {
-    // Incomplete: its installation was killed.
+    // An incomplete environment: its installation was killed.
     if (isNew) fs.rmSync(place, { recursive: true, force: true });
     const uv = tools.uv ?? (await ownUv(plan, tools.python, signal));
     const python = tools.python?.file ?? tools.versions;
@@ -166,8 +166,8 @@ async function ownUv(plan, python, signal) {
 }
 
 /**
- * Passes on lines that show progress. Errors are reported at the end.
- * @param {string} line of uv's or pip's stderr
+ * Prints the lines that show progress. Errors are reported at the end.
+ * @param {string} line from the stderr of uv or pip
  */
 function relay(line) {
   if (PROGRESS.test(line)) say(`  ${line.trim()}`);

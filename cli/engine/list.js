@@ -45,7 +45,7 @@ function cpuEngine() {
   return { engine: "cpu", status: "built in", version, place, bytes };
 }
 
-/** @returns {Engine[]} the one that this project uses first */
+/** @returns {Engine[]} the one that this project uses comes first */
 function torchEngines() {
   const worker = findTorchWorker(process.cwd());
   const current = worker && placeOf(readLock(worker).hash);
@@ -68,7 +68,7 @@ function torchEngines() {
   return [{ engine: "torch", status: "not installed", ...missing }, ...engines];
 }
 
-/** Removes every environment of the torch engine, and the uv that was installed for it. */
+/** Removes all environments of the torch engine, and the uv that was installed for them. */
 async function removeTorch() {
   await alone(async () => {
     const environments = places();

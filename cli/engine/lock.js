@@ -1,14 +1,14 @@
-// What the torch engine's lock file (uv.lock) says: the packages of an installation on one platform,
-// their versions, and how much there is to download.
+// Reads the torch engine's lock file (uv.lock): the packages for one platform, their versions, and the size
+// of the download.
 
 const { createHash } = require("node:crypto");
 const fs = require("node:fs");
 const path = require("node:path");
 
 /**
- * @typedef {object} Target where it's installed
- * @property {string} platform as Python has it: `linux`, `darwin`, `win32`
- * @property {string} machine as wheels name it: `x86_64`, `aarch64`, `arm64`, `amd64`
+ * @typedef {object} Target the platform of an installation
+ * @property {string} platform as in Python's `sys.platform`: `linux`, `darwin`, `win32`
+ * @property {string} machine as in the names of wheels: `x86_64`, `aarch64`, `arm64`, `amd64`
  * @property {number} minor of Python 3
  */
 
@@ -25,7 +25,10 @@ const path = require("node:path");
  */
 
 const PROJECT = "arkor-torch";
-/** PyTorch's index has torch without CUDA, or with another one: then these aren't PyPI's. */
+/**
+ * PyTorch's index has torch without CUDA, or with another version of it. With such a build, these packages
+ * don't come from PyPI.
+ */
 const CUDA_PACKAGES = /^(torch|triton|cuda-.*|nvidia-.*)$/;
 
 /**
@@ -42,7 +45,7 @@ function readLock(worker) {
 }
 
 /**
- * @param {string} text what follows `[[package]]`; uv writes every dependency and wheel on a line
+ * @param {string} text the text after `[[package]]`; uv writes every dependency and wheel on a line of its own
  * @returns {LockedPackage}
  */
 function parsePackage(text) {
@@ -96,7 +99,7 @@ function textOf(line, key) {
  * @param {LockedPackage[]} packages
  * @param {Target} target
  * @param {string[]} extras of the engine itself
- * @returns {LockedPackage[]} what is installed, the engine itself aside
+ * @returns {LockedPackage[]} the packages to install, without the engine itself
  */
 function packagesFor(packages, target, extras) {
   /** @type {Set<LockedPackage>} */
@@ -117,7 +120,7 @@ function packagesFor(packages, target, extras) {
 }
 
 /**
- * Evaluates an environment marker; those in the lock file have no parentheses.
+ * Evaluates an environment marker. The markers in the lock file have no parentheses.
  * @param {string} marker
  * @param {Target} target
  */
@@ -144,7 +147,7 @@ function holds(marker, { platform, machine, minor }) {
 /**
  * @param {LockedPackage} one
  * @param {Target} target
- * @returns {Wheel | undefined} undefined when there's none for it
+ * @returns {Wheel | undefined} undefined if there's none for the target
  */
 function wheelFor({ wheels }, target) {
   const fitting = wheels
@@ -157,7 +160,7 @@ function wheelFor({ wheels }, target) {
 /**
  * @param {string} file
  * @param {Target} target
- * @returns {number} 0 when it doesn't fit, more the closer it does
+ * @returns {number} 0 if the wheel doesn't fit; the better it fits, the higher
  */
 function rankOf(file, { platform, machine, minor }) {
   const [python = "", abi = "", where = ""] = file
@@ -178,7 +181,7 @@ function rankOf(file, { platform, machine, minor }) {
  * @param {LockedPackage[]} packages
  * @param {Omit<Target, "minor">} where
  * @param {string[]} extras
- * @returns {number[]} the minor versions of Python 3 that every package has a wheel for
+ * @returns {number[]} the minor versions of Python 3 for which every package has a wheel
  */
 function pythonsFor(packages, where, extras) {
   const torch = packages.find(({ name }) => name === "torch");

@@ -5,10 +5,10 @@ const { BUILD_NAMES, backendOf } = require("./build.js");
 const { pythonOf } = require("./environments.js");
 const { CUDA_PACKAGES, packagesFor, wheelFor } = require("./lock.js");
 
-/** The download size of torch from PyTorch's own index, which the lock file doesn't have. */
+/** The download size of torch from PyTorch's own index; the lock file has no size for it. */
 const CPU_TORCH = 0.2e9;
 const CUDA_TORCH = 2.9e9;
-/** How much larger than its wheel a package is on disk. CUDA's libraries compress least. */
+/** The factor from the size of a wheel to the package's size on disk. CUDA's libraries compress least. */
 const CUDA_GROWTH = 1.8;
 const GROWTH = 3;
 
@@ -18,17 +18,17 @@ const GROWTH = 3;
  * @property {string} worker the torch engine's folder
  * @property {string[]} extras
  * @property {import("./build.js").Build} build of PyTorch
- * @property {string | undefined} backend what uv calls PyTorch's index; undefined for PyPI's build
+ * @property {string | undefined} backend uv's name for PyTorch's index; undefined for PyPI's build
  * @property {string} torch its version
- * @property {string[]} packages the ones that users know, with their versions
- * @property {string[]} foreign the packages of the lock file that come from PyTorch's index instead, or
- *   aren't needed with what comes from there
+ * @property {string[]} packages the well-known ones, with their versions
+ * @property {string[]} foreign the packages of the lock file that come from PyTorch's index instead, or that
+ *   its build of torch doesn't need
  * @property {number} download in bytes
  * @property {number} disk in bytes
- * @property {string | undefined} instead which of PyPI's builds would do too, with its flag
+ * @property {string | undefined} instead an alternative build from PyPI, with its flag
  */
 
-/** The packages that users know. */
+/** The packages to mention, because users know them. */
 const KNOWN = ["torch", "transformers", "trl", "peft", "ray"];
 
 /**
@@ -109,7 +109,7 @@ function instead(options) {
 
 /**
  * @param {Plan} plan
- * @param {number} free bytes, where it's installed
+ * @param {number} free free bytes on the disk that it's installed to
  * @returns {string[]}
  */
 function introduction({ place, build, packages, download, disk }, free) {
@@ -120,12 +120,12 @@ function introduction({ place, build, packages, download, disk }, free) {
   ];
 }
 
-/** @typedef {{ says: string, args: string[], index?: string }} Step `index`: what it needs besides PyPI */
+/** @typedef {{ says: string, args: string[], index?: string }} Step `index`: the index that it needs besides PyPI */
 
 /**
- * The uv commands, in order. The download most likely to be unreachable comes first.
+ * The uv commands, in order. The download that's most likely to be unreachable comes first.
  * @param {Plan} plan
- * @param {string} python for the environment: a file, or a range of versions
+ * @param {string} python the Python of the environment: a file, or a range of versions
  * @param {boolean} isNew whether there's no environment yet
  * @returns {Step[]}
  */
@@ -139,7 +139,7 @@ function stepsOf({ place, worker, extras, backend, torch, foreign }, python, isN
     steps.push({
       says: "Installing torch from PyTorch's index.",
       index: "download.pytorch.org",
-      // Without its dependencies: the lock file pins those.
+      // Without its dependencies, because the lock file pins those.
       args: [
         "pip",
         "install",

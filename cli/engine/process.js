@@ -6,7 +6,7 @@ const { createInterface } = require("node:readline");
 /**
  * @typedef {object} Ended
  * @property {boolean} ok
- * @property {string} how it ended, if not well
+ * @property {string} how it ended, if it failed
  * @property {string} stdout
  * @property {string[]} lines of its stderr
  */
@@ -15,13 +15,14 @@ const { createInterface } = require("node:readline");
  * @param {string[]} command the program and its arguments
  * @param {object} [options]
  * @param {NodeJS.ProcessEnv} [options.env]
- * @param {AbortSignal} [options.signal] kills it, and what it has started
+ * @param {AbortSignal} [options.signal] kills the program and its children
  * @param {(line: string) => void} [options.onLine] gets each line of its stderr
  * @returns {Promise<Ended>} rejects only with the reason of `signal`
  */
 async function run([program = "", ...args], { env = process.env, signal, onLine } = {}) {
   signal?.throwIfAborted();
-  // In its own process group, so that Ctrl-C reaches only us, and its children can be killed with it.
+  // In its own process group, so that Ctrl-C reaches only this command, and the program can be killed with
+  // its children.
   const hasGroup = signal !== undefined && process.platform !== "win32";
   const child = spawn(program, args, {
     env,
@@ -34,7 +35,7 @@ async function run([program = "", ...args], { env = process.env, signal, onLine 
       if (hasGroup && child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
       else child.kill("SIGKILL");
     } catch {
-      // It has ended already.
+      // It has already ended.
     }
   };
   process.once("exit", kill);
@@ -63,7 +64,7 @@ async function run([program = "", ...args], { env = process.env, signal, onLine 
 }
 
 /**
- * @param {string} line which may quote the address of a package index with its password
+ * @param {string} line a line that may quote the URL of a package index with its password
  * @returns {string}
  */
 function withoutSecrets(line) {

@@ -1,4 +1,4 @@
-// Whether there's enough disk space for an installation, and how much one takes.
+// Checks whether there's enough disk space for an installation, and measures the size of one.
 
 const fs = require("node:fs");
 const path = require("node:path");
@@ -6,11 +6,11 @@ const { CliError } = require("../errors.js");
 const { formatSize } = require("../format.js");
 
 /**
- * @param {string} place which needn't exist
+ * @param {string} place a directory that need not exist
  * @param {number} needed in bytes
  * @param {(directory: string) => Promise<{ bavail: number, bsize: number }>} [statfs]
- * @returns {Promise<number>} the bytes that are free there
- * @throws {CliError} too few
+ * @returns {Promise<number>} the free bytes there
+ * @throws {CliError} if that isn't enough
  */
 async function checkSpace(place, needed, statfs = fs.promises.statfs) {
   let directory = place;
@@ -25,10 +25,11 @@ async function checkSpace(place, needed, statfs = fs.promises.statfs) {
 }
 
 /**
- * What directories take on disk. uv links an environment's files to those of its cache, so that what
- * is also there isn't freed with them.
+ * The disk usage of directories. uv hard-links an environment's files to its cache, so deleting the
+ * environment doesn't free files that are also in the cache.
  * @param {string[]} directories
- * @returns {{ bytes: number, shared: number }} `shared`: how many of these stay when they are deleted
+ * @returns {{ bytes: number, shared: number }} `shared`: how many of these bytes deleting the directories wouldn't
+ *   free
  */
 function measure(directories) {
   /** @type {Map<number, { bytes: number, links: number }>} */

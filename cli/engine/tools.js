@@ -1,4 +1,5 @@
-// What the installation needs: a Python that PyTorch has wheels for, and uv, which reads the lock file.
+// Finds the tools for an installation: a Python for which PyTorch has wheels, and uv, which reads the lock
+// file.
 
 const fs = require("node:fs");
 const path = require("node:path");
@@ -7,7 +8,7 @@ const { ownUvPlace, pythonOf } = require("./environments.js");
 const { run } = require("./process.js");
 
 const UV_VERSION = "0.13.9";
-/** The first version that can read our lock file. */
+/** The first version that can read the lock file. */
 const OLDEST_UV = [0, 7, 0];
 const PYTHONS = [["python3"], ["python"], ["py", "-3"]];
 const GET_UV = "https://docs.astral.sh/uv/getting-started/installation/";
@@ -15,7 +16,7 @@ const GET_UV = "https://docs.astral.sh/uv/getting-started/installation/";
 /** @typedef {{ file: string, version: string, minor: number }} Python */
 /** @typedef {{ program: string, env: NodeJS.ProcessEnv }} Uv */
 
-/** @returns {Promise<Python[]>} those on the PATH */
+/** @returns {Promise<Python[]>} the Pythons on the PATH */
 async function pythons() {
   const found = [];
   const script = "import sys; print(*sys.version_info[:3], sep='.'); print(sys.executable)";
@@ -52,7 +53,7 @@ async function pythonFor(minors, hasUv) {
   throw new CliError(`The torch engine needs Python ${needed}, and no Python was found. ${how}`);
 }
 
-/** @returns {Promise<Uv | undefined>} the user's own; undefined if there's none, or it's too old */
+/** @returns {Promise<Uv | undefined>} the user's own uv; undefined if it's missing or too old */
 async function findUv() {
   const named = process.env.ARKOR_UV;
   const program = named || "uv";
@@ -75,14 +76,14 @@ function isRecent(version) {
   return differing === -1 || (version[differing] ?? 0) > (OLDEST_UV[differing] ?? 0);
 }
 
-/** The environment variables for uv, without those of a virtual environment that the user has activated. */
+/** The environment variables for uv, without those of an activated virtual environment. */
 function environment() {
   const { VIRTUAL_ENV: _, CONDA_PREFIX: __, ...env } = process.env;
   return env;
 }
 
 /**
- * Installs our own uv from PyPI.
+ * Installs a separate uv from PyPI.
  * @param {string} python
  * @param {{ signal: AbortSignal, onLine: (line: string) => void }} options
  * @returns {Promise<{ uv: Uv } | { failed: import("./process.js").Ended, step: string }>}
@@ -90,7 +91,7 @@ function environment() {
 async function installUv(python, options) {
   const place = ownUvPlace(UV_VERSION);
   const program = path.join(path.dirname(pythonOf(place)), "uv");
-  // Its cache is beside it, so that removing the engine removes both.
+  // Its cache is in the same directory, so that removing the engine removes both.
   const env = { UV_CACHE_DIR: path.join(place, "cache"), ...environment() };
   const uv = { program, env };
   if ((await run([program, "--version"])).ok) return { uv };

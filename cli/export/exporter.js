@@ -1,4 +1,5 @@
-// `arkor-local export` as a child: its progress on the terminal, its result, its words when it fails.
+// Runs `arkor-local export` as a child process: shows its progress on the terminal, and returns its result or
+// its error message.
 
 const { spawn } = require("node:child_process");
 const { createInterface } = require("node:readline");
@@ -33,12 +34,12 @@ class Exporter {
   }
 
   /**
-   * @returns {Promise<Exported | undefined>} undefined when Ctrl-C has ended it
-   * @throws {CliError} it has failed
+   * @returns {Promise<Exported | undefined>} undefined if Ctrl-C ended it
+   * @throws {CliError} if it failed
    */
   async run() {
     const [program = "", ...args] = this.#command;
-    // Ctrl-C at a terminal reaches it too; one that is sent to us alone is handed on.
+    // Ctrl-C at a terminal also reaches the child. A signal that was sent only to this process is passed on.
     const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], windowsHide: true });
     let isStopped = false;
     const onInterrupt = () => {
@@ -72,7 +73,7 @@ class Exporter {
     }
   }
 
-  /** @param {string} how it ended */
+  /** @param {string} how how the child ended */
   #reason(how) {
     const words = this.#errors.replace(/^(arkor-local|error): /, "").trim();
     return words === "" ? `arkor-local export ${how} and said nothing.` : words;
@@ -100,7 +101,7 @@ class Exporter {
     }
   }
 
-  /** @returns {LiveBlock | undefined} undefined where there is no terminal */
+  /** @returns {LiveBlock | undefined} undefined without a terminal */
   #block() {
     const { stderr, stdout, env } = process;
     if (!stderr.isTTY || env.TERM === "dumb") {
@@ -133,7 +134,7 @@ class Exporter {
 
 /**
  * @param {string} line
- * @returns {Record<string, unknown>} empty for what isn't an object
+ * @returns {Record<string, unknown>} empty if the line isn't a JSON object
  */
 function parse(line) {
   try {

@@ -1,4 +1,4 @@
-// The commands that load what was exported.
+// Shows how to load an exported model.
 
 /** @typedef {"peft" | "merged" | "gguf" | "ollama"} Format */
 
@@ -7,13 +7,13 @@
  * @property {string} folder
  * @property {string} base the model that the adapter belongs to
  * @property {string} name of the job
- * @property {string | undefined} gguf the file of the weights, if that's the format
+ * @property {string | undefined} gguf the file with the weights, for that format
  */
 
 /**
  * @param {Format} format
  * @param {Exported} exported
- * @returns {{ title: string, lines: string[] }} what the lines of code are for
+ * @returns {{ title: string, lines: string[] }} what the commands or code are for
  */
 function howToLoad(format, { folder, base, name, gguf }) {
   if (format === "peft") {
@@ -53,7 +53,7 @@ function howToLoad(format, { folder, base, name, gguf }) {
 
 /**
  * @param {string} file
- * @returns {string} as a shell takes it for one word
+ * @returns {string} quoted as one word for a shell
  */
 function quoted(file) {
   if (/^[\w@%+=:,./\\-]+$/.test(file)) return file;

@@ -1,15 +1,15 @@
-// The environment variables that change what arkor does, without what is secret in them.
+// The environment variables that affect arkor, without their secrets.
 
 const os = require("node:os");
 
-/** Shown as they are. */
+/** Shown unchanged. */
 const PLAIN = [
   ...["ARKOR_DEBUG", "ARKOR_ENGINE", "ARKOR_LOCAL_BIN", "ARKOR_LOG", "ARKOR_PYTHON", "ARKOR_UV"],
   ...["CI", "CUDA_VISIBLE_DEVICES", "FORCE_COLOR", "NO_COLOR", "RAY_ADDRESS", "UV_CACHE_DIR"],
   ...["HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HUGGINGFACE_HUB_CACHE", "TRANSFORMERS_OFFLINE"],
   ...["NODE_EXTRA_CA_CERTS", "NO_PROXY", "no_proxy", "XDG_CACHE_HOME"],
 ];
-/** A URL may have a user, a password and a path that nobody else should see. */
+/** A URL may contain a user, a password or a path that nobody else should see. */
 const URLS = [
   ...["ARKOR_CLOUD_API_URL", "HF_ENDPOINT"],
   ...["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"],
@@ -24,7 +24,7 @@ const SECRET = [
 
 /**
  * @param {NodeJS.ProcessEnv} env
- * @returns {Record<string, string>} those that are set, by name
+ * @returns {Record<string, string>} the variables that are set, by name
  */
 function settings(env) {
   const shown = [
@@ -40,7 +40,7 @@ function settings(env) {
 
 /**
  * @param {string} text
- * @returns {string} without the user's name in its paths
+ * @returns {string} without the home directory, whose path contains the user's name
  */
 function withoutHome(text) {
   try {

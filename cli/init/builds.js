@@ -1,6 +1,6 @@
-// What package managers want to be told about install scripts. Only esbuild has one in a project's
-// dependencies. It works without: the script only makes the `esbuild` command start faster. So it's
-// denied unless the user allows it, and an installation neither warns nor fails.
+// The package managers' settings for install scripts. In a project's dependencies, only esbuild has such a
+// script. esbuild works without it: the script only makes the `esbuild` command start faster. So it's denied
+// unless the user allows it, and an installation neither warns nor fails.
 
 const path = require("node:path");
 const { readIfPresent } = require("./files.js");
@@ -8,14 +8,14 @@ const { workspaceAbove } = require("./packages.js");
 
 /** @typedef {import("./packages.js").PackageManager} PackageManager */
 
-/** Bun runs no script that isn't listed, can't be told to deny one, and always says how many there are. */
+/** Bun runs no script that isn't listed, has no setting to deny one, and always prints how many there are. */
 const BLOCKED = "Bun will say that it blocked a postinstall. It's esbuild's, which isn't needed.";
 
 /**
  * @typedef {object} Rules
- * @property {Record<string, any>} manifest what package.json gets
- * @property {Record<string, string>} files what else is written, if it isn't there
- * @property {string} [note] what the user has to do
+ * @property {Record<string, any>} manifest the fields for package.json
+ * @property {Record<string, string>} files other files to write if they don't exist
+ * @property {string} [note] a note to the user
  */
 
 /**
@@ -36,7 +36,7 @@ function buildRules(cwd, manager, allow) {
 }
 
 /**
- * The rules of a file that isn't ours to edit.
+ * The rules if the setting belongs in a file that `arkor init` mustn't edit.
  * @param {string} file
  * @param {PackageManager} manager
  * @param {boolean} allow
@@ -58,7 +58,7 @@ function elsewhere(file, manager, allow) {
   };
 }
 
-/** In YAML: a setting of esbuild's, or a list that has it. It may also be there with a version. */
+/** Matches YAML that already has a setting for esbuild, or a list that contains it, perhaps with a version. */
 const ANSWERED = /\besbuild["']?\s*:\s*(true|false)\b|-\s*["']?esbuild\b/;
 
 /**
@@ -89,10 +89,10 @@ function pnpmWorkspace(allow) {
 }
 
 /**
- * Adds what is missing; nothing that is there changes.
+ * Adds missing values; existing ones don't change.
  * @param {Record<string, any>} before
  * @param {Record<string, any>} added objects, and arrays of strings
- * @returns {Record<string, any>} `before` itself when nothing is missing
+ * @returns {Record<string, any>} `before` itself if nothing is missing
  */
 function withMissing(before, added) {
   let after = before;

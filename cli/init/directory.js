@@ -1,5 +1,5 @@
-// The directory that `arkor init` works in: what is in the way of it, before anything is asked, and
-// making it, after that.
+// The directory that `arkor init` works in. It's checked before the user is asked anything, and created after
+// that.
 
 const fs = require("node:fs");
 const path = require("node:path");
@@ -7,9 +7,9 @@ const { ancestors } = require("../../lib/files.js");
 const { CliError } = require("../errors.js");
 
 /**
- * @param {string | undefined} given as the user named it; none is the current directory
+ * @param {string | undefined} given as given by the user; the current directory by default
  * @returns {string} its absolute path
- * @throws {CliError} it, or one above it, isn't a directory
+ * @throws {CliError} if it, or one above it, isn't a directory
  */
 function findDirectory(given) {
   const directory = path.resolve(given ?? ".");
@@ -21,12 +21,12 @@ function findDirectory(given) {
   );
 }
 
-/** @param {string} file also a link that leads nowhere is there */
+/** @param {string} file exists even if it's a broken link */
 function isThere(file) {
   try {
     return fs.lstatSync(file, { throwIfNoEntry: false }) !== undefined;
   } catch {
-    // Something above it isn't a directory, or may not be looked into.
+    // Something above the file isn't a directory, or isn't accessible.
     return false;
   }
 }
@@ -42,7 +42,7 @@ function isDirectory(file) {
 
 /**
  * @param {string} directory
- * @throws {CliError} the system refuses
+ * @throws {CliError} if the system refuses
  */
 function enterDirectory(directory) {
   try {

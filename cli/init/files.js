@@ -1,5 +1,5 @@
-// Looks at the files of a project before `arkor init` writes the first one, so that a project is made
-// whole or not at all.
+// Checks the files of a project before `arkor init` writes the first one, so that it writes either all files
+// or none.
 
 const fs = require("node:fs");
 const path = require("node:path");
@@ -7,8 +7,8 @@ const { CliError } = require("../errors.js");
 
 /**
  * @param {string} file
- * @returns {string | undefined} its text; undefined when it isn't there
- * @throws {CliError} it can't be read, or not without losing something of it
+ * @returns {string | undefined} its text; undefined if it doesn't exist
+ * @throws {CliError} if it can't be read, or isn't UTF-8
  */
 function readIfPresent(file) {
   if (!isThere(file)) return undefined;
@@ -16,20 +16,20 @@ function readIfPresent(file) {
   checkKind(file, name);
   const bytes = attempt(name, () => fs.readFileSync(file));
   const text = bytes.toString("utf8");
-  // Written back, every byte that isn't UTF-8 would be a replacement character.
+  // Writing it back would turn every byte that isn't UTF-8 into a replacement character.
   if (Buffer.from(text).equals(bytes)) return text;
   throw new CliError(`${name} isn't UTF-8. Save it as UTF-8, then run this again.`);
 }
 
 /**
- * Checks that a file can be written, or is there as one.
+ * Checks that a file can be written, or already exists as one.
  * @param {string} cwd
  * @param {string} file relative, with `/`
- * @throws {CliError} something else is in its place
+ * @throws {CliError} if something else is in its place
  */
 function checkTarget(cwd, file) {
   const parts = file.split("/");
-  /** The directory in which something will be made. */
+  /** The directory in which the next part would be created. */
   let parent = cwd;
   for (const [index] of parts.entries()) {
     const part = parts.slice(0, index + 1).join("/");
@@ -48,18 +48,18 @@ function checkTarget(cwd, file) {
 }
 
 /**
- * Checks that a file that is there can be replaced by a new version.
+ * Checks that an existing file can be replaced with a new version.
  * @param {string} file
  */
 function checkReplaceable(file) {
   const real = fs.realpathSync(file);
-  // Replaced by a rename, so it's the directory that has to allow it.
+  // It's replaced by a rename, so its directory has to be writable.
   checkWritable(path.dirname(real), path.dirname(real));
 }
 
 /**
  * @param {string} directory
- * @param {string} name as the user knows it
+ * @param {string} name the name for the message
  */
 function checkWritable(directory, name) {
   try {
@@ -74,15 +74,15 @@ function checkWritable(directory, name) {
   }
 }
 
-/** @param {string} file also a link that leads nowhere is there */
+/** @param {string} file exists even if it's a broken link */
 function isThere(file) {
   return fs.lstatSync(file, { throwIfNoEntry: false }) !== undefined;
 }
 
 /**
  * @param {string} file
- * @param {string} name as the user knows it
- * @throws {CliError} it isn't a file: reading a FIFO, for one, would wait for ever
+ * @param {string} name the name for the message
+ * @throws {CliError} if it isn't a regular file: reading a FIFO, for example, could block forever
  */
 function checkKind(file, name) {
   const stat = attempt(name, () => fs.statSync(file, { throwIfNoEntry: false }));
@@ -103,7 +103,7 @@ function checkKind(file, name) {
  * @param {string} name
  * @param {() => T} look
  * @returns {T}
- * @throws {CliError} the system refuses: a loop of links, missing permission
+ * @throws {CliError} if the system refuses, because of a loop of links or missing permissions
  */
 function attempt(name, look) {
   try {

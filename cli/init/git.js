@@ -16,7 +16,7 @@ function git(cwd, args) {
   return spawnSync("git", args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 }
 
-/** @throws {CliError} it can't be started */
+/** @throws {CliError} if git can't be started */
 function checkGit() {
   const { error } = git(process.cwd(), ["--version"]);
   if (!error) return;
@@ -28,7 +28,7 @@ function checkGit() {
 
 /**
  * @param {string} cwd
- * @returns {boolean | undefined} undefined: there is no git
+ * @returns {boolean | undefined} undefined without git
  */
 function isInRepository(cwd) {
   const { error, status } = git(cwd, ["rev-parse", "--is-inside-work-tree"]);
@@ -44,16 +44,16 @@ function initGit(cwd) {
 }
 
 /**
- * Commits what was written, and nothing else that may lie there.
+ * Commits the written files, and no others that happen to be in the directory.
  * @param {string} cwd
  * @param {string[]} files
- * @returns {string | undefined} why it couldn't
+ * @returns {string | undefined} why the commit failed
  */
 function commitFirst(cwd, files) {
   const locks = LOCK_FILES.filter((file) => existsSync(path.join(cwd, file)));
-  // It fails for a file that the user has git ignore, and adds the others.
+  // This fails if git ignores one of the files, but still adds the others.
   const added = git(cwd, ["add", "--", ...new Set([...files, ...locks])]);
-  // Without a name and an address, git would make them up from the machine's.
+  // Without a configured name and address, git would derive them from the machine's.
   const options = ["-c", "user.useConfigOnly=true"];
   const done = git(cwd, [...options, "commit", "--quiet", "-m", "Start with arkor"]);
   if (done.status === 0) return undefined;

@@ -1,5 +1,5 @@
-// What `arkor init` writes for those who go on from there: the project's README, the block of AGENTS.md
-// for coding agents, and the last lines of the command itself.
+// The texts that `arkor init` writes for the next steps: the project's README, the block in AGENTS.md for
+// coding agents, and the last lines of the command's output.
 
 const { INDENT, wrap } = require("../facts.js");
 const { TEMPLATES } = require("./templates.js");
@@ -13,7 +13,7 @@ const { SCRIPTS } = require("./project.js");
  * @property {string} name
  * @property {import("./templates.js").TemplateName} template
  * @property {PackageManager} manager
- * @property {Record<string, any>} manifest the package.json as it is now
+ * @property {Record<string, any>} manifest the current package.json
  * @property {string[]} files of the template
  */
 
@@ -23,7 +23,8 @@ const DOCS = "node_modules/arkor/docs/README.md";
 const DATA_FORMATS = "node_modules/arkor/docs/data-formats.md";
 
 /**
- * How a script of ours is called; a script of that name which the project had does something else.
+ * The command that runs one of arkor's scripts. If the project already had a script of that name, the command
+ * doesn't use it.
  * @param {{ manager: PackageManager, manifest: Record<string, any> }} project
  * @param {keyof typeof SCRIPTS} script
  */
@@ -119,9 +120,9 @@ ${END}
 }
 
 /**
- * @param {string | undefined} before the text of AGENTS.md
+ * @param {string | undefined} before the text of AGENTS.md, if it exists
  * @param {Made} made
- * @returns {string | undefined} undefined when it has the block already
+ * @returns {string | undefined} undefined if it already has the block
  */
 function agentsWith(before, made) {
   const block = agentsBlock(made);
@@ -135,7 +136,7 @@ function agentsWith(before, made) {
 /**
  * @param {{ manager: PackageManager, manifest: Record<string, any> }} project
  * @param {object} state
- * @param {string} state.directory from where the user is; empty when he is there
+ * @param {string} state.directory relative to where the user is; empty if the user is there
  * @param {boolean} state.installed
  * @param {number} [columns] of the terminal
  * @returns {string[]} lines

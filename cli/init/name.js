@@ -1,11 +1,11 @@
-// Names that npm accepts for a package.
+// Checks and derives names that npm accepts for a package.
 
 const MAX_LENGTH = 214;
 const NAME = /^(@[a-z0-9][a-z0-9._~-]*\/)?[a-z0-9][a-z0-9._~-]*$/;
 
 /**
  * @param {string} name
- * @returns {string | undefined} what is wrong with it
+ * @returns {string | undefined} an error message for an invalid name
  */
 function nameError(name) {
   if (name.length > MAX_LENGTH) return `A name can have ${MAX_LENGTH} characters at most.`;

@@ -1,4 +1,4 @@
-// The project's package manager, and an installation with it.
+// Detects the project's package manager, and installs with it.
 
 const { spawn } = require("node:child_process");
 const fs = require("node:fs");
@@ -12,8 +12,8 @@ const { CliError } = require("../errors.js");
 const PACKAGE_MANAGERS = ["npm", "pnpm", "yarn", "bun"];
 
 /**
- * The one of the project's own lock file or package.json, else of the workspace that it is in, else the
- * one that runs us, else the one of a directory above, else npm.
+ * Finds the package manager: of the project's own lock file or package.json, else of the workspace that the
+ * project is in, else the one that started this process, else that of a directory above, else npm.
  * @param {string} cwd
  * @returns {Promise<PackageManager>}
  */
@@ -29,7 +29,7 @@ async function packageManagerOf(cwd) {
 /**
  * @param {string} cwd
  * @param {PackageManager} manager
- * @returns {string | undefined} the directory above that has the settings of the package manager
+ * @returns {string | undefined} the directory above that has the package manager's settings
  */
 function workspaceAbove(cwd, manager) {
   const above = ancestors(cwd).slice(1);
@@ -59,14 +59,14 @@ function isPackageManager(name) {
 }
 
 /**
- * In CI, pnpm and Yarn refuse a package.json that is newer than its lock file, and init has just changed
- * it.
+ * In CI, pnpm and Yarn refuse a package.json that's newer than its lock file, but `arkor init` has just
+ * changed it.
  * @type {Partial<Record<PackageManager, string[]>>}
  */
 const UNLOCKED = { pnpm: ["--no-frozen-lockfile"] };
 const ENVIRONMENT = {
   YARN_ENABLE_IMMUTABLE_INSTALLS: "false",
-  // arkor itself is a devDependency, which package managers leave out in production.
+  // arkor itself is a devDependency, and package managers skip those in production.
   NODE_ENV: "development",
 };
 
@@ -82,7 +82,7 @@ function runCommand(manager, script) {
 
 /**
  * @param {PackageManager} manager
- * @param {string} command that the project has installed, and its arguments
+ * @param {string} command an installed command with its arguments
  */
 function execCommand(manager, command) {
   return `${{ npm: "npx", pnpm: "pnpm exec", yarn: "yarn", bun: "bunx" }[manager]} ${command}`;
@@ -90,7 +90,7 @@ function execCommand(manager, command) {
 
 /**
  * @param {PackageManager} manager
- * @param {string} name a package, and its version
+ * @param {string} name a package with its version
  */
 function addCommand(manager, name) {
   return `${manager} ${manager === "npm" ? "install" : "add"} ${name}`;
@@ -106,9 +106,9 @@ async function install(cwd, manager) {
     const child = spawn(manager, ["install", ...(UNLOCKED[manager] ?? [])], {
       cwd,
       env: { ...process.env, ...ENVIRONMENT },
-      // Its output is for the person; our stdout is for scripts.
+      // Its output is for people; stdout is for scripts.
       stdio: ["ignore", process.stderr, process.stderr],
-      // On Windows they are scripts, which only a shell can start.
+      // On Windows, package managers are scripts, which only a shell can start.
       shell: process.platform === "win32",
     });
     child.once("error", (error) => resolve(`couldn't be started: ${error.message}`));

@@ -1,4 +1,5 @@
-// The package.json, .gitignore and AGENTS.md of a project, and what `arkor init` adds to the first two.
+// The package.json, .gitignore and AGENTS.md of a project, and the additions that `arkor init` makes to the
+// first two.
 
 const fs = require("node:fs");
 const path = require("node:path");
@@ -21,13 +22,13 @@ const DEPENDENCIES = [
   "optionalDependencies",
   "peerDependencies",
 ];
-/** The fields of package.json that have to be objects to be added to. */
+/** The fields of package.json that must be objects, because entries are added to them. */
 const OBJECTS = ["scripts", ...DEPENDENCIES, "allowScripts", "dependenciesMeta"];
 
 /**
  * @typedef {object} Project
- * @property {string} [name] as package.json has it
- * @property {Record<string, any>} [manifest] absent when there is no package.json
+ * @property {string} [name] the name in package.json
+ * @property {Record<string, any>} [manifest] absent if there's no package.json
  * @property {string} [manifestText]
  * @property {string} [ignore] the text of .gitignore
  * @property {string} [agents] the text of AGENTS.md
@@ -36,7 +37,7 @@ const OBJECTS = ["scripts", ...DEPENDENCIES, "allowScripts", "dependenciesMeta"]
 /**
  * @param {string} cwd
  * @returns {Project}
- * @throws {CliError} one of them can't be read, or package.json isn't one
+ * @throws {CliError} if one of them can't be read, or package.json is invalid
  */
 function readProject(cwd) {
   const manifestText = readIfPresent(path.join(cwd, "package.json"));
@@ -55,7 +56,7 @@ function readProject(cwd) {
 function parse(text) {
   let manifest;
   try {
-    // npm accepts a byte order mark too.
+    // npm accepts a byte order mark, too.
     manifest = JSON.parse(text.replace(/^\uFEFF/, ""));
   } catch (cause) {
     const { message } = /** @type {Error} */ (cause);
@@ -79,14 +80,14 @@ function isObject(value) {
 }
 
 /**
- * The new package.json. Nothing that is there changes.
+ * Builds the new package.json. Existing entries don't change.
  * @param {Project} project
  * @param {object} wanted
- * @param {string} wanted.name for a new one
+ * @param {string} wanted.name the name for a new package.json
  * @param {boolean} wanted.hasBackend whether the project has the local backend without listing it
- * @param {Record<string, any>} wanted.rules what its package manager wants to have in it
- * @returns {{ manifest: Record<string, any>, text: string | undefined }} undefined when there is nothing
- *   to add
+ * @param {Record<string, any>} wanted.rules the settings that its package manager needs
+ * @returns {{ manifest: Record<string, any>, text: string | undefined }} `text` is undefined if there's
+ *   nothing to add
  */
 function manifestWith({ manifest, manifestText = "" }, { name, hasBackend, rules }) {
   const before = manifest ?? { name, version: "0.0.0", private: true, type: "module" };
@@ -102,7 +103,7 @@ function manifestWith({ manifest, manifestText = "" }, { name, hasBackend, rules
   if (scripts.length > 0) after.scripts = { ...before.scripts, ...Object.fromEntries(scripts) };
   if (needed.length > 0) {
     const all = Object.entries({ ...before.devDependencies, ...Object.fromEntries(needed) });
-    // In the order that package managers write.
+    // In the order in which package managers write them.
     after.devDependencies = Object.fromEntries(all.sort(([a], [b]) => (a < b ? -1 : 1)));
   }
   const indent = manifestText.match(/^[ \t]+(?=")/m)?.[0] ?? "  ";
@@ -122,8 +123,8 @@ function neededPackages(hasBackend) {
 
 /**
  * Whether `arkor start --local` finds its backend from this project without `@arkor/local` in its
- * package.json. Nothing is loaded for it, and what lies beside a global command doesn't count: the
- * project runs its own.
+ * package.json. Nothing is loaded to check that. A package next to a global arkor command doesn't count,
+ * because the project runs its own arkor.
  * @param {string} cwd
  * @param {NodeJS.ProcessEnv} env
  * @returns {boolean}
@@ -133,9 +134,10 @@ function hasLocalBackend(cwd, env) {
   for (let directory = cwd, above = ""; directory !== above; directory = path.dirname(above)) {
     above = directory;
     const modules = path.join(directory, "node_modules");
-    // A link to a checkout of arkor, which has the backend in it.
+    // A link to a checkout of arkor, which contains the backend.
     if (fs.existsSync(path.join(modules, "arkor/local/index.js"))) return true;
-    // What a project has itself without listing it is removed by the next installation.
+    // The next installation removes packages that are in the project's own node_modules but not in its
+    // package.json.
     const isShared = directory !== cwd;
     if (isShared && fs.existsSync(path.join(modules, "@arkor/local/package.json"))) return true;
   }
@@ -144,8 +146,8 @@ function hasLocalBackend(cwd, env) {
 
 /**
  * @param {Project} project
- * @param {string[]} more lines, besides those of every project
- * @returns {string | undefined} the new text of .gitignore; undefined when there is nothing to add
+ * @param {string[]} more lines to add besides those that every project gets
+ * @returns {string | undefined} the new text of .gitignore; undefined if there's nothing to add
  */
 function ignoreWith({ ignore = "" }, more) {
   const bare = (/** @type {string} */ line) => line.trim().replace(/^\/|\/$/g, "");

@@ -1,5 +1,5 @@
-// Writes the project's files. Existing ones are kept; package.json, .gitignore and AGENTS.md get what
-// they lack.
+// Writes the project's files. Existing files are kept; package.json, .gitignore and AGENTS.md get missing
+// entries.
 
 const fs = require("node:fs");
 const path = require("node:path");
@@ -33,7 +33,7 @@ const KEPT = "Kept";
  */
 function scaffold(cwd, wanted) {
   const { name, template, manager } = wanted;
-  // Read now: it may have changed while the questions were open.
+  // Read them now, because they may have changed while the questions were open.
   const project = readProject(cwd);
   const rules = buildRules(cwd, manager, wanted.allowBuilds);
   const yarn = manager === "yarn" ? yarnFiles(cwd) : {};
@@ -41,7 +41,7 @@ function scaffold(cwd, wanted) {
   const { manifest, text } = manifestWith(project, { name, hasBackend, rules: rules.manifest });
   const ignore = ignoreWith(project, [
     ...(manager === "yarn" ? [".yarn/install-state.gz"] : []),
-    // Where `arkor start` says to export to. A folder that is there already is the project's own.
+    // The folder that `arkor start` suggests for an export. An existing folder belongs to the project itself.
     ...(fs.existsSync(path.join(cwd, "model")) ? [] : ["/model/"]),
   ]);
   const files = filesOf(template, name);
@@ -56,7 +56,7 @@ function scaffold(cwd, wanted) {
   const readmeFile = ownReadme(cwd) ?? "README.md";
   /** @type {Record<string, string | Buffer>} */
   const created = { ...files, [readmeFile]: readme(made), ...rules.files, ...yarn };
-  // All of them before the first is written.
+  // Check all of them before writing the first.
   for (const file of [...changes.map(([file]) => file), ...Object.keys(created)]) {
     checkTarget(cwd, file);
   }
@@ -73,8 +73,8 @@ function scaffold(cwd, wanted) {
 /** @typedef {[file: string, before: string | undefined, after: string | undefined]} Change */
 
 /**
- * Yarn's own default, Plug'n'Play, has no node_modules, which most editors look into. The lock file says
- * that this is a project of its own, whatever lies above it.
+ * Plug'n'Play, Yarn's own default, has no node_modules, which most editors need. An empty lock file makes the
+ * directory a project of its own, even below another project.
  * @param {string} cwd
  * @returns {Record<string, string>}
  */
@@ -88,7 +88,7 @@ function yarnFiles(cwd) {
 
 /**
  * @param {string} cwd
- * @returns {string | undefined} the README that the project has, however it's spelled
+ * @returns {string | undefined} the project's own README, however it's spelled
  */
 function ownReadme(cwd) {
   return fs.readdirSync(cwd).find((file) => /^readme(\.\w+)?$/i.test(file));
@@ -98,7 +98,7 @@ function ownReadme(cwd) {
  * @param {string} cwd
  * @param {string} file
  * @param {string | undefined} before
- * @param {string | undefined} after undefined when it stays unchanged
+ * @param {string | undefined} after undefined if it stays unchanged
  */
 function change(cwd, file, before, after) {
   if (after === undefined) return { file, done: KEPT };
@@ -107,7 +107,7 @@ function change(cwd, file, before, after) {
     writeAtomically(target, after);
     return { file, done: CREATED };
   }
-  // A link stays a link, and the permissions stay.
+  // A link stays a link, and the permissions don't change.
   const real = fs.realpathSync(target);
   writeAtomically(real, after, fs.statSync(real).mode & 0o777);
   return { file, done: CHANGED };
@@ -122,7 +122,7 @@ function create(cwd, file, content) {
   const target = path.join(cwd, file);
   fs.mkdirSync(path.dirname(target), { recursive: true });
   try {
-    // Fails when it exists, even if it was made since we looked.
+    // This fails if the file exists, even if it was created after the check.
     fs.writeFileSync(target, content, { flag: "wx" });
     return { file, done: CREATED };
   } catch (error) {

@@ -12,7 +12,7 @@ const TEMPLATES = [
   { value: "redaction", label: "Redaction", hint: "remove names, addresses and numbers from text" },
 ];
 
-/** @typedef {{ value: TemplateName, label: string, hint: string }} Template the first is the default */
+/** @typedef {{ value: TemplateName, label: string, hint: string }} Template the first one is the default */
 
 const DIRECTORY = path.join(__dirname, "../templates");
 
@@ -29,11 +29,11 @@ function filesOf(template, name) {
   return Object.fromEntries(files);
 }
 
-/** @typedef {{ template: TemplateName, file: string }} Present and a file that shows it */
+/** @typedef {{ template: TemplateName, file: string }} Present a template, and the file by which it was recognised */
 
 /**
  * @param {string} cwd
- * @returns {Present | undefined} the template that the project was made from
+ * @returns {Present | undefined} the template that the project was created from
  */
 function templateIn(cwd) {
   const own = TEMPLATES.map(({ value }) => ({
@@ -62,8 +62,8 @@ function isSame(file, other) {
 }
 
 /**
- * One directory after another: from inside a zip, where `yarn create` runs this, Node's own recursion
- * has the wrong parents.
+ * Reads one directory at a time. Inside a zip, where `yarn create` runs this, Node's own recursive listing
+ * returns wrong parent directories.
  * @param {string} directory
  * @returns {string[]} relative, with `/`, in a fixed order
  */
@@ -87,7 +87,7 @@ function filesIn(directory) {
 function contentOf(directory, file, template, name) {
   const content = fs.readFileSync(path.join(directory, file));
   if (file !== "arkor.config.ts") return content;
-  // The template has its own name there, so that it compiles as it is.
+  // The template has its own name in this file, so that it's valid TypeScript.
   return content.toString().replace(`name: "${template}"`, () => `name: ${JSON.stringify(name)}`);
 }
 

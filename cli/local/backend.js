@@ -1,5 +1,5 @@
-// The local backend as `arkor start --local` sees it: one address and one token for the whole run.
-// The process behind them may die; it is started again on the same port, token and store.
+// The local backend of `arkor start --local`: one URL and one token for the whole run. If its process dies,
+// it's started again with the same port, token and store.
 
 const path = require("node:path");
 const { CliError } = require("../errors.js");
@@ -9,23 +9,23 @@ const { checkVersion } = require("./version.js");
 
 const MAX_RESTARTS = 3;
 const START_TIMEOUT_MS = 30_000;
-/** Time to save before a backend that was asked to end is killed. */
+/** How long a backend has to save its state before it's killed. */
 const STOP_GRACE_MS = 10_000;
 const NAMED = { name: "the backend in ARKOR_LOCAL_BIN", also: "unset ARKOR_LOCAL_BIN" };
 
 /**
  * @typedef {object} LocalBackendOptions
- * @property {string[]} command what starts `arkor-local`, see `findLocalBackend`
- * @property {string} cwd the project: the store lies in it
- * @property {(line: string) => void} say tells the user
+ * @property {string[]} command the command line of `arkor-local`, see `findLocalBackend`
+ * @property {string} cwd the project, which contains the store
+ * @property {(line: string) => void} say prints a line for the user
  * @property {number} [port] 0, the default, lets the system choose
- * @property {string[]} [flags] what else it's started with
+ * @property {string[]} [flags] other flags to start it with
  * @property {NodeJS.ProcessEnv} [env]
  * @property {number} [startTimeoutMs]
  */
 
 class LocalBackend {
-  /** It ends with the command that started it. */
+  /** Whether it ends with the command that started it. */
   isOurs = true;
   #options;
   /** @type {BackendChild | undefined} */ #child;
@@ -34,7 +34,7 @@ class LocalBackend {
   #port;
   /** @type {string | undefined} */ #token;
   /** @type {(error: Error) => void} */ #giveUp = () => {};
-  /** @type {Promise<never>} rejects when the backend has died too often */
+  /** @type {Promise<never>} rejects if the backend has died too often */
   lost;
 
   /** @param {LocalBackendOptions} options */
@@ -48,7 +48,7 @@ class LocalBackend {
   }
 
   /**
-   * Where the backend keeps this project's runs, relative to the project.
+   * The path of a job's directory in the store, relative to the project.
    * @param {string} jobId
    * @param {string} [part]
    */
@@ -62,7 +62,7 @@ class LocalBackend {
 
   /**
    * @returns {Promise<import("./child.js").ReadyLine>}
-   * @throws {CliError} it is not ready in time, ends before that, or is of another version
+   * @throws {CliError} if it isn't ready in time, ends before that, or has another version
    */
   async start() {
     const ready = await this.#launch();
@@ -79,7 +79,7 @@ class LocalBackend {
     const child = new BackendChild({
       command: [...command, ...args],
       cwd,
-      // In the environment, because every user of this machine could read an argument.
+      // Passed in the environment, because every user of this machine can read a process's arguments.
       env: this.#token === undefined ? rest : { ...rest, ARKOR_LOCAL_TOKEN: this.#token },
       startTimeoutMs: this.#options.startTimeoutMs ?? START_TIMEOUT_MS,
       log: this.#options.say,
@@ -123,8 +123,8 @@ class LocalBackend {
   }
 
   /**
-   * Ends the backend and waits for it.
-   * @param {{ atOnce?: boolean }} [options] `atOnce`: without giving it time to save
+   * Stops the backend and waits for its end.
+   * @param {{ atOnce?: boolean }} [options] `atOnce`: don't give it time to save
    */
   async stop({ atOnce = false } = {}) {
     this.#isStopping = true;

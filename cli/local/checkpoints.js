@@ -1,4 +1,4 @@
-// A run's checkpoints on this machine, and how to resume from them.
+// Tells the user how to resume a run from its checkpoints on this machine.
 
 const { arkorCommand } = require("../invocation.js");
 const { LocalBackend } = require("./backend.js");
@@ -6,7 +6,7 @@ const { namesIn } = require("./store.js");
 
 /**
  * @param {string} jobId of a run that failed or was cancelled
- * @returns {string | undefined} undefined when it hasn't saved a checkpoint
+ * @returns {string | undefined} undefined if it has saved no checkpoint
  */
 function howToGoOn(jobId) {
   const checkpoints = LocalBackend.jobPath(jobId, "checkpoints");

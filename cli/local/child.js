@@ -1,11 +1,11 @@
-// One process of the local backend, from spawn through ready (one JSON line on its stdout) to its end.
-// Its stderr is passed on line by line.
+// One process of the local backend, from its start until it ends. It's ready once it prints a JSON line on
+// stdout. Its stderr is passed on line by line.
 
 const { spawn } = require("node:child_process");
 const { createInterface } = require("node:readline");
 const { CliError } = require("../errors.js");
 
-/** How many lines of stderr are kept to explain a failed start. */
+/** How many lines of stderr an error message about a failed start contains. */
 const KEPT_LINES = 5;
 
 /**
@@ -33,7 +33,7 @@ class BackendChild {
   /** @type {string[]} */ #held = [];
   /** @type {Promise<ReadyLine>} rejects if the process ends or times out first */
   ready;
-  /** @type {Promise<Ending>} resolves when it has ended and all its output was read; never rejects */
+  /** @type {Promise<Ending>} resolves when the process has ended and all its output was read; never rejects */
   ended;
 
   /** @param {ChildOptions} options */
@@ -42,13 +42,14 @@ class BackendChild {
     this.#process = spawn(program, args, {
       cwd,
       env,
-      // When stdin closes, the backend knows that we're gone, even if we crashed.
+      // When stdin closes, the backend knows that this process is gone, even after a crash.
       stdio: ["pipe", "pipe", "pipe"],
-      // Outside our process group: Ctrl-C must reach only us, and we decide what happens to the run.
+      // In a separate process group, so that Ctrl-C reaches only this command, which decides what happens to
+      // the run.
       detached: true,
       windowsHide: true,
     });
-    // If the backend dies while we write to it, we report its exit, not the EPIPE.
+    // If the backend dies during a write to its stdin, its exit is reported instead of the EPIPE.
     this.#process.stdin.on("error", () => {});
     createInterface(this.#process.stderr).on("line", (line) => this.#onStderr(line));
 
@@ -61,7 +62,7 @@ class BackendChild {
     });
     this.ended = Promise.race([closed, unstartable.then(() => ({ code: null, signal: null }))]);
     this.ready = this.#whenReady(unstartable, startTimeoutMs);
-    // Prevents an unhandled rejection if `ready` rejects before the caller awaits it.
+    // Prevents an unhandled rejection in case `ready` rejects before the caller awaits it.
     this.ready.catch(() => {});
   }
 
@@ -121,7 +122,7 @@ class BackendChild {
     else this.#held.push(line);
   }
 
-  /** @returns {string} the last output of a backend that didn't get ready, for an error message */
+  /** @returns {string} the last output of a backend that didn't become ready, for an error message */
   #lastOutput() {
     const lines = this.#held
       .map((line) => line.replace(/^arkor-local: /, "").trim())
@@ -131,13 +132,13 @@ class BackendChild {
   }
 
   /**
-   * Asks it to end, so that it saves its state first.
-   * @param {number} graceMs after which it is killed
+   * Asks the process to end, so that it saves its state first.
+   * @param {number} graceMs the time after which it's killed
    * @returns {Promise<void>}
    */
   async stop(graceMs) {
     this.#process.stdin.end();
-    // On Windows every signal kills at once, so there we only close the pipe.
+    // On Windows every signal kills at once, so only the pipe is closed there.
     if (process.platform !== "win32") this.#process.kill("SIGTERM");
     const timer = setTimeout(() => this.kill(), graceMs);
     await this.ended;

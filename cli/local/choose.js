@@ -1,4 +1,4 @@
-// Which backend a command talks to: this project's local one, or the cloud.
+// Chooses the backend for a command: this project's local one, or the cloud.
 
 const { CliError } = require("../errors.js");
 const { arkorCommand } = require("../invocation.js");
@@ -21,18 +21,18 @@ const { hasStore, isStored } = require("./store.js");
  * @typedef {object} Chosen
  * @property {boolean} isLocal
  * @property {boolean} isOurs whether it ends with this command
- * @property {Promise<never>} lost rejects when it's gone for good
+ * @property {Promise<never>} lost rejects once the backend is gone for good
  * @property {(options?: { atOnce?: boolean }) => Promise<void>} stop
  */
 
 /** @type {Omit<Chosen, "isLocal">} */
 const LASTING = { isOurs: false, lost: new Promise(() => {}), stop: async () => {} };
 
-/** Log lines that the command reports itself, or that nobody needs. */
+/** Log lines that the command reports in its own way, or that nobody needs. */
 const HIDDEN_LOGS = /^arkor-local: (?:stopping$|chat: )/;
 
 /**
- * Points this process's requests at the backend for a command, and prints which one that is.
+ * Points this process's requests at the command's backend, and prints which one that is.
  * @param {string} cwd the project
  * @param {Wanted} wanted
  * @returns {Promise<Chosen>}
@@ -46,7 +46,7 @@ async function chooseBackend(cwd, wanted) {
   }
   if (await isInCloud(cwd, wanted)) {
     const { defaultArkorCloudApiUrl, readCredentials } = require("../../lib/credentials.js");
-    // Credentials that can't be read are reported by the request that needs them.
+    // Ignore unreadable credentials here: the request that needs them reports the error.
     const credentials = await readCredentials().catch(() => null);
     say(`Using the cloud at ${defaultArkorCloudApiUrl(credentials)}.`);
     return { ...LASTING, isLocal: false };
@@ -64,7 +64,7 @@ async function chooseBackend(cwd, wanted) {
  * @param {string} cwd
  * @param {Wanted} wanted
  * @returns {Promise<boolean>}
- * @throws {CliError} if nobody is signed in and the project has no local store
+ * @throws {CliError} if nobody is signed in, and the project has no local store
  */
 async function isInCloud(cwd, { local, jobId }) {
   if (local || (jobId !== undefined && isStored(cwd, jobId))) return false;
@@ -75,11 +75,11 @@ async function isInCloud(cwd, { local, jobId }) {
       `Not signed in, and no run of this project is on this machine. Run \`${arkorCommand("login")}\` first, or train here: ${arkorCommand("start --local")}`,
     );
   }
-  // Being signed in isn't enough: that may have been for another project.
+  // Being signed in isn't enough, because that may have been for another project.
   return (await isSignedIn()) && (await readState(cwd)) !== null;
 }
 
-/** True for an unusable login as well: the request that needs it reports why. */
+/** Also true for an unusable login: the request that needs it reports why. */
 async function isSignedIn() {
   const { checkLogin } = require("../../lib/account.js");
   const { readCredentials } = require("../../lib/credentials.js");
@@ -95,7 +95,7 @@ async function isSignedIn() {
 /**
  * @param {string} cwd
  * @param {Wanted} wanted
- * @returns {Promise<LocalBackend | RunningBackend>} already started
+ * @returns {Promise<LocalBackend | RunningBackend>} a backend that has already started
  */
 async function localBackend(cwd, { runs = false, withoutStore = false }) {
   const running = await runningBackend(cwd);
@@ -116,7 +116,7 @@ async function localBackend(cwd, { runs = false, withoutStore = false }) {
   try {
     pointAt(await backend.start());
   } catch (error) {
-    // Another command may have started one meanwhile.
+    // Another command may have started a backend in the meantime.
     const faster = await runningBackend(cwd);
     if (faster) return joined(faster, runs);
     throw error;
@@ -137,7 +137,7 @@ function joined(running, runs) {
 }
 
 /**
- * Runs `work` against the backend for a command, and stops that backend if it was started for it.
+ * Runs `work` with a command's backend, and stops that backend afterwards if it was started for the command.
  * @template T
  * @param {Wanted} wanted
  * @param {(backend: { isLocal: boolean, signal: AbortSignal }) => Promise<T>} work `signal` is aborted when

@@ -1,5 +1,5 @@
-// Where the local backend's binary is: named by the environment, installed as a package, or built in
-// a checkout of this repository.
+// Finds the local backend's binary: named by the environment, installed as a package, or built in a checkout
+// of this repository.
 
 const fs = require("node:fs");
 const path = require("node:path");
@@ -10,11 +10,11 @@ const HOW_TO_GET_IT =
   "Install it with `npm install @arkor/local`, or in a checkout of arkor build it with `npm run build`.";
 
 /**
- * The command that starts the local backend.
+ * Returns the command that starts the local backend.
  * @param {string} cwd
  * @param {NodeJS.ProcessEnv} env
  * @returns {string[]} the program and its first arguments
- * @throws {CliError} there is none; the message says how to get it
+ * @throws {CliError} if there's none; the message says how to get one
  */
 function findLocalBackend(cwd, env) {
   if (env.ARKOR_LOCAL_BIN) {
@@ -37,7 +37,7 @@ function findLocalBackend(cwd, env) {
 
 /**
  * @param {string} cwd
- * @returns {string | undefined} the folder of the torch engine's worker, which comes with the local backend
+ * @returns {string | undefined} the folder of the torch engine's worker, which is part of the local backend's package
  */
 function findTorchWorker(cwd) {
   for (const file of [installed(cwd), IN_CHECKOUT]) {
@@ -50,7 +50,7 @@ function findTorchWorker(cwd) {
 /**
  * @param {string} cwd
  * @returns {string}
- * @throws {CliError} there is none
+ * @throws {CliError} if there's none
  */
 function torchWorker(cwd) {
   const worker = findTorchWorker(cwd);
@@ -62,7 +62,7 @@ function torchWorker(cwd) {
 
 /**
  * @param {string} file the file of an installed `@arkor/local`
- * @returns {string | undefined} why it has no binary for this machine, in its own words
+ * @returns {string | undefined} why it has no binary for this machine, in the package's own words
  */
 function whyNot(file) {
   try {
@@ -87,7 +87,7 @@ function installed(cwd) {
 
 /**
  * @param {string} file a module that exports `binaryPath()`
- * @returns {string | undefined} undefined when the package has no binary for this platform
+ * @returns {string | undefined} undefined if the package has no binary for this platform
  */
 function binaryOf(file) {
   if (!fs.existsSync(file)) return undefined;

@@ -1,4 +1,4 @@
-// The flags that `arkor-local` is started with: the engine that was chosen, and the worker of the torch engine.
+// Builds the flags for `arkor-local`: the chosen engine, and the worker of the torch engine.
 
 const path = require("node:path");
 const { checkOwn } = require("../engine/check.js");
@@ -9,19 +9,19 @@ const { findTorchWorker, torchWorker } = require("./find.js");
 const { engineOf, isStrict, rayAddress } = require("./options.js");
 
 const INSTALL = "arkor engine install torch";
-/** How often a run on several processes or machines may start again before it's given up. */
+/** How often a run on several processes or machines may be restarted before it fails. */
 const MAX_FAILURES = 3;
 
 /** @typedef {import("./options.js").LocalOptions} LocalOptions */
 
 /**
- * The flags for a local backend.
+ * Returns the flags for a local backend.
  * @param {string} cwd the project
  * @param {LocalOptions} options
  * @param {(line: string) => void} say
  * @param {NodeJS.ProcessEnv} [env]
  * @returns {Promise<string[]>}
- * @throws {CliError} there's no torch engine, and one is needed
+ * @throws {CliError} if the torch engine is needed but missing
  */
 async function backendFlags(cwd, options, say, env = process.env) {
   const { baseModel, memory, workers = 1, ray, maxFailures } = options;
@@ -41,7 +41,7 @@ async function backendFlags(cwd, options, say, env = process.env) {
  * @param {string} cwd
  * @param {LocalOptions} options
  * @param {{ engine: string, say: (line: string) => void, env: NodeJS.ProcessEnv }} context
- * @returns {Promise<string[]>} none when the torch engine isn't there and needn't be
+ * @returns {Promise<string[]>} empty if the torch engine is missing and not needed
  */
 async function workerFlags(cwd, options, { engine, say, env }) {
   const own = options.python ?? (env.ARKOR_PYTHON && path.resolve(cwd, env.ARKOR_PYTHON));
@@ -68,7 +68,7 @@ async function workerFlags(cwd, options, { engine, say, env }) {
  * @param {string} worker
  * @param {LocalOptions} options
  * @param {{ engine: string, say: (line: string) => void }} context
- * @returns {string | undefined} undefined when it isn't installed and needn't be
+ * @returns {string | undefined} undefined if it's neither installed nor needed
  */
 function installedPython(worker, { ray }, { engine, say }) {
   const installed = environmentAt(placeOf(readLock(worker).hash));

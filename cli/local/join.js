@@ -1,4 +1,4 @@
-// The local backend of a project: the one that already serves it, or else one that this command starts.
+// The local backend of a project: one that already serves it, or one that this command starts.
 
 const fs = require("node:fs");
 const path = require("node:path");
@@ -14,11 +14,11 @@ const ANSWER_MS = 2000;
 
 /** @typedef {{ url: string, token: string, version?: unknown, pid?: unknown, runs?: unknown }} Announced */
 
-/** A backend that another command has started. It stays when this one ends. */
+/** A backend that another command started. It keeps running when this command ends. */
 class RunningBackend {
   isOurs = false;
   #at;
-  /** @type {Promise<never>} whoever has started it looks after it */
+  /** @type {Promise<never>} never settles: the command that started the backend restarts it */
   lost = new Promise(() => {});
 
   /** @param {Announced} at */
@@ -35,10 +35,11 @@ class RunningBackend {
 
 /**
  * @param {string} cwd the project
- * @param {import("./options.js").LocalOptions & { port?: number | undefined }} options of a backend that is started
+ * @param {import("./options.js").LocalOptions & { port?: number | undefined }} options the options for a backend
+ *   that this command starts
  * @param {(line: string) => void} say
- * @returns {Promise<LocalBackend | RunningBackend>} not started yet
- * @throws {CliError} one that runs can't be joined
+ * @returns {Promise<LocalBackend | RunningBackend>} a backend whose `start` wasn't called yet
+ * @throws {CliError} if a running backend can't be used with these options
  */
 async function backendFor(cwd, options, say) {
   const { port } = options;
@@ -65,8 +66,8 @@ async function backendFor(cwd, options, say) {
 
 /**
  * @param {string} cwd the project
- * @returns {Promise<Announced | undefined>} undefined when none answers
- * @throws {CliError} its version is another
+ * @returns {Promise<Announced | undefined>} undefined if none responds
+ * @throws {CliError} if it has another version
  */
 async function runningBackend(cwd) {
   const announced = readAnnounced(cwd);
@@ -77,7 +78,7 @@ async function runningBackend(cwd) {
 
 /**
  * @param {Announced} running
- * @throws {CliError} it runs no jobs
+ * @throws {CliError} if it runs no jobs
  */
 function checkRuns(running) {
   if (running.runs !== false) return;
@@ -103,7 +104,7 @@ function readAnnounced(cwd) {
 
 /**
  * @param {Announced} announced
- * @returns {Promise<boolean>} false: its backend is gone, and the file was left behind
+ * @returns {Promise<boolean>} false if the backend is gone and left its file behind
  */
 async function answers({ url, token }) {
   try {

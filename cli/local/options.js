@@ -1,5 +1,5 @@
-// The flags of a local backend, which `arkor start`, `arkor dev` and `arkor local` share: how they are
-// declared, and which of them fit together.
+// The flags of a local backend, which `arkor start`, `arkor dev` and `arkor local` share: their declarations,
+// and checks for combinations that contradict each other.
 
 const path = require("node:path");
 const { InvalidArgumentError, Option } = require("commander");
@@ -10,12 +10,12 @@ const ENGINES = ["auto", "cpu", "torch"];
 /**
  * @typedef {object} LocalOptions
  * @property {string} [baseModel] a model directory
- * @property {boolean} [strictModel] whether a job is refused whose model another one would stand in for
+ * @property {boolean} [strictModel] whether to refuse a job if another model would stand in for its own
  * @property {string} [engine]
- * @property {string} [memory] what the CPU engine may take, such as 4GB
+ * @property {string} [memory] the CPU engine's memory limit, such as 4GB
  * @property {string} [python]
  * @property {number} [workers]
- * @property {string | true} [ray] the cluster's address; true for the one of RAY_ADDRESS
+ * @property {string | true} [ray] the cluster's address; true means RAY_ADDRESS
  * @property {number} [maxFailures]
  * @property {string} [vllm]
  */
@@ -36,7 +36,7 @@ const FLAGS = [
 const TORCH_ONLY = ["python", "workers", "ray", "vllm"];
 
 /**
- * Resolves a path relative to the user's directory, which may be below the project.
+ * Resolves a path relative to the user's directory, which may be inside the project.
  * @param {string} value
  */
 function parsePath(value) {
@@ -60,7 +60,7 @@ function parseSize(value) {
 /** @param {string} value */
 function parseRay(value) {
   if (/^[\w.-]+:\d+$|^\[[\da-f:]+\]:\d+$|^auto$/.test(value)) return value;
-  // A `ray://` client shares no files with the cluster, and a run needs that.
+  // A `ray://` client shares no files with the cluster, but a run needs shared files.
   throw new InvalidArgumentError(
     "It must be HOST:PORT of a cluster that this machine is part of, or auto.",
   );
@@ -73,13 +73,13 @@ function parseUrl(value) {
     throw new InvalidArgumentError("It must be a URL like http://127.0.0.1:8000.");
   }
   if (!url.username && !url.password) return value;
-  // Commander would repeat the value.
+  // Don't let Commander report this error, because its message would repeat the value.
   throw new CliError("--vllm has a user name or a password in it. Set VLLM_API_KEY instead.");
 }
 
 /**
  * @param {import("commander").Command} command
- * @param {{ always?: boolean }} [options] `always`: it has a local backend without --local too
+ * @param {{ always?: boolean }} [options] `always`: the command always uses a local backend, even without --local
  * @returns {import("commander").Command}
  */
 function addLocalOptions(command, { always = false } = {}) {
@@ -112,10 +112,10 @@ function addLocalOptions(command, { always = false } = {}) {
 /**
  * @param {LocalOptions} options
  * @param {Record<string, unknown>} [more] other flags that only a local backend has
- * @returns {string | undefined} the first flag that is given
+ * @returns {string | undefined} the first flag that was given
  */
 function givenFlag(options, more = {}) {
-  // --no-strict-model asks for nothing that another backend couldn't do.
+  // --no-strict-model doesn't require anything that only a local backend can do.
   const given = { ...options, strictModel: options.strictModel || undefined };
   const own = FLAGS.map(([name, flag]) => /** @type {const} */ ([flag, given[name]]));
   return [...own, ...Object.entries(more)].find(([, value]) => value !== undefined)?.[0];
@@ -124,7 +124,7 @@ function givenFlag(options, more = {}) {
 /**
  * @param {LocalOptions & { local?: boolean }} options
  * @param {Record<string, unknown>} [more] other flags that only a local backend has
- * @throws {CliError} they don't fit together
+ * @throws {CliError} if the flags contradict each other
  */
 function checkLocalOptions(options, more) {
   const flag = givenFlag(options, more);
@@ -139,7 +139,7 @@ function checkLocalOptions(options, more) {
 /**
  * @param {LocalOptions} options
  * @param {NodeJS.ProcessEnv} env
- * @returns {boolean} whether no other model may stand in. In CI nobody would read the warning.
+ * @returns {boolean} whether no other model may stand in; true in CI, where nobody would read the warning
  */
 function isStrict({ strictModel }, env) {
   return strictModel ?? !["", "0", "false"].includes(env.CI ?? "");
@@ -149,7 +149,7 @@ function isStrict({ strictModel }, env) {
  * @param {LocalOptions} options
  * @param {NodeJS.ProcessEnv} env
  * @returns {string}
- * @throws {CliError} the flags contradict each other
+ * @throws {CliError} if the flags contradict each other
  */
 function engineOf(options, env) {
   const { engine = env.ARKOR_ENGINE || "auto" } = options;

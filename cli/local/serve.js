@@ -1,4 +1,4 @@
-// `arkor local`: the local backend alone, until Ctrl-C.
+// `arkor local`: runs only the local backend, until Ctrl-C.
 
 const { arkorCommand } = require("../invocation.js");
 const { Interrupts, endBackend } = require("../interrupts.js");
@@ -20,7 +20,7 @@ const { checkLocalOptions } = require("./options.js");
 
 /**
  * @param {ServeOptions} options
- * @returns {Promise<void>} when it has ended
+ * @returns {Promise<void>} resolves once the backend has ended
  */
 async function serveLocally({ port, listen, tlsCert, tlsKey, ...options }) {
   checkLocalOptions({ ...options, local: true });

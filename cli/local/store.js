@@ -1,4 +1,4 @@
-// What can be read from a local store without its backend.
+// Reads a local store without its backend.
 
 const fs = require("node:fs");
 const path = require("node:path");
@@ -13,7 +13,7 @@ function hasStore(cwd) {
 /**
  * @param {string} cwd
  * @param {string} jobId
- * @returns {boolean} whether it's a job of this project's store
+ * @returns {boolean} whether the job is in this project's store
  */
 function isStored(cwd, jobId) {
   return readStored(cwd, jobId) !== undefined;
@@ -22,7 +22,7 @@ function isStored(cwd, jobId) {
 /**
  * @param {string} cwd
  * @param {string} jobId
- * @returns {Partial<import("../..").TrainingJob> | undefined} its record; undefined when there is none
+ * @returns {Partial<import("../..").TrainingJob> | undefined} the job's record; undefined if there's none
  */
 function readStored(cwd, jobId) {
   if (!/^\w[\w-]*$/.test(jobId)) return undefined;
@@ -37,7 +37,7 @@ function readStored(cwd, jobId) {
 
 /**
  * @param {string} cwd
- * @returns {import("../newest-job.js").Job[]} those whose record can be read
+ * @returns {import("../newest-job.js").Job[]} the jobs whose record can be read
  */
 function storedJobs(cwd) {
   return namesIn(path.join(cwd, STORE, "jobs")).flatMap((id) => {
@@ -49,7 +49,7 @@ function storedJobs(cwd) {
 
 /**
  * @param {string} directory
- * @returns {string[]} none where it can't be read
+ * @returns {string[]} empty if the directory can't be read
  */
 function namesIn(directory) {
   try {

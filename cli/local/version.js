@@ -1,16 +1,17 @@
-// The local backend and this package are released together, and only the same version is tested.
+// Checks the version of the local backend. It's released together with this package, and only equal versions
+// are tested together.
 
 const { version } = require("../../package.json");
 const { CliError } = require("../errors.js");
 const { addCommand, packageManagerOf } = require("../init/packages.js");
 
 /**
- * @param {unknown} found what the backend says, if anything
+ * @param {unknown} found the version that the backend reports, if any
  * @param {object} options
  * @param {string} options.cwd the project
- * @param {string} [options.name] the backend, as the user knows it
- * @param {string} [options.also] what else there is to do
- * @throws {CliError} it's another version than ours
+ * @param {string} [options.name] the backend's name in messages
+ * @param {string} [options.also] another possible remedy
+ * @throws {CliError} if it isn't this package's version
  */
 async function checkVersion(found, { cwd, name = "@arkor/local", also }) {
   if (found === version) return;

@@ -18,7 +18,7 @@ function openBrowser(url) {
     const child = spawn(program, [...args, url], { stdio: "ignore", detached: true });
     child.once("error", () => resolve(false));
     child.once("spawn", () => {
-      // It may live as long as the browser does, and we don't wait for it.
+      // The opener may run as long as the browser, so don't wait for it.
       child.unref();
       resolve(true);
     });

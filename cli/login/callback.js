@@ -1,4 +1,4 @@
-// The loopback server that the browser comes back to (RFC 8252, section 7.3).
+// The loopback server that the identity provider redirects the browser to (RFC 8252, section 7.3).
 
 const http = require("node:http");
 const { CliError } = require("../errors.js");
@@ -8,15 +8,15 @@ const PATH = "/callback";
 
 /**
  * @typedef {object} Answer
- * @property {URLSearchParams} query what the browser has brought
- * @property {(text: string, status?: number) => Promise<void>} show tells the person in the browser
+ * @property {URLSearchParams} query the query of the redirect
+ * @property {(text: string, status?: number) => Promise<void>} show shows a text in the browser
  */
 
 /**
  * @typedef {object} Expected
- * @property {number[]} ports where the browser may come back to
+ * @property {number[]} ports the ports that the browser may be redirected to
  * @property {string} domain of the identity provider, for a message
- * @property {string} state what the browser has to bring back
+ * @property {string} state the state that the query must contain
  */
 
 const STRAY =
@@ -26,11 +26,11 @@ const AGAIN = "The answer to this login has arrived already. Go back to the term
 class CallbackServer {
   #server;
   #port;
-  /** @type {Promise<Answer>} the first one with the right state: anybody can ask for this page */
+  /** @type {Promise<Answer>} the first redirect with the right state; the page is open to anybody */
   answer;
 
   /**
-   * @param {http.Server} server that listens
+   * @param {http.Server} server a server that's already listening
    * @param {number} port
    * @param {string} state
    */
@@ -41,7 +41,7 @@ class CallbackServer {
     this.answer = new Promise((resolve) => {
       server.on("request", (request, response) => {
         const url = urlOf(request);
-        // Browsers also ask for an icon.
+        // Browsers also request an icon.
         if (request.method !== "GET" || url?.pathname !== PATH) {
           response.writeHead(404).end();
           return;
@@ -58,7 +58,7 @@ class CallbackServer {
   }
 
   /**
-   * Listens on the first of the ports that is free.
+   * Listens on the first free port in the list.
    * @param {Expected} expected
    * @returns {Promise<CallbackServer>}
    */
@@ -85,7 +85,7 @@ class CallbackServer {
 
 /**
  * @param {number} port
- * @returns {Promise<http.Server | undefined>} undefined when it can't be had
+ * @returns {Promise<http.Server | undefined>} undefined if the port can't be used
  */
 function listenOn(port) {
   return new Promise((resolve) => {
@@ -97,7 +97,7 @@ function listenOn(port) {
 
 /**
  * @param {http.IncomingMessage} request
- * @returns {URL | undefined} undefined when its target is none, as `//` is
+ * @returns {URL | undefined} undefined if the target isn't a valid URL, such as `//`
  */
 function urlOf({ url = "/" }) {
   const base = `http://${HOST}`;
@@ -108,11 +108,11 @@ function urlOf({ url = "/" }) {
  * @param {http.ServerResponse} response
  * @param {string} text
  * @param {number} status
- * @returns {Promise<void>} when the browser has it, or has gone
+ * @returns {Promise<void>} resolves when the browser has received it or is gone
  */
 function show(response, text, status) {
   return new Promise((resolve) => {
-    // The page was closed meanwhile; don't report that twice.
+    // The page was closed in the meantime; don't report that twice.
     if (response.destroyed || response.closed) return resolve();
     response.once("close", resolve);
     response.writeHead(status, {

@@ -1,4 +1,4 @@
-// A login in the browser: opens the page, and exchanges what the browser returns for credentials. The engine
+// Login in the browser: opens the page, and exchanges the authorization code for credentials. The engine
 // makes the requests (`src/credentials/login.rs`).
 
 const { Login } = require("../../lib/account.js");
@@ -7,12 +7,12 @@ const { say } = require("../output.js");
 const { openBrowser } = require("./browser.js");
 const { CallbackServer } = require("./callback.js");
 
-/** How long the browser may take: an abandoned page must not hold the port forever. */
+/** How long to wait for the browser, so that an abandoned page doesn't hold the port forever. */
 const PATIENCE_MS = 10 * 60 * 1000;
 
 /**
  * @param {string} baseUrl of the deployment
- * @param {{ browser: boolean, seen: import("../..").Credentials | null }} options with what is stored now
+ * @param {{ browser: boolean, seen: import("../..").Credentials | null }} options `seen`: the stored credentials
  * @returns {Promise<void>}
  */
 async function loginByOAuth(baseUrl, { browser, seen }) {
@@ -46,7 +46,7 @@ async function loginByOAuth(baseUrl, { browser, seen }) {
 
 /**
  * @param {AbortSignal} signal
- * @returns {Promise<never>} rejects on Ctrl-C, or when nobody comes back
+ * @returns {Promise<never>} rejects on Ctrl-C, or if the browser doesn't come back in time
  */
 function leaving(signal) {
   /** @type {Promise<never>} */
@@ -62,13 +62,13 @@ function leaving(signal) {
       process.off("SIGINT", onInterrupt);
     });
   });
-  // Prevents an unhandled rejection if this rejects before the caller awaits it.
+  // Prevents an unhandled rejection in case this rejects before the caller awaits it.
   left.catch(() => {});
   return left;
 }
 
 /**
- * @param {URLSearchParams} query what the browser has brought
+ * @param {URLSearchParams} query the query of the redirect
  * @returns {string} the authorization code
  */
 function codeOf(query) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// `npm create arkor [dir]`: `arkor init [dir]`, of the arkor that this package depends on. `arkor init`
-// installs with the package manager that runs it, which is the one that was asked for this package.
+// `npm create arkor [dir]`: runs `arkor init [dir]` of the arkor that this package depends on. `arkor init`
+// installs with the package manager that started it, so with the one that the user chose here.
 
 const path = require("node:path");
 

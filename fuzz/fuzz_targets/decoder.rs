@@ -1,12 +1,12 @@
-//! The decoder takes any bytes in any cutting: it never panics, and the cutting changes nothing.
-//! The first byte of the input says how the rest is cut.
+//! The decoder accepts any bytes, split in any way: it never panics, and the split doesn't change the result.
+//! The first byte of the input determines how the rest is split.
 
 #![no_main]
 
 use arkor::sse::{Decoder, Frame};
 use libfuzzer_sys::fuzz_target;
 
-/// Small, so that the fuzzer finds it.
+/// Small, so that the fuzzer reaches it.
 const LIMIT: usize = 512;
 
 /// The frames of the stream, and whether it went over the limit.

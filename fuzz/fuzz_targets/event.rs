@@ -1,5 +1,4 @@
-//! Any text as the data of an event: reading it never panics, and what it makes of valid JSON is
-//! what the JSON says.
+//! Reads any text as the data of an event: it never panics, and for valid JSON the result matches the JSON.
 
 #![no_main]
 
@@ -22,7 +21,7 @@ fuzz_target!(|data: &str| {
         | Event::Checkpoint { detail, .. },
     ) = &meaning
     {
-        // It goes to `JSON.parse`: a text that it can't read would be an uncaught exception.
+        // It's passed to `JSON.parse`: text that isn't valid JSON would cause an uncaught exception.
         assert!(is_json(detail), "{detail}");
     }
     let runs_a_callback = !matches!(
@@ -35,7 +34,7 @@ fuzz_target!(|data: &str| {
     assert_eq!(events.columns.len(), COLUMNS * usize::from(runs_a_callback));
 });
 
-/// Structure only: strings with lone surrogates are JSON to JavaScript.
+/// Checks only the structure: strings with lone surrogates are JSON to JavaScript.
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok()
 }

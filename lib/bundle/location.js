@@ -8,17 +8,20 @@ const { urlFrom } = require("./packages.js");
 const SCRIPT = /\.[cm]?[jt]sx?$/;
 const NEEDS_LOCATION = /\bmeta\b|__dirname|__filename/;
 const HASHBANG = /^#!.*\n/;
-/** The line prefix that this plugin adds to a module; `inSource` subtracts it from columns. */
+/**
+ * The prefix that this plugin adds to the first line of a module. `inSource` subtracts its length from
+ * columns.
+ */
 const PREFIX = /^var __arkor_meta = __arkor_locate\("[^"]*"\);/;
 
-/** Replaces `import.meta`, `__dirname` and `__filename` by a variable of the module's own. */
+/** Replaces `import.meta`, `__dirname` and `__filename` with a variable of each module. */
 const DEFINE = {
   "import.meta": "__arkor_meta",
   __dirname: "__arkor_meta.dirname",
   __filename: "__arkor_meta.filename",
 };
 
-/** Goes at the top of the bundle. `import.meta` is the bundle's there; modules are located relative to it. */
+/** Added at the top of the bundle, where `import.meta` is the bundle's. Modules are located relative to it. */
 const BANNER = [
   'import { createRequire as __arkor_createRequire } from "node:module";',
   'import { dirname as __arkor_dirname } from "node:path";',
@@ -52,7 +55,7 @@ function location(directory) {
         if (!NEEDS_LOCATION.test(source)) return { contents: source, loader: "default" };
         const prefix = `var __arkor_meta = __arkor_locate("${urlFrom(directory, args.path)}");`;
         const [hashbang = ""] = source.match(HASHBANG) ?? [];
-        // On the same line, so that line numbers match the source.
+        // Insert it on the same line, so that line numbers match the source.
         const contents = `${hashbang}${prefix}${source.slice(hashbang.length)}`;
         return { contents, loader: "default" };
       });
@@ -62,8 +65,8 @@ function location(directory) {
 
 /**
  * @template {Pick<import("esbuild").Location, "column" | "lineText">} T
- * @param {T} location an error's; its column counts from 0
- * @returns {T} the same place in the source
+ * @param {T} location the location of an error, with its column counted from 0
+ * @returns {T} the same location in the source file
  */
 function inSource(location) {
   const { column, lineText } = location;

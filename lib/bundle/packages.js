@@ -1,5 +1,5 @@
-// An esbuild plugin that decides what goes into a bundle: the project's own modules and those of
-// linked workspace packages do; `arkor`, what is installed, and Node's modules stay imports.
+// An esbuild plugin that decides which modules go into a bundle: the project's own and those of linked
+// workspace packages. `arkor`, installed packages and Node's own modules stay imports.
 "use strict";
 
 const fs = require("node:fs");
@@ -8,17 +8,17 @@ const path = require("node:path");
 const { pathToFileURL } = require("node:url");
 const { ancestors } = require("../files.js");
 
-/** No version of Node can load these from `node_modules`. */
+/** Files that no version of Node can load from `node_modules`. */
 const TYPESCRIPT = /\.[cm]?tsx?$/;
-/** Also `C:\`. */
+/** Also matches `C:\`. */
 const URL_LIKE = /^\w+:/;
 const PACKAGE_NAME = /^(?:@[^/]+\/)?[^@#~/][^/]*/;
-/** Marks the plugin's own calls to esbuild's resolver. */
+/** Marks the calls that the plugin itself makes to esbuild's resolver. */
 const ASKED = Symbol("asked by the plugin");
 const REQUIRED = "arkor-require";
 
 /**
- * @param {string} directory where the bundle will lie
+ * @param {string} directory where the bundle will be written
  * @returns {import("esbuild").Plugin}
  */
 function packages(directory) {
@@ -33,7 +33,7 @@ function packages(directory) {
       build.onResolve({ filter: /^\.\.?\/.*\.node$/ }, (args) =>
         externalFile(args, directory, path.resolve(args.resolveDir, args.path)),
       );
-      // ESM output has no `require` that esbuild could use for an external module.
+      // ESM output has no `require`, which esbuild would use for an external module.
       build.onLoad({ filter: /.*/, namespace: REQUIRED }, (args) => ({
         contents: `module.exports = __arkor_require(${JSON.stringify(args.path)});`,
         loader: "js",
@@ -46,21 +46,21 @@ function packages(directory) {
  * @param {import("esbuild").PluginBuild} build
  * @param {string} directory
  * @param {import("esbuild").OnResolveArgs} args
- * @returns {Promise<import("esbuild").OnResolveResult | undefined>} undefined: esbuild decides
+ * @returns {Promise<import("esbuild").OnResolveResult | undefined>} undefined lets esbuild decide
  */
 async function resolvePackage(build, directory, args) {
   const [name] = args.path.match(PACKAGE_NAME) ?? [];
-  // Two copies in one process wouldn't recognise each other's trainers.
+  // Two copies of arkor in one process wouldn't recognise each other's trainers.
   if (name === "arkor" || name?.startsWith("@arkor/")) return external(args, args.path);
   const found = name === undefined ? undefined : findPackage(name, args.resolveDir);
   if (found && !isInstalled(found.real)) return undefined;
 
-  // From within node_modules no tsconfig.json applies: its `paths` can't capture what is installed.
+  // In node_modules no tsconfig.json applies, so its `paths` can't redirect installed packages.
   const resolveDir = found ? found.nodeModules : args.resolveDir;
   const { kind, importer } = args;
   const options = { kind, importer, resolveDir, pluginData: ASKED };
   const { errors, path: file, sideEffects } = await build.resolve(args.path, options);
-  // A missing package may be optional; leave it to Node to fail when the import runs.
+  // A missing package may be optional, so let Node fail when the import runs.
   if (errors.length > 0) return name === undefined ? undefined : external(args, args.path);
   if (!isInstalled(file) || TYPESCRIPT.test(file)) return { path: file, sideEffects };
   const isSeen = found && findPackage(/** @type {string} */ (name), directory)?.real === found.real;
@@ -69,7 +69,7 @@ async function resolvePackage(build, directory, args) {
 
 /**
  * @param {import("esbuild").OnResolveArgs} args
- * @param {string} target what Node is to import
+ * @param {string} target the specifier that Node will import
  * @returns {import("esbuild").OnResolveResult}
  */
 function external({ kind }, target) {
@@ -89,9 +89,9 @@ function externalFile(args, directory, file) {
 }
 
 /**
- * Looks up a package as Node does.
+ * Looks up a package like Node.
  * @param {string} name
- * @param {string} from a directory
+ * @param {string} from the directory to start from
  * @returns {{ nodeModules: string, real: string } | undefined}
  */
 function findPackage(name, from) {
@@ -101,14 +101,15 @@ function findPackage(name, from) {
     try {
       return { nodeModules, real: fs.realpathSync(path.join(nodeModules, name)) };
     } catch {
-      // Further up, then.
+      // It isn't here: continue further up.
     }
   }
   return undefined;
 }
 
 /**
- * Whether a package manager installed it. A link to a workspace package points elsewhere.
+ * Whether a package manager installed it. A link to a workspace package resolves to a path outside
+ * node_modules.
  * @param {string} real
  */
 function isInstalled(real) {
@@ -116,20 +117,20 @@ function isInstalled(real) {
 }
 
 /**
- * @param {string} directory of the bundle
+ * @param {string} directory the bundle's directory
  * @param {string} file
- * @returns {string} leads from the bundle to the file, on another machine too
+ * @returns {string} the path from the bundle to the file, valid on other machines too
  */
 function pathFrom(directory, file) {
   const relative = path.relative(directory, file);
-  // On Windows, on another drive.
+  // On Windows, the file may be on another drive.
   if (path.isAbsolute(relative)) return relative;
   const portable = relative.split(path.sep).join("/");
   return portable.startsWith("../") ? portable : `./${portable}`;
 }
 
 /**
- * @param {string} directory of the bundle
+ * @param {string} directory the bundle's directory
  * @param {string} file
  */
 function urlFrom(directory, file) {

@@ -1,5 +1,5 @@
-// Which tsconfig.json files a build would meet on its way up from the entry, and whether those that lie
-// above the project can be used: they are somebody else's, and must not break its build.
+// Finds the tsconfig.json files between the entry and the root directory, and checks those above the project:
+// they belong to somebody else, and must not break the project's build.
 "use strict";
 
 const fs = require("node:fs");
@@ -10,15 +10,15 @@ const NAMES = ["tsconfig.json", "jsconfig.json"];
 
 /**
  * @typedef {object} Settings
- * @property {string | undefined} own the nearest one of the project
- * @property {string | undefined} broken one above the project that can't be opened
+ * @property {string | undefined} own the nearest one in the project
+ * @property {string | undefined} broken one above the project that can't be read
  */
 
 /**
  * @param {string} entry
- * @param {string} project the directory in which a broken one is an error
+ * @param {string} project the directory in which a special file is an error
  * @returns {Settings}
- * @throws {Error} one of the project's own is no file
+ * @throws {Error} if one of the project's own isn't a regular file
  */
 function findSettings(entry, project) {
   const files = ancestors(path.dirname(entry)).flatMap((directory) =>
@@ -56,7 +56,7 @@ function canBeRead(file) {
 }
 
 /**
- * The settings above the project that a failed build complains about.
+ * Finds a tsconfig.json above the project that a failed build complains about.
  * @param {import("esbuild").Message[]} errors
  * @param {string} project
  * @returns {string | undefined}

@@ -1,5 +1,5 @@
-// Puts the site's sources together: docs/, and the pages that lie elsewhere in the repository. docs/README.md
-// is the index, on GitHub and on the site: the sidebar is made from its lists.
+// Assembles the site's sources: docs/, and the pages from other directories of the repository. docs/README.md
+// is the index, both on GitHub and on the site: its lists become the sidebar.
 import {
   cpSync,
   existsSync,
@@ -13,7 +13,7 @@ import path from "node:path";
 import { relink, repositoryOf } from "../links.mjs";
 import { root } from "../steps.mjs";
 
-/** Pages that aren't in docs/, and their names on the site. */
+/** Pages outside docs/, and their names on the site. */
 const ELSEWHERE = new Map([
   ["local/README.md", "local-backend.md"],
   ["bench/README.md", "benchmarks.md"],
@@ -23,7 +23,7 @@ const ELSEWHERE = new Map([
 const INDEX = "docs/README.md";
 const REFERENCE = "reference/index.md";
 
-/** @returns {Map<string, string>} every page: where it is in the repository → where it is on the site */
+/** @returns {Map<string, string>} every page: its path in the repository → its path on the site */
 export function pages() {
   const inDocs = readdirSync(path.join(root, "docs"), { recursive: true, encoding: "utf8" })
     .map((file) => file.split(path.sep).join("/"))
@@ -40,7 +40,7 @@ export function pages() {
  */
 
 /**
- * The sidebar: a group for each heading of the index, an item for each link at the beginning of an item there.
+ * The sidebar: a group for each heading of the index, and an item for each link at the start of a list item.
  * @returns {Group[]}
  */
 export function sidebar() {
@@ -62,9 +62,9 @@ export function sidebar() {
 }
 
 /**
- * A page's text with its links for the site: to other pages there, to the repository for everything else.
+ * Adapts a page's links to the site: to other pages on the site, and to the repository for everything else.
  * @param {string} text
- * @param {string} source where the page is in the repository
+ * @param {string} source the page's path in the repository
  * @param {{ pages: Map<string, string>, repository: string }} site
  */
 export function withLinks(text, source, { pages: known, repository }) {
@@ -72,7 +72,7 @@ export function withLinks(text, source, { pages: known, repository }) {
   return relink(text, source, root, (file) => {
     const page = known.get(file) ?? (file === "docs/decisions" ? "decisions/index.md" : undefined);
     if (page !== undefined) return `./${path.posix.relative(from, page)}`;
-    // What docs/ has besides pages is copied.
+    // Files in docs/ that aren't pages are copied.
     if (file.startsWith("docs/images/") && source.startsWith("docs/")) return undefined;
     return existsSync(path.join(root, file)) ? `${repository}/blob/main/${file}` : undefined;
   });
@@ -98,7 +98,7 @@ export function stage(site) {
   const config = {
     title: "arkor",
     description: manifest.description,
-    // Under any path that a site may be published at.
+    // Works under any path at which a site may be published.
     cleanUrls: false,
     lastUpdated: false,
     themeConfig: {

@@ -1,17 +1,20 @@
-// The links of the pages in a package. What they lead to in a checkout may not be packed.
+// Rewrites the links of the pages in a package, because their targets in a checkout may not be packed.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { relink, repositoryOf } from "../links.mjs";
 import { root } from "../steps.mjs";
 import { readManifest } from "./platforms.mjs";
 
-/** Where a page of another package lies once both are installed, from the directory of `arkor`. */
+/**
+ * The pages of other packages, and their location once both packages are installed, relative to the directory
+ * of `arkor`.
+ */
 const BESIDE = new Map([["local/README.md", "../@arkor/local/README.md"]]);
 
 /**
- * Has the links of a package's pages lead to what an installation has, else to the repository.
+ * Points the links of a package's pages to installed files if possible, else to the repository.
  * @param {string} from the package's directory in the checkout
- * @param {string} to where it is laid out
+ * @param {string} to the directory that it's staged in
  */
 export function relinkPages(from, to) {
   const manifest = readManifest(path.join(to, "package.json"));
@@ -23,7 +26,7 @@ export function relinkPages(from, to) {
     const source = path.posix.join(directory, page);
     const linked = relink(text, source, root, (file, isPicture) => {
       if (existsSync(path.join(to, path.posix.relative(directory, file)))) return undefined;
-      // npm also shows README.md on its site, where nothing lies beside it.
+      // npm also shows README.md on its website, where relative links to other packages don't work.
       const installed = page === "README.md" ? undefined : beside.get(file);
       if (installed !== undefined) return path.posix.relative(path.posix.dirname(page), installed);
       if (!existsSync(path.join(root, file))) return undefined;

@@ -1,5 +1,5 @@
-// The licences of the crates that are compiled into a binary → THIRD-PARTY-NOTICES.md, from the
-// real dependency graph of one crate on one target.
+// Writes THIRD-PARTY-NOTICES.md: the licences of the crates that are compiled into a binary, from the actual
+// dependency graph of one crate for one target.
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
@@ -40,7 +40,7 @@ export function metadata(triple) {
 }
 
 /**
- * The foreign crates that end up in a crate's binary: no dev or build dependencies.
+ * The third-party crates that end up in a crate's binary, without dev and build dependencies.
  * @param {Metadata} graph
  * @param {string} name
  * @returns {Crate[]} sorted by name
@@ -67,14 +67,14 @@ function isUnderMit({ license }) {
   return (license ?? "").split(/ OR |\/| \/ /).some((choice) => choice.trim() === "MIT");
 }
 
-/** Crates without a licence file, and the crate of the same repository that packs it. */
+/** Crates without a licence file, and the crate of the same repository that has it. */
 const SIBLINGS = new Map([["alloc-stdlib", "alloc-no-stdlib"]]);
 
 /**
- * The texts that have to go with a crate: its own files (of MIT and another licence to choose from,
- * those of MIT), or the words of MIT where its author packed none.
+ * The licence texts that have to accompany a crate: its own files (only those for MIT, if MIT is one of
+ * several licences to choose from), or the text of MIT if its author packed none.
  * @param {Crate} crate
- * @param {Crate[]} crates those that are linked with it
+ * @param {Crate[]} crates the crates that are linked into the same binary
  * @returns {string[]}
  */
 function licenceTexts(crate, crates) {
@@ -100,7 +100,7 @@ function licenceTexts(crate, crates) {
 }
 
 /**
- * @param {string} binary what the notices are for
+ * @param {string} binary the binary that the notices are for
  * @param {Crate[]} crates
  * @returns {string} Markdown
  */

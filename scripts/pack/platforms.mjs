@@ -1,5 +1,5 @@
-// The platforms of npm/, and the manifests that follow from them. `npm run platforms` writes them:
-// npm/<platform> by the napi CLI, local/npm/<platform> after their model.
+// The platforms in npm/, and the manifests derived from them. `npm run platforms` writes them: npm/<platform>
+// with the napi CLI, and local/npm/<platform> on the same model.
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { root, step } from "../steps.mjs";
@@ -14,12 +14,12 @@ export function readManifest(file) {
   return JSON.parse(readFileSync(file, "utf8"));
 }
 
-/** @returns {string[]} the names of npm/ */
+/** @returns {string[]} the names of the directories in npm/ */
 export function platforms() {
   return readdirSync(path.join(root, "npm")).sort();
 }
 
-/** Each platform's Rust target, from the targets of package.json. */
+/** Each platform's Rust target, from the targets in package.json. */
 export const TRIPLES = Object.fromEntries(
   /** @type {string[]} */ (readManifest(path.join(root, "package.json")).napi.targets).map(
     (triple) => [platformOf(triple), triple],
@@ -28,7 +28,7 @@ export const TRIPLES = Object.fromEntries(
 
 /**
  * @param {string} triple
- * @returns {string} napi's name for it
+ * @returns {string} napi's name for the platform
  */
 export function platformOf(triple) {
   const [cpu, , system, abi] = triple.split("-");
@@ -40,15 +40,15 @@ export function platformOf(triple) {
 
 /**
  * @param {string} platform
- * @returns {string} the name of the local backend's file there
+ * @returns {string} the local backend's file name on that platform
  */
 export function localBinary(platform) {
   return platform.startsWith("win32") ? "arkor-local.exe" : "arkor-local";
 }
 
 /**
- * The manifest of the local backend's package for a platform: that of the addon's, with a program in
- * it instead.
+ * The manifest of the local backend's package for a platform: that of the addon's package, but with a program
+ * in place of the addon.
  * @param {Manifest} addon
  * @param {string} platform
  * @returns {Manifest}
@@ -68,8 +68,8 @@ export function localManifest(addon, platform) {
 }
 
 /**
- * The addon's manifest, with what the licences ask for.
- * @param {Manifest} addon as the napi CLI writes it
+ * The addon's manifest, with the files that the licences require.
+ * @param {Manifest} addon the manifest that the napi CLI writes
  * @returns {Manifest}
  */
 export function addonManifest(addon) {
@@ -86,8 +86,8 @@ export function writeManifest(file, manifest) {
 }
 
 /**
- * Writes npm/ and local/npm/ anew.
- * @param {string} checkout the directory that has them, and the package.json they follow from
+ * Writes npm/ and local/npm/ again.
+ * @param {string} checkout the directory that contains them, and the package.json that they're derived from
  */
 export function writePlatforms(checkout) {
   const napi = path.join(root, "node_modules/@napi-rs/cli/dist/cli.js");
@@ -106,7 +106,7 @@ export function writePlatforms(checkout) {
 /**
  * @param {string} directory
  * @param {string} platform
- * @param {string} parent the package that asks for this one
+ * @param {string} parent the package that depends on this one
  * @param {string} what
  */
 function writeReadme(directory, platform, parent, what) {

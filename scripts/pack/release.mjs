@@ -1,11 +1,11 @@
-// What has to agree before a version is published.
+// Checks the facts that have to agree before a version is published.
 
 /**
  * @param {object} state
  * @param {string} state.tag `v1.2.3`
- * @param {Record<string, string | undefined>} state.versions by the file that has them
+ * @param {Record<string, string | undefined>} state.versions by the file that they're in
  * @param {string} state.changelog
- * @returns {string[]} what is wrong, in words
+ * @returns {string[]} a message for each problem
  */
 export function releaseProblems({ tag, versions, changelog }) {
   const version = tag.replace(/^v/, "");

@@ -1,5 +1,5 @@
-// Everything that is published, laid out as it is published: `arkor`, `@arkor/local`, `create-arkor`,
-// and for each platform the two packages that hold a binary.
+// Stages everything that is published, in the published layout: `arkor`, `@arkor/local`, `create-arkor`, and
+// two packages with a binary for each platform.
 import {
   chmodSync,
   cpSync,
@@ -23,7 +23,7 @@ import { localBinary, platforms, readManifest, TRIPLES, writeManifest } from "./
  */
 
 /**
- * The platforms whose binaries were built here.
+ * The platforms whose binaries were built on this machine.
  * @returns {Binaries[]}
  */
 export function builtHere() {
@@ -37,10 +37,10 @@ export function builtHere() {
 }
 
 /**
- * The manifest that is published, of the one that the checkout has: without what only a checkout
- * needs, and with the packages of the platforms, which can't be asked for before they exist.
+ * The manifest to publish, derived from the one in the checkout. It omits what only a checkout needs, and
+ * adds the platforms' packages, which a checkout can't depend on before they are published.
  * @param {Record<string, any>} manifest
- * @param {string} prefix of the platforms' packages
+ * @param {string} prefix the prefix of the platforms' package names
  * @param {string | undefined} repository
  * @returns {Record<string, any>}
  */
@@ -51,7 +51,7 @@ export function publishedManifest(manifest, prefix, repository) {
 }
 
 /**
- * npm's provenance wants the repository that the workflow runs in.
+ * Sets the repository to the one that the workflow runs in, because npm's provenance requires that.
  * @param {Record<string, any>} manifest
  * @param {string | undefined} repository
  * @returns {Record<string, any>}
@@ -62,7 +62,7 @@ function at(manifest, repository) {
 }
 
 /**
- * Lays a package out.
+ * Stages one package.
  * @param {string} from
  * @param {string} to
  * @param {Record<string, any>} manifest
@@ -93,8 +93,9 @@ function matches(from, entry) {
 }
 
 /**
- * Lays out the packages of these platforms, the two that ask for them, and the one that makes projects.
- * @param {string} out emptied first
+ * Stages the packages of these platforms, the two packages that depend on them, and the one that creates
+ * projects.
+ * @param {string} out the output directory, which is emptied first
  * @param {Binaries[]} binaries
  * @param {string | undefined} repository
  * @returns {string[]} the directories, in the order in which they have to be published
@@ -113,7 +114,7 @@ export function stage(out, binaries, repository) {
     });
     layOutBinary(path.join(root, "local/npm", platform), path.join(out, backend), {
       file: local,
-      // A build's artefact that went over the network has lost it.
+      // A build artefact that was downloaded has lost this mode.
       mode: 0o755,
       notices: notices("arkor-local", linkedCrates(graph, "arkor-local")),
       repository,

@@ -1,13 +1,13 @@
-// Messages, and the same messages without personal data. The held-out ones have names and streets that
-// training never shows, in pairs of sentences that it never shows either. Written for arkor and in the
-// public domain (CC0 1.0); nobody in it exists.
+// Messages, and the same messages without personal data. The held-out ones use names, streets and pairs of
+// sentences that don't occur in training. Written for arkor and in the public domain (CC0 1.0); all persons
+// are fictitious.
 import { randomFrom } from "./random.mjs";
 import { toJsonLines } from "./rows.mjs";
 
 const SEED = 11;
 const TRAIN = 500;
 const HELD_OUT = 50;
-/** Of each list, so many at the end are for the held-out messages. */
+/** How many entries at the end of each list are for the held-out messages only. */
 const UNSEEN_NAMES = 8;
 const UNSEEN_STREETS = 4;
 

@@ -5,7 +5,7 @@
 
 /**
  * @param {readonly Row[]} rows
- * @returns {string} JSON Lines, a conversation in each
+ * @returns {string} JSON Lines, one conversation per line
  */
 export function toJsonLines(rows) {
   const lines = rows.map(({ question, answer }) =>

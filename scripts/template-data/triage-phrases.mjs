@@ -1,5 +1,5 @@
-// The phrases of the tickets. The last four of each list are for the held-out tickets only. Written for
-// arkor and in the public domain (CC0 1.0), as are the files made from them.
+// The phrases for the tickets. The last four of each list are for the held-out tickets only. The phrases and
+// the files generated from them were written for arkor and are in the public domain (CC0 1.0).
 
 export const OPENERS = ["", "", "", "Hi,", "Hello,", "Hi team,", "Good morning,", "Hey there,"];
 
@@ -18,7 +18,7 @@ export const SLOTS = {
   feature: ["dark mode", "new dashboard", "search box", "export button", "calendar view"],
 };
 
-/** By label. @type {Record<string, string[]>} */
+/** The phrases for each label. @type {Record<string, string[]>} */
 export const TICKETS = {
   billing: [
     "I was charged {amount} twice this month.",

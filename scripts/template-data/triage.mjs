@@ -6,7 +6,7 @@ import { CLOSERS, OPENERS, SLOTS, TICKETS } from "./triage-phrases.mjs";
 const SEED = 20_251;
 const TRAIN_PER_LABEL = 80;
 const HELD_OUT_PER_LABEL = 12;
-/** Phrases at the end of each list that only the held-out tickets use. */
+/** How many phrases at the end of each list are for the held-out tickets only. */
 const UNSEEN_PHRASES = 4;
 const MAX_BYTES = 160;
 
@@ -31,7 +31,7 @@ export function triage() {
 
   /** @param {(phrases: readonly string[]) => string[]} ticketsOf */
   const rows = (ticketsOf) =>
-    // Shuffled, so that no batch holds one label only.
+    // Shuffled, so that no batch has only one label.
     shuffled(
       Object.entries(TICKETS).flatMap(([answer, phrases]) =>
         ticketsOf(phrases).map((question) => ({ question, answer })),
@@ -43,7 +43,7 @@ export function triage() {
   );
   const heldOut = rows((phrases) =>
     Array.from({ length: HELD_OUT_PER_LABEL }, (_, index) =>
-      // Half of them from phrases that training never shows.
+      // Half of them use phrases that don't occur in training.
       write(index % 2 === 0 ? phrases.slice(-UNSEEN_PHRASES) : phrases.slice(0, -UNSEEN_PHRASES)),
     ),
   );

@@ -1,4 +1,4 @@
-// A backend on 127.0.0.1 with one short run: two logs, then the end. Enough to see that an installed
+// A backend on 127.0.0.1 with one short run: two logs, then the end. That's enough to show that an installed
 // arkor works.
 import { once } from "node:events";
 import { createServer } from "node:http";
@@ -19,7 +19,7 @@ const EVENTS = [
   { type: "training.completed", artifacts: [] },
 ];
 
-/** @returns {Promise<{ env: Record<string, string>, close: () => void }>} what points arkor at it */
+/** @returns {Promise<{ env: Record<string, string>, close: () => void }>} `env` points arkor at it */
 export async function startBackend() {
   const server = createServer((request, response) => {
     request.resume();

@@ -1,7 +1,7 @@
-// `npm create arkor` with each package manager that has rules of its own, from an empty directory with
-// an empty home: the project is made, installed without a complaint, type-checked and built, and on request
-// the template is trained and asked. The package managers come as npm packages, and so does a Node that is
-// new enough for all of them.
+// `npm create arkor` with each package manager that has its own rules, from an empty directory with an empty
+// home. The project is created, installed without a complaint, type-checked and built. On request, the
+// template is trained and its model gets a chat. The package managers come from npm packages, and so does a
+// version of Node that's new enough for all of them.
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -10,11 +10,11 @@ import { execute } from "./project.mjs";
 
 /**
  * @typedef {object} Manager
- * @property {string} from the npm package that it comes in
+ * @property {string} from the npm package that contains it
  * @property {string} program
- * @property {string} exec what runs a command of an installed package
- * @property {string} [separator] what has to stand before the flags of another program
- * @property {RegExp} [complaint] what it prints when it wants to know about an install script
+ * @property {string} exec the program that runs a command of an installed package
+ * @property {string} [separator] the argument that must precede the flags of another program
+ * @property {RegExp} [complaint] the message that it prints about an install script without a setting
  */
 
 const NODE = "node@24";
@@ -27,7 +27,7 @@ const TEAM = "billing";
  * @property {string} name
  * @property {boolean} passed
  * @property {number} seconds from the first command to the last
- * @property {number} keys that a person types for them
+ * @property {number} keys how many keys a person types for the commands
  */
 
 /** @type {Manager[]} */
@@ -37,13 +37,13 @@ const MANAGERS = [
   { from: "pnpm@10", program: "pnpm", exec: "pnpm", complaint: /Ignored build scripts/ },
   { from: "pnpm@11", program: "pnpm", exec: "pnpm", complaint: /Ignored build scripts/ },
   { from: "@yarnpkg/cli-dist@4", program: "yarn", exec: "yarn", complaint: /have been disabled/ },
-  // Bun can't be told that a script isn't wanted: it says in one line that it has blocked one.
+  // Bun has no setting to deny a script: it prints one line about the one that it blocked.
   { from: "bun@1", program: "bun", exec: "bunx" },
 ];
 
 /**
  * @param {string} registry
- * @param {{ train: boolean }} options whether each project also trains its template and asks the model
+ * @param {{ train: boolean }} options whether each project also trains its template and chats with the model
  * @returns {Promise<Result[]>}
  */
 export async function tryManagers(registry, { train }) {
@@ -64,14 +64,14 @@ export async function tryManagers(registry, { train }) {
 
 /**
  * @param {string} spec
- * @returns {string} the node_modules that has the package; it's kept for the next time
+ * @returns {string} the node_modules that contains the package, which is kept for the next time
  */
 function fetched(spec) {
   const directory = path.join(root, "target/managers", spec.replace(/\W+/g, "-"));
   const modules = path.join(directory, "node_modules");
   if (!existsSync(modules)) {
     mkdirSync(directory, { recursive: true });
-    // Bun's and Node's own packages need their install scripts.
+    // The packages of Bun and Node need their install scripts.
     const flags = ["--no-audit", "--no-fund", "--no-package-lock", "--silent"];
     step("npm", ["install", ...flags, "--prefix", directory, spec], directory);
   }
@@ -85,7 +85,7 @@ function fetched(spec) {
  */
 function environment(home, registry) {
   writeFileSync(path.join(home, ".gitconfig"), "[user]\nname = A User\nemail = user@arkor.test\n");
-  // npm's own variables are those of the npm that runs this.
+  // npm's own variables belong to the npm that runs this script.
   const inherited = Object.keys(process.env).filter((name) => /^npm_/i.test(name));
   return {
     ...Object.fromEntries(inherited.map((name) => [name, undefined])),
@@ -145,14 +145,14 @@ async function tryManager({ program, exec, separator, complaint }, home, env, tr
   }
   const status = await execute(app, ["git", "status", "--porcelain"], env);
   output += `$ git status --porcelain\n${status.output}`;
-  // What the package manager says of its own copy of create-arkor comes before.
+  // Messages about the package manager's own copy of create-arkor come before this.
   const project = output.slice(output.indexOf("Created package.json"));
   const passed = status.code === 0 && status.output === "" && !complaint?.test(project);
   return { ...state(), passed };
 }
 
 /**
- * The keys of the commands, each with Enter, and of the way into the project.
+ * The keys to type for the commands, each with Enter, and to change into the project.
  * @param {string[][]} commands
  */
 function keysOf(commands) {

@@ -1,4 +1,4 @@
-// A clean project, and a trial in it.
+// Creates a clean project and runs a trial in it.
 import { spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -6,14 +6,14 @@ import path from "node:path";
 /** @typedef {import("./trials.mjs").Trial} Trial */
 
 /**
- * Runs a program; `output` is what it wrote, on stdout and stderr.
+ * Runs a program. `output` is its stdout and stderr together.
  * @param {string} cwd
  * @param {string[]} command
  * @param {Record<string, string | undefined>} env
  * @returns {Promise<{ code: number | null, output: string, stdout: string }>}
  */
 export function execute(cwd, [program, ...args], env = {}) {
-  // npm and what it installs are scripts on Windows, which only a shell can start.
+  // On Windows, npm and the commands that it installs are scripts, which only a shell can start.
   const shell = process.platform === "win32" && program !== process.execPath;
   const child = spawn(program, args, {
     cwd,
@@ -48,7 +48,7 @@ export function writeFiles(cwd, files) {
 }
 
 /**
- * Installs packages into an empty directory, with a cache of its own and no install scripts.
+ * Installs packages into an empty directory, with an empty cache and without install scripts.
  * @param {string} cwd
  * @param {string[]} packages
  * @param {string} registry
@@ -56,9 +56,9 @@ export function writeFiles(cwd, files) {
 export async function install(cwd, packages, registry) {
   writeFiles(cwd, { "package.json": '{ "name": "clean", "private": true, "version": "1.0.0" }\n' });
   const flags = ["--no-audit", "--no-fund", "--ignore-scripts", "--cache=.npm-cache"];
-  // What npm says is looked at, however quiet the npm is that runs this.
+  // npm's messages are checked, so they must not depend on how quiet the outer npm is.
   flags.push("--loglevel=notice");
-  // The registry is on this machine, whatever proxy the environment names.
+  // The registry is on this machine, so no proxy from the environment applies.
   flags.push(`--registry=${registry}`, "--noproxy=127.0.0.1");
   return execute(cwd, ["npm", "install", ...flags, ...packages]);
 }
@@ -66,7 +66,7 @@ export async function install(cwd, packages, registry) {
 /**
  * @param {Trial} trial
  * @param {string} cwd
- * @param {Record<string, string>} env what points arkor at a backend
+ * @param {Record<string, string>} env the environment variables that point arkor at a backend
  * @param {(tool: string) => string[]} find the command of a tool
  * @returns {Promise<{ passed: boolean, output: string }>}
  */

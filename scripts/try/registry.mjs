@@ -1,6 +1,6 @@
-// A registry on 127.0.0.1 for the packages that were packed here, so that `npm install arkor` is
-// tried as it will be, with the platform's package chosen by npm. What it has not, it hands out from a
-// node_modules directory (then an installation needs no network at all) or leaves to another registry.
+// A registry on 127.0.0.1 for the packages that were packed on this machine. It tests `npm install arkor` as
+// users will run it, with npm choosing the platform's package. Other packages come from a node_modules
+// directory, so that an installation needs no network, or from another registry.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -11,11 +11,11 @@ import { root } from "../steps.mjs";
 
 /** @typedef {{ manifest: Record<string, any>, tarball: () => Buffer }} Entry */
 
-/** Yarn and pnpm refuse a version that is new, or has no date. */
+/** Yarn and pnpm refuse a version that is new or has no date. */
 const PUBLISHED = "2026-01-01T00:00:00.000Z";
 
 /**
- * @param {string} dist what `npm run pack` wrote
+ * @param {string} dist the output directory of `npm run pack`
  * @returns {Map<string, Entry>}
  */
 function packed(dist) {
@@ -28,7 +28,7 @@ function packed(dist) {
     const tarball = () => readFileSync(path.join(dist, "tarballs", file));
     entries.set(manifest.name, { manifest, tarball });
   }
-  // Yarn and Bun also look at the packages of the platforms that weren't built here.
+  // Yarn and Bun also look up the platforms' packages that weren't built on this machine.
   for (const parent of ["npm", "local/npm"]) {
     for (const platform of readdirSync(path.join(root, parent))) {
       const entry = packageIn(path.join(root, parent, platform));
@@ -65,11 +65,12 @@ function installedPackage(name, modules) {
 }
 
 /**
- * @param {string} dist what `npm run pack` wrote
- * @param {object} rest where everything else comes from
+ * @param {string} dist the output directory of `npm run pack`
+ * @param {object} rest the source of all other packages
  * @param {string} [rest.installed] a node_modules directory
  * @param {string} [rest.upstream] a registry's URL
- * @returns {Promise<{ url: string, fetched: string[], close: () => void }>} and whose tarballs were fetched
+ * @returns {Promise<{ url: string, fetched: string[], close: () => void }>} `fetched`: the packages whose tarballs
+ *   were fetched
  */
 export async function startRegistry(dist, { installed, upstream }) {
   const entries = packed(dist);

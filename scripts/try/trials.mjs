@@ -1,11 +1,11 @@
-// Where arkor has to run: each trial is a few files in a clean project that has the package
-// installed, and a command whose output says whether it worked.
+// The environments in which arkor has to run. Each trial is a few files in a clean project that has the
+// package installed, and a command whose output shows whether it worked.
 import path from "node:path";
 
 /**
  * @typedef {object} Trial
  * @property {string} name as in the table of docs/getting-started.md
- * @property {Record<string, string>} needs the packages that the project has besides, by version
+ * @property {Record<string, string>} needs the other packages that the project needs, with their versions
  * @property {Record<string, string>} files
  * @property {string[][]} commands the program (of node_modules/.bin, or node) and its arguments
  * @property {RegExp} prints what the last one must print
@@ -55,7 +55,7 @@ createTrainer({ name: 1 });
 /**
  * @param {string} module
  * @param {string} moduleResolution
- * @param {{ lib: string[], types: string[] }} globals where `Response` and `AbortSignal` come from
+ * @param {{ lib: string[], types: string[] }} globals the libraries that declare `Response` and `AbortSignal`
  * @returns {Trial}
  */
 function typeChecked(module, moduleResolution, globals) {
@@ -120,7 +120,7 @@ function bundled(format, program, flags) {
   };
 }
 
-/** With what Next.js makes of `serverExternalPackages: ["arkor"]`. */
+/** The configuration that Next.js generates for `serverExternalPackages: ["arkor"]`. */
 const WEBPACK = `
 const path = require("node:path");
 module.exports = {
@@ -179,7 +179,7 @@ export const TRIALS = [
   ]),
 ];
 
-/** Those whose tools are too much to be a dependency of this repository. @type {Trial[]} */
+/** The trials whose tools are too large to be a dependency of this repository. @type {Trial[]} */
 export const MORE_TRIALS = [
   {
     name: "Jest",
@@ -204,7 +204,8 @@ export const MORE_TRIALS = [
     name: "Bun",
     needs: { bun: "^1.3.0" },
     files: { "bun.ts": ESM },
-    // Puts the binary of the platform's package in its place; our installations run no scripts.
+    // Copies the binary of the platform's package to where Bun expects it, because these installations run no
+    // scripts.
     commands: [
       ["node", "node_modules/bun/install.js"],
       ["bun", "bun.ts"],

@@ -26,7 +26,7 @@ use crate::json::without_bom;
 /// How much of an error response's body is read, in bytes.
 const REFUSAL_LIMIT: usize = 64 * 1024;
 
-/// How long an error response's body is read for: it may never end.
+/// How long to read an error response's body, which may never end.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
 /// The largest response that is read into memory, in bytes.
@@ -59,7 +59,7 @@ impl Coding {
     }
 }
 
-/// The body of an answer, as it arrives.
+/// The body of a response, as it arrives.
 pub fn body(response: reqwest::Response) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
     match codings(response.headers()) {
         Ok(codings) if codings.is_empty() => Either::Left(
@@ -72,8 +72,8 @@ pub fn body(response: reqwest::Response) -> impl Stream<Item = Result<Bytes>> + 
     }
 }
 
-/// How a body was encoded, with the coding to undo first in front. An unknown coding leaves the body as it is,
-/// as in `fetch`.
+/// The codings of a body, with the one to undo first in front. An unknown coding leaves the body as it is, as
+/// in `fetch`.
 fn codings(headers: &HeaderMap) -> Result<Vec<Coding>> {
     let mut codings = Vec::new();
     for value in headers.get_all(CONTENT_ENCODING) {
@@ -122,7 +122,7 @@ async fn open(
     codings: Vec<Coding>,
 ) -> io::Result<impl Stream<Item = io::Result<Bytes>> + Send> {
     for coding in codings {
-        // An empty body is empty, whatever its headers say.
+        // An empty body is valid, whatever its headers declare.
         let Some(first) = reader.fill_buf().await?.first().copied() else {
             break;
         };
@@ -162,7 +162,8 @@ fn undecodable(message: String) -> Error {
     }
 }
 
-/// The beginning of an error response's body, enough for a message. The rest may be endless, or never come.
+/// The beginning of an error response's body, long enough for a message. The rest may be endless or never
+/// arrive.
 pub async fn beginning(response: reqwest::Response) -> String {
     let mut text = Vec::new();
     let reading = async {
@@ -183,7 +184,7 @@ pub async fn beginning(response: reqwest::Response) -> String {
 /// Reads a whole body.
 ///
 /// # Errors
-/// [`Error::Network`], and when it is larger than [`ANSWER_LIMIT`], decoded.
+/// [`Error::Network`], also when the decoded body is larger than [`ANSWER_LIMIT`].
 pub async fn text(response: reqwest::Response) -> Result<String> {
     let mut text = Vec::new();
     let mut body = pin!(body(response));
@@ -200,7 +201,7 @@ pub async fn text(response: reqwest::Response) -> Result<String> {
     Ok(as_text(&text))
 }
 
-/// Text as `Response.text()` decodes it: without a byte order mark.
+/// Decodes text like `Response.text()`: without a byte order mark.
 fn as_text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(without_bom(bytes)).into_owned()
 }

@@ -1,11 +1,10 @@
-//! Deprecation notices for this SDK in the backend's answers. The latest is kept for the command
-//! to print.
+//! Deprecation notices for this SDK in the backend's responses. The latest is kept for the command to print.
 
 use std::sync::{Mutex, PoisonError};
 
 static LATEST: Mutex<Option<Deprecation>> = Mutex::new(None);
 
-/// Takes the latest deprecation notice from any answer, so that it's reported only once.
+/// Takes the latest deprecation notice from any response, so that it's reported only once.
 #[must_use]
 pub fn take() -> Option<Deprecation> {
     LATEST.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -56,7 +55,7 @@ pub fn read(
     })
 }
 
-/// The text of `299 - "text"`, its quoted pairs resolved.
+/// The text of `299 - "text"`, with its escapes resolved.
 fn warning_text(value: &str) -> Option<String> {
     let from = value
         .match_indices("299 ")

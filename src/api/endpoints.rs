@@ -1,5 +1,5 @@
-//! The backend's endpoints, one row each: method, path, and what the request and the response must have.
-//! Nothing is sent here.
+//! The backend's endpoints, one row each: the method, the path, and the required fields of the request and
+//! the response. Nothing is sent here.
 //!
 //! A new method of `CloudApiClient` is a row in [`CLIENT_ENDPOINTS`], the method in `lib/client.js`, and its
 //! type in `index.d.ts`.
@@ -36,8 +36,8 @@ const KEY: &[Field] = &[
     ("createdAt", Text),
     ("lastUsedAt", Optional(&TextOrNull)),
 ];
-/// Checks as little as possible: the key already exists and its plaintext is shown only once, so
-/// another missing field must not make the call fail.
+/// Checks as little as possible. The key already exists and its plaintext is shown only once, so another
+/// missing field must not make the call fail.
 const NEW_KEY: &[Field] = &[("id", Id), ("plaintext", Text)];
 const ONE_JOB: &[Field] = &[("job", Object(JOB))];
 
@@ -47,17 +47,17 @@ pub struct Endpoint {
     /// The name of the `CloudApiClient` method.
     pub name: &'static str,
     method: &'static str,
-    /// `{id}` and `{keyId}` stand for the arguments of these names.
+    /// Placeholders: `{id}` and `{keyId}`, the arguments of these names.
     path: &'static str,
     query: Query,
     /// The fields that a body must have; `None` for a request without one.
     body: Option<&'static [Field]>,
     accept: Option<&'static str>,
-    /// The fields that the response must have.
+    /// The required fields of the response.
     pub answer: &'static [Field],
 }
 
-/// Whose data a request is about, which goes into the query.
+/// The data that a request is about: the part of the scope that goes into the query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Query {
     Nothing,
@@ -65,7 +65,7 @@ enum Query {
     Project,
 }
 
-/// Base values for the rows. `name` stays empty where `CloudApiClient` doesn't offer the call.
+/// Base values for the rows. `name` stays empty if `CloudApiClient` doesn't offer the call.
 const GET: Endpoint = Endpoint {
     name: "",
     method: "GET",
@@ -79,14 +79,14 @@ const DELETE: Endpoint = Endpoint {
     method: "DELETE",
     ..GET
 };
-/// Takes any object as its body.
+/// Accepts any object as its body.
 const POST: Endpoint = Endpoint {
     method: "POST",
     body: Some(&[]),
     ..GET
 };
 
-/// A new anonymous identity.
+/// Creates an anonymous identity.
 pub const ANONYMOUS: Endpoint = Endpoint {
     path: "/v1/auth/anonymous",
     query: Query::Nothing,
@@ -98,7 +98,7 @@ pub const CLI_CONFIG: Endpoint = Endpoint {
     query: Query::Nothing,
     ..GET
 };
-/// Whose token it is, and the organisations.
+/// The user that the token belongs to, and the user's organisations.
 pub const ME: Endpoint = Endpoint {
     path: "/v1/me",
     query: Query::Nothing,
@@ -121,7 +121,7 @@ pub const LIST_PROJECTS: Endpoint = Endpoint {
     ],
     ..GET
 };
-/// A new project; 409 when the slug exists.
+/// Creates a project; 409 if the slug is taken.
 pub const CREATE_PROJECT: Endpoint = Endpoint {
     name: "createProject",
     path: "/v1/projects",
@@ -138,7 +138,7 @@ pub const CREATE_JOB: Endpoint = Endpoint {
     answer: ONE_JOB,
     ..POST
 };
-/// One job as it is now.
+/// The current state of one job.
 pub const GET_JOB: Endpoint = Endpoint {
     name: "getJob",
     path: "/v1/jobs/{id}",
@@ -152,8 +152,8 @@ pub const CANCEL_JOB: Endpoint = Endpoint {
     body: None,
     ..POST
 };
-/// A new job that resumes one that failed or was cancelled from its last checkpoint. Only the local
-/// backend has it.
+/// Creates a job that resumes a failed or cancelled one from its last checkpoint. Only the local backend
+/// supports this.
 pub const RESUME_JOB: Endpoint = Endpoint {
     path: "/v1/jobs/{id}/resume",
     body: None,
@@ -167,14 +167,14 @@ pub const OPEN_EVENT_STREAM: Endpoint = Endpoint {
     accept: Some("text/event-stream"),
     ..GET
 };
-/// Asks a model.
+/// Sends a chat to a model.
 pub const CHAT: Endpoint = Endpoint {
     name: "chat",
     path: "/v1/inference/chat",
     ..POST
 };
 
-/// What `CloudApiClient` can call.
+/// The endpoints that `CloudApiClient` can call.
 pub const CLIENT_ENDPOINTS: &[Endpoint] = &[
     LIST_PROJECTS,
     CREATE_PROJECT,
@@ -233,10 +233,10 @@ pub const CLIENT_ENDPOINTS: &[Endpoint] = &[
 ];
 
 impl Endpoint {
-    /// The request.
+    /// Builds the request.
     ///
     /// # Errors
-    /// When a part is missing, or a field of the body; the message names it.
+    /// When a path parameter, or a required field of the body, is missing. The message names it.
     pub fn request(&self, parts: &Parts<'_>) -> Result<Request> {
         let lacks = |field: &str| Error::plain(format!("missing field `{field}`"));
         let mut path = self.path.to_owned();
@@ -266,7 +266,7 @@ impl Endpoint {
         };
         let last_event_id = parts.last_event_id.clone();
         Ok(Request {
-            // All of them are methods.
+            // The methods in the table are all valid.
             method: Method::from_bytes(self.method.as_bytes()).unwrap_or_default(),
             path,
             query,
@@ -276,10 +276,10 @@ impl Endpoint {
         })
     }
 
-    /// The request about one job of a project.
+    /// Builds a request about one job of a project.
     ///
     /// # Errors
-    /// None, where the endpoint takes these and nothing else.
+    /// None if the endpoint needs only the scope and the id.
     pub fn of_job(&self, scope: &Scope, id: &str) -> Result<Request> {
         self.request(&Parts {
             scope: Some(scope.clone()),

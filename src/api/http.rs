@@ -12,28 +12,29 @@ use super::tls;
 use crate::environment::Network;
 use crate::error::{Error, Result, system_code};
 
-/// How long a peer may send no TCP acknowledgement before it counts as dead.
+/// How long a peer may send no TCP acknowledgement before the connection counts as dead.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 /// How many redirects are followed, as in `fetch`.
 pub const MOST_REDIRECTS: usize = 20;
 /// Hosts that never go through a proxy, whatever `NO_PROXY` says (T36).
 const LOOPBACK: &str = "localhost,localhost.,127.0.0.0/8,::1,::ffff:127.0.0.0/104";
 
-/// What every request accepts.
+/// The `Accept-Encoding` header of every request.
 pub const ACCEPTED: &str = "gzip, deflate, br, zstd";
 
 /// How long an idle connection is kept. Shorter than servers usually keep it (Node: 5 s), so that a request
 /// isn't written to a connection that the server is about to close.
 const KEEP_IDLE: Duration = Duration::from_secs(4);
-/// How much a `Keep-Alive: timeout=` is shortened by, to allow for the round trip.
+/// How much earlier than `Keep-Alive: timeout=` to drop a connection, to allow for the round trip.
 const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(1);
 
 static CLIENTS: LazyLock<Mutex<HashMap<(Network, Duration), Client>>> =
     LazyLock::new(Mutex::default);
-/// How long a server keeps an idle connection, by origin. Only servers that announced a shorter time than ours.
+/// How long a server keeps an idle connection, by origin. Contains only servers that announced a shorter time
+/// than [`KEEP_IDLE`].
 static KEPT_BY: LazyLock<Mutex<HashMap<String, Duration>>> = LazyLock::new(Mutex::default);
 
-/// The process's client for these settings, and for the server at this URL.
+/// The client for these settings and for the server at this URL.
 ///
 /// # Errors
 /// When a setting can't be used; the message names it.
@@ -52,7 +53,7 @@ pub fn client(network: &Network, base_url: &str) -> Result<Client> {
     Ok(client)
 }
 
-/// Records the server's `Keep-Alive: timeout=`. It applies from the next request on.
+/// Records the server's `Keep-Alive: timeout=`. It applies from the next request onwards.
 pub fn note_keep_alive(response: &Response) {
     let Some(kept) = response
         .headers()
@@ -85,12 +86,13 @@ fn build(network: &Network, idle: Duration) -> Result<Client> {
     let accepted = HeaderValue::from_static(ACCEPTED);
     let mut builder = Client::builder()
         .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, accepted)]))
-        // One connection for each stream: on a shared HTTP/2 connection, a few slow callbacks would use up the
-        // flow-control window, and nothing else from that backend would get through (T7).
+        // HTTP/1.1, with one connection per stream. On a shared HTTP/2 connection, a few slow callbacks would
+        // use up the flow-control window and block everything else from that backend (T7).
         .http1_only()
         .no_proxy()
         .redirect(redirect::Policy::custom(|attempt| {
-            // Follow redirects within one origin only: another one must not even learn that there is a token.
+            // Follow redirects within one origin only: another origin must not even learn that a token
+            // exists.
             let same = attempt
                 .previous()
                 .last()
@@ -101,7 +103,7 @@ fn build(network: &Network, idle: Duration) -> Result<Client> {
                 attempt.stop()
             }
         }))
-        // A query may be private, and `fetch` doesn't send one either.
+        // The URL's query may be private, and `fetch` doesn't send a `Referer` either.
         .referer(false)
         .pool_idle_timeout(idle)
         .tcp_keepalive(TCP_KEEPALIVE);
@@ -129,9 +131,9 @@ fn build(network: &Network, idle: Duration) -> Result<Client> {
         })
 }
 
-/// Converts a `NO_PROXY` list to what the HTTP client accepts: names and networks, separated by
-/// commas. Other common notations (spaces, `*.name`, a port, a bracketed address) are normalised;
-/// ports are ignored. `None` means that the list has a `*`: nothing goes through a proxy.
+/// Converts a `NO_PROXY` list to the form that the HTTP client accepts: names and networks, separated by
+/// commas. Other common notations (spaces, `*.name`, a port, a bracketed address) are normalised; ports are
+/// ignored. `None` means that the list contains a `*`: no request goes through a proxy.
 fn no_proxy(list: &str) -> Option<String> {
     let mut out = LOOPBACK.to_owned();
     for entry in list.split(|char: char| char == ',' || char.is_whitespace()) {
@@ -181,8 +183,8 @@ pub fn invalid_url() -> Error {
     }
 }
 
-/// A network failure as `fetch` reports it (T33): the system's code, the reason, and the host that couldn't be
-/// reached. Only its origin, since a URL may contain a password.
+/// Converts a network failure to the error that `fetch` reports (T33): the system's code, the reason, and the
+/// host that couldn't be reached. It names only the origin, because a URL may contain a password.
 pub fn network_error(error: &reqwest::Error) -> Error {
     if error.is_builder() {
         return invalid_url();
@@ -261,7 +263,8 @@ fn tls_fault(error: &(dyn std::error::Error + 'static)) -> Option<(&'static str,
     }
 }
 
-/// The whole chain of an error in one line, without its URL: a proxy's may hold a password.
+/// The whole chain of an error in one line. It leaves out the URL, because a proxy's URL may contain a
+/// password.
 fn describe(error: &reqwest::Error) -> String {
     let mut words = Vec::new();
     let mut source = error.source();

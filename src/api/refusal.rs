@@ -2,8 +2,8 @@
 
 use crate::json;
 
-/// The body's `error` string, else the body's text, else `cloud-api <status>`; on 426 with what
-/// to do about it.
+/// The body's `error` string, else the body's text, else `cloud-api <status>`. For a 426, the message also
+/// says how to upgrade.
 #[must_use]
 pub fn message(status: u16, text: &str, location: Option<&str>, manager: Option<&str>) -> String {
     if status == 426 {
@@ -27,7 +27,7 @@ pub fn message(status: u16, text: &str, location: Option<&str>, manager: Option<
     }
 }
 
-/// The message for a 426: what is wrong, then the upgrade command for the user's package manager.
+/// The message for a 426: the problem, then the upgrade command for the user's package manager.
 fn upgrade(text: &str, manager: Option<&str>) -> String {
     let text = json::strict(text);
     let field = |name| field(&text, name);
@@ -62,14 +62,14 @@ pub fn field(text: &str, name: &str) -> Option<String> {
     json::text(fields.get(name.as_bytes())?.get())
 }
 
-/// The URL without user, password, query and fragment: they may hold a secret.
+/// The URL without user, password, query and fragment, which may contain secrets.
 fn without_secrets(place: &str) -> String {
-    // Resolve against an impossible host: if that stays, the URL was only a path.
+    // Resolve against a host that can't exist: if the host stays, the URL was only a path.
     let here = "http://here.invalid/";
     let Ok(mut url) = reqwest::Url::parse(here).and_then(|base| base.join(place)) else {
         return "an address that can't be read".to_owned();
     };
-    // Fails only for a URL that can't have a user.
+    // This fails only for a URL that can't have a user.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.set_query(None);

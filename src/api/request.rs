@@ -1,4 +1,4 @@
-//! One request to the backend, and what it's made of.
+//! A request to the backend, and its parts.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
 
-/// What `encodeURIComponent` doesn't encode.
+/// The characters that `encodeURIComponent` leaves as they are.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -25,15 +25,15 @@ const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Parts<'a> {
-    /// Whose it is.
+    /// The organisation and project for the query.
     pub scope: Option<Scope>,
-    /// Of the path.
+    /// The `{id}` of the path.
     pub id: Option<String>,
-    /// Of the path.
+    /// The `{keyId}` of the path.
     pub key_id: Option<String>,
     /// The `Last-Event-ID` header (T24); an empty one isn't sent.
     pub last_event_id: Option<String>,
-    /// A JSON object.
+    /// The body: a JSON object.
     #[serde(borrow)]
     pub body: Option<&'a RawValue>,
 }
@@ -54,11 +54,11 @@ pub struct Scope {
 pub struct Request {
     /// The HTTP method.
     pub method: Method,
-    /// The path, its parts percent-encoded.
+    /// The path, with its parameters percent-encoded.
     pub path: String,
     /// The query, not encoded.
     pub query: Vec<(&'static str, String)>,
-    /// The body, JSON text.
+    /// The body, as JSON text.
     pub body: Option<String>,
     /// The `Accept` header.
     pub accept: Option<&'static str>,
@@ -67,11 +67,11 @@ pub struct Request {
 }
 
 impl Request {
-    /// Path and query, as they go into the URL.
+    /// The path and the query, as they appear in the URL.
     ///
     /// # Errors
-    /// When an id is empty, `.` or `..`. No encoding makes those a path segment, so the request
-    /// would go to a different path.
+    /// When an id is empty, `.` or `..`. No encoding makes those a path segment, so the request would go to
+    /// another path.
     pub fn target(&self) -> Result<String> {
         let mut parts = self.path.split('/').skip(1);
         if parts.any(|part| matches!(part, "" | "." | "..")) {
@@ -95,8 +95,8 @@ impl fmt::Display for Request {
     }
 }
 
-/// A backend's base URL as requests use it: without a trailing slash, and without user and
-/// password, which would become a second `Authorization`.
+/// Normalises a backend's base URL: removes trailing slashes, and the user and password, which would become a
+/// second `Authorization`.
 #[must_use]
 pub fn root(base_url: &str) -> String {
     let root = base_url.trim_end_matches('/');
@@ -110,7 +110,7 @@ pub fn root(base_url: &str) -> String {
     }
 }
 
-/// A value as it goes into a query or a form.
+/// Percent-encodes a value for a query or a form.
 #[must_use]
 pub fn component(value: &str) -> String {
     utf8_percent_encode(value, COMPONENT).to_string()

@@ -1,4 +1,4 @@
-//! `Retry-After` of 429 and 503: the least delay that the backend asks for (RFC 9110, T25).
+//! `Retry-After` of a 429 or 503: the smallest delay that the backend asks for (RFC 9110, T25).
 
 use std::time::{Duration, SystemTime};
 

@@ -1,5 +1,5 @@
-//! Which servers are trusted (T36): those the system's roots vouch for, or Node's if the system has none, plus
-//! `NODE_EXTRA_CA_CERTS`.
+//! Decides which servers are trusted (T36): those that the system's roots vouch for, or Node's roots if the
+//! system has none, plus `NODE_EXTRA_CA_CERTS`.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -26,10 +26,10 @@ static NODES_ROOTS: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();
 /// Sets the roots that come with Node, as PEM text, for a system that has none.
 ///
 /// # Errors
-/// When there is none among them.
+/// When the text contains no usable certificate.
 pub fn take_nodes_roots(pem: &str) -> Result<()> {
     let roots = certificates(pem.as_bytes()).map_err(Error::plain)?;
-    // Another thread may have set them already; they are the same.
+    // Another thread may have set them already. They are the same.
     let _ = NODES_ROOTS.set(roots);
     Ok(())
 }
@@ -101,8 +101,8 @@ pub fn explain(error: &TlsError) -> (&'static str, String) {
     (code, words.to_owned())
 }
 
-/// The certificate is valid so far, but may only sign others. `openssl req -x509` makes servers'
-/// certificates like that.
+/// Whether the certificate is valid except that it may only sign others. `openssl req -x509` creates such
+/// certificates for servers.
 fn is_authority(error: &TlsError) -> bool {
     matches!(
         error,
@@ -132,13 +132,13 @@ fn out_of_descriptors() -> Result<()> {
     }
 }
 
-/// On these systems, the roots aren't in files.
+/// On other systems, the roots aren't in files.
 #[cfg(not(unix))]
 fn out_of_descriptors() -> Result<()> {
     Ok(())
 }
 
-/// Who is trusted.
+/// The trusted certificates.
 #[derive(Debug)]
 struct Trust {
     roots: Verifier,
@@ -149,7 +149,7 @@ impl Trust {
     fn new(provider: &Arc<CryptoProvider>, extra_ca_certs: Option<&Path>) -> Result<Self> {
         let extra = extra_ca_certs.map_or_else(Vec::new, |path| {
             read(path).unwrap_or_else(|error| {
-                // Like Node: a stale setting must not break what doesn't need it.
+                // As in Node, a stale setting must not break connections that don't need it.
                 notice(&format!("NODE_EXTRA_CA_CERTS is ignored: {error}"));
                 Vec::new()
             })
@@ -168,7 +168,8 @@ impl Trust {
             Err(_) => {
                 out_of_descriptors()?;
                 let nodes = NODES_ROOTS.get().ok_or(Error::NoRoots)?;
-                // Whoever set these wanted to choose the roots, so report that Node's are used.
+                // Whoever set these variables wanted to choose the roots, so report that Node's are used
+                // instead.
                 for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
                     if std::env::var_os(name).is_some() {
                         notice(&format!("{name} names no certificate: Node's are trusted"));
@@ -198,8 +199,8 @@ impl ServerCertVerifier for Trust {
             now,
         );
         match verdict {
-            // The user listed this very certificate, so accept it. Its dates are checked before its
-            // usage, and its chain before its name, so an error in those wouldn't get here.
+            // The user listed this very certificate, so accept it. Its dates are checked before its usage,
+            // and its chain before its name, so an error in either wouldn't reach this branch.
             Err(error)
                 if (is_authority(&error) || is_misnamed(&error))
                     && self.extra.contains(end_entity)
@@ -245,7 +246,7 @@ fn read(path: &Path) -> std::result::Result<Vec<CertificateDer<'static>>, String
     certificates(&pem).map_err(|error| of(&error))
 }
 
-/// The certificates in a PEM text that can be used: a bad one must not cost the others.
+/// The usable certificates in a PEM text. An unusable one doesn't affect the others.
 fn certificates(pem: &[u8]) -> std::result::Result<Vec<CertificateDer<'static>>, String> {
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(without_bom(pem))
         .filter_map(std::result::Result::ok)

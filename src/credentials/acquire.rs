@@ -1,4 +1,4 @@
-//! An anonymous identity, for anyone without a login.
+//! Acquires an anonymous identity for anyone without a login.
 
 use serde::Deserialize;
 
@@ -13,12 +13,12 @@ use crate::error::{Error, Result, notice};
 use crate::files::{self, Access};
 use crate::json;
 
-/// The stored credentials, or else a new anonymous identity, which is stored. Warns on stderr if that replaced
-/// a corrupt file.
+/// The stored credentials. If there are none, acquires and stores a new anonymous identity. Warns on stderr
+/// if that replaced a corrupt file.
 ///
 /// # Errors
-/// When the file can't be read or written, holds a login that this version can't use, or no
-/// identity can be had.
+/// When the file can't be read or written, holds a login that this version can't use, or the backend issues
+/// no identity.
 pub async fn ensure(env: &Environment) -> Result<Credentials> {
     if let Some(local) = local_identity(env)? {
         return Ok(local);
@@ -38,7 +38,7 @@ pub async fn ensure(env: &Environment) -> Result<Credentials> {
     if let Some(credentials) = usable(read(home)?)? {
         return Ok(credentials);
     }
-    // An identity that can't be stored would be lost, and the next call would create another one.
+    // An identity that can't be stored would be lost, and the next call would create another.
     let path = path(home);
     files::check_writable(&path, Access::Owner)
         .map_err(|error| Error::file("Can't write the credentials to", &path, &error))?;
@@ -54,7 +54,7 @@ pub async fn ensure(env: &Environment) -> Result<Credentials> {
     change(home, |stored| {
         corrupt = matches!(stored, Stored::Corrupt);
         Ok(match usable(stored)? {
-            // A login finished while we waited for the network.
+            // A login finished during the request.
             Some(found) => {
                 credentials = found;
                 Change::Keep
@@ -72,7 +72,7 @@ pub async fn ensure(env: &Environment) -> Result<Credentials> {
     Ok(credentials)
 }
 
-/// The answer to a request for an anonymous identity.
+/// The response to a request for an anonymous identity.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Issued {
@@ -82,21 +82,21 @@ pub struct Issued {
     pub anonymous_id: String,
     /// `cli` or `web`.
     pub kind: String,
-    /// Its own organisation.
+    /// The identity's own organisation.
     pub personal_org: PersonalOrg,
 }
 
 /// The organisation of an anonymous identity.
 #[derive(Deserialize)]
 pub struct PersonalOrg {
-    /// Its slug.
+    /// The organisation's slug.
     pub slug: String,
 }
 
-/// Asks the backend for an anonymous identity.
+/// Requests an anonymous identity from the backend.
 ///
 /// # Errors
-/// `AnonymousTokenRejectedError` when it refuses.
+/// `AnonymousTokenRejectedError` when the backend refuses.
 pub async fn anonymous(env: &Environment, base_url: &str, kind: &str) -> Result<Issued> {
     let api = Api::new(env, base_url, None)?;
     let body = json::raw(&serde_json::json!({ "kind": kind }))?;
@@ -127,7 +127,7 @@ pub async fn anonymous(env: &Environment, base_url: &str, kind: &str) -> Result<
             message: format!("Failed to acquire anonymous token ({status}): {why}"),
         });
     }
-    // Not serde's message: it may quote the token.
+    // Don't quote serde's message: it may contain the token.
     serde_json::from_str(&json::strict(&text)).map_err(|_| {
         Error::plain(
             "The backend's answer to POST /v1/auth/anonymous is not \

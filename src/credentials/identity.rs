@@ -12,7 +12,7 @@ use crate::api;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 
-/// Receives renewed credentials, as JSON text; resolves when JavaScript has received them.
+/// Receives renewed credentials, as JSON text. Resolves when JavaScript has received them.
 pub type Listener = Arc<dyn Fn(String) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// An identity. Cheap to clone.
@@ -29,7 +29,7 @@ struct State {
     renewal: Option<Running>,
 }
 
-/// What one request is made with.
+/// The credentials for one request.
 #[derive(Clone)]
 pub struct Access {
     identity: Identity,
@@ -40,7 +40,7 @@ pub struct Access {
 }
 
 impl Identity {
-    /// The identity of these credentials; `listener` is called when they were renewed.
+    /// Creates an identity from these credentials. `listener` is called whenever they are renewed.
     #[must_use]
     pub fn new(credentials: Credentials, listener: Option<Listener>) -> Self {
         let state = Mutex::new(State {
@@ -56,7 +56,7 @@ impl Identity {
         self.state().renewal.is_some()
     }
 
-    /// Resolves once none is.
+    /// Resolves once no renewal is in progress.
     pub async fn settled(&self) {
         let renewal = self.state().renewal.clone();
         if let Some(renewal) = renewal {
@@ -65,10 +65,10 @@ impl Identity {
         }
     }
 
-    /// What a request needs, its access token renewed first if it has expired.
+    /// The credentials for a request. If the access token has expired, it's renewed first.
     ///
-    /// A renewal goes on even if nobody waits for it any more (after an abort or a timeout): the identity
-    /// provider may have rotated the refresh token by then, and the new one must not be lost.
+    /// A renewal continues even if nobody waits for it any more (after an abort or a timeout). By then, the
+    /// identity provider may have rotated the refresh token, and the new one must not be lost.
     ///
     /// # Errors
     /// When the login has expired and can't be renewed.
@@ -79,13 +79,13 @@ impl Identity {
     /// Like [`Self::access`], but `exchange` makes the renewal's request.
     ///
     /// # Errors
-    /// As above.
+    /// Those of [`Self::access`].
     pub async fn access_by(&self, env: &Environment, exchange: Exchange) -> Result<Access> {
         self.obtain(env, None, exchange).await
     }
 
-    /// What to retry with, once, after the backend has refused this token with 401: the backend's
-    /// clock may differ from this machine's. `None` means that the refusal is final.
+    /// The credentials for a single retry after the backend has refused this token with a 401: its clock may
+    /// differ from this machine's. `None` means that the refusal is final.
     ///
     /// # Errors
     /// When the identity provider refuses the renewal.
@@ -101,7 +101,7 @@ impl Identity {
         match self.obtain(env, Some(refused), exchange).await {
             Ok(access) => Ok(Some(access)),
             Err(error @ Error::Api { .. }) => Err(error),
-            // The identity provider can't be reached, so the backend's response stands.
+            // The identity provider can't be reached, so the backend's refusal stands.
             Err(_) => Ok(None),
         }
     }
@@ -168,13 +168,13 @@ impl Identity {
 }
 
 impl Access {
-    /// Whose it is.
+    /// The credentials themselves.
     #[must_use]
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
     }
 
-    /// Whether a refusal of it is final: it was renewed for this very request.
+    /// Whether a refusal of this token is final, because it was renewed for this very request.
     #[must_use]
     pub fn is_new(&self) -> bool {
         self.is_new

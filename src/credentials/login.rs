@@ -1,6 +1,6 @@
-//! A login in the browser: authorization code with PKCE (RFC 7636), for a program on the user's
-//! machine (RFC 8252). The command opens the browser and listens for its callback; the requests to the backend
-//! and the identity provider are here.
+//! Login in the browser: authorization code with PKCE (RFC 7636), for a native program (RFC 8252). The
+//! command opens the browser and listens for the callback; this module makes the requests to the backend and
+//! the identity provider.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,10 +13,10 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::json;
 
-/// `offline_access` is what makes an identity provider give a refresh token.
+/// `offline_access` makes an identity provider issue a refresh token.
 const SCOPE: &str = "openid profile email offline_access";
 
-/// How to log in at a deployment, as it reports it.
+/// How to log in at a deployment, as its backend describes it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Provider {
@@ -26,26 +26,26 @@ pub struct Provider {
     pub client_id: String,
     /// The audience that the token is for.
     pub audience: Option<String>,
-    /// Where the identity provider may send the browser back to on this machine.
+    /// The ports of this machine that the identity provider may redirect the browser to.
     pub callback_ports: Vec<u16>,
 }
 
-/// What the browser returned with, and what it was sent with.
+/// The authorization code from the callback, and the values that belong to it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Grant {
     /// The authorization code.
     pub code: String,
-    /// The PKCE verifier behind the challenge.
+    /// The PKCE verifier that matches the challenge.
     pub verifier: String,
-    /// The redirect URI.
+    /// The redirect URI of the authorization request.
     pub redirect_uri: String,
 }
 
 /// Asks a deployment how to log in there.
 ///
 /// # Errors
-/// What the backend or the network reports, or which field the response lacks.
+/// Those of the backend and the network, or an error that names the missing field.
 pub async fn provider(env: &Environment, base_url: &str) -> Result<Provider> {
     let request = CLI_CONFIG.request(&Parts::default())?;
     let text = Api::new(env, base_url, None)?.call(&request).await?;
@@ -74,7 +74,7 @@ pub async fn provider(env: &Environment, base_url: &str) -> Result<Provider> {
     }
 }
 
-/// The page that the browser opens.
+/// The URL of the login page for the browser.
 ///
 /// # Errors
 /// When the provider's domain is invalid.
@@ -107,7 +107,7 @@ fn no_domain() -> Error {
 /// Exchanges the authorization code for tokens.
 ///
 /// # Errors
-/// When the identity provider refuses, or gives no refresh token.
+/// When the identity provider refuses, or issues no refresh token.
 pub async fn exchange(
     env: &Environment,
     provider: &Provider,

@@ -1,4 +1,4 @@
-//! The refresh request (RFC 6749, section 6), and how to tell logins apart.
+//! The refresh request (RFC 6749, section 6), and the comparison of logins.
 
 use base64::Engine;
 use serde::Deserialize;
@@ -7,16 +7,15 @@ use super::stored::Credentials;
 use super::token::{Exchange, TokenRequest, now};
 use crate::error::{Error, Result};
 
-/// A token that expires within this many seconds counts as expired: it has to last for the
-/// request.
+/// A token that expires within this many seconds counts as expired, because it has to last for the request.
 const MARGIN: f64 = 30.0;
 
 pub fn expired(credentials: &Credentials) -> bool {
     matches!(credentials, Credentials::OAuth { expires_at, .. } if *expires_at <= now() + MARGIN)
 }
 
-/// Whether `found` is still the login of `held`, renewed or replaced by the same user. The file may
-/// hold another user's login by now, and a token and its project belong together.
+/// Whether `found` is still the login `held`, perhaps renewed or replaced by the same user. The file may hold
+/// another user's login by now, whose token doesn't fit this project.
 pub fn same_login(found: &Credentials, held: &Credentials) -> bool {
     let (
         Credentials::OAuth {
@@ -54,15 +53,15 @@ pub fn same_login(found: &Credentials, held: &Credentials) -> bool {
         return false;
     }
     match (subject(found), subject(held)) {
-        // True even after a new login of the same user.
+        // Equal subjects mean the same user, even after a new login.
         (Some(found), Some(held)) => found == held,
-        // If another SDK wrote one of them, there's nothing to compare.
+        // If another SDK wrote one of them, there's no id to compare.
         (None, None) => found_id.is_none() || held_id.is_none(),
         _ => false,
     }
 }
 
-/// The subject of the token, if it's a JWT (RFC 7519) that has one.
+/// The `sub` claim of the token, if it's a JWT (RFC 7519) that has one.
 fn subject(credentials: &Credentials) -> Option<String> {
     #[derive(Deserialize)]
     struct Claims {
@@ -75,10 +74,11 @@ fn subject(credentials: &Credentials) -> Option<String> {
     Some(serde_json::from_slice::<Claims>(&claims).ok()?.sub)
 }
 
-/// The login with a new access token, and with the next refresh token if they are rotated.
+/// Requests a new access token. Returns the login with it, and with the next refresh token if they are
+/// rotated.
 ///
 /// # Errors
-/// When the identity provider refuses; the message says to log in again.
+/// When the identity provider refuses; the message asks the user to log in again.
 pub async fn request(credentials: &Credentials, exchange: &Exchange) -> Result<Credentials> {
     let mut renewed = credentials.clone();
     let Credentials::OAuth {

@@ -1,5 +1,5 @@
-//! Login renewals. All callers in the process share one renewal per refresh token: an identity provider that
-//! rotates refresh tokens accepts each of them only once.
+//! Renews logins. All callers in the process share one renewal per refresh token, because an identity
+//! provider that rotates refresh tokens accepts each only once.
 
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -18,10 +18,10 @@ use crate::error::{Error, Result, notice};
 /// A renewal in progress, shared by any number of callers.
 pub type Running = Shared<BoxFuture<'static, Result<Credentials>>>;
 
-/// How many outcomes to remember, for callers that still hold a used refresh token.
+/// How many outcomes to remember for callers that still hold a used refresh token.
 const MOST_DONE: usize = 64;
 
-/// A refresh token, the provider and client it belongs to, and where its login would be stored.
+/// A refresh token, its identity provider and client, and the home directory where its login is stored.
 #[derive(Clone, PartialEq, Eq)]
 struct Key {
     home: Option<PathBuf>,
@@ -37,16 +37,16 @@ enum State {
 
 static RENEWALS: Mutex<Vec<(Key, State)>> = Mutex::new(Vec::new());
 
-/// Whether requests may carry the token: it hasn't expired, and isn't the one that was refused.
+/// Whether requests may carry the token: it hasn't expired, and the backend hasn't refused it.
 pub fn usable(credentials: &Credentials, refused: Option<&str>) -> bool {
     !expired(credentials) && refused != Some(credentials.token())
 }
 
-/// The login with a usable token: from the file or an earlier renewal if one is there, else from
-/// the identity provider.
+/// The login with a usable token: from the file or an earlier renewal if possible, else from the identity
+/// provider.
 ///
 /// # Errors
-/// Those of the request; whoever waits for the same renewal gets the same one.
+/// Those of the request. Everybody who waits for the same renewal gets the same error.
 pub async fn renewed(
     env: &Environment,
     held: &Credentials,
@@ -64,15 +64,15 @@ pub async fn renewed(
     if let Some(running) = running {
         return running.await;
     }
-    // The file may be stale: it couldn't be written, or somebody restored old credentials.
+    // The file may be stale: writing it failed, or somebody restored old credentials.
     if let Some(old) = stored.filter(|old| *old != current) {
         store(env.home.as_deref(), &old, &current).await;
     }
     Ok(current)
 }
 
-/// Spawns the future, so that it runs to its end even if the caller is dropped: the refresh token may be used
-/// by then, and the new one must not be lost.
+/// Spawns the future, so that it completes even if the caller is dropped. By then, the refresh token may be
+/// used up, and the new one must not be lost.
 pub fn detached(
     future: impl Future<Output = Result<Credentials>> + Send + 'static,
 ) -> BoxFuture<'static, Result<Credentials>> {
@@ -129,7 +129,7 @@ async fn renew(
         && stored_as(Some(home), &current).is_some()
     {
         lock = network_lock(home).await?;
-        // Another process may have renewed it while we waited for the lock.
+        // Another process may have renewed it while this one waited for the lock.
         if let Some(found) = stored_as(Some(home), &current) {
             if usable(&found, refused) {
                 return Ok(found);
@@ -152,13 +152,13 @@ async fn renew(
 async fn store(home: Option<&Path>, old: &Credentials, new: &Credentials) {
     let Some(home) = home else { return };
     if let Err(error) = replace(home, old, new).await {
-        // The old refresh token may be used by now, so a disk error must not fail the renewal.
+        // The old refresh token may be used up by now, so a disk error must not fail the renewal.
         notice(&format!("the renewed login is not stored: {error}"));
     }
 }
 
-/// The stored credentials, if they belong to the same login. A file that can't be read is ignored:
-/// the caller already holds the login.
+/// The stored credentials, if they are of the same login. An unreadable file is ignored, because the caller
+/// already has the login.
 fn stored_as(home: Option<&Path>, held: &Credentials) -> Option<Credentials> {
     match read(home?) {
         Ok(Stored::Present(found)) if same_login(&found, held) => Some(found),
@@ -166,7 +166,7 @@ fn stored_as(home: Option<&Path>, held: &Credentials) -> Option<Credentials> {
     }
 }
 
-/// These credentials after earlier renewals.
+/// Follows earlier renewals from these credentials to the latest ones.
 fn latest(all: &[(Key, State)], env: &Environment, mut current: Credentials) -> Credentials {
     for _ in 0..all.len() {
         let Some(from) = key(env, &current) else {
@@ -255,7 +255,7 @@ mod tests {
         }
     }
 
-    /// An identity provider that answers once `open` has a permit, and counts its requests.
+    /// An identity provider that responds once `open` has a permit, and counts its requests.
     fn provider(status: u16, text: &'static str) -> (Exchange, Arc<Semaphore>, Arc<AtomicUsize>) {
         let (open, asked) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
         let (opened, count) = (open.clone(), asked.clone());
@@ -302,7 +302,7 @@ mod tests {
             assert_eq!(credentials.token(), "access-2");
         }
         assert_eq!(asked.load(Ordering::Relaxed), 1);
-        // The backend has refused it, so another one is needed even if it hasn't expired.
+        // The backend has refused the token, so a new one is needed even though it hasn't expired.
         let refused = renewed(&env, &held, Some("access-2"), exchange.clone()).await;
         assert_eq!(refused.unwrap().token(), "access-2");
         assert_eq!(asked.load(Ordering::Relaxed), 2);

@@ -1,5 +1,5 @@
-//! Writing the credentials file. Every writer takes the lock and reads the file before it writes, so that it
-//! doesn't undo what others have written meanwhile.
+//! Writes the credentials file. Every writer takes the lock and reads the file before it writes, so that it
+//! doesn't undo another writer's change.
 
 use std::path::Path;
 
@@ -9,24 +9,24 @@ use crate::api::within_limit;
 use crate::error::{Error, Result};
 use crate::files::{self, Access};
 
-/// A lock for something that only one process at a time may do. Dropping it releases the lock.
+/// A lock on an operation that only one process may do at a time. Dropping it releases the lock.
 pub struct Lock(#[expect(dead_code, reason = "held until it is dropped")] std::fs::File);
 
-/// What to do with the file.
+/// The change to make to the file.
 pub enum Change {
-    /// Leave it.
+    /// Leave the file as it is.
     Keep,
-    /// Put these there.
+    /// Write these credentials.
     Write(Credentials),
-    /// Delete it.
+    /// Delete the file.
     Remove,
 }
 
-/// Changes the file as `decide` says. It's called under the lock, and again if something that doesn't take the
-/// lock (another SDK, an `rm`) has changed the file meanwhile.
+/// Makes the change that `decide` returns. `decide` is called under the lock, and again if somebody who
+/// doesn't take the lock (another SDK, an `rm`) has changed the file meanwhile.
 ///
 /// # Errors
-/// Those of `decide` and of the file system; the file is untouched then.
+/// Those of `decide` and of the file system. The file is then untouched.
 pub async fn change(
     home: &Path,
     mut decide: impl FnMut(Stored) -> Result<Change> + Send,
@@ -59,10 +59,10 @@ pub async fn change(
     }
 }
 
-/// Stores credentials, replacing anything except a login that this version can't read.
+/// Stores credentials. They replace anything except a login that this version can't read.
 ///
 /// # Errors
-/// Those of the file system, and that such a login is there.
+/// Those of the file system, and a refusal to replace such a login.
 pub async fn write(home: &Path, credentials: &Credentials) -> Result<()> {
     change(home, |stored| {
         stored.refuse_unusable(home)?;
@@ -71,11 +71,11 @@ pub async fn write(home: &Path, credentials: &Credentials) -> Result<()> {
     .await
 }
 
-/// Stores the outcome of a login. `seen` is what was there when it began: an anonymous identity created since
-/// then couldn't be restored, and the user hasn't agreed to lose it.
+/// Stores the result of a login. `seen` is the stored credentials when it began: an anonymous identity
+/// created since then couldn't be restored, and the user hasn't agreed to lose it.
 ///
 /// # Errors
-/// Those of [`write`], and that somebody else has signed in meanwhile.
+/// Those of [`write`], and one if somebody else has signed in meanwhile.
 pub async fn sign_in(
     home: &Path,
     credentials: &Credentials,
@@ -96,11 +96,11 @@ pub async fn sign_in(
     .await
 }
 
-/// Deletes the file. `seen` is the content that the user was asked about; without it nobody was,
-/// and whatever is there goes.
+/// Deletes the file. `seen` is the file's content when the user was asked. Without it, nobody was asked, and
+/// the file is deleted whatever it holds.
 ///
 /// # Errors
-/// Those of the file system, and that the file holds another login by now.
+/// Those of the file system, and one if the file holds another login by now.
 pub async fn sign_out(home: &Path, seen: Option<&[u8]>) -> Result<()> {
     let Some(seen) = seen.map(|content| Stored::of(Some(content))) else {
         let _lock = file_lock(home).await?;
@@ -119,7 +119,7 @@ pub async fn sign_out(home: &Path, seen: Option<&[u8]>) -> Result<()> {
     .await
 }
 
-/// Replaces `old` by its renewed login; true if `old` was there.
+/// Replaces `old` with its renewed login. Returns whether `old` was stored.
 ///
 /// # Errors
 /// Those of the file system.
@@ -137,18 +137,18 @@ pub async fn replace(home: &Path, old: &Credentials, new: &Credentials) -> Resul
     Ok(was_there)
 }
 
-/// The lock for requesting tokens that will be stored: two processes must end up with one identity,
-/// and must not use one refresh token twice. Code that only writes doesn't take it, because logging
-/// out shouldn't wait a minute. `None` if it can't be taken, in a read-only directory for example.
+/// The lock for requesting tokens that will be stored: two processes must end up with one identity, and must
+/// not use the same refresh token twice. Code that only writes doesn't take it, because logging out shouldn't
+/// wait a minute. `None` if it can't be taken, for example in a read-only directory.
 ///
 /// # Errors
-/// Another process has held it for a minute.
+/// When another process has held it for a minute.
 pub async fn network_lock(home: &Path) -> Result<Option<Lock>> {
     let file = path(home).with_extension("lock");
     taken(move || files::lock(&file, Access::Owner)).await
 }
 
-/// Held while the file is read and written.
+/// The lock for reading and writing the file.
 async fn file_lock(home: &Path) -> Result<Option<Lock>> {
     let path = path(home);
     taken(move || {
@@ -175,7 +175,7 @@ fn delete(path: &Path) -> Result<()> {
         .map_err(|error| Error::file("Can't delete the credentials at", path, &error))
 }
 
-/// Whether `found` is `seen`, or a renewal of it.
+/// Whether the file is gone or still holds `seen`, possibly renewed.
 fn is_same_login(found: &Stored, seen: &Stored) -> bool {
     match (found, seen) {
         (Stored::Absent, _) | (Stored::Corrupt, Stored::Corrupt) => true,
@@ -207,7 +207,7 @@ mod tests {
         }
     }
 
-    /// What a writer finds after waiting for another one that stores `meanwhile`.
+    /// The result of a writer that waits while another one stores `meanwhile`.
     async fn after_another<F>(
         home: &Path,
         meanwhile: &Credentials,
@@ -218,7 +218,7 @@ mod tests {
     {
         let other = file_lock(home).await.unwrap();
         let writing = tokio::spawn(writer(home.to_owned()));
-        // Done under the other's lock, so that no other writer can come in between.
+        // Write under the other writer's lock, so that no third one can come in between.
         let text = serde_json::to_string(meanwhile).unwrap();
         files::write_atomically(&path(home), text.as_bytes(), Access::Owner).unwrap();
         drop(other);
@@ -269,7 +269,7 @@ mod tests {
         assert!(stored(home).is_none());
     }
 
-    /// Another SDK takes no lock, and a user has `rm`.
+    /// Another SDK takes no lock, and neither does a user's `rm`.
     #[tokio::test]
     async fn a_writer_without_a_lock_that_comes_in_between_is_seen() {
         let home = tempfile::tempdir().unwrap();

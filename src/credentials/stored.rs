@@ -1,4 +1,4 @@
-//! The credentials file: what it can hold, and reading it.
+//! The contents of the credentials file, and reading it.
 
 use std::path::{Path, PathBuf};
 
@@ -24,12 +24,12 @@ pub enum Credentials {
         /// The identity's own organisation.
         org_slug: String,
     },
-    /// An account, by OAuth.
+    /// A user account, by OAuth.
     #[serde(rename = "oauth")]
     OAuth {
         /// The access token.
         access_token: String,
-        /// What gets the next one.
+        /// The refresh token.
         refresh_token: String,
         /// When the access token expires, in seconds since the epoch.
         expires_at: f64,
@@ -49,8 +49,8 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// The identity that `arkor start --local` sets up: the cloud's token never reaches the
-    /// local process.
+    /// The identity that `arkor start --local` sets up, so that the cloud's token never reaches the local
+    /// process.
     #[must_use]
     pub fn local(token: &str) -> Self {
         Self::Anonymous {
@@ -61,7 +61,7 @@ impl Credentials {
         }
     }
 
-    /// The token that requests carry.
+    /// The access token for requests.
     #[must_use]
     pub fn token(&self) -> &str {
         match self {
@@ -87,25 +87,24 @@ impl Credentials {
     }
 }
 
-/// Where the credentials are: `~/.arkor/credentials.json`.
+/// The path of `~/.arkor/credentials.json`.
 #[must_use]
 pub fn path(home: &Path) -> PathBuf {
     home.join(".arkor").join("credentials.json")
 }
 
-/// What the file holds.
+/// The file's state.
 pub enum Stored {
-    /// There is none.
+    /// There's no file.
     Absent,
     /// The file exists, but holds no credentials.
     Corrupt,
-    /// A login that this version can't read: of a mode that it doesn't know, or without a field that
-    /// it needs.
+    /// A login that this version can't read: its mode is unknown, or a required field is missing.
     Unusable {
-        /// Its `mode`.
+        /// The login's `mode`.
         mode: String,
     },
-    /// These.
+    /// Usable credentials.
     Present(Credentials),
 }
 
@@ -127,7 +126,8 @@ impl Stored {
         }
     }
 
-    /// Another version may have stored it, so this one must not overwrite it.
+    /// Refuses a login that this version can't read: another version may have stored it, so it must not be
+    /// overwritten.
     pub(super) fn refuse_unusable(&self, home: &Path) -> Result<()> {
         let Self::Unusable { mode } = self else {
             return Ok(());
@@ -150,15 +150,15 @@ impl Stored {
 /// Reads the file.
 ///
 /// # Errors
-/// When it is there but can't be read, so that a login is never overwritten by mistake.
+/// When the file exists but can't be read, so that a login is never overwritten by mistake.
 pub fn read(home: &Path) -> Result<Stored> {
     Ok(Stored::of(content(&path(home))?.as_deref()))
 }
 
-/// Checks that a login could be stored, before the user is asked anything.
+/// Checks that a login could be stored, before asking the user anything.
 ///
 /// # Errors
-/// That the file can't be read, or holds a login that this version can't use.
+/// When the file can't be read, or holds a login that this version can't use.
 pub fn check_replaceable(home: &Path) -> Result<()> {
     read(home)?.refuse_unusable(home)
 }

@@ -1,4 +1,4 @@
-//! The identity provider's token endpoint (RFC 6749): a grant in, tokens out.
+//! The identity provider's token endpoint (RFC 6749): exchanges a grant for tokens.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,21 +16,21 @@ use crate::api::{CALL_LIMIT, within_limit};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 
-/// How long an access token is valid if the identity provider doesn't say (seconds).
+/// How long an access token is valid if the response has no `expires_in`, in seconds.
 const DEFAULT_LIFETIME: f64 = 3600.0;
 
-/// How long to wait for a response that JavaScript passes on. It's longer than JavaScript's own limit,
-/// [`CALL_LIMIT`]: if they were equal, a rotated token that arrives between them would be lost.
+/// How long to wait for a response that JavaScript passes on. It exceeds JavaScript's own limit,
+/// [`CALL_LIMIT`]: if they were equal, a rotated token that arrives between the two would be lost.
 const FETCH_LIMIT: Duration = CALL_LIMIT.saturating_add(Duration::from_secs(60));
 
-/// Tokens as they were issued.
+/// The tokens in a response.
 #[derive(Deserialize)]
 pub struct Tokens {
-    /// What requests carry.
+    /// The access token for requests.
     pub access_token: String,
-    /// What gets the next one.
+    /// The refresh token.
     pub refresh_token: Option<String>,
-    /// A number, which some identity providers write as a string.
+    /// The lifetime in seconds. Some identity providers write the number as a string.
     expires_in: Option<Box<RawValue>>,
 }
 
@@ -72,16 +72,16 @@ impl TokenRequest {
 
 /// The response of a token endpoint.
 pub struct Answer {
-    /// The HTTP status.
+    /// The HTTP status code.
     pub status: u16,
     /// The body.
     pub text: String,
 }
 
-/// Who makes the request: the engine, or the user's own `fetch`.
+/// Makes the request: through the engine's HTTP client, or the user's own `fetch`.
 pub type Exchange = Arc<dyn Fn(TokenRequest) -> BoxFuture<'static, Result<Answer>> + Send + Sync>;
 
-/// The engine's own HTTP client.
+/// An exchange through the engine's own HTTP client.
 pub fn engine(env: &Environment) -> Exchange {
     let env = env.clone();
     Arc::new(move |request| {
@@ -91,14 +91,14 @@ pub fn engine(env: &Environment) -> Exchange {
 }
 
 impl Answer {
-    /// The tokens, if there are any.
+    /// The tokens, if the response has any.
     #[must_use]
     pub fn tokens(&self) -> Option<Tokens> {
         serde_json::from_str(&self.text).ok()
     }
 
-    /// The error's code (RFC 6749, section 5.2), for example `invalid_grant`. Never its
-    /// description: an identity provider may echo the request there.
+    /// The error code (RFC 6749, section 5.2), for example `invalid_grant`. The description isn't used: an
+    /// identity provider may echo the request there.
     #[must_use]
     pub fn error_code(&self) -> Option<String> {
         #[derive(Deserialize)]
@@ -111,7 +111,7 @@ impl Answer {
     }
 }
 
-/// Asks for tokens.
+/// Sends a token request.
 pub async fn post(env: &Environment, request: TokenRequest) -> Result<Answer> {
     within_limit(&request.url, async {
         let mut builder = client(&env.network, &request.url)?.post(&request.url);
@@ -139,14 +139,14 @@ pub fn form(fields: &[(&str, &str)]) -> String {
     pairs.join("&")
 }
 
-/// The time, in seconds since the epoch.
+/// The current time, in seconds since the epoch.
 pub fn now() -> f64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0.0, |now| now.as_secs_f64())
 }
 
-/// Limits a renewal that goes through the user's own `fetch`.
+/// Applies the time limit of a renewal that goes through the user's own `fetch`.
 ///
 /// # Errors
 /// Those of the future, and [`Error::Network`] with `ETIMEDOUT`.
@@ -159,12 +159,12 @@ pub async fn within_fetch_limit<T>(renewing: impl Future<Output = Result<T>>) ->
     })
 }
 
-/// Where an identity provider is, by its domain: a host, with a port if need be, and nothing else.
-/// HTTPS, except on this machine itself, where an identity server for tests has no certificate.
+/// The origin of an identity provider, from its domain: a host with an optional port. It's HTTPS except on
+/// this machine, where a test server has no certificate.
 #[must_use]
 pub fn origin(domain: &str) -> Option<String> {
     let (host, port) = match domain.rsplit_once(':') {
-        // The colon is one of an IPv6 address.
+        // The colon belongs to an IPv6 address.
         Some(_) if domain.ends_with(']') => (domain, None),
         Some((host, port)) => (host, Some(port)),
         None => (domain, None),
@@ -277,7 +277,7 @@ mod tests {
         }
     }
 
-    /// JavaScript gives up after a minute, but may still pass on a response that has just arrived.
+    /// JavaScript gives up after a minute, but may still pass on a response that arrived just before.
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_comes_just_after_javascripts_limit_is_not_lost() {
         let found = within_fetch_limit(async {

@@ -1,10 +1,10 @@
-//! Which identity a call has, and where its token may go.
+//! Decides which identity a call uses, and where its token may go.
 
 use super::stored::{Credentials, Stored, read};
 use crate::environment::{DEFAULT_BASE_URL, Environment};
 use crate::error::{Error, Result};
 
-/// Who is signed in; under `arkor start --local` the local identity.
+/// The credentials of the signed-in user, or the local identity under `arkor start --local`.
 ///
 /// # Errors
 /// When nobody is signed in, or the file can't be read.
@@ -21,10 +21,10 @@ pub fn signed_in(env: &Environment) -> Result<Credentials> {
     }
 }
 
-/// The identity that `arkor start --local` and `arkor local` set up with two variables.
+/// The identity that `arkor start --local` and `arkor local` set through two environment variables.
 ///
 /// # Errors
-/// When only the token is set: it would go to the cloud.
+/// When only the token is set, because it would go to the cloud.
 pub fn local_identity(env: &Environment) -> Result<Option<Credentials>> {
     match (&env.local_token, &env.cloud_api_url) {
         (None, _) => Ok(None),
@@ -37,12 +37,12 @@ pub fn local_identity(env: &Environment) -> Result<Option<Credentials>> {
     }
 }
 
-/// Checks that stored credentials may be sent where `ARKOR_CLOUD_API_URL` points: a login of a
-/// deployment with TLS never goes over plain HTTP. Local backends use that, and another program on the port
-/// would get the cloud's token.
+/// Checks that stored credentials may be sent to `ARKOR_CLOUD_API_URL`. A login of a deployment with TLS is
+/// never sent over plain HTTP: local backends use that, and another program on the port would get the cloud's
+/// token.
 ///
 /// # Errors
-/// That they must not, naming both variables.
+/// When they must not; the message names both variables.
 pub fn check_destination(env: &Environment, credentials: &Credentials) -> Result<()> {
     let Some(url) = &env.cloud_api_url else {
         return Ok(());

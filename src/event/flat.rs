@@ -1,10 +1,9 @@
-//! The fields of an object as backends write a `training.log`: no nesting, no escapes.
+//! Reads an object in the form in which backends write a `training.log`: no nesting, no escapes.
 //!
-//! Such an object is read in one pass, several times as fast as by `serde_json`. Anything else is left to
-//! `serde_json`.
+//! It reads such an object in one pass, several times as fast as `serde_json`, which handles all others.
 
-/// Passes on the fields of a flat object, values as JSON text. `None` if it isn't one, or isn't JSON; some
-/// fields may have been passed on by then.
+/// Calls `sink` with each field of a flat object; values are JSON text. `None` if the text isn't a flat
+/// object or isn't JSON. Some fields may have been passed on by then.
 pub fn each_field<'a>(text: &'a str, mut sink: impl FnMut(&'a str, &'a str)) -> Option<()> {
     let bytes = text.as_bytes();
     let mut at = expect(bytes, after_space(bytes, 0), b'{')?;

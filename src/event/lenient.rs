@@ -1,13 +1,12 @@
-//! The fields of an event, taken as JSON text and typed one by one, so that a field of a wrong type never drops
-//! the event, numbers are rounded as JavaScript rounds them, and `1e400` is infinite
-//! (T9).
+//! The fields of an event, taken as JSON text and typed one by one (T9). A field of a wrong type never drops
+//! the event, numbers are rounded as in JavaScript, and `1e400` is infinite.
 
 use std::borrow::Cow;
 
 use super::flat;
 use crate::json::{each_field, is_nan_marker};
 
-/// The fields of an event that we use, as JSON text.
+/// The fields of an event that the engine uses, as JSON text.
 #[derive(Default)]
 pub struct Fields<'a> {
     kind: Option<&'a str>,
@@ -35,7 +34,7 @@ impl<'a> Fields<'a> {
         Ok(fields)
     }
 
-    /// The event's type; `None` if there is none, or it is no string.
+    /// The event's type; `None` if there is none, or it isn't a string.
     pub fn kind(&self) -> Option<Cow<'a, str>> {
         let text = self.kind.filter(|json| !is_nan_marker(json))?;
         let inner = text.strip_prefix('"')?.strip_suffix('"')?;
@@ -46,7 +45,7 @@ impl<'a> Fields<'a> {
         Some(Cow::Borrowed(inner))
     }
 
-    /// The event's step; NaN if there is none, or it is no number.
+    /// The event's step; NaN if there is none, or it isn't a number.
     pub fn step(&self) -> f64 {
         self.step.and_then(number).unwrap_or(f64::NAN)
     }
@@ -70,7 +69,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A number as JavaScript reads it: rounded to the nearest double, infinite past the largest.
+/// Parses a number like JavaScript: rounded to the nearest double, infinite beyond the largest.
 pub fn number(json: &str) -> Option<f64> {
     match json.as_bytes().first()? {
         b'-' | b'0'..=b'9' => json.parse().ok(),

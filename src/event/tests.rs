@@ -106,7 +106,7 @@ fn t9_what_only_looks_like_nan_or_infinity_is_no_json() {
     ] {
         assert_eq!(data(text), Meaning::Nothing, "{text}");
     }
-    // Strings before it are passed over as a whole.
+    // Strings before it are skipped as a whole.
     for before in [
         r#""s":"x\\""#,
         r#""s":"\"NaN:\"","t":"\\\"""#,
@@ -115,7 +115,7 @@ fn t9_what_only_looks_like_nan_or_infinity_is_no_json() {
         let text = format!(r#"{{"type":"training.log",{before},"loss":NaN}}"#);
         assert!(log(&text).metrics[0].is_some_and(f64::is_nan), "{text}");
     }
-    // Where it may stand, space or not.
+    // Where a value may stand, with and without spaces.
     let found = log(r#"{"type":"training.log","loss" : -Infinity , "x":[ NaN , Infinity ]}"#);
     assert_eq!(found.metrics[0], Some(f64::NEG_INFINITY));
 }
@@ -252,7 +252,7 @@ fn what_goes_along_with_a_status_change_goes_on_as_it_came() {
     assert_eq!(completed["artifacts"].to_string(), r#"[{"b":1,"a":2}]"#);
 }
 
-/// JSON texts, and what is nearly JSON.
+/// JSON texts, and texts that are almost JSON.
 fn near_json() -> impl Strategy<Value = String> {
     let value = prop_oneof![
         "-?(0|[1-9][0-9]{0,4})(\\.[0-9]{1,4})?([eE][+-]?[0-9]{1,3})?",
@@ -283,7 +283,7 @@ fn near_json() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// The quick reader is right, or leaves it to `serde_json`.
+    /// Whatever the quick reader accepts, `serde_json` reads the same way.
     #[test]
     fn what_is_read_as_a_flat_object_is_what_serde_json_reads(text in near_json()) {
         let mut quick = Vec::new();

@@ -1,5 +1,5 @@
-//! What the command asks besides training: who am I, which jobs are there, end one, log in and
-//! out. Parts and answers cross as JSON text.
+//! The command's calls besides training: whoami, listing, cancelling and resuming jobs, login and logout.
+//! Arguments and results cross as JSON text.
 
 #![allow(
     clippy::needless_pass_by_value,
@@ -26,7 +26,7 @@ use crate::job;
 use crate::session::{Session, SessionOptions};
 use crate::whoami;
 
-/// The answer to `GET /v1/me`, or null when nobody is signed in.
+/// The response of `GET /v1/me`, or null when nobody is signed in.
 #[napi(catch_unwind, ts_return_type = "Promise<string | null>")]
 pub fn whoami(env: &Env, environment: String) -> napi::Result<Object<'_>> {
     let environment: Environment =
@@ -70,7 +70,7 @@ pub fn cancel_job(
     promise(env, async move {
         let session = open(&environment, directory).await?;
         let request = CANCEL_JOB.of_job(session.scope(), &id)?;
-        // The status is the whole answer: what becomes of the body can't undo it.
+        // The status code is enough: a failure to read the body can't undo the cancellation.
         within_limit(&request.to_string(), async {
             session.api().await?.open(&request).await
         })
@@ -79,7 +79,7 @@ pub fn cancel_job(
     })
 }
 
-/// Has a job of a directory's project go on from its last checkpoint; resolves with the id of the new job.
+/// Resumes a job of a directory's project from its last checkpoint. Resolves with the id of the new job.
 #[napi(catch_unwind, ts_return_type = "Promise<string>")]
 pub fn resume_job(
     env: &Env,
@@ -95,7 +95,7 @@ pub fn resume_job(
     })
 }
 
-/// Session of a project that was made before.
+/// Opens a session for a project that already exists.
 async fn open(environment: &str, directory: String) -> Result<Session> {
     Session::open(SessionOptions {
         env: argument("environment", environment)?,
@@ -106,7 +106,7 @@ async fn open(environment: &str, directory: String) -> Result<Session> {
     .await
 }
 
-/// Rejects when a login could not be stored, because of what is there.
+/// Rejects when a login couldn't be stored because of the existing credentials file.
 #[napi(catch_unwind, ts_return_type = "Promise<void>")]
 pub fn check_login(env: &Env, environment: String) -> napi::Result<Object<'_>> {
     promise(env, async move {
@@ -115,7 +115,7 @@ pub fn check_login(env: &Env, environment: String) -> napi::Result<Object<'_>> {
     })
 }
 
-/// How to log in at a deployment.
+/// How to log in at a deployment: the OAuth provider that it names.
 #[napi(catch_unwind, ts_return_type = "Promise<string>")]
 pub fn login_provider(
     env: &Env,
@@ -141,8 +141,8 @@ pub fn login_url(
         .map_err(|error| crossing(&error))
 }
 
-/// Exchanges what the browser came back with for credentials, and stores them. `seen` is what was
-/// stored when the login began, or JSON `null`.
+/// Exchanges the authorization code from the browser for credentials, and stores them. `seen` is the
+/// credentials file as it was when the login began, or JSON `null`.
 #[napi(catch_unwind, ts_return_type = "Promise<void>")]
 pub fn finish_login(
     env: &Env,
@@ -163,7 +163,7 @@ pub fn finish_login(
     })
 }
 
-/// Stores an identity that the user asked for, as `finishLogin` does.
+/// Stores an identity that the user asked for. Like `finishLogin`, it compares the file with `seen` first.
 #[napi(catch_unwind, ts_return_type = "Promise<void>")]
 pub fn sign_in(
     env: &Env,
@@ -179,8 +179,8 @@ pub fn sign_in(
     })
 }
 
-/// Deletes the stored credentials. `seen` is the file's content that the user was asked about;
-/// without it whatever is there goes.
+/// Deletes the stored credentials. `seen` is the content of the file when the user was asked; without it, the
+/// file is deleted whatever it holds.
 #[napi(catch_unwind, ts_return_type = "Promise<void>")]
 pub fn sign_out(env: &Env, environment: String, seen: Option<Buffer>) -> napi::Result<Object<'_>> {
     let seen = seen.map(|content| content.to_vec());

@@ -1,4 +1,4 @@
-//! The native half of `CloudApiClient`, including calls that go through the user's own `fetch`.
+//! The native half of `CloudApiClient`, including requests through the user's own `fetch`.
 
 #![allow(
     clippy::needless_pass_by_value,
@@ -29,7 +29,7 @@ use crate::json;
 #[napi]
 pub struct NativeClient {
     identity: Identity,
-    /// For the responses of the user's own `fetch`.
+    /// Requests that wait for a response of the user's own `fetch`.
     waiting: Waiting,
     base_url: String,
 }
@@ -37,9 +37,9 @@ pub struct NativeClient {
 /// A deprecation notice from a response.
 #[napi(object)]
 pub struct DeprecationNotice {
-    /// The backend's words, else our own.
+    /// The backend's message, or a default one.
     pub message: String,
-    /// When it ends.
+    /// When support ends: the `Sunset` header, unparsed.
     pub sunset: Option<String>,
 }
 
@@ -51,7 +51,7 @@ impl From<Deprecation> for DeprecationNotice {
 
 #[napi]
 impl NativeClient {
-    /// Creates a client. `credentials` is JSON text, as is what `on_credentials` receives.
+    /// Creates a client. `credentials` is JSON text, and so is the argument of `on_credentials`.
     #[napi(constructor, catch_unwind)]
     pub fn new(
         base_url: String,
@@ -67,7 +67,7 @@ impl NativeClient {
         })
     }
 
-    /// Sends a request and resolves with the response, whatever its status. Its body hasn't been read yet.
+    /// Sends a request and resolves with the response, whatever its status code, before its body is read.
     #[napi(catch_unwind, ts_return_type = "Promise<NativeResponse>")]
     pub fn send<'env>(
         &self,
@@ -116,8 +116,8 @@ impl NativeClient {
         })
     }
 
-    /// Makes the same request through the user's own `fetch`. Resolves with the number of the response, which
-    /// JavaScript keeps. `fetch` is called with each request as JSON text (`Crossing` in `given_fetch.rs`);
+    /// Like `send`, but through the user's own `fetch`. Resolves with the id under which JavaScript keeps the
+    /// response. `fetch` is called with each request as JSON text (`Crossing` in `given_fetch.rs`).
     /// JavaScript then calls `fetched` or `notFetched`.
     #[napi(catch_unwind, ts_return_type = "Promise<number>")]
     #[allow(
@@ -136,7 +136,7 @@ impl NativeClient {
     ) -> napi::Result<Object<'env>> {
         let request = client_calls::request(&call, &arguments).map_err(|error| crossing(&error))?;
         let base_url = self.base_url.clone();
-        // A custom `fetch` may take other kinds of address, but a URL has to be valid.
+        // A custom `fetch` may accept other schemes, but an HTTP URL has to be valid.
         let is_url = base_url.starts_with("http://") || base_url.starts_with("https://");
         if is_url && reqwest::Url::parse(&base_url).is_err() {
             return Err(crossing(&api::http::invalid_url()));
@@ -172,7 +172,7 @@ impl NativeClient {
         })
     }
 
-    /// The head of a response, and its text if that was asked for.
+    /// Called by JavaScript with the head of a response, and with its text if that was asked for.
     #[napi(catch_unwind)]
     pub fn fetched(&self, id: u32, status: u16, location: Option<String>, text: Option<String>) {
         let fetched = Fetched {
@@ -184,7 +184,7 @@ impl NativeClient {
         self.settle(id, Ok(fetched));
     }
 
-    /// `fetch` rejected. JavaScript keeps the error under this number.
+    /// Called by JavaScript when `fetch` rejected. JavaScript keeps the error under this id.
     #[napi(catch_unwind)]
     pub fn not_fetched(&self, id: u32) {
         self.settle(id, Err(Error::FetchRejected { id }));
@@ -200,7 +200,7 @@ impl NativeClient {
     }
 }
 
-/// What a `CloudApiClient` call returns for a 2xx response, as JSON text.
+/// The return value of a `CloudApiClient` call for a 2xx response, as JSON text.
 #[napi(catch_unwind)]
 pub fn client_answer(call: String, text: String) -> napi::Result<String> {
     client_calls::answer(&call, &text).map_err(|error| crossing(&error))
@@ -217,7 +217,7 @@ pub fn refusal_message(
     api::refusal_message(status, &text, location.as_deref(), manager.as_deref())
 }
 
-/// Replaces each bare NaN, as Python writes it, by a marker, so that the text is valid JSON.
+/// Replaces each bare NaN (Python writes those) with a marker, so that the text is valid JSON.
 #[napi(catch_unwind)]
 pub fn strict_json(text: String) -> String {
     json::strict(&text).into_owned()

@@ -1,4 +1,4 @@
-//! Errors on their way to JavaScript, and arguments on their way here.
+//! Converts errors for JavaScript, and arguments from it.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use serde::de::DeserializeOwned;
 use crate::error::Error;
 use crate::json;
 
-/// An error as it crosses: the message that the user sees, and as its cause what `lib/errors.js` makes the
-/// user's error of.
+/// An error for JavaScript: its message is the text that the user sees, and its cause is JSON from which
+/// `lib/errors.js` builds the user's error.
 pub fn crossing(error: &Error) -> napi::Error {
     let mut crossing = napi::Error::new(Status::GenericFailure, error.to_string());
     crossing.set_cause(napi::Error::new(Status::GenericFailure, error.to_json()));
     crossing
 }
 
-/// Reads an argument of `function` that crossed as JSON text. The error names what is wrong,
-/// never a value: a token may be among them.
+/// Parses an argument of `function` that crossed as JSON text. The error names the problem but quotes no
+/// value, because a value may be a token.
 pub fn argument<T: DeserializeOwned>(function: &str, text: &str) -> Result<T, Error> {
     json::read(text).map_err(|what| Error::plain(format!("{function}: {what}")))
 }

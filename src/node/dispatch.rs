@@ -1,7 +1,7 @@
-//! Batches → the JavaScript dispatcher, its answers → the loop.
+//! Sends batches of events to the JavaScript dispatcher, and its acknowledgements back to the loop.
 //!
-//! One weak threadsafe call for each batch, and one synchronous call back that becomes its [`Ack`]:
-//! awaiting a promise in Rust would cost twice as many thread wake-ups.
+//! Each batch takes one weak threadsafe call, and one synchronous call back that becomes its [`Ack`].
+//! Awaiting a promise in Rust would cost twice as many thread wake-ups.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub type ReceiveFunction = ThreadsafeFunction<Message, (), Arguments, Status, fa
 pub enum Message {
     /// The events of a batch.
     Batch(Events),
-    /// A reconnect is coming, as JSON text.
+    /// A reconnect is about to happen; JSON text.
     Notice(String),
 }
 
@@ -35,11 +35,11 @@ pub struct JsCallbacks {
     answers: Answers,
 }
 
-/// What JavaScript answers with.
+/// What JavaScript reports back.
 pub struct Answers {
-    /// How each batch went.
+    /// The outcome of each batch.
     pub acks: mpsc::UnboundedReceiver<Ack>,
-    /// That it has heard of a reconnect.
+    /// Notified when JavaScript has handled the notice of a reconnect.
     pub heard: Arc<Notify>,
 }
 
@@ -91,7 +91,7 @@ impl Callbacks for JsCallbacks {
     }
 }
 
-/// Makes a threadsafe function of the JavaScript dispatcher.
+/// Turns the JavaScript dispatcher into a threadsafe function.
 pub fn dispatcher(function: &Function<'_, Arguments, ()>) -> napi::Result<ReceiveFunction> {
     function
         .build_threadsafe_function::<Message>()
@@ -115,28 +115,28 @@ pub fn nan_marker() -> &'static str {
     crate::json::nan_marker()
 }
 
-/// How a batch is laid out.
+/// The layout of a batch.
 #[napi(object, object_from_js = false)]
 pub struct BatchLayout {
-    /// Numbers for each event.
+    /// How many numbers each event has.
     pub columns: u32,
-    /// Which of them is the flags.
+    /// The column of the flags.
     pub flags: u32,
-    /// Which of them is the step.
+    /// The column of the step.
     pub step: u32,
-    /// Which of them is the first metric.
+    /// The column of the first metric.
     pub metrics: u32,
-    /// The callbacks, by the kind of their event.
+    /// The names of the callbacks, indexed by the kind of the event.
     pub callbacks: Vec<String>,
-    /// The bits of the flags that are the kind.
+    /// The mask of the bits in the flags that hold the kind.
     pub kind: u32,
     /// The flag of an event that has an id.
     pub has_id: u32,
-    /// The flag of an event whose first metric is a number; those of the others follow.
+    /// The flag of an event whose first metric is a number. The flags of the other metrics are the next bits.
     pub has_metric: u32,
 }
 
-/// How the batches are laid out that the dispatcher gets.
+/// The layout of the batches that the dispatcher receives.
 #[napi(catch_unwind)]
 pub fn batch_layout() -> BatchLayout {
     let column = |index: usize| u32::try_from(index).unwrap_or_default();

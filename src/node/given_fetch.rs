@@ -1,5 +1,5 @@
-//! A `fetch` of the user's in place of the engine's HTTP client: JavaScript makes one request, everything
-//! else (redirects, renewals, limits) is decided here, as for the engine's own requests.
+//! Uses the user's own `fetch` in place of the engine's HTTP client. JavaScript makes single requests;
+//! redirects, renewals and limits are decided here, as for the engine's own requests.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -19,11 +19,11 @@ use crate::api::{self, Request};
 use crate::credentials::{self, Answer, Exchange, TokenRequest};
 use crate::error::{Error, Result};
 
-/// The head of a response. JavaScript keeps the response itself, under its number.
+/// The head of a response. JavaScript keeps the response itself under `id`.
 pub struct Fetched {
-    /// The number.
+    /// The id of the response.
     pub id: u32,
-    /// The HTTP status.
+    /// The HTTP status code.
     pub status: u16,
     /// The `Location` header.
     pub location: Option<String>,
@@ -31,10 +31,10 @@ pub struct Fetched {
     pub text: Option<String>,
 }
 
-/// Who waits for which response.
+/// The requests without a response yet, by id.
 pub type Waiting = Arc<Mutex<HashMap<u32, oneshot::Sender<Result<Fetched>>>>>;
 
-/// Weak: it must not keep the process alive. The promise of the call does.
+/// Weak: it must not keep the process alive. The promise that the call returns does that.
 type Call = ThreadsafeFunction<String, (), String, Status, false, true>;
 
 /// The user's `fetch`, for one call of a client.
@@ -45,7 +45,7 @@ pub struct GivenFetch {
     lifetime: CancellationToken,
 }
 
-/// One request, as JavaScript makes it.
+/// One request, as it crosses to JavaScript.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Crossing<'a> {
@@ -54,13 +54,13 @@ struct Crossing<'a> {
     method: &'a str,
     headers: &'a BTreeMap<String, String>,
     body: Option<&'a str>,
-    /// A limit for the whole response. If it's set, the response's text is wanted.
+    /// A time limit for the whole response. If it's set, JavaScript also sends the response's text.
     limit_ms: Option<u64>,
-    /// A response that nobody will read.
+    /// The id of an earlier response that nobody will read.
     discards: Option<u32>,
 }
 
-/// Forgets a request that nobody waits for any more.
+/// Removes a request from `Waiting` once nobody waits for its response.
 struct Entry<'a>(&'a Waiting, u32);
 
 impl Drop for Entry<'_> {
@@ -83,8 +83,9 @@ impl GivenFetch {
         })
     }
 
-    /// Makes a request and follows its redirects within one origin (T36), as `fetch` follows them: another
-    /// origin must get neither the token nor the body. `discards` is a response that this one replaces.
+    /// Makes a request and, like `fetch`, follows its redirects, but only within one origin (T36): another
+    /// origin must get neither the token nor the body. `discards` is the id of a response that this one
+    /// replaces.
     pub async fn request(
         &self,
         base_url: &str,
@@ -125,7 +126,7 @@ impl GivenFetch {
         Err(Error::plain("unreachable: the redirects are limited"))
     }
 
-    /// How a login is renewed.
+    /// The function through which a login is renewed.
     pub fn exchange(&self) -> Exchange {
         let this = self.clone();
         Arc::new(move |request: TokenRequest| {
@@ -144,8 +145,8 @@ impl GivenFetch {
                     limit_ms: Some(limit),
                     discards: None,
                 });
-                // JavaScript limits it, too. This waits for longer, so that an answer that just makes it
-                // isn't lost.
+                // JavaScript limits the time, too. The limit here is longer, so that a response at the last
+                // moment isn't lost.
                 let Fetched { status, text, .. } = credentials::within_fetch_limit(fetched).await?;
                 let text = text.unwrap_or_default();
                 Ok(Answer { status, text })
@@ -173,7 +174,7 @@ impl GivenFetch {
     }
 }
 
-/// Where a response leads, if it's within the origin.
+/// The target of a redirect, if it's within the origin.
 fn redirect(url: &str, fetched: &Fetched) -> Option<String> {
     let location = fetched.location.as_deref()?;
     if !matches!(fetched.status, 301 | 302 | 303 | 307 | 308) {

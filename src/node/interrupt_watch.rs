@@ -1,4 +1,4 @@
-//! The command's watch over Ctrl-C, for when the main thread is held up.
+//! Watches for Ctrl-C on behalf of the command while the main thread is blocked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 #[cfg(unix)]
 use crate::error::notice;
 
-/// Watches while it lives, beside the listener that JavaScript has.
+/// Watches until it's closed, alongside JavaScript's own listener.
 #[napi]
 pub struct InterruptWatch {
     heard: Arc<AtomicUsize>,
@@ -29,7 +29,7 @@ impl InterruptWatch {
         })
     }
 
-    /// JavaScript has heard of a press.
+    /// JavaScript calls this whenever its own listener has run.
     #[napi(catch_unwind)]
     pub fn heard(&self) {
         self.heard.fetch_add(1, Ordering::Relaxed);
@@ -63,13 +63,14 @@ fn watch(heard: &Arc<AtomicUsize>) -> napi::Result<Option<AbortHandle>> {
             () = crate::interrupts::unheard_twice(&mut presses, &heard, notice) => {}
             () = counting => return,
         }
-        // Ends the process, as without a listener. Returns only on failure; nothing else can help.
+        // Ends the process as if no listener were installed. This returns only on failure, and then nothing
+        // else helps.
         let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGINT);
     });
     Ok(Some(watching.abort_handle()))
 }
 
-/// Where a console has no signals, a thread of the system's calls the listeners.
+/// Windows has no signals: it calls the listeners on a thread of its own.
 #[cfg(not(unix))]
 fn watch(_: &Arc<AtomicUsize>) -> napi::Result<Option<AbortHandle>> {
     Ok(None)

@@ -10,7 +10,8 @@ use napi::threadsafe_function::ThreadsafeFunction;
 use super::runtime::lifetime;
 use crate::credentials::Listener;
 
-/// Weak: it must not keep the process alive. The renewal does, until the function has been called.
+/// Weak: it must not keep the process alive. The pending renewal does that until the callback has been
+/// called.
 type Callback = ThreadsafeFunction<String, (), String, Status, false, true>;
 
 /// Turns a JavaScript function, which must not throw, into a listener.
@@ -32,7 +33,7 @@ pub fn listener(function: Option<&Function<'_, String, ()>>) -> napi::Result<Opt
             tokio::select! {
                 biased;
                 () = lifetime.cancelled() => {}
-                // It fails while the environment shuts down; there's nobody left to notify then.
+                // This fails while the environment shuts down; there's nobody left to notify then.
                 _ = callback.call_async(text) => {}
             }
         }

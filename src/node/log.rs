@@ -1,4 +1,4 @@
-//! `ARKOR_LOG`: what the engine does, one line each on stderr.
+//! `ARKOR_LOG`: logs what the engine does, one line per event, to stderr.
 
 use std::str::FromStr;
 
@@ -7,15 +7,15 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Registry, fmt};
 
-/// Begins to log what passes a filter of `tracing`'s (`debug`, or `arkor::run=debug,warn`). Gives what is
-/// wrong with the filter. Only the first call of a process counts.
+/// Starts logging the events that pass a `tracing` filter (`debug`, or `arkor::run=debug,warn`). Returns an
+/// error message if the filter is invalid. Only the first call in a process has an effect.
 #[napi(catch_unwind)]
 #[allow(
     clippy::needless_pass_by_value,
     reason = "napi hands arguments over by value"
 )]
 pub fn start_log(filter: String) -> Option<String> {
-    // A level alone is about this package, not the libraries that it uses.
+    // A bare level applies to this package only, not to its dependencies.
     let filter = if filter.contains(['=', ',']) {
         filter
     } else {
@@ -29,7 +29,7 @@ pub fn start_log(filter: String) -> Option<String> {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .log_internal_errors(false);
-    // It fails when there is a log already.
+    // This fails if a subscriber is already set.
     let _ = tracing::subscriber::set_global_default(Registry::default().with(filter).with(lines));
     None
 }

@@ -1,5 +1,5 @@
-//! Panics on purpose, so that a test can show that none reaches the process. Only with the feature `probe`,
-//! which no release has.
+//! Panics on purpose, so that a test can show that no panic ends the process. Only compiled with the feature
+//! `probe`, which no release enables.
 
 use napi::Env;
 use napi::bindgen_prelude::Object;

@@ -1,4 +1,4 @@
-//! Futures become promises.
+//! Turns futures into promises.
 
 use std::panic::AssertUnwindSafe;
 
@@ -10,25 +10,25 @@ use super::crossing::crossing;
 use super::runtime::{lifetime, runtime};
 use crate::error::Error;
 
-/// Runs a future on the runtime and hands JavaScript a promise of its result. The promise keeps
-/// the process alive while it is pending, and nothing after (T6).
+/// Runs a future on the runtime and gives JavaScript a promise of its result. The promise keeps the process
+/// alive only while it's pending (T6).
 pub fn promise<T, F>(env: &Env, future: F) -> napi::Result<Object<'_>>
 where
     T: ToNapiValue + Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
 {
-    // First of all: a promise that nothing will settle keeps the process alive.
+    // Before the promise exists: one that nothing settles would keep the process alive.
     let runtime = runtime()?;
     let (deferred, promise) = env.create_deferred()?;
     let lifetime = lifetime();
     runtime.spawn(async move {
         let result = tokio::select! {
             biased;
-            // Nobody is there to hear it.
+            // The environment is gone, so nobody can receive the result.
             () = lifetime.cancelled() => return,
             result = AssertUnwindSafe(future).catch_unwind() => result,
         };
-        // A panic is a mistake of ours: it ends this call, not the process.
+        // A panic is a bug in the engine: it fails this call but doesn't end the process.
         let result = result.unwrap_or_else(|panic| {
             let words = panic_message(&*panic);
             Err(Error::plain(format!("arkor: internal error: {words}")))

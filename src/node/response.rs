@@ -1,4 +1,4 @@
-//! An answer whose body JavaScript pulls, chunk by chunk, as the user reads it (T32).
+//! A response whose body JavaScript pulls chunk by chunk, as the user reads it (T32).
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::promise::promise;
 use crate::api;
 use crate::error::{Error, Result};
 
-/// Ends one request: before the answer, or while its body streams (T34).
+/// Aborts one request: before its response arrives, or while the body streams (T34).
 #[napi]
 #[derive(Default)]
 pub struct NativeAbort {
@@ -25,13 +25,13 @@ pub struct NativeAbort {
 
 #[napi]
 impl NativeAbort {
-    /// A handle for one request.
+    /// Creates a handle for one request.
     #[napi(constructor, catch_unwind)]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Closes the connection; what waits for it is rejected.
+    /// Closes the connection and rejects the pending calls.
     #[napi(catch_unwind)]
     pub fn abort(&self) {
         self.token.cancel();
@@ -42,14 +42,14 @@ impl NativeAbort {
     }
 }
 
-/// What has come of the body and is not yet read, and where more comes from.
+/// The received bytes that haven't been read yet, and the stream of those still to come.
 struct Body {
     rest: Bytes,
-    /// `None` at the end.
+    /// `None` once the stream has ended.
     reads: Option<BoxStream<'static, Result<Bytes>>>,
 }
 
-/// The answer to a request; its body is read with `next` until that gives null.
+/// The response to a request. Its body is read with `next` until that returns null.
 #[napi]
 pub struct NativeResponse {
     status: u16,
@@ -67,7 +67,8 @@ impl NativeResponse {
         let (status, url) = (response.status().as_u16(), response.url().to_string());
         let reason = response.extensions().get::<ReasonPhrase>();
         let status_text = match reason {
-            // Its bytes are Latin-1, like a header's: `Response` accepts nothing else.
+            // The bytes of the reason phrase are Latin-1, like those of a header: `Response` accepts nothing
+            // else.
             Some(phrase) => phrase.as_bytes().iter().copied().map(char::from).collect(),
             None => response
                 .status()
@@ -91,40 +92,40 @@ impl NativeResponse {
         }
     }
 
-    /// The HTTP status.
+    /// The HTTP status code.
     #[napi(getter, catch_unwind)]
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// The status in words.
+    /// The reason phrase.
     #[napi(getter, catch_unwind)]
     pub fn status_text(&self) -> String {
         self.status_text.clone()
     }
 
-    /// Names and values in turn.
+    /// Header names and values, alternating.
     #[napi(getter, catch_unwind)]
     pub fn headers(&self) -> Vec<String> {
         self.headers.clone()
     }
 
-    /// The URL that answered.
+    /// The URL of the response, after redirects.
     #[napi(getter, catch_unwind)]
     pub fn url(&self) -> String {
         self.url.clone()
     }
 
-    /// The next bytes of the body that have come, `most` of them at most; null if there are none.
+    /// Up to `most` bytes of the body that have already arrived; null if there are none.
     #[napi(catch_unwind)]
     pub fn take(&self, most: u32) -> Option<Uint8Array> {
-        // Nobody has the lock but a `next` under way.
+        // Only a pending `next` can hold the lock.
         let mut body = self.body.try_lock().ok()?;
         let bytes = body.take(at_most(most));
         (!bytes.is_empty()).then(|| Uint8Array::from(bytes.to_vec()))
     }
 
-    /// Whether everything was read.
+    /// Whether the whole body was read.
     #[napi(getter, catch_unwind)]
     pub fn is_over(&self) -> bool {
         self.body
@@ -132,8 +133,7 @@ impl NativeResponse {
             .is_ok_and(|body| body.rest.is_empty() && body.reads.is_none())
     }
 
-    /// The next bytes of the body, `most` of them at most: as soon as there are any, with what
-    /// has arrived besides; null at the end.
+    /// Waits for bytes of the body and returns up to `most` of those that have arrived; null at the end.
     #[napi(catch_unwind, ts_return_type = "Promise<Uint8Array | null>")]
     pub fn next<'env>(&self, env: &'env Env, most: u32) -> napi::Result<Object<'env>> {
         let (body, token) = (self.body.clone(), self.token.clone());
@@ -159,7 +159,7 @@ impl NativeResponse {
     #[napi(catch_unwind)]
     pub fn close(&self) {
         self.token.cancel();
-        // A read that is under way sees the token and lets go of the body itself.
+        // A pending read notices the cancelled token and drops the body itself.
         if let Ok(mut body) = self.body.try_lock() {
             body.close();
         }
@@ -175,7 +175,7 @@ fn at_most(most: u32) -> usize {
 }
 
 impl Body {
-    /// The next bytes; `None` at the end.
+    /// Waits for the next bytes; `None` at the end.
     async fn next(&mut self, most: usize) -> Result<Option<Bytes>> {
         while self.rest.is_empty() {
             let Some(reads) = &mut self.reads else {
@@ -202,19 +202,19 @@ impl Body {
         Ok(Some(joined.freeze()))
     }
 
-    /// Takes from what has come.
+    /// Takes up to `most` bytes of those that have arrived.
     fn take(&mut self, most: usize) -> Bytes {
         self.rest.split_to(self.rest.len().min(most))
     }
 
-    /// Looks whether more has come, if nothing is left.
+    /// If nothing is left, fetches more bytes without waiting.
     fn fill(&mut self) {
         while self.rest.is_empty()
             && let Some(reads) = &mut self.reads
         {
             match reads.next().now_or_never() {
                 Some(Some(Ok(read))) => self.rest = read,
-                // It is found again by the next read.
+                // Keep the error for the next read.
                 Some(Some(Err(error))) => {
                     self.reads = Some(futures::stream::iter([Err(error)]).boxed());
                     return;

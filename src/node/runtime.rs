@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 use super::crossing::crossing;
 use crate::error::{Error, system_code};
 
-/// Two: one reads and decodes while the other drives a connection. More only add wake-ups.
+/// Two workers: one reads and decodes while the other drives a connection. More would only add wake-ups.
 const WORKERS: usize = 2;
 
 thread_local! {
-    /// Cancelled when the environment of this thread is torn down.
+    /// Cancelled when this thread's environment is torn down.
     static ENVIRONMENT: RefCell<CancellationToken> = RefCell::new(CancellationToken::new());
 }
 
@@ -30,14 +30,14 @@ pub fn init(_exports: Object, env: Env) -> Result<()> {
     Ok(())
 }
 
-/// A token that is cancelled when the calling thread's environment dies: a call into a dead one
-/// is never answered, so every wait selects on it.
+/// A token that is cancelled when the calling thread's environment is torn down. A call into a dead
+/// environment never returns a result, so every wait must also select on this token.
 pub fn lifetime() -> CancellationToken {
     ENVIRONMENT.with_borrow(CancellationToken::child_token)
 }
 
-/// The process's runtime. It is never shut down: at exit its threads end with the process, and
-/// a pooled connection outlives the worker that opened it.
+/// The process's runtime. It's never shut down: its threads end with the process, and a pooled connection may
+/// outlive the worker that opened it.
 pub fn runtime() -> Result<&'static Runtime> {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     static STARTING: Mutex<()> = Mutex::new(());
@@ -45,7 +45,7 @@ pub fn runtime() -> Result<&'static Runtime> {
         return Ok(runtime);
     }
     let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-    // Only what has worked is kept: a process that was out of descriptors may get some back.
+    // Only a success is kept: a process that ran out of file descriptors may succeed later.
     match RUNTIME.get() {
         Some(runtime) => Ok(runtime),
         None => start()
@@ -67,7 +67,7 @@ fn start() -> io::Result<Runtime> {
         .build()
 }
 
-/// Locks, whoever panicked while holding it.
+/// Locks a mutex, even one that a panic poisoned.
 pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The event-stream decoder for a body that JavaScript reads itself: an answer of `infer`.
+//! The event-stream decoder for a body that JavaScript reads itself: a response of `infer`.
 
 use napi_derive::napi;
 
@@ -15,14 +15,14 @@ pub struct NativeEventStream {
 
 #[napi]
 impl NativeEventStream {
-    /// A decoder at the beginning of a body.
+    /// Creates a decoder for the start of a body.
     #[napi(constructor, catch_unwind)]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the next chunk and returns the data of every event that it completes. Throws when an
-    /// event passes the size limit.
+    /// Takes the next chunk and returns the data of every event that it completes. Throws when an event
+    /// exceeds the size limit.
     #[napi(catch_unwind)]
     pub fn push(&mut self, chunk: &[u8]) -> napi::Result<Vec<String>> {
         let mut data = Vec::new();

@@ -1,5 +1,5 @@
-//! Credentials and project state for the functions that the package exports. Arguments and
-//! answers cross as JSON text.
+//! Credentials and project state for the functions that the package exports. Arguments and results cross as
+//! JSON text.
 
 #![allow(
     clippy::needless_pass_by_value,
@@ -21,7 +21,7 @@ use crate::environment::{self, Environment};
 use crate::error::{Error, Result};
 use crate::project;
 
-/// `~/.arkor/credentials.json`.
+/// The path of `~/.arkor/credentials.json`.
 #[napi(catch_unwind)]
 pub fn credentials_path(home: String) -> String {
     credentials::path(Path::new(&home))
@@ -29,7 +29,7 @@ pub fn credentials_path(home: String) -> String {
         .into_owned()
 }
 
-/// `.arkor/state.json` of a project.
+/// The path of a project's `.arkor/state.json`.
 #[napi(catch_unwind)]
 pub fn state_path(directory: String) -> String {
     project::path(Path::new(&directory))
@@ -37,13 +37,13 @@ pub fn state_path(directory: String) -> String {
         .into_owned()
 }
 
-/// The slug that a directory's project gets.
+/// The slug for a directory's project.
 #[napi(catch_unwind)]
 pub fn project_slug(directory: String) -> String {
     project::slug(Path::new(&directory))
 }
 
-/// The backend's base URL, by the environment, else the credentials, else the default.
+/// The backend's base URL: from the environment, else from the credentials, else the default.
 #[napi(catch_unwind)]
 pub fn default_base_url(
     from_environment: Option<String>,
@@ -52,7 +52,7 @@ pub fn default_base_url(
     environment::base_url(None, from_environment.as_deref(), of_credentials.as_deref())
 }
 
-/// The root certificates that come with Node, as PEM text: for a system that has none.
+/// Takes the root certificates that come with Node, as PEM text, for a system that has none of its own.
 #[napi(catch_unwind)]
 pub fn take_nodes_roots(pem: String) -> napi::Result<()> {
     tls::take_nodes_roots(&pem).map_err(|error| crossing(&error))
@@ -82,7 +82,7 @@ pub fn write_credentials(env: &Env, home: String, credentials: String) -> napi::
     })
 }
 
-/// The stored credentials, else a new anonymous identity, stored.
+/// The stored credentials. If there are none, requests an anonymous identity and stores it.
 #[napi(catch_unwind, ts_return_type = "Promise<string>")]
 pub fn ensure_credentials(env: &Env, environment: String) -> napi::Result<Object<'_>> {
     let environment: Environment =
@@ -94,7 +94,7 @@ pub fn ensure_credentials(env: &Env, environment: String) -> napi::Result<Object
     })
 }
 
-/// A new anonymous identity, not stored.
+/// Requests a new anonymous identity, without storing it.
 #[napi(catch_unwind, ts_return_type = "Promise<string>")]
 pub fn request_anonymous_token(
     env: &Env,

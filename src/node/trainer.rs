@@ -1,4 +1,4 @@
-//! The native half of `createTrainer`: one job, followed by at most one loop at a time.
+//! The native half of `createTrainer`: one job, with at most one loop following it at a time.
 
 #![allow(
     clippy::needless_pass_by_value,
@@ -34,16 +34,16 @@ use crate::reconnect::Policy;
 use crate::run::{self, Ack, Outcome, Resume};
 use crate::session::{self, JobEvents, Session};
 
-/// The options of a trainer that the loop depends on.
+/// The trainer options that affect the loop.
 #[napi(object)]
 pub struct TrainerOptions {
     /// `reconnectDelayMs`.
     pub reconnect_delay_ms: f64,
     /// `maxReconnectDelayMs`.
     pub max_reconnect_delay_ms: f64,
-    /// `maxReconnectAttempts`; absent is no limit.
+    /// `maxReconnectAttempts`; no limit if absent.
     pub max_reconnect_attempts: Option<u32>,
-    /// `idleTimeoutMs`; absent is never.
+    /// `idleTimeoutMs`; no timeout if absent.
     pub idle_timeout_ms: Option<f64>,
     /// `callbackErrors: "reject"`.
     pub reject_callback_errors: bool,
@@ -55,19 +55,19 @@ pub fn input_fields() -> Vec<&'static str> {
     job_config::input_fields()
 }
 
-/// Every option of the input that becomes part of the config, by its path (`lora.r`).
+/// The path (`lora.r`) of every input option that becomes part of the config.
 #[napi(catch_unwind)]
 pub fn input_paths() -> Vec<&'static str> {
     job_config::input_paths()
 }
 
-/// Every argument of `infer` that reaches the backend.
+/// Every argument of `infer` that's sent to the backend.
 #[napi(catch_unwind)]
 pub fn infer_fields() -> Vec<&'static str> {
     [&inference::FIELDS[..], &["stream"]].concat()
 }
 
-/// The job's config for an input, as `start` would submit it. Both are JSON text.
+/// The job's config that `start` would submit for an input. Both are JSON text.
 #[napi(catch_unwind)]
 pub fn wire_config(input: String) -> napi::Result<String> {
     job_config::from_input(&input)
@@ -75,7 +75,7 @@ pub fn wire_config(input: String) -> napi::Result<String> {
         .map_err(|error| crossing(&error))
 }
 
-/// What `start` submits, and as whom; crosses as JSON text.
+/// The job that `start` submits, and the identity that submits it. Crosses as JSON text.
 #[derive(Deserialize)]
 struct Submission {
     name: Box<RawValue>,
@@ -85,7 +85,7 @@ struct Submission {
     submitter: Submitter,
 }
 
-/// Which job `attach` follows, and as whom; crosses as JSON text.
+/// The job that `attach` follows, and the identity for it. Crosses as JSON text.
 #[derive(Deserialize)]
 struct Attachment {
     id: String,
@@ -117,12 +117,12 @@ impl Submitter {
     }
 }
 
-/// How `wait` ended, if it didn't fail.
+/// How `wait` ended, unless it failed.
 #[napi(string_enum = "camelCase")]
 pub enum WaitEndKind {
     /// A terminal event was dispatched.
     Completed,
-    /// The stream ended without one.
+    /// The stream ended without a terminal event.
     Ended,
     /// The abort signal ended it.
     Aborted,
@@ -130,16 +130,16 @@ pub enum WaitEndKind {
     Gone,
 }
 
-/// The end of `wait`.
+/// The result of `wait`.
 #[napi(object, object_from_js = false)]
 pub struct WaitEnd {
     /// Why it ended.
     pub kind: WaitEndKind,
-    /// When the stream ended without a terminal event: the job as the backend has it, JSON text.
+    /// If the stream ended without a terminal event: the job as the backend returned it, as JSON text.
     pub job: Option<String>,
 }
 
-/// A job that was submitted.
+/// A submitted job.
 struct Started {
     session: Session,
     job: String,
@@ -180,7 +180,7 @@ pub struct NativeTrainer {
 
 #[napi]
 impl NativeTrainer {
-    /// A trainer that has not been started.
+    /// Creates a trainer that hasn't been started.
     #[napi(constructor, catch_unwind)]
     pub fn new(options: TrainerOptions) -> Self {
         let options = run::LoopOptions {
@@ -199,7 +199,8 @@ impl NativeTrainer {
         }
     }
 
-    /// Submits the job; resolves with it (T1). `on_credentials` receives a renewed login. Both are JSON text.
+    /// Submits the job and resolves with it (T1). `on_credentials` receives renewed credentials. All are JSON
+    /// text.
     #[napi(catch_unwind, ts_return_type = "Promise<string>")]
     pub fn start<'env>(
         &self,
@@ -246,8 +247,9 @@ impl NativeTrainer {
         })
     }
 
-    /// Follows the job (T3). `receive` gets each batch, answered with `done`, `threw` or `aborted`, and each
-    /// reconnect's notice, answered with `heard`. If the run is `observed`, events without a callback cross too.
+    /// Follows the job (T3). `receive` gets each batch, which JavaScript acknowledges with `done`, `threw` or
+    /// `aborted`, and each notice of a reconnect, acknowledged with `heard`. If the run is `observed`, events
+    /// without a callback cross too.
     #[napi(catch_unwind, ts_return_type = "Promise<WaitEnd>")]
     pub fn wait<'env>(
         &self,
@@ -289,33 +291,33 @@ impl NativeTrainer {
         })
     }
 
-    /// The answer to a batch: every callback settled.
+    /// Acknowledges a batch: every callback settled.
     #[napi(catch_unwind)]
     pub fn done(&self) {
         self.answer(Ack::Done);
     }
 
-    /// The answer to a batch: the callback of the event at `index` threw, after the abort if `aborted`.
+    /// Acknowledges a batch: the callback of the event at `index` threw, after the abort if `aborted`.
     #[napi(catch_unwind)]
     pub fn threw(&self, index: u32, aborted: bool) {
         let index = position(index);
         self.answer(Ack::Threw { index, aborted });
     }
 
-    /// The answer to a batch: because of the abort, no callback from the event at `index` on was called.
+    /// Acknowledges a batch: because of the abort, no callback was called from the event at `index` on.
     #[napi(catch_unwind)]
     pub fn aborted(&self, index: u32) {
         let index = position(index);
         self.answer(Ack::Aborted { index });
     }
 
-    /// The answer to the notice of a reconnect.
+    /// Acknowledges the notice of a reconnect.
     #[napi(catch_unwind)]
     pub fn heard(&self) {
         locked(&self.state.heard).notify_one();
     }
 
-    /// The abort signal of `wait` (T29).
+    /// Called when the abort signal of `wait` fires (T29).
     #[napi(catch_unwind)]
     pub fn abort(&self) {
         locked(&self.state.abort).cancel();
@@ -328,7 +330,7 @@ impl NativeTrainer {
         promise(env, async move {
             let Started { session, job } = &*started;
             let call = CANCEL_JOB.of_job(session.scope(), job)?;
-            // Only the status matters; a failure to read the body can't undo the cancellation.
+            // The status code is enough: a failure to read the body can't undo the cancellation.
             within_limit("cancel()", async { session.api().await?.open(&call).await })
                 .await
                 .map(drop)
@@ -353,7 +355,7 @@ impl NativeTrainer {
         })
     }
 
-    /// Sends a chat to the checkpoint of a step; `arguments` is JSON text (T31).
+    /// Sends a chat to the checkpoint of a step (T31). `arguments` is JSON text.
     #[napi(catch_unwind, ts_return_type = "Promise<NativeResponse>")]
     pub fn chat<'env>(
         &self,
@@ -389,7 +391,7 @@ impl NativeTrainer {
 impl NativeTrainer {
     fn answer(&self, ack: Ack) {
         if let Some(acks) = locked(&self.state.acks).as_ref() {
-            // If the loop is gone, nobody needs the answer.
+            // If the loop is gone, nobody needs the acknowledgement.
             let _ = acks.send(ack);
         }
     }

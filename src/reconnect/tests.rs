@@ -1,7 +1,7 @@
 use super::*;
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
-/// Jitter that changes nothing.
+/// The jitter that leaves a delay unchanged.
 const NONE: f64 = 0.5;
 
 fn policy(max_attempts: Option<u32>) -> Policy {

@@ -1,5 +1,5 @@
-//! One open connection: reads go into the bounded queue while callbacks run, batches go out one
-//! at a time, and the last event id follows what was passed (T24).
+//! One open connection. Reads go into the bounded queue while callbacks run, batches go out one at a time,
+//! and the last event id follows the blocks that were passed (T24).
 
 use std::collections::VecDeque;
 use std::future::ready;
@@ -20,18 +20,18 @@ use crate::json::fields;
 use crate::reconnect::Backoff;
 use crate::sse::Decoder;
 
-/// How much of a read is decoded before the loop checks on the callbacks again, in bytes. A read
-/// may be hundreds of KiB, and decoding all of it at once would delay JavaScript's next batch.
+/// How many bytes of a read to decode before the loop checks on the callbacks again. A read may be hundreds
+/// of KiB, and decoding it all at once would delay JavaScript's next batch.
 const DECODED_AT_ONCE: usize = 16 * 1024;
 
-/// Whether a header can carry an id (RFC 9110, section 5.5). If not, the id is ignored, so that the
-/// stream resumes after the last one that can be sent instead of from the beginning.
+/// Whether a header can carry an id (RFC 9110, section 5.5). An id that it can't carry is ignored: the stream
+/// then resumes after the last usable id instead of from the beginning.
 fn is_carriable(id: &str) -> bool {
     id.bytes()
         .all(|byte| byte == b'\t' || !byte.is_ascii_control())
 }
 
-/// Whether a job, as JSON text, has come to its end.
+/// Whether a job, given as JSON text, has ended.
 fn is_over(job: &str) -> bool {
     let status = fields(job).ok().and_then(|job| {
         let raw = job.get(b"status".as_slice())?;
@@ -45,19 +45,19 @@ fn is_over(job: &str) -> bool {
 
 /// How a connection ended, or why it was never opened.
 pub enum End {
-    /// It was not opened.
+    /// The stream couldn't be opened.
     Refused(Refusal),
     /// The terminal event's callback settled.
     Terminal,
     /// `event: end`.
     Done,
-    /// The backend closed it. `data`: whether a data event had come.
+    /// The backend closed the connection. `data`: whether a data event had arrived.
     Eof { data: bool },
-    /// A read failed, an event was too large, or nothing came for too long.
+    /// A read failed, an event was too large, or nothing arrived for too long.
     Failed(Error),
     /// A callback threw. `aborted`: whether that was after the abort.
     Threw { aborted: bool },
-    /// The abort signal.
+    /// The abort signal fired.
     Aborted,
     /// The Node environment is gone.
     Gone,
@@ -75,7 +75,7 @@ pub struct Connection<'a, Body, C> {
     undecoded: Bytes,
     queue: VecDeque<Batch>,
     queued_bytes: usize,
-    /// The batch whose events the callbacks have.
+    /// The batch that the callbacks are handling.
     in_flight: Option<Batch>,
     /// How reading ended. Takes effect once the queue is empty.
     read_end: Option<End>,
@@ -111,17 +111,17 @@ where
         }
     }
 
-    /// Dispatches until the connection ends, or the run does.
+    /// Dispatches events until the connection or the run ends.
     pub async fn follow<B: Backend>(mut self, abort: &CancellationToken, backend: &B) -> End {
         let limit = self.options.idle_timeout;
-        // T18: the terminal event was seen, and the backend may have nothing more to say.
+        // T18: the terminal event was seen, so the backend may have nothing more to send.
         let mut is_held = self.resume.terminal;
         let mut quiet = pin!(sleep(QUIET));
         let mut deadline = idle_deadline(limit);
         let mut watchdog = pin!(sleep_until(deadline.unwrap_or_else(Instant::now)));
         let mut aborted = pin!(abort.cancelled());
         loop {
-            // A batch is whatever has arrived, up to its limit.
+            // A batch takes everything that has arrived, up to its limit.
             let ready_to_go =
                 self.undecoded.is_empty() || self.queue.front().is_some_and(Batch::is_full);
             if self.in_flight.is_none() && ready_to_go {
@@ -130,7 +130,7 @@ where
                 }
                 if self.in_flight.is_none() && self.undecoded.is_empty() {
                     match self.read_end.take() {
-                        // Everything is passed, so now we know whether a data event came.
+                        // Every block has been passed, so it's known whether a data event arrived.
                         Some(End::Eof { .. }) => return End::Eof { data: self.data },
                         Some(end) => return end,
                         None => {}
@@ -150,7 +150,7 @@ where
                     if abort.is_cancelled() {
                         return End::Aborted;
                     }
-                    // Time that a callback takes never counts (T26).
+                    // The time that a callback takes never counts (T26).
                     deadline = idle_deadline(limit);
                 }
                 () = aborted.as_mut(), if !busy => return End::Aborted,
@@ -184,7 +184,7 @@ where
         }
     }
 
-    /// Takes one read.
+    /// Takes the result of one read.
     fn take(&mut self, read: Option<Result<Bytes, Error>>) {
         match read {
             Some(Ok(bytes)) => self.undecoded = bytes,
@@ -224,7 +224,7 @@ where
         }
     }
 
-    /// Passes batches without events, and hands over the next batch with one, if any.
+    /// Passes batches without events, and hands the next batch with events to the callbacks.
     fn dispatch_next(&mut self) -> Option<End> {
         while let Some(mut batch) = self.queue.pop_front() {
             self.queued_bytes -= batch.bytes();
@@ -241,7 +241,7 @@ where
         None
     }
 
-    /// Handles the answer to the batch in flight. `Some` if that ends the connection.
+    /// Handles the acknowledgement of the batch in flight. `Some` if that ends the connection.
     fn settle(&mut self, ack: Ack) -> Option<End> {
         let batch = self.in_flight.take()?;
         match ack {
@@ -250,7 +250,7 @@ where
                 let at = batch.block_of(index);
                 self.pass(&batch, at);
                 if !self.options.reject_callback_errors && at < batch.block_count() {
-                    // T15: the failing event is passed, too.
+                    // T15: the event whose callback threw counts as passed, too.
                     self.data = true;
                     self.resume.note_terminal(&batch, at + 1);
                     self.advance(batch.last_id(at + 1));

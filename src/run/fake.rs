@@ -1,4 +1,4 @@
-//! The two sides of the loop, scripted.
+//! Scripted fakes of the loop's two sides.
 
 #![allow(
     clippy::unwrap_used,
@@ -34,18 +34,18 @@ pub enum Step {
     Silence(Duration),
     /// The connection breaks.
     Break,
-    /// Nothing arrives any more, and it does not end either.
+    /// Nothing more arrives, but the connection doesn't end either.
     Hang,
 }
 
-/// What the backend does with one request for the stream.
+/// How the backend responds to one request for the stream.
 pub enum Answer {
     Stream(Vec<Step>),
     Refuse {
         status: u16,
         retry_after: Option<Duration>,
     },
-    /// No headers, ever.
+    /// The response's head never arrives.
     NoHeaders,
 }
 
@@ -102,7 +102,7 @@ impl Backend for FakeBackend {
     }
 }
 
-/// What a callback does, by the step of its log event.
+/// Maps the step of a log event to its callback's reaction.
 pub type Script = Box<dyn FnMut(f64) -> Reaction + Send>;
 
 pub enum Reaction {
@@ -133,7 +133,7 @@ impl Callbacks for FakeCallbacks {
                 ack = Ack::Aborted { index };
                 break;
             }
-            // The kind of an event: 0 is a log, 3 and 4 are terminal.
+            // The kind is in the low bits of the flags: 0 is a log, 3 and 4 are terminal.
             let step = match row[0] as u32 & 7 {
                 0 => row[1],
                 3 | 4 => 1000.0,
@@ -152,7 +152,7 @@ impl Callbacks for FakeCallbacks {
                 }
             }
         }
-        // As the dispatcher does: also when it was the last callback that aborted.
+        // Like the dispatcher, report an abort even if the last callback of the batch caused it.
         if ack == Ack::Done && self.abort.is_cancelled() {
             ack = Ack::Aborted { index: count };
         }

@@ -1,4 +1,4 @@
-//! The loop's interfaces to the backend and the callbacks, and the data that crosses them.
+//! The loop's interfaces to the backend and the callbacks, and the data that passes through them.
 
 use std::future::Future;
 use std::time::Duration;
@@ -11,23 +11,23 @@ use crate::batch::{Batch, Events, Last, MOST_BYTES};
 use crate::error::Error;
 use crate::reconnect::Policy;
 
-/// Reading stops when the queue is about this large, in bytes (T27).
+/// The approximate size of the queue, in bytes, at which reading stops (T27).
 pub const QUEUE_BYTES: usize = 64 * 1024;
 
-// If a batch could be larger than the queue, it would never fill up: reading would stop while the batch still
-// waits.
+// A batch that could grow larger than the queue would never become full: reading would stop while the batch
+// still waits.
 const _: () = assert!(QUEUE_BYTES >= MOST_BYTES);
 
-/// Once the run has ended, how long a reopened stream may send only keep-alives before the loop fetches the job
-/// (T18).
+/// How long a stream that's reopened after the end of the run may send only keep-alives before the loop
+/// fetches the job (T18).
 pub const QUIET: Duration = Duration::from_secs(5);
 
-/// Where the events come from.
+/// The source of the events.
 pub trait Backend {
     /// The bytes of one open stream.
     type Body: Stream<Item = Result<Bytes, Error>> + Send + Unpin;
 
-    /// Opens the event stream after the event with this id (T24), the answer's head
+    /// Opens the event stream after the event with this id (T24). The head of the response has to arrive
     /// [`within_idle`] (T26).
     fn open(
         &self,
@@ -35,14 +35,14 @@ pub trait Backend {
         idle_timeout: Option<Duration>,
     ) -> impl Future<Output = Result<Self::Body, Refusal>> + Send;
 
-    /// The job as it is now, as JSON text; `None` if that can't be had (T13).
+    /// The job's current state, as JSON text; `None` if it can't be fetched (T13).
     fn job(&self) -> impl Future<Output = Option<String>> + Send;
 }
 
-/// Why a stream could not be opened.
+/// Why a stream couldn't be opened.
 #[derive(Debug, Clone)]
 pub struct Refusal {
-    /// The error that the user would see.
+    /// The error for the user.
     pub error: Error,
     /// 401, 403, 410 and 426 end `wait()` at once (T23).
     pub permanent: bool,
@@ -64,19 +64,20 @@ impl Refusal {
 
 /// The receiver of the events.
 pub trait Callbacks {
-    /// Hands over the events of a batch. Returns `false` if the Node environment is gone and nobody will
-    /// answer.
+    /// Hands the events of a batch to JavaScript. Returns `false` if the Node environment is gone and no
+    /// acknowledgement will come.
     fn submit(&mut self, events: Events) -> bool;
 
-    /// The answer to the batch that was handed over last, when every callback that ran for it
-    /// has settled. Cancel-safe: the answer is not lost when the future is dropped.
+    /// Waits until every callback that ran for the last batch has settled, and returns the acknowledgement.
+    /// Cancel-safe: dropping the future doesn't lose the acknowledgement.
     fn settled(&mut self) -> impl Future<Output = Ack> + Send;
 
-    /// Announces that the stream will be reopened after a delay; resolves once JavaScript has received that.
+    /// Announces that the stream will be reopened after a delay. Resolves once JavaScript has received the
+    /// notice.
     fn reconnecting(&mut self, notice: Notice) -> impl Future<Output = ()> + Send;
 }
 
-/// How a batch went.
+/// The outcome of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ack {
     /// Every callback settled.
@@ -97,33 +98,33 @@ pub enum Ack {
     Gone,
 }
 
-/// What `onReconnect` receives.
+/// The argument of `onReconnect`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     /// Consecutive failures before this one, from 0.
     pub attempt: u32,
     /// The delay that follows.
     pub delay: Duration,
-    /// Why; `None` when the backend closed the stream after at least one data event.
+    /// The reason; `None` when the backend closed the stream after at least one data event.
     pub error: Option<Error>,
-    /// The id that the stream will be opened with.
+    /// The last event id for the request that opens the stream.
     pub last_event_id: Option<String>,
 }
 
-/// The trainer's options, as the loop needs them.
+/// The trainer's options that the loop needs.
 #[derive(Debug, Clone, Copy)]
 pub struct LoopOptions {
     /// Delays and attempts.
     pub policy: Policy,
-    /// How long a connection may be silent before it counts as dead; `None` is forever (T26).
+    /// How long a connection may be silent before it counts as dead; `None` means forever (T26).
     pub idle_timeout: Option<Duration>,
     /// `callbackErrors: "reject"` (T20).
     pub reject_callback_errors: bool,
-    /// Whether somebody observes the run; events of unknown types then cross too.
+    /// Whether the run is observed; events of unknown types then cross, too.
     pub observed: bool,
 }
 
-/// Where a later `wait()` resumes (T4).
+/// The position at which a later `wait()` resumes (T4).
 #[derive(Debug, Clone, Default)]
 pub struct Resume {
     /// The id of the last block passed; an empty one sends no header (T24).
@@ -135,7 +136,7 @@ pub struct Resume {
 }
 
 impl Resume {
-    /// Notes that the run is over (T18) if the terminal event is among the first `count` blocks of a batch,
+    /// Records that the run is over (T18) if the terminal event is among the first `count` blocks of a batch,
     /// whatever its callback did.
     pub fn note_terminal(&mut self, batch: &Batch, count: usize) {
         self.terminal |= batch.last() == Some(Last::Terminal) && count == batch.block_count();
@@ -145,7 +146,7 @@ impl Resume {
 /// Waits for a response's head. If there's none within the idle timeout, the connection counts as dead (T26).
 ///
 /// # Errors
-/// Those of the opening, and the timeout's.
+/// Those of `opening`, and a transient refusal after the timeout.
 pub async fn within_idle<T>(
     idle_timeout: Option<Duration>,
     opening: impl Future<Output = Result<T, Refusal>>,

@@ -1,5 +1,5 @@
-//! The loop without Node and without HTTP: a scripted backend, a scripted dispatcher, and a
-//! clock that only moves when everything waits.
+//! Tests the loop without Node and HTTP, with a scripted backend, a scripted dispatcher, and a clock that
+//! moves only when everything waits.
 
 #![allow(
     clippy::unwrap_used,
@@ -140,7 +140,7 @@ async fn t18_a_terminal_event_survives_its_callback() {
     }
 }
 
-/// A stream of pings that never ends by itself.
+/// A stream of pings that never ends on its own.
 fn pings() -> Vec<Step> {
     let ping = || {
         [
@@ -354,7 +354,7 @@ async fn t18_only_a_throwing_terminal_event_ends_the_run() {
         }
     };
     let end = || stream([Step::Read("event: end\n\n".to_owned())]);
-    // The last event of its batch, and one of the same batch as the terminal event.
+    // The failing event is the last one of its batch, or in the same batch as the terminal event.
     for first in [stream([logs([1])]), stream([logs([1]), completed()])] {
         let mut run = Run::new([first, end()], throw_at_one);
         assert_eq!(run.follow().await, Outcome::Ended(None));

@@ -1,4 +1,4 @@
-//! Of the loop: what time, silence, aborts and floods do.
+//! Tests how the loop reacts to time, silence, aborts and floods of events.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +16,7 @@ use futures::stream::BoxStream;
 use super::fake::*;
 use super::*;
 
-/// A backend whose one stream is given.
+/// A backend that opens one given stream.
 struct Endless(Mutex<Option<BoxStream<'static, Result<Bytes, Error>>>>);
 impl Backend for Endless {
     type Body = BoxStream<'static, Result<Bytes, Error>>;
@@ -141,7 +141,7 @@ async fn t29_an_abort_in_a_callback_waits_for_it_and_starts_no_other() {
     let begin = Instant::now();
     let (end, ()) = tokio::join!(run.follow(), aborting);
     assert_eq!(end, Outcome::Aborted);
-    // The fake runs the whole batch at once: its answer comes when all 256 have settled.
+    // The fake runs the whole batch at once and acknowledges it when all 256 have settled.
     assert_eq!(begin.elapsed().as_secs(), 30 * 256);
     assert_eq!(run.seen().len(), 256, "the second batch was handed over");
 }
@@ -167,7 +167,7 @@ async fn t27_a_slow_callback_holds_back_the_socket() {
     });
     let backend = Endless(Mutex::new(Some(reads.boxed())));
     let mut run = Run::new([], |_| Reaction::Slow(Duration::from_secs(1)));
-    // A hundred batches and more.
+    // Run long enough for more than a hundred batches.
     let followed = run_for(&backend, &mut run, Duration::from_secs(30_000)).await;
     assert!(followed.is_err(), "it goes on for ever");
     let (taken, called) = (*taken.lock().unwrap(), run.seen().len());

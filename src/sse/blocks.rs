@@ -1,8 +1,9 @@
 //! Splits reads into whole blocks, before their fields are decoded.
 //!
-//! It strips the leading byte order mark, ends lines at LF, CR or CRLF (without waiting for the
-//! byte after a CR), finds the fields that matter, takes `retry` as soon as its line is complete, and refuses
-//! what is too large. A block that needed no repair and came in one read is a slice of it, not a copy.
+//! It strips the leading byte order mark, and ends lines at LF, CR or CRLF without waiting for the byte after
+//! a CR. It finds the relevant fields, applies `retry` as soon as its line is complete, and refuses blocks
+//! that are too large. A block that needed no repair and came in one read is a slice of that read, not a
+//! copy.
 
 use std::fmt;
 use std::ops::Range;
@@ -17,14 +18,14 @@ const KEPT_CAPACITY: usize = 64 * 1024;
 pub struct Block<'a> {
     /// The lines; not checked to be UTF-8.
     pub bytes: &'a [u8],
-    /// Where the fields are in them.
+    /// The places of the fields in `bytes`.
     pub fields: Fields,
 }
 
-/// The fields of a block that matter; the values' places are offsets into it.
+/// The relevant fields of a block. A value's place is a range of offsets into the block.
 #[derive(Default, Clone)]
 pub struct Fields {
-    /// Its `data` lines.
+    /// The `data` lines.
     pub data: Data,
     /// The value of the last `event` line.
     pub event: Option<Range<usize>>,
@@ -66,20 +67,21 @@ impl std::error::Error for TooLarge {}
 
 /// Splits the reads of one connection.
 pub struct Blocks {
-    /// The part of the unfinished block that is no longer in a read: repaired lines, then the
-    /// beginning of the line that the last read cut.
+    /// The part of the unfinished block from earlier reads: repaired lines, then the beginning of the line
+    /// that the last read cut.
     kept: Vec<u8>,
     /// Where in `kept` the unfinished line begins.
     line_start: usize,
-    /// Bytes of the byte order mark matched so far; `None` once the question is settled.
+    /// How many bytes of the byte order mark have matched so far; `None` once the stream has one or can't
+    /// have one.
     bom: Option<usize>,
-    /// The last read ended with CR: an LF at the start of the next one belongs to it.
+    /// The last read ended with CR: an LF at the start of the next read belongs to it.
     skip_lf: bool,
     found: Found,
     limit: usize,
 }
 
-/// What was found in the lines so far.
+/// The fields found in the lines so far.
 #[derive(Default)]
 struct Found {
     /// The unfinished block's fields.
@@ -107,7 +109,7 @@ impl Blocks {
     /// Takes the next read and passes on every block that it completes.
     ///
     /// # Errors
-    /// [`TooLarge`] when the unfinished or the finished block passes the limit.
+    /// [`TooLarge`] when the unfinished or the finished block exceeds the limit.
     pub fn push(&mut self, read: &[u8], mut sink: impl FnMut(Block<'_>)) -> Result<(), TooLarge> {
         let mut from = self.strip_bom(read);
         if self.skip_lf && from < read.len() {
@@ -156,7 +158,7 @@ impl Blocks {
         self.check(self.kept.len())
     }
 
-    /// Where the content begins after the byte order mark, which may come in pieces.
+    /// The position in `read` after the byte order mark, which may come in pieces.
     fn strip_bom(&mut self, read: &[u8]) -> usize {
         let Some(mut matched) = self.bom else {
             return 0;
@@ -174,7 +176,8 @@ impl Blocks {
             self.bom = Some(matched);
             at
         } else {
-            // Not a byte order mark after all: the bytes matched in earlier reads begin a line.
+            // Not a byte order mark after all: the bytes that matched in earlier reads are the beginning of a
+            // line.
             self.bom = None;
             self.kept.extend_from_slice(&BOM[..before]);
             0
@@ -196,8 +199,8 @@ impl Blocks {
         }
     }
 
-    /// Passes on the finished block: `kept`, then `rest`. If nothing was kept, it's `whole` where
-    /// that is given: `rest` with its LF, in one piece.
+    /// Calls `sink` with the finished block: `kept`, then `rest`. If nothing was kept and `whole` is given,
+    /// the block is `whole`: `rest` with its LF, without copying.
     fn finish(&mut self, rest: &[u8], whole: Option<&[u8]>, sink: &mut impl FnMut(Block<'_>)) {
         let fields = std::mem::take(&mut self.found.fields);
         let means_something =
@@ -234,8 +237,7 @@ impl Blocks {
 }
 
 impl Found {
-    /// Looks at one line, without its end, for the fields that matter; `start` is its place in
-    /// the block.
+    /// Looks for relevant fields in one line, given without its end. `start` is its offset in the block.
     fn note(&mut self, line: &[u8], start: usize) {
         let fields = &mut self.fields;
         match line.first() {
@@ -271,7 +273,7 @@ impl Found {
     }
 }
 
-/// Where the value of a field begins, if the line is of this field: after the colon and one space.
+/// The offset of a field's value if the line is of this field: after the colon and one space.
 fn value_of(line: &[u8], name: &[u8]) -> Option<usize> {
     match line.strip_prefix(name)? {
         [] => Some(line.len()),

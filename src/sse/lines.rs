@@ -1,8 +1,7 @@
 //! Joins a block's data lines, using `eventsource-stream`.
 //!
-//! The parser is given whole blocks of valid UTF-8, so that it never sees a byte order mark, a
-//! split line or an invalid byte, and in pieces, because it moves the rest of its buffer for
-//! every line.
+//! The parser gets whole blocks of valid UTF-8, so that it never sees a byte order mark, a split line or an
+//! invalid byte. It gets them in pieces, because it moves the rest of its buffer for every line.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -14,11 +13,11 @@ use bytes::Bytes;
 use eventsource_stream::EventStream;
 use futures::Stream;
 
-/// How much of a block the parser is given at once, in bytes: a 10 MB event of many lines would
-/// cost the square of its size in one piece.
+/// How many bytes of a block the parser gets at once. In one piece, an event of many lines would take
+/// quadratic time: minutes for 10 MB.
 const PIECE: usize = 16 * 1024;
 
-/// The parser and its source.
+/// The parser and the source that it reads from.
 pub struct Lines {
     pieces: Pieces,
     parser: EventStream<Pieces>,
@@ -27,8 +26,8 @@ pub struct Lines {
 impl Default for Lines {
     fn default() -> Self {
         let pieces = Pieces::default();
-        // A comment first: the parser looks for a byte order mark in its first piece, and
-        // panics when it finds one. The guard has removed the real one by then.
+        // Start with a comment: the parser looks for a byte order mark in its first piece, and panics if it
+        // finds one. The stream's own mark has been stripped by then.
         pieces.push(Bytes::from_static(b":\n"));
         Self {
             parser: EventStream::new(pieces.clone()),
@@ -44,7 +43,7 @@ impl Lines {
         split_at_lines(Bytes::from(text), |piece| self.pieces.push(piece));
         match Pin::new(&mut self.parser).poll_next(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Some(Ok(event))) => event.data,
-            // A whole block with data is always an event.
+            // A whole block with data is always an event, so this can't happen.
             _ => String::new(),
         }
     }
@@ -65,7 +64,8 @@ fn split_at_lines(block: Bytes, mut sink: impl FnMut(Bytes)) {
     }
 }
 
-/// The parser's source: what was pushed and not yet taken. It is never at its end, only empty.
+/// The parser's source: the pieces that were pushed and not taken yet. It never ends; it's only empty at
+/// times.
 #[derive(Clone, Default)]
 struct Pieces(Arc<Mutex<VecDeque<Bytes>>>);
 

@@ -62,11 +62,11 @@ fn an_empty_read_changes_nothing() {
 fn t27_an_event_over_the_limit_is_refused_by_name_and_one_at_the_limit_is_not() {
     let event = |size: usize| format!("data: {}\n\n", "x".repeat(size)).into_bytes();
     let limit = 1024;
-    // The limit counts the block's bytes: the field's name and the line end, too.
+    // The limit includes the field's name and the line end.
     let fits = limit - "data: \n".len();
     let mut count = 0;
     let mut decoder = Decoder::with_limit(limit);
-    // Alone, behind others in the same read, and cut anywhere.
+    // As the only block, after others in the same read, and split at any point.
     decoder.push(&event(fits), |_| count += 1).unwrap();
     let behind = [event(1000), event(10), event(fits)].concat();
     decoder.push(&behind, |_| count += 1).unwrap();
@@ -94,7 +94,7 @@ fn t27_an_event_over_the_limit_is_refused_by_name_and_one_at_the_limit_is_not() 
 
 #[test]
 fn an_event_of_many_lines_costs_no_more_than_its_size() {
-    // With the whole block in the parser's buffer this takes minutes.
+    // This takes minutes if the parser gets the whole block at once.
     let lines = 400_000;
     let text = format!("{}\n", "data: 0123456789\n".repeat(lines));
     let mut length = 0;

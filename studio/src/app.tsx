@@ -24,7 +24,7 @@ function useRoute(): Route {
   const hash = useSyncExternalStore(
     (changed) => {
       const heard = () => {
-        // A link with another token, opened in this very tab.
+        // The hash may be a link with another token, opened in this tab.
         adoptToken();
         changed();
       };
@@ -136,7 +136,7 @@ function Locked() {
   );
 }
 
-/** Shown once for the whole page; each view shows what it can't load. */
+/** Shown once for the whole page. Each view also shows what it can't load. */
 function Offline() {
   const { error } = useIdentity();
   const isGone = error instanceof ApiError && error.status === 0;
@@ -152,7 +152,10 @@ function Offline() {
   );
 }
 
-/** A screen reader and the keyboard start at the new view, not at the end of the old one. */
+/**
+ * Moves the focus to the new view, so that a screen reader and the keyboard don't stay at the end of the old
+ * one.
+ */
 function useFocusOnNavigation(route: Route): void {
   const place = route.view === "job" ? `job ${route.jobId}` : route.view;
   const last = useRef(place);

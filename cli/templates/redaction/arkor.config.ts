@@ -1,4 +1,4 @@
-// What you'll want to change first. src/arkor/trainer.ts reads it.
+// The settings that you'll want to change first. src/arkor/trainer.ts reads them.
 import type { TrainerInput } from "arkor";
 
 export const config = {
@@ -8,7 +8,7 @@ export const config = {
   // One example per line. The cloud can't read this machine's files; to train there, use
   // { type: "blob", url: "https://…" } or { type: "huggingface", name: "…" }.
   dataset: { type: "file", path: "data/redaction.jsonl" },
-  // These suit the small built-in model. For a real one, begin with 100 steps and 2e-4.
+  // These values suit the small built-in model. For a real one, start with 100 steps and 2e-4.
   maxSteps: 360,
   learningRate: 7e-3,
 } satisfies TrainerInput;

@@ -9,7 +9,7 @@ const AUTHORITY: &str = include_str!("../../../__test__/fixtures/authority.cert.
 const COMMON_NAME: &[u8] = include_bytes!("common-name.cert.pem");
 const YEAR: u64 = 366 * 24 * 60 * 60;
 
-/// What becomes of the self-signed certificate when these are the extra ones.
+/// The verdict on the self-signed certificate when `extra` is the content of `NODE_EXTRA_CA_CERTS`.
 fn verdict(extra: &str, name: &'static str, now: UnixTime) -> std::result::Result<(), TlsError> {
     verdict_on(SELF_SIGNED.as_bytes(), extra.as_bytes(), name, now)
 }
@@ -20,7 +20,7 @@ fn verdict_on(
     name: &'static str,
     now: UnixTime,
 ) -> std::result::Result<(), TlsError> {
-    // Only for a machine whose system has none.
+    // Only used on a machine whose system has no roots.
     take_nodes_roots(AUTHORITY).unwrap();
     let provider = Arc::new(ring::default_provider());
     let trust = Trust::of(&provider, certificates(extra).unwrap()).unwrap();

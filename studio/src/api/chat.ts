@@ -5,15 +5,15 @@ import { ApiError, api } from "./client.ts";
 export interface Answer {
   text: string;
   finish: string | undefined;
-  /** The model that answered, as the backend names it. */
+  /** The name of the model, as the backend reports it. */
   model: string | undefined;
   tokens: number | undefined;
-  /** ms to the first piece of text, and to the end. */
+  /** The time to the first piece of text and to the end, in ms. */
   firstMs: number | undefined;
   totalMs: number | undefined;
 }
 
-/** The state before the first piece. */
+/** The state before the first piece of text. */
 export const NO_ANSWER: Answer = {
   text: "",
   finish: undefined,
@@ -23,7 +23,7 @@ export const NO_ANSWER: Answer = {
   totalMs: undefined,
 };
 
-/** Sends a chat, and passes on the answer as it grows. Resolves with the whole answer. */
+/** Sends a chat, and calls back as the response grows. Resolves with the whole response. */
 export async function ask(
   body: object,
   signal: AbortSignal,

@@ -1,10 +1,10 @@
-// The one module that speaks to `/api`.
+// The only module that makes requests to `/api`.
 
 import type * as Api from "./types.ts";
 
 const STORED = "arkor-studio-token";
 
-/** An answer that was no success; status 0 when there was none. */
+/** A response that isn't 2xx. Status 0 means that there was no response. */
 export class ApiError extends Error {
   constructor(
     readonly status: number,
@@ -18,7 +18,7 @@ export class ApiError extends Error {
 type Heard = (isRefused: boolean) => void;
 const listeners = new Set<Heard>();
 
-/** Takes the token out of the address bar, where it could be seen and copied, and keeps it. */
+/** Moves the token from the address bar, where it could be seen and copied, to the browser's storage. */
 export function adoptToken(): void {
   const [, token] = /^#token=([\w-]+)$/.exec(location.hash) ?? [];
   if (token === undefined) return;
@@ -31,13 +31,13 @@ export function hasToken(): boolean {
   return localStorage.getItem(STORED) !== null;
 }
 
-/** Calls back when the server refuses the token, and when it takes it. */
+/** Calls back when the server rejects the token, and when it accepts it. */
 export function onTokenHeard(heard: Heard): () => void {
   listeners.add(heard);
   return () => listeners.delete(heard);
 }
 
-/** Sends a request; what isn't 2xx is an {@link ApiError}. */
+/** Sends a request. A response that isn't 2xx is thrown as an {@link ApiError}. */
 export async function send(path: string, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
   headers.set("x-arkor-studio-token", localStorage.getItem(STORED) ?? "");
@@ -89,7 +89,7 @@ export const api = {
   dataset: ({ offset, limit }: { offset: number; limit: number }, signal?: AbortSignal) =>
     get<Api.Dataset>(`/api/dataset?offset=${offset}&limit=${limit}`, signal),
 
-  /** A broken entry is an answer too, not an error. */
+  /** A broken entry is a result here, not an error. */
   manifest: (signal?: AbortSignal) => get<Api.Manifest>("/api/manifest?broken=200", signal),
 
   jobs: async (signal?: AbortSignal) => (await get<{ jobs: Api.Job[] }>("/api/jobs", signal)).jobs,
@@ -110,7 +110,7 @@ export const api = {
 
   runs: async (signal?: AbortSignal) =>
     (await get<{ runs: Api.RunInfo[] }>("/api/runs", signal)).runs,
-  /** Starts a run and closes its output: the run goes on, and the output can be opened again. */
+  /** Starts a run and closes the output's stream. The run continues, and its output can be opened again. */
   async train(options: { file?: string; dryRun?: boolean }): Promise<string> {
     const response = await send("/api/train", {
       method: "POST",

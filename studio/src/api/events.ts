@@ -12,19 +12,22 @@ export type Connection =
 
 const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 15_000;
-/** The stream pings every 15 s; one that is silent for much longer is dead, whatever its socket says. */
+/**
+ * The server pings the stream every 15 s. A stream that's silent for much longer is dead, even if its socket
+ * still looks open.
+ */
 const SILENCE_MS = 45_000;
-/** How often watchers are notified: redrawing a chart more often shows nothing new. */
+/** How often watchers are notified: more redraws of a chart would show nothing new. */
 const TELL_MS = 250;
 
 /**
- * A job's events as they come. A stream that breaks off is opened again behind the last event that was
- * read, so that none is missed and none is shown twice.
+ * A job's events as they arrive. If the stream breaks, it's reopened after the last event that was read, so
+ * that none is missed or shown twice.
  */
 export class EventFeed {
   readonly data = new RunData();
   connection: Connection = { state: "connecting" };
-  /** Changes whenever there is something new to show. */
+  /** Changes whenever there are new events to show. */
   version = 0;
   #jobId;
   #stop = new AbortController();
@@ -69,7 +72,7 @@ export class EventFeed {
           error instanceof ApiError && [400, 401, 403, 404, 410].includes(error.status);
         if (isFinal) return this.#say({ state: "refused", reason });
       }
-      // Events have come: the trouble before them is over.
+      // If events have arrived since, the earlier failures no longer count.
       attempt = this.#lastEventId === before ? attempt + 1 : 1;
       this.#say({ state: "reconnecting", attempt, reason });
       await this.#pause(Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** (attempt - 1)));
@@ -86,7 +89,7 @@ export class EventFeed {
     });
   }
 
-  /** @returns whether the run is over, and with it the stream */
+  /** @returns whether the run, and therefore the stream, is over */
   async #read(): Promise<boolean> {
     const silence = new AbortController();
     const signal = AbortSignal.any([this.#stop.signal, silence.signal]);

@@ -6,16 +6,16 @@ import { EventFeed } from "./events.ts";
 export const queryClient: QueryClient = new QueryClient({
   queryCache: new QueryCache({
     onError(error, { queryKey }) {
-      // Whichever query finds the server gone, the page as a whole shows that.
+      // Whichever query finds that the server is gone, the page as a whole shows it.
       if (!(error instanceof ApiError) || error.status !== 0 || queryKey[0] === "identity") return;
       void queryClient.invalidateQueries({ queryKey: ["identity"] });
     },
   }),
   defaultOptions: {
     queries: {
-      // Don't retry a refusal; if the server couldn't be reached, the interval tries again.
+      // Don't retry a refusal. If the server couldn't be reached, the next interval tries again.
       retry: false,
-      // The server is on this machine: a machine without network still reaches it.
+      // The server is on this machine, so it can be reached without a network.
       networkMode: "always",
       staleTime: 1000,
     },
@@ -55,7 +55,7 @@ export const useManifest = () =>
     refetchInterval: LIVE_MS,
   });
 
-/** The rows under a config, which is part of the question: another config makes other rows. */
+/** The dataset's rows for a config. The config is part of the query key, because it determines the rows. */
 export const useDataset = (page: { offset: number; limit: number }, config: object | undefined) =>
   useQuery({
     queryKey: ["dataset", page, config],
@@ -120,7 +120,7 @@ export function isActive(status: string): boolean {
   return status === "running" || status === "queued";
 }
 
-/** The events of a job, followed as long as something shows them. */
+/** The events of a job, followed as long as a component uses them. */
 export function useFeed(jobId: string): EventFeed {
   const [feed, setFeed] = useState(() => new EventFeed(jobId));
   useEffect(() => {
@@ -136,7 +136,7 @@ export function useFeed(jobId: string): EventFeed {
   return feed;
 }
 
-/** The events of several jobs, for lines that are laid over each other. */
+/** The events of several jobs, for charts that overlay them. */
 export function useFeeds(jobIds: string[]): EventFeed[] {
   const [feeds, setFeeds] = useState<EventFeed[]>([]);
   const [, setVersion] = useState(0);
@@ -154,7 +154,7 @@ export function useFeeds(jobIds: string[]): EventFeed[] {
   return feeds;
 }
 
-/** The time, as it was at the last whole second or so. */
+/** The current time, updated about once a second. */
 export function useNow(isTicking = true): number {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {

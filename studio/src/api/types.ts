@@ -60,7 +60,7 @@ export interface SystemInfo {
   gpus?: Gpu[];
 }
 
-/** A part of a row's text whose tokens have the same fate. */
+/** A part of a row's text whose tokens are either all trained on or all not. */
 export interface Segment {
   text: string;
   trained: boolean;

@@ -1,4 +1,4 @@
-/** What the playground's form holds, as it was typed. */
+/** The contents of the playground's form, as typed. */
 export interface ChatForm {
   system: string;
   temperature: string;
@@ -17,11 +17,11 @@ export const EMPTY_FORM: ChatForm = {
 
 export interface Checked {
   options: Record<string, unknown>;
-  /** By field: what is wrong, and what to do. */
+  /** The error message of each field: what's wrong, and how to fix it. */
   errors: Partial<Record<keyof ChatForm, string>>;
 }
 
-/** The options of a request; an empty field is left to the backend. */
+/** Builds the options of a request. An empty field is left to the backend. */
 export function checkForm(form: ChatForm): Checked {
   const options: Record<string, unknown> = {};
   const errors: Checked["errors"] = {};
@@ -51,7 +51,7 @@ export function checkForm(form: ChatForm): Checked {
   return { options, errors };
 }
 
-/** Whether a key press in the text box sends: not while an input method composes, which uses Enter itself. */
+/** Whether a key press in the text box sends the message. During input-method composition, Enter doesn't. */
 export function sends(event: {
   key: string;
   shiftKey: boolean;

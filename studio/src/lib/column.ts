@@ -1,16 +1,16 @@
-/** Stands for "no value here"; a value that isn't finite is NaN. */
+/** Marks a missing value. A value that isn't finite is stored as NaN. */
 export const ABSENT = Number.NEGATIVE_INFINITY;
 
-/** Values that share one minimum and maximum, so that a million of them need not be looked at. */
+/** The number of values that share one minimum and maximum, so that a query needn't scan a million values. */
 const BLOCK = 64;
 
-/** A growing column of numbers, with the extremes of each block of them. */
+/** A growing column of numbers that keeps the minimum and maximum of each block. */
 export class Column {
   values = new Float64Array(1024);
   length = 0;
   #least = new Float64Array(32);
   #most = new Float64Array(32);
-  /** Where the values are that aren't finite. */
+  /** The indices of the values that aren't finite. */
   readonly broken: number[] = [];
 
   push(value: number): void {
@@ -43,8 +43,8 @@ export class Column {
   }
 
   /**
-   * The least and the largest value from `from` to before `to`, written to `out`.
-   * @returns whether there is any
+   * Writes the smallest and the largest value from `from` up to `to` (exclusive) to `out`.
+   * @returns whether the range has any value
    */
   extremes(from: number, to: number, out: { least: number; most: number }): boolean {
     let least = Number.POSITIVE_INFINITY;
@@ -58,7 +58,7 @@ export class Column {
         at += BLOCK;
       } else {
         const value = this.values[at] ?? ABSENT;
-        // A comparison with NaN is false.
+        // Any comparison with NaN is false.
         if (value !== ABSENT) {
           if (value < least) least = value;
           if (value > most) most = value;
@@ -78,7 +78,7 @@ function grown(old: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
   return next;
 }
 
-/** The first index whose value isn't below `wanted`, in a column that only rises. */
+/** The first index whose value isn't below `wanted`, in a column that never falls. */
 export function lowerBound(column: Column, wanted: number): number {
   let low = 0;
   let high = column.length;

@@ -1,30 +1,30 @@
 import { ABSENT, type Column, lowerBound } from "./column.ts";
 
-/** A line to draw: values over steps, which only rise. */
+/** A line to draw: values over steps, which never decrease. */
 export interface Line {
   x: Column;
   y: Column;
 }
 
-/** As uPlot takes it: `null` is a gap in a line, `undefined` a place where the line has no point. */
+/** The data format of uPlot: `null` is a gap in a line, `undefined` a position where the line has no point. */
 export type Aligned = [x: number[], ...ys: (number | null | undefined)[][]];
 
 export interface Decimated {
   data: Aligned;
-  /** Whether each two places are one pixel, with its least and its largest value. */
+  /** Whether each pair of positions is one pixel, with its minimum and maximum. */
   isByPixel: boolean;
 }
 
 export interface View {
   from: number;
   to: number;
-  /** Pixels that the view is wide. */
+  /** The width of the view in pixels. */
   width: number;
 }
 
 /**
- * What has to be drawn of some lines so that they look as if every point was: exact while there are few
- * points, else the extremes of every pixel.
+ * The points to draw so that the lines look as if every point were drawn: all points if there are few, else
+ * the minimum and maximum of every pixel.
  */
 export function decimate(lines: Line[], view: View): Decimated {
   const ranges = lines.map(({ x }) => visible(x, view));
@@ -34,7 +34,7 @@ export function decimate(lines: Line[], view: View): Decimated {
     : { data: byPixel(lines, ranges, view), isByPixel: true };
 }
 
-/** The points in view and one more on each side, so that lines go on to the edges. */
+/** The points in view and one more on each side, so that lines continue to the edges. */
 function visible(x: Column, { from, to }: View): [number, number] {
   const first = Math.max(0, lowerBound(x, from) - 1);
   let last = lowerBound(x, to);
@@ -81,7 +81,7 @@ function byPixel(lines: Line[], ranges: [number, number][], view: View): Aligned
       const to = boundFrom(x, at, end);
       if (to === at) continue;
       if (y.extremes(at, to, found)) {
-        // In the order that makes the shorter way from what stands before.
+        // In the order that's closer to the previous value.
         const up =
           last === undefined || Math.abs(found.least - last) <= Math.abs(found.most - last);
         out[pixel * 2] = up ? found.least : found.most;
@@ -97,7 +97,7 @@ function byPixel(lines: Line[], ranges: [number, number][], view: View): Aligned
   return [xs, ...ys];
 }
 
-/** As `lowerBound`, from an index that is known to be below; steps are mostly evenly spaced. */
+/** Like `lowerBound`, but starts at an index that's known to be below, because steps are mostly evenly spaced. */
 function boundFrom(x: Column, start: number, wanted: number): number {
   let size = 1;
   let low = start;
@@ -111,7 +111,7 @@ function boundFrom(x: Column, start: number, wanted: number): number {
   return low;
 }
 
-/** The point of a line that is nearest to a step: its index, or -1. */
+/** The index of the line's point that is nearest to a step, or -1. */
 export function nearest({ x, y }: Line, step: number): number {
   let above = lowerBound(x, step);
   let below = above - 1;

@@ -6,7 +6,7 @@ export interface Change {
   after: unknown;
 }
 
-/** The leaves in which two configs differ, by path. A value that isn't there is `undefined`. */
+/** The leaves in which two configs differ, by path. A missing value is `undefined`. */
 export function diffConfigs(before: unknown, after: unknown, path = ""): Change[] {
   if (isRecord(before) && isRecord(after)) {
     const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();

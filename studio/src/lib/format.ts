@@ -1,6 +1,6 @@
 const NONE = "–";
 
-/** A loss: four digits that mean something. */
+/** A loss, with four significant digits. */
 export function formatLoss(value: number | null | undefined): string {
   if (value === null || value === undefined || value === Number.NEGATIVE_INFINITY) return NONE;
   if (Number.isNaN(value)) return "NaN";
@@ -57,7 +57,7 @@ export function formatBytes(bytes: number | null | undefined): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
-/** How long ago, as text that doesn't change every second. */
+/** The time since a timestamp, in text that doesn't change every second. */
 export function formatAgo(timestamp: string | null | undefined, now: number): string {
   const then = Date.parse(timestamp ?? "");
   if (Number.isNaN(then)) return NONE;
@@ -71,7 +71,7 @@ export function formatAgo(timestamp: string | null | undefined, now: number): st
   return days < 14 ? `${days} d ago` : new Date(then).toISOString().slice(0, 10);
 }
 
-/** A day and a time, where the reader is. */
+/** A date and a time, in the reader's time zone. */
 export function formatWhen(timestamp: string): string {
   const then = new Date(timestamp);
   if (Number.isNaN(then.getTime())) return NONE;
@@ -79,7 +79,7 @@ export function formatWhen(timestamp: string): string {
   return `${day} ${pad(then.getHours())}:${pad(then.getMinutes())}`;
 }
 
-/** The time that a run took, or has taken so far. */
+/** The duration of a run, so far or in total. */
 export function durationOf(
   job: { status: string; startedAt?: string | null; completedAt?: string | null },
   now: number,

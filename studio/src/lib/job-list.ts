@@ -19,7 +19,7 @@ export interface ListOptions {
   summaryOf: (job: Job) => Summary | undefined;
 }
 
-/** The jobs that a search and a status leave, in order. What has no value comes last either way. */
+/** The jobs that match a search and a status, in order. Jobs without a value come last in either direction. */
 export function listJobs(jobs: Job[], options: ListOptions): Job[] {
   const words = options.search.toLowerCase().split(/\s+/).filter(Boolean);
   const left = jobs.filter((job) => {
@@ -39,7 +39,7 @@ export function listJobs(jobs: Job[], options: ListOptions): Job[] {
   return keyed.map(({ job }) => job);
 }
 
-/** The model that it trains, as its config names it. */
+/** The model that the job trains, as its config names it. */
 export function modelOf({ config }: Job): string {
   return typeof config?.model === "string" ? config.model : "";
 }

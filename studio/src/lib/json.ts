@@ -1,8 +1,8 @@
 const BARE = /"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b/g;
 
 /**
- * Parses JSON as a trainer in Python writes it: with bare `NaN` and `Infinity`, which come out as the
- * strings of the same name.
+ * Parses JSON from a trainer in Python, which may contain bare `NaN` and `Infinity`. They become the strings
+ * of the same name.
  */
 export function parseLenient(text: string): unknown {
   try {
@@ -14,7 +14,7 @@ export function parseLenient(text: string): unknown {
   }
 }
 
-/** A number in an event: `undefined` if there is none, NaN if it isn't finite. */
+/** A number in an event: `undefined` if it's missing, NaN if it isn't finite. */
 export function numberOf(value: unknown): number | undefined {
   if (typeof value === "number") return Number.isFinite(value) ? value : Number.NaN;
   return value === "NaN" || value === "Infinity" || value === "-Infinity" ? Number.NaN : undefined;

@@ -1,6 +1,6 @@
 import type { Target } from "../api/types.ts";
 
-/** What answers in the playground, as its address has it: `base:NAME`, `final:JOB`, `checkpoint:JOB:STEP`. */
+/** Parses the playground's model from the URL: `base:NAME`, `final:JOB`, `checkpoint:JOB:STEP`. */
 export function parseChoice(text: string | undefined): Target | undefined {
   const [kind, ...rest] = (text ?? "").split(":");
   const value = rest.join(":");
@@ -20,14 +20,14 @@ export function formatChoice(target: Target): string {
     : `checkpoint:${adapter.jobId}:${adapter.step}`;
 }
 
-/** The fields of a chat request that say who answers. */
+/** The fields of a chat request that select the model. */
 export function chatFields(target: Target): object {
   return target.kind === "base_model"
     ? { baseModel: target.baseModel }
     : { adapter: target.adapter };
 }
 
-/** In words, with the job's name where it is known. */
+/** Describes the model in words, with the job's name if it's known. */
 export function describeTarget(
   target: Target,
   nameOf: (jobId: string) => string | undefined,

@@ -7,7 +7,7 @@ export type Route =
   | { view: "dataset"; offset: number }
   | { view: "unknown"; path: string };
 
-/** Which view a hash names; an unknown one is returned unchanged. */
+/** Parses the hash into a view. An unknown view is returned unchanged. */
 export function parseRoute(hash: string): Route {
   const [path = "", query = ""] = hash.replace(/^#/, "").split("?", 2);
   const parts = path.split("/").filter((part) => part !== "");

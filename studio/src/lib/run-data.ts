@@ -29,10 +29,10 @@ export interface Row {
   text: string;
 }
 
-/** Events besides log lines that are kept: nothing that comes without end may fill the memory. */
+/** How many events besides log lines are kept, so that an endless stream can't fill the memory. */
 const MOST_OTHERS = 20_000;
 
-/** All that a job's events have said so far, in columns, so that a million log lines fit. */
+/** The data of a job's events so far, in columns, so that a million log lines fit. */
 export class RunData {
   readonly step = new Column();
   readonly loss = new Column();
@@ -41,7 +41,7 @@ export class RunData {
   readonly samplesPerSecond = new Column();
   readonly epoch = new Column();
   readonly time = new Column();
-  /** For each event in order: the index of its log line, or `-1 - index` among the others. */
+  /** For each event, in order: the index of its log line, or `-1 - index` for one of the others. */
   readonly order = new Column();
   readonly others: OtherEvent[] = [];
   readonly checkpoints: Checkpoint[] = [];
@@ -50,7 +50,7 @@ export class RunData {
   artifacts: Artifact[] = [];
   failure: { error: string; step?: number } | undefined;
   end: "completed" | "failed" | undefined;
-  /** Events that were left out, see {@link MOST_OTHERS}. */
+  /** How many events were dropped, see {@link MOST_OTHERS}. */
   dropped = 0;
 
   get length(): number {
@@ -76,8 +76,8 @@ export class RunData {
   #addLog(data: Record<string, unknown>): void {
     const last = this.step.length - 1;
     const step = numberOf(data.step) ?? (last < 0 ? 0 : this.step.at(last) + 1);
-    // A run that was resumed goes over steps again. Lines are drawn over steps that only rise, so what
-    // was said of these steps before stays where it is, and the new words come after it.
+    // A resumed run repeats some steps, but lines need steps that never decrease. Earlier values of a
+    // repeated step stay where they are, and the new ones are added after them.
     const x =
       last >= 0
         ? Math.max(this.step.at(last), Number.isNaN(step) ? 0 : step)
@@ -116,7 +116,7 @@ export class RunData {
     }
   }
 
-  /** The last value of a column that is one. */
+  /** The last value of a column that isn't missing. */
   last(column: Column): number | undefined {
     for (let at = column.length - 1; at >= 0; at--) {
       if (column.at(at) !== ABSENT) return column.at(at);
@@ -124,7 +124,7 @@ export class RunData {
     return undefined;
   }
 
-  /** The step of a column's least value, and that. */
+  /** The smallest value of a column, with its step. */
   best(column: Column): { step: number; value: number } | undefined {
     const found = { least: 0, most: 0 };
     if (!column.extremes(0, column.length, found)) return undefined;
@@ -134,7 +134,7 @@ export class RunData {
     return undefined;
   }
 
-  /** An event as a line to read. */
+  /** An event as a line of text. */
   row(index: number): Row {
     const at = this.order.at(index);
     if (at < 0) {
@@ -158,7 +158,7 @@ export class RunData {
   }
 }
 
-/** An event's fields besides its kind, its job and its time. */
+/** An event's fields, without its type, job and time. */
 function textOf({ type: _, jobId: __, timestamp: ___, ...rest }: Record<string, unknown>): string {
   const { step, error, artifacts, ...more } = rest;
   const parts: string[] = [];
@@ -173,7 +173,7 @@ function textOf({ type: _, jobId: __, timestamp: ___, ...rest }: Record<string, 
   return parts.join("  ");
 }
 
-/** How long the rest takes, from the pace of the last steps: ms, or `undefined` if that's unknown. */
+/** The remaining time in ms, from the pace of the last steps; `undefined` if it's unknown. */
 export function timeLeft(
   data: RunData,
   maxSteps: number | undefined,
@@ -190,7 +190,7 @@ export function timeLeft(
   return Math.max(0, (left * took) / steps - Math.min(since, took / steps));
 }
 
-/** The total number of steps, if the start event or the config says so. */
+/** The total number of steps, if the start event or the config contains it. */
 export function totalSteps(data: RunData, config: Record<string, unknown>): number | undefined {
   for (const source of [data.metadata ?? {}, config]) {
     for (const name of ["totalSteps", "maxSteps", "steps"]) {

@@ -1,8 +1,8 @@
 import { ABSENT, Column } from "./column.ts";
 
 /**
- * An exponential moving average of a column, without the bias towards zero of its first values (as
- * TensorBoard draws it). It follows the column as that grows.
+ * An exponential moving average of a column. It corrects the bias of the first values towards zero, like
+ * TensorBoard, and is extended as the column grows.
  */
 export class Smoothed {
   readonly column = new Column();
@@ -25,7 +25,7 @@ export class Smoothed {
     this.column.clear();
   }
 
-  /** Adds what has arrived since the last call. */
+  /** Adds the values that have arrived since the last call. */
   update(): Column {
     const { source, column } = this;
     if (source.length < column.length) {

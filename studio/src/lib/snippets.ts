@@ -9,12 +9,12 @@ export interface Question {
 
 const json = (value: unknown, indent = 2) => JSON.stringify(value, null, indent);
 
-/** For a shell: single quotes, in which only a single quote means something. */
+/** Quotes text for a shell: within single quotes, only a single quote is special. */
 function quoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** Asks through Studio's server; the token comes from the file that it writes. */
+/** A request through Studio's server. The token comes from the file that Studio writes. */
 export function curlSnippet(origin: string, { target, messages, options }: Question): string {
   const body = { ...chatFields(target), messages, ...options, stream: false };
   return [
@@ -25,7 +25,7 @@ export function curlSnippet(origin: string, { target, messages, options }: Quest
   ].join("\n");
 }
 
-/** How a callback calls a checkpoint. */
+/** A call of a checkpoint's `infer` in a callback. */
 export function inferSnippet({ messages, options }: Question): string {
   const args = json({ messages, ...options, stream: false });
   return [
@@ -37,7 +37,7 @@ export function inferSnippet({ messages, options }: Question): string {
   ].join("\n");
 }
 
-/** The name under which the local backend's OpenAI-compatible API knows a model. */
+/** The model's name in the local backend's OpenAI-compatible API. */
 function openaiModel(target: Target): string {
   if (target.kind === "base_model") return target.baseModel;
   const { adapter } = target;
@@ -47,8 +47,9 @@ function openaiModel(target: Target): string {
 }
 
 /**
- * For OpenAI's client. The local backend answers it for every model; the cloud only at an endpoint.
- * @param local the local backend's address, if that's where the models are
+ * A request with OpenAI's client. The local backend accepts it for every model; the cloud only at an
+ * endpoint.
+ * @param local the local backend's URL, if the models are there
  */
 export function openaiSnippet(
   { target, messages, options }: Question,
@@ -81,7 +82,7 @@ export function openaiSnippet(
   ].join("\n");
 }
 
-/** Calls an endpoint; the key is the caller's own. */
+/** A request to an endpoint, with the caller's own key. */
 export function endpointSnippet(url: string, deployment: Deployment): string {
   const lines = [`curl ${url}/chat/completions \\`];
   if (deployment.authMode === "fixed_api_key") {

@@ -8,7 +8,7 @@ export interface ChartLine extends Line {
   label: string;
   /** A custom property of the style sheet, such as `--line-1`. */
   color: string;
-  /** Drawn faintly behind the others, and not named. */
+  /** Drawn faintly behind the others, and without a name in the legend. */
   isFaint?: boolean;
   hasPoints?: boolean;
   isDashed?: boolean;
@@ -22,13 +22,13 @@ export interface Zoom {
 export interface ChartProps {
   title: string;
   lines: ChartLine[];
-  /** Changes whenever the lines have new points. */
+  /** Changes whenever the lines get new points. */
   version: unknown;
   format: (value: number) => string;
   isLog?: boolean;
   zoom: Zoom | undefined;
   onZoom: (zoom: Zoom | undefined) => void;
-  /** Steps that are marked: checkpoints. */
+  /** The steps to mark: checkpoints. */
   marks?: number[];
   height: number;
 }
@@ -44,7 +44,7 @@ export function Chart(props: ChartProps) {
   const [hover, setHover] = useState<number>();
   const shape = props.lines.map((line) => `${line.label}${line.color}${line.isFaint}`).join("|");
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a chart is made anew when its lines, axis or colours are others; points come by `refresh`
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a chart is created again when its lines, axis or colours change; `refresh` adds points
   useLayoutEffect(() => {
     const element = box.current;
     if (!element) return;
@@ -65,7 +65,7 @@ export function Chart(props: ChartProps) {
     };
   }, [shape, props.isLog, theme]);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the version stands for the points
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the version changes with the points
   useEffect(() => {
     if (plot.current) refresh(plot.current, latest.current);
   }, [props.version, props.zoom, props.marks?.length]);
@@ -84,7 +84,7 @@ export function Chart(props: ChartProps) {
           style={{ height: props.height }}
           role="application"
           aria-label={`${props.title}: arrows read values, plus and minus zoom, Escape shows all`}
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: what is read and zoomed must be reachable by keyboard
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: the chart can be read and zoomed by keyboard
           tabIndex={0}
           onKeyDown={(event) => plot.current && onKey(event, plot.current, props)}
         />
@@ -93,7 +93,7 @@ export function Chart(props: ChartProps) {
   );
 }
 
-/** The lines' names, with their last values or, while the pointer is over the chart, those there. */
+/** The names of the lines, with their last values or, while the pointer is over the chart, the values there. */
 function Legend(props: {
   lines: ChartLine[];
   at: number | undefined;
@@ -126,7 +126,7 @@ function Legend(props: {
   );
 }
 
-/** The steps that are in view: the zoom, else all. */
+/** The steps in view: the zoomed range, or else all. */
 function viewOf({ lines, zoom }: ChartProps): Zoom {
   if (zoom) return zoom;
   let from = Number.POSITIVE_INFINITY;
@@ -238,7 +238,7 @@ function optionsFor(
   };
 }
 
-/** Custom properties as a canvas understands them: `rgb(…)`, of the theme that is shown. */
+/** Resolves custom properties to colours for a canvas: `rgb(…)`, in the current theme. */
 function resolver(element: HTMLElement): (name: string) => string {
   const probe = element.ownerDocument.createElement("span");
   return (name) => {
@@ -254,7 +254,7 @@ function faint(color: string): string {
   return color.replace("rgb(", "rgba(").replace(")", ", 0.3)");
 }
 
-/** With a modifier, so that the page still scrolls over a chart. */
+/** Zooms only with a modifier key, so that the page still scrolls over a chart. */
 function onWheel(event: WheelEvent, chart: uPlot, props: ChartProps): void {
   if (!event.ctrlKey && !event.metaKey && !event.shiftKey) return;
   event.preventDefault();
@@ -262,7 +262,7 @@ function onWheel(event: WheelEvent, chart: uPlot, props: ChartProps): void {
   zoomAt(chart, props, left, Math.exp(Math.sign(event.deltaY || event.deltaX) * 0.2));
 }
 
-/** The arrows move the cursor; plus and minus zoom there. */
+/** The arrow keys move the cursor; plus and minus zoom around it. */
 function onKey(event: React.KeyboardEvent, chart: uPlot, props: ChartProps): void {
   const { width, height } = chart.over.getBoundingClientRect();
   const { left = -1 } = chart.cursor;
@@ -278,7 +278,7 @@ function onKey(event: React.KeyboardEvent, chart: uPlot, props: ChartProps): voi
   event.preventDefault();
 }
 
-/** Shows so many times the steps that are in view, around a place of the chart. */
+/** Multiplies the number of steps in view by `factor`, around a position of the chart. */
 function zoomAt(chart: uPlot, props: ChartProps, left: number, factor: number): void {
   const all = viewOf({ ...props, zoom: undefined });
   const { from, to } = viewOf(props);
@@ -296,7 +296,7 @@ function linearRange(_: uPlot, min: number | null, max: number | null): uPlot.Ra
   if (min === max)
     return min === 0 ? [0, 1] : [min - Math.abs(min) * 0.1, max + Math.abs(max) * 0.1];
   const room = (max - min) * 0.06;
-  // A loss that is never negative is drawn from 0 when it comes near it.
+  // A loss that's never negative is drawn from 0 if it comes close to 0.
   return [min >= 0 && min < (max - min) * 0.25 ? 0 : min - room, max + room];
 }
 
@@ -306,13 +306,13 @@ function logRange(_: uPlot, min: number | null, max: number | null): uPlot.Range
   return [10 ** Math.floor(Math.log10(least)), 10 ** Math.ceil(Math.log10(max * 1.0001))];
 }
 
-/** A step is whole; from a hundred thousand on it is written as `100K`. */
+/** A step is a whole number. From a hundred thousand on it's written like `100K`. */
 function stepLabel(step: number): string {
   if (!Number.isInteger(step)) return "";
   return step.toLocaleString("en-US", { notation: step >= 100_000 ? "compact" : "standard" });
 }
 
-/** An axis has room for few digits. */
+/** Formats a value with few digits, because an axis has little space. */
 function short(value: number, format: (value: number) => string): string {
   const size = Math.abs(value);
   if (size >= 1000) return value.toLocaleString("en-US", { notation: "compact" });
@@ -337,7 +337,10 @@ function drawMarks(chart: uPlot, { marks = [] }: ChartProps, color: string): voi
   ctx.restore();
 }
 
-/** A cross at the upper edge where a value isn't a number: the line only shows that one is missing. */
+/**
+ * Draws a cross at the upper edge for each value that isn't a number, because the line itself only shows a
+ * gap.
+ */
 function drawBroken(chart: uPlot, { lines }: ChartProps, color: string): void {
   const { ctx, bbox } = chart;
   const size = 3.5 * devicePixelRatio;

@@ -1,26 +1,26 @@
 import uPlot from "uplot";
 
-/** From this share of pixels with a value on, a line is drawn as bars. */
+/** The fraction of pixels with a value from which a line is drawn as bars. */
 const DENSE = 0.5;
-/** CSS pixels that a line is at least thick. */
+/** The minimum thickness of a line, in CSS pixels. */
 const THICKNESS = 1.25;
 
 const asLine = uPlot.paths.linear?.();
 const byPixel = new WeakSet<uPlot>();
 
-/** Says whether a chart's data has the least and the largest value of each pixel, see `decimate`. */
+/** Records whether a chart's data has the minimum and maximum of each pixel, see `decimate`. */
 export function setByPixel(chart: uPlot, isByPixel: boolean): void {
   if (isByPixel) byPixel.add(chart);
   else byPixel.delete(chart);
 }
 
-/** No path for a line that `drawDense` draws. */
+/** No path for a line that `drawDense` draws instead. */
 export const sparsePaths: uPlot.Series.PathBuilder = (chart, seriesIndex, from, to) =>
   isDense(chart, seriesIndex) ? null : (asLine?.(chart, seriesIndex, from, to) ?? null);
 
 /**
- * Draws a dense line as a bar a pixel. It looks the same as a line that goes up and down a thousand times,
- * which takes a browser without a GPU many times as long.
+ * Draws a dense line as one bar per pixel. It looks like a line that goes up and down a thousand times, but
+ * without a GPU a browser draws it many times faster.
  */
 export function drawDense(chart: uPlot, seriesIndex: number): void {
   const series = chart.series[seriesIndex];
@@ -35,7 +35,7 @@ export function drawDense(chart: uPlot, seriesIndex: number): void {
   ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
   ctx.clip();
   ctx.fillStyle = (series as { _stroke?: string })._stroke ?? "";
-  // Of the pixel before, so that no gap shows between two that don't overlap.
+  // The bar of the previous pixel, so that there's no gap between two bars that don't overlap.
   let before: [top: number, bottom: number] | undefined;
   for (let at = 0; at + 1 < values.length; at += 2) {
     const [first, second] = [values[at], values[at + 1]];

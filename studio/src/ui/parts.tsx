@@ -19,7 +19,7 @@ export function Status({ status }: { status: JobStatus | string }) {
   );
 }
 
-/** If the focused element is gone, move the focus to the start of the view. */
+/** Moves the focus to the start of the view, for when the focused element is gone. */
 export function focusMain(): void {
   document.getElementById("main")?.focus({ preventScroll: true });
 }
@@ -65,7 +65,7 @@ export function Section(props: {
   );
 }
 
-/** A short word for a state in which there is nothing to show, and what to do about it. */
+/** A short title for a view without content, and what to do about it. */
 export function Empty(props: { title: string; children?: ReactNode }) {
   return (
     <div className="empty">
@@ -89,14 +89,14 @@ export function Notice(props: {
 }
 
 /**
- * What went wrong with a query: where nothing answers, that is said, and that it is tried again.
- * @param isOld whether what it answered before is still shown
+ * The error of a query. If the server doesn't respond, it also tells the user that it's tried again.
+ * @param isOld whether the previous result is still shown
  */
 export function Failure(props: { error: Error; what: string; isOld?: boolean }) {
   const { error, what, isOld = false } = props;
   const status = error instanceof ApiError ? error.status : undefined;
   const isOffline = status === 0 || status === 502;
-  // The page says once, and as a whole, that its server is gone.
+  // The page shows once, as a whole, that its server is gone.
   if (status === 0 && isOld) return null;
   return (
     <Notice tone="bad" title={`${what} can't be ${isOld ? "updated" : "shown"}.`}>
@@ -106,7 +106,7 @@ export function Failure(props: { error: Error; what: string; isOld?: boolean }) 
   );
 }
 
-/** Keeps the room that content will take, so that nothing jumps when it comes. */
+/** Reserves the space of the content to come, so that nothing jumps when it appears. */
 export function Loading({ rows = 3, label = "Loading" }: { rows?: number; label?: string }) {
   return (
     <div className="loading" role="status" aria-label={label}>
@@ -151,11 +151,11 @@ export function Copy({ text, label = "Copy" }: { text: string; label?: string })
   );
 }
 
-/** A dialog of the browser's own, which keeps the focus in it and gives it back. */
+/** A native dialog of the browser, which keeps the focus inside and restores it afterwards. */
 export function Dialog(props: { title: string; onClose: () => void; children: ReactNode }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
-  // Before it leaves the page: what is gone can't give the focus back.
+  // Close it before it's removed from the page: a removed dialog can't restore the focus.
   useLayoutEffect(() => {
     const element = dialog.current;
     element?.showModal();

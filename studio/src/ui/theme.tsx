@@ -33,7 +33,7 @@ export function ThemeSwitch() {
   );
 }
 
-/** Changes whenever the colours do, for what is drawn and can't follow CSS. */
+/** Changes whenever the colours change, for canvases, which can't follow CSS. */
 export function useThemeVersion(): number {
   const [version, setVersion] = useState(0);
   useEffect(() => {

@@ -1,6 +1,6 @@
 import type { Manifest } from "../api/types.ts";
 
-/** Where the entry is broken, and how. */
+/** Shows the error of a broken entry, and its position. */
 export function BrokenEntry({ manifest }: { manifest: Manifest }) {
   const { location, error } = manifest;
   return (

@@ -1,6 +1,6 @@
 import type { ChatForm } from "../lib/chat-options.ts";
 
-/** The chat's options: the fields beside a conversation. */
+/** The form with the chat's options, next to a conversation. */
 export function Options(props: {
   form: ChatForm;
   errors: Partial<Record<keyof ChatForm, string>>;

@@ -25,7 +25,7 @@ export function DatasetView({ offset }: { offset: number }) {
     );
   }
   const error = identity.error ?? manifest.error ?? (config && dataset.error);
-  // Its rows are old and wrong now; without the server they are only old.
+  // Rows that the server refused are wrong now. Without the server, they are only outdated.
   const isRefused = error instanceof ApiError && error.status === 400;
   const isWaiting = !error && !dataset.data && manifest.data?.error === undefined;
   return (
@@ -55,7 +55,7 @@ export function DatasetView({ offset }: { offset: number }) {
   );
 }
 
-/** A row that training would refuse is the dataset's fault, and said so; anything else is Studio's. */
+/** Shows an error of the dataset itself if training would refuse a row. Any other error is Studio's. */
 function DatasetFailure({ error, isOld }: { error: Error; isOld: boolean }) {
   if (!(error instanceof ApiError) || error.status !== 400) {
     return <Failure error={error} what="The dataset" isOld={isOld} />;
@@ -143,7 +143,7 @@ function Totals({ dataset: { totals, maxLength } }: { dataset: Dataset }) {
   );
 }
 
-/** How many rows are how long: a bar for each range of lengths. */
+/** The distribution of the rows' lengths: a bar for each range. */
 function Lengths({ dataset: { lengths, maxLength } }: { dataset: Dataset }) {
   const most = Math.max(...lengths.map(({ rows }) => rows));
   const words = lengths
@@ -209,7 +209,7 @@ function Row({ row }: { row: DatasetRow }) {
         {row.heldOut && <span className="tag">held out</span>}
         {row.trainedTokens === 0 && <span className="tag">not used</span>}
       </header>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable area must be reachable by keyboard */}
       <section className="row-text" aria-label={`Text of ${place}`} tabIndex={0}>
         {row.segments.map((segment, index) => (
           // biome-ignore lint/suspicious/noArrayIndexKey: a row's segments never change places

@@ -28,7 +28,7 @@ import { ModelPicker } from "./model-picker.tsx";
 
 const SLUG = /^[a-z0-9][a-z0-9-]{0,48}[a-z0-9]$/;
 
-/** The list alone: the keys of an endpoint that was just deleted must not be asked for again. */
+/** Invalidates only the list, because a deleted endpoint's keys must not be requested again. */
 const refresh = () => queryClient.invalidateQueries({ queryKey: ["deployments"], exact: true });
 
 export function Endpoints() {
@@ -140,7 +140,7 @@ function EndpointCard({ deployment }: { deployment: Deployment }) {
   );
 }
 
-/** Where it's called, if that is known: the cloud doesn't say it of an endpoint without a domain of its own. */
+/** The URL of an endpoint, if it's known. The cloud doesn't report it for an endpoint without its own domain. */
 function useEndpointUrl({ slug, customDomain }: Deployment): string | undefined {
   const identity = useIdentity().data;
   if (customDomain) return `https://${customDomain}/v1`;
@@ -253,7 +253,7 @@ function Keys({ deployment }: { deployment: Deployment }) {
   const revoke = useMutation({
     mutationFn: (keyId: string) => api.revokeKey(deployment.id, keyId),
     onSuccess: (_, keyId) => {
-      // A key that no longer works isn't one to keep.
+      // Don't keep showing a key that no longer works.
       if (create.data?.key.id === keyId) create.reset();
     },
     onSettled: refreshKeys,

@@ -58,7 +58,7 @@ export function Artifacts({ job, data, isLocal }: { job: Job; data: RunData; isL
   );
 }
 
-/** A file that can be had by its address is a link: only a click asks another server for it. */
+/** A file with a URL is a link, so that another server gets a request only after a click. */
 function ArtifactName({ name, url }: { name: string; url: string | undefined }) {
   if (url === undefined) return <span>{name}</span>;
   return (
@@ -68,7 +68,7 @@ function ArtifactName({ name, url }: { name: string; url: string | undefined }) 
   );
 }
 
-/** An address that a click may open. */
+/** A URL that may be opened by a click. */
 function addressOf({ url }: Artifact): string | undefined {
   if (typeof url !== "string" || !URL.canParse(url)) return undefined;
   return /^https?:$/.test(new URL(url).protocol) ? url : undefined;

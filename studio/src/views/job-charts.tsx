@@ -11,7 +11,7 @@ import { Empty, Section } from "../ui/parts.tsx";
 const OVERLAY_COLORS = ["--line-3", "--line-4", "--line-5", "--line-6"];
 const MOST_OVERLAYS = OVERLAY_COLORS.length;
 
-/** A smoothed column for each column that was asked for, kept so that it only takes in what is new. */
+/** A smoothed column for each requested column, cached so that it only processes new values. */
 function useSmoothing(weight: number) {
   const known = useMemo(() => new WeakMap<Column, Smoothed>(), []);
   return (column: Column): Column => {
@@ -150,7 +150,7 @@ function waiting(status: string): string {
   return status === "running" ? "Waiting for the first step." : "This run has logged no step.";
 }
 
-/** The runs of a project often have the same name. */
+/** The name of an overlaid run, with its time, because the runs of a project often have the same name. */
 function overlayName(jobs: Job[], jobId: string): string {
   const job = jobs.find(({ id }) => id === jobId);
   return job ? `${job.name} · ${formatWhen(job.createdAt)}` : jobId;

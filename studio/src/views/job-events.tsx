@@ -7,7 +7,7 @@ import { Empty } from "../ui/parts.tsx";
 
 const ROW_HEIGHT = 26;
 
-/** The indices of the events that pass a filter. When more arrive, filtering continues where it stopped. */
+/** The indices of the events that match a filter. When more arrive, filtering continues where it stopped. */
 class Filter {
   readonly places: number[] = [];
   #seen = 0;
@@ -55,7 +55,7 @@ export function JobEvents({ feed }: { feed: EventFeed }) {
     overscan: 12,
   });
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the end moves when events come
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the end moves when events arrive
   useLayoutEffect(() => {
     const element = scroller.current;
     if (element && isAtEnd.current) element.scrollTop = element.scrollHeight;
@@ -98,7 +98,7 @@ export function JobEvents({ feed }: { feed: EventFeed }) {
         <section
           ref={scroller}
           className="event-box"
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable area must be reachable by keyboard
           tabIndex={0}
           aria-label="Events"
           onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) => {

@@ -1,6 +1,6 @@
 import type { Job } from "../api/types.ts";
 
-/** A job's name; a dry run, which only trains a few rows, mustn't be taken for a run. */
+/** A job's name. A dry run, which trains on only a few rows, is marked as one. */
 export function JobName({ job }: { job: Job }) {
   return (
     <>

@@ -7,16 +7,16 @@ import type { Job } from "../api/types.ts";
 import type { Checkpoint } from "../lib/run-data.ts";
 import { Empty, Failure, Notice } from "../ui/parts.tsx";
 
-/** Columns that are shown: the newest checkpoints. */
+/** The maximum number of columns, one for each of the newest checkpoints. */
 const MOST_COLUMNS = 6;
 const MAX_TOKENS = 64;
 
 type Answers = Record<string, { text: string; isError: boolean } | undefined>;
 
-/** A cache of the checkpoints' answers for each job: generating them again takes long. */
+/** A cache of the checkpoints' responses for each job, because generating them again takes long. */
 const kept = new Map<string, Answers>();
 
-/** The project's prompts, asked of each checkpoint; one column a checkpoint. */
+/** The responses of each checkpoint to the project's prompts, one column per checkpoint. */
 export function Samples({ job, checkpoints }: { job: Job; checkpoints: Checkpoint[] }) {
   const prompts = usePrompts();
   const [draft, setDraft] = useState("");
@@ -114,7 +114,7 @@ export function Samples({ job, checkpoints }: { job: Job; checkpoints: Checkpoin
       ) : (
         <section
           className="samples-box"
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable area must be reachable by keyboard
           tabIndex={0}
           aria-label="Answers by checkpoint"
         >

@@ -52,7 +52,7 @@ export function JobView({ jobId, tab }: { jobId: string; tab: string | undefined
   const { connection } = feed;
   const { end } = feed.data;
   const hasStarted = feed.data.length > 0;
-  // The stream knows before the next question that the run has begun, and that it's over.
+  // The stream knows before the next query that the run has started or ended.
   useEffect(() => {
     if (hasStarted || connection.state === "ended" || end !== undefined) {
       void queryClient.invalidateQueries({ queryKey: ["jobs"] });
@@ -172,7 +172,7 @@ function Connecting({ connection, isActive }: { connection: Connection; isActive
   );
 }
 
-/** It must be obvious if the model that was trained isn't the requested one. */
+/** Makes it obvious if another model than the requested one was trained. */
 function StandIn({ metadata }: { metadata: Record<string, unknown> | undefined }) {
   const base = (metadata?.baseModel ?? {}) as {
     used?: unknown;
@@ -236,7 +236,7 @@ function Numbers({ job, feed }: { job: Job; feed: EventFeed }) {
   );
 }
 
-/** The newest adapter of a run: the final one, else that of its last checkpoint. */
+/** The newest adapter of a run: the final one, or else that of its last checkpoint. */
 function newestAdapter(job: Job, { checkpoints, end }: RunData): Target | undefined {
   if (end === "completed") return { kind: "adapter", adapter: { kind: "final", jobId: job.id } };
   const step = checkpoints.at(-1)?.step;
@@ -260,7 +260,7 @@ function Actions(props: {
   const adapter = newestAdapter(job, data);
   const isOver = !isActive(job.status);
   const wasOver = useRef(isOver);
-  // The button that cancelled it goes with the run.
+  // The button that cancelled the run disappears with it.
   useEffect(() => {
     if (isOver && !wasOver.current && document.activeElement === document.body) focusMain();
     wasOver.current = isOver;

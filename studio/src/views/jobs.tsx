@@ -38,7 +38,7 @@ export function Jobs() {
   });
   const now = useNow();
   const wanted = useDeferredValue(search);
-  // Only this order changes as time goes by.
+  // Only this order changes over time.
   const orderedAt = sort.key === "duration" ? now : 0;
   const shown = useMemo(
     () =>
@@ -108,7 +108,10 @@ function knownSummary(job: Job): Summary | undefined {
   return queryClient.getQueryData(["summary", job.id, isActive(job.status)]);
 }
 
-/** The rows in view of a table that a browser could not lay out as a whole: hence roles, not elements. */
+/**
+ * A table that renders only the rows in view, because a browser couldn't lay out all of them. That's why it
+ * uses roles instead of table elements.
+ */
 interface TableProps {
   jobs: Job[];
   now: number;
@@ -121,7 +124,7 @@ function JobTable({ jobs, now, sort, onSort }: TableProps) {
   const isLocal = useIdentity().data?.where === "local";
   const [asking, setAsking] = useState<{ what: "cancel" | "delete"; job: Job }>();
   const cancel = useCancel();
-  // The row goes, and with it the button that had the focus.
+  // Deleting removes the row, and with it the button that had the focus.
   const remove = useDelete(() => scroller.current?.focus());
   const rows = useVirtualizer({
     count: jobs.length,
@@ -144,7 +147,7 @@ function JobTable({ jobs, now, sort, onSort }: TableProps) {
       <section
         className="table-box"
         ref={scroller}
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable area must be reachable by keyboard
         tabIndex={0}
         aria-label="Jobs"
         onKeyDown={moveAmongRows}
@@ -234,7 +237,7 @@ interface CellsProps {
   job: Job;
   now: number;
   onCancel: () => void;
-  /** Absent where jobs can't be deleted. */
+  /** Undefined if jobs can't be deleted. */
   onDelete: (() => void) | undefined;
 }
 
@@ -292,7 +295,7 @@ function JobCells({ job, now, onCancel, onDelete }: CellsProps) {
   );
 }
 
-/** The arrows go from job to job, as in a list. */
+/** The arrow keys move from job to job, as in a list. */
 function moveAmongRows(event: KeyboardEvent<HTMLElement>): void {
   if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
   const links = [...event.currentTarget.querySelectorAll<HTMLElement>("[data-row-link]")];

@@ -3,7 +3,7 @@ import type { Job, Target } from "../api/types.ts";
 import { formatAgo } from "../lib/format.ts";
 import { formatChoice, parseChoice } from "../lib/model-choice.ts";
 
-/** What answers: a base model, or a job's final adapter or one of its checkpoints. */
+/** Selects the model: a base model, or a job's final adapter or one of its checkpoints. */
 export function ModelPicker(props: {
   label: string;
   target: Target | undefined;
@@ -79,7 +79,7 @@ export function ModelPicker(props: {
   );
 }
 
-/** The base models that one may mean: that of the entry, and those of the jobs. */
+/** The base models to suggest: that of the entry, and those of the jobs. */
 function basesOf({
   target,
   jobs,
@@ -95,7 +95,7 @@ function basesOf({
   return [...new Set(names)];
 }
 
-/** The newest first; the chosen one also while the list is on its way. */
+/** The steps, newest first. Includes the selected one even while the list is loading. */
 function stepsOf(
   checkpoints: { step: number }[] | undefined,
   adapter: { kind: string; step?: number },

@@ -52,7 +52,7 @@ function newest(jobs: Job[] = []): Job[] {
     .slice(0, NEWEST);
 }
 
-/** The trainer of the entry, and the buttons that run it. */
+/** The entry's trainer, and the buttons that run it. */
 function TrainerCard({ last }: { last: Job | undefined }) {
   const manifest = useManifest();
   const started = useStartedRun();
@@ -124,14 +124,14 @@ function TrainerConfig({
   );
 }
 
-/** A data set by its name or address, a file of the project by its path there; anything else as it is. */
+/** Shows a dataset by its name or URL, a project file by its relative path, and anything else unchanged. */
 function shownValue(value: unknown, directory: string): string {
   const { name, url, path } = (value ?? {}) as Record<string, unknown>;
   return formatValue(name ?? url ?? path ?? value).replace(`file://${directory}/`, "");
 }
 
 function Changes(props: { before: unknown; after: unknown; job: Job }) {
-  // Set by the button, not by the entry.
+  // The button sets this, not the entry.
   const changes = diffConfigs(props.before, props.after).filter(({ path }) => path !== "dryRun");
   if (changes.length === 0) {
     return <p className="muted changes-none">The same config as the last run.</p>;
@@ -157,7 +157,7 @@ function Changes(props: { before: unknown; after: unknown; job: Job }) {
   );
 }
 
-/** One side of a change: what was, or what is now. */
+/** One side of a change: the old or the new value. */
 function Side({ value, is: Tag }: { value: unknown; is: "del" | "ins" }) {
   if (value === undefined) return <span className="muted">not set</span>;
   return <Tag>{formatValue(value)}</Tag>;
@@ -200,7 +200,7 @@ function WhereCard() {
   );
 }
 
-/** The jobs below give the reason in full; that Studio's own server is gone is said above. */
+/** The list of jobs below shows the whole reason, and the page shows above if Studio's own server is gone. */
 function BackendTrouble({ error: { status, message } }: { error: ApiError }) {
   if (status === 0) return null;
   if (status === 502) return <Notice tone="warn" title="The backend can't be reached." />;

@@ -11,7 +11,7 @@ import { Copy, Failure, Page } from "../ui/parts.tsx";
 import { Options } from "./chat-options.tsx";
 import { ModelPicker } from "./model-picker.tsx";
 
-/** One question, and what each column has answered. */
+/** One question, and the response of each column. */
 interface Turn {
   id: number;
   question: string;
@@ -96,7 +96,7 @@ export function Playground({ adapter, compare }: { adapter?: string; compare?: s
           <div className="chat-columns" data-columns={targets.length}>
             {targets.map((target, column) => (
               <Column
-                // biome-ignore lint/suspicious/noArrayIndexKey: a column is its place
+                // biome-ignore lint/suspicious/noArrayIndexKey: a column is identified by its position
                 key={column}
                 label={
                   targets.length === 1 ? "Model" : column === 0 ? "First model" : "Second model"
@@ -126,7 +126,7 @@ export function Playground({ adapter, compare }: { adapter?: string; compare?: s
   );
 }
 
-/** The conversation of all columns: each gets the same questions and remembers its own answers. */
+/** The conversation of all columns: each gets the same questions and keeps its own responses. */
 function useChat(targets: (Target | undefined)[], system: string, options: object) {
   const [turns, change] = useReducer(turnsAfter, []);
   const [pending, setPending] = useState(0);
@@ -187,7 +187,7 @@ function useChat(targets: (Target | undefined)[], system: string, options: objec
 function messagesOf(system: string, turns: Turn[], column: number, question: string) {
   const past = turns.flatMap(({ question: asked, answers }) => {
     const answer = answers[column]?.answer.text;
-    // A question that this column never answered would make two of the user's in a row.
+    // Skip a question without a response from this column: there would be two user messages in a row.
     if (!answer) return [];
     return [
       { role: "user", content: asked },
@@ -209,7 +209,7 @@ function Column(props: {
 }) {
   const box = useRef<HTMLDivElement>(null);
   const isAtEnd = useRef(true);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the end moves when text comes
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the end moves when text arrives
   useEffect(() => {
     const element = box.current;
     if (element && isAtEnd.current) element.scrollTop = element.scrollHeight;
@@ -228,7 +228,7 @@ function Column(props: {
         ref={box}
         role="log"
         aria-label={`Conversation with the ${props.label.toLowerCase()}`}
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable area must be reachable by keyboard
         tabIndex={0}
         onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) => {
           isAtEnd.current = scrollHeight - scrollTop - clientHeight < 24;
@@ -293,7 +293,7 @@ function Composer(props: {
     if (!canSend) return;
     props.onSend(text);
     setText("");
-    // The button that was pressed becomes the one that stops.
+    // The pressed button turns into the stop button.
     box.current?.focus();
   };
   return (

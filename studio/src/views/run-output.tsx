@@ -1,10 +1,10 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { ApiError, api } from "../api/client.ts";
 
-/** How many characters are shown: a browser lays out a megabyte of text slowly, and nobody reads it. */
+/** How many characters are shown. A browser lays out a megabyte of text slowly, and nobody reads that much. */
 const SHOWN = 200_000;
 
-/** The output of a run that Studio has started: from its start on, and live. */
+/** The output of a run that Studio started, from its beginning and live. */
 export function RunOutput({ runId }: { runId: string }) {
   const [text, setText] = useState("");
   const [error, setError] = useState<string>();
@@ -23,7 +23,7 @@ export function RunOutput({ runId }: { runId: string }) {
     return () => stop.abort();
   }, [runId]);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the end moves when text comes
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the end moves when text arrives
   useLayoutEffect(() => {
     const element = box.current;
     if (element && isAtEnd.current) element.scrollTop = element.scrollHeight;
@@ -34,7 +34,7 @@ export function RunOutput({ runId }: { runId: string }) {
       <pre
         ref={box}
         className="output"
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable area must be reachable by keyboard
         tabIndex={0}
         role="log"
         aria-label="Output of the run"

@@ -6,7 +6,7 @@ import { jobLink } from "../lib/route.ts";
 import { Notice } from "../ui/parts.tsx";
 import { RunOutput } from "./run-output.tsx";
 
-/** Starts a run, and goes to its job as soon as that is known. */
+/** Starts a run, and opens its job as soon as the job is known. */
 export function useStartedRun() {
   const [runId, setRunId] = useState<string>();
   const runs = useRuns();
@@ -22,7 +22,7 @@ export function useStartedRun() {
   useEffect(() => {
     if (jobId) location.hash = jobLink(jobId);
   }, [jobId]);
-  // The job's id comes within a second or two: asked for more often than the rest.
+  // The job's id arrives within a second or two, so poll for it more often than for the rest.
   const isWaiting = runId !== undefined && (run === undefined || run.exitCode === null);
   useEffect(() => {
     if (!isWaiting) return;
@@ -41,7 +41,7 @@ export function useStartedRun() {
   };
 }
 
-/** Why a run didn't start. */
+/** Shows why a run didn't start. */
 export function NotStarted({ started }: { started: ReturnType<typeof useStartedRun> }) {
   return (
     <>

@@ -11,7 +11,7 @@ import {
   type TrainingJob,
 } from "arkor";
 
-/** Asks a model. A checkpoint's `infer` is one; `baseModel` and `trainedModel` make others. */
+/** A function that asks a model: a checkpoint's `infer`, or the result of `baseModel` or `trainedModel`. */
 export type Ask = (args: InferArgs) => Promise<Response>;
 
 export interface HeldOutRow {
@@ -48,12 +48,12 @@ export async function score(ask: Ask, rows: HeldOutRow[], options?: Partial<Infe
   return right;
 }
 
-/** The model of a job, as it was before training. */
+/** Asks the model of a job as it was before training. */
 export function baseModel(job: TrainingJob): Ask {
   return (args) => chat(job, { baseModel: job.config.model, ...args });
 }
 
-/** The same model with the adapter that the job has trained. */
+/** Asks the same model with the adapter that the job has trained. */
 export function trainedModel(job: TrainingJob): Ask {
   return (args) => chat(job, { adapter: { kind: "final", jobId: job.id }, ...args });
 }
@@ -64,17 +64,17 @@ async function chat(job: TrainingJob, body: Record<string, unknown>): Promise<Re
     baseUrl: defaultArkorCloudApiUrl(credentials),
     credentials,
   });
-  // In the cloud, the project that `arkor start` has made; a local backend has only one.
+  // In the cloud, use the project that `arkor start` has created. A local backend has only one project.
   const scope = (await readState()) ?? { orgSlug: job.orgId, projectSlug: job.projectId };
   return client.chat({ scope, body });
 }
 
-/** Text on one line, for a list. */
+/** The text on one line, for a list. */
 export function oneLine(text: string) {
   return text.replace(/\s+/g, " ").trim();
 }
 
-/** What to do after a run, of whose held-out rows this share is right. */
+/** Suggests what to do next. `share` is the share of held-out rows that the trained model gets right. */
 export function whatNext(job: TrainingJob, share: number, data: string) {
   const model = `Train a real model: "HuggingFaceTB/SmolLM2-135M-Instruct" in arkor.config.ts, for example.`;
   if (job.config.dryRun) {

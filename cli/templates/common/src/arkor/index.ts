@@ -1,4 +1,4 @@
-// What `arkor start` runs: the manifest names the trainer.
+// The manifest that `arkor start` reads. It names the trainer.
 import { createArkor } from "arkor";
 import { trainer } from "./trainer.js";
 

@@ -1,4 +1,4 @@
-// Messages in, the same messages without names, phone numbers, email and street addresses out.
+// Input: messages. Output: the same messages without names, phone numbers, email and street addresses.
 import { createTrainer } from "arkor";
 import { config } from "../../arkor.config.js";
 import {
@@ -32,7 +32,7 @@ export const trainer = createTrainer({
       before = await score(baseModel(job), heldOut);
     },
 
-    // The run goes on in the meantime; `infer` asks the model as it is at this step.
+    // The run continues in the meantime. `infer` asks the model as it is at this step.
     async onCheckpoint({ step, infer }) {
       console.log(`After ${step} steps:`);
       for (const { question, answer } of samples) {

@@ -1,4 +1,4 @@
-// Appointments in English in, the same in German out.
+// Input: appointments in English. Output: the same in German.
 import { createTrainer } from "arkor";
 import { config } from "../../arkor.config.js";
 import {
@@ -25,14 +25,14 @@ export const trainer = createTrainer({
   loggingSteps: 1,
   evalSteps: 50,
   saveSteps: 100,
-  // Learn to write German, not to write English.
+  // Learn to write the German, not the English.
   trainOnResponsesOnly: true,
   callbacks: {
     async onStarted({ job }) {
       before = await score(baseModel(job), heldOut);
     },
 
-    // The run goes on in the meantime; `infer` asks the model as it is at this step.
+    // The run continues in the meantime. `infer` asks the model as it is at this step.
     async onCheckpoint({ step, infer }) {
       console.log(`After ${step} steps:`);
       for (const { question, answer } of samples) {

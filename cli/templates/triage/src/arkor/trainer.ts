@@ -1,4 +1,4 @@
-// Support tickets in, the team that should answer them out.
+// Input: support tickets. Output: the team that should answer them.
 import { createTrainer } from "arkor";
 import { config } from "../../arkor.config.js";
 import {
@@ -14,8 +14,8 @@ import {
 const heldOut = readHeldOut("data/triage.heldout.jsonl");
 const samples = heldOut.slice(0, 2);
 
-// For the score, a model can answer with nothing but one of the teams. Otherwise the untrained model
-// would be wrong only because it chats.
+// For the score, a model can only answer with one of the teams. Otherwise the untrained model would be
+// wrong just because it chats.
 const teams = [...new Set(heldOut.map(({ answer }) => answer))];
 const onlyTeams = { structuredOutputs: { choice: teams } };
 
@@ -37,7 +37,7 @@ export const trainer = createTrainer({
       before = await score(baseModel(job), heldOut, onlyTeams);
     },
 
-    // The run goes on in the meantime; `infer` asks the model as it is at this step.
+    // The run continues in the meantime. `infer` asks the model as it is at this step.
     async onCheckpoint({ step, infer }) {
       console.log(`After ${step} steps:`);
       for (const { question, answer } of samples) {
