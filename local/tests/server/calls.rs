@@ -42,7 +42,7 @@ fn ask(server: &Server, slug: &str, more: &Value) -> RequestBuilder {
     call(server, Method::POST, &path).body(question(more))
 }
 
-/// Checks that a response is an error in OpenAI's format. Returns its message.
+/// Checks that a response is an error of the OpenAI-compatible API. Returns its message.
 fn message((status, body): &(u16, Value), expected: u16, code: Option<&str>) -> String {
     assert_eq!(*status, expected, "{body}");
     assert_eq!(body["error"]["code"].as_str(), code, "{body}");

@@ -5,8 +5,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::constrain::TokenMask;
 use crate::engine::candle::model::{KvCache, Llama};
+use crate::engine::candle::shared_model::{self, SharedModel};
 use crate::engine::{ChatTask, Finish, Generated, Sampling};
-use crate::error::{Error, Result, refused};
+use crate::error::{Error, Result};
 
 /// How many tokens of a prompt are processed at once. Their attention scores take memory for each earlier
 /// token.
@@ -19,7 +20,7 @@ const GROWTH_TOKENS: usize = 256;
 /// Answers a prompt. `on_text` gets the text in pieces and answers whether it wants more. Ends early when
 /// `cancel` is cancelled.
 pub fn generate(
-    model: &Llama,
+    model: &SharedModel,
     task: ChatTask,
     cancel: &CancellationToken,
     on_text: &mut dyn FnMut(&str) -> bool,
@@ -39,14 +40,16 @@ pub fn generate(
     let limit = sampling
         .max_tokens
         .min(base.context.saturating_sub(prompt.len()));
-    let mut cache = KvCache::new(model.layers(), prompt.len() + limit.min(GROWTH_TOKENS));
+    let llama = model.llama();
+    let mut cache = KvCache::new(llama.layers(), prompt.len() + limit.min(GROWTH_TOKENS));
     let mut generated = Generated {
         finish: Finish::Length,
         tokens: 0,
     };
-    let Some(mut logits) = prefill(model, prompt, &mut cache, cancel)? else {
+    let Some(mut logits) = prefill(llama, prompt, &mut cache, cancel)? else {
         return Ok(generated);
     };
+    let mut chat = model.join();
     while generated.tokens < limit {
         if cancel.is_cancelled() {
             return Ok(generated);
@@ -75,9 +78,10 @@ pub fn generate(
             }
         }
         if generated.tokens < limit {
-            logits = next_logits(model, &[next], &mut cache)?;
+            logits = chat.next(next, &mut cache)?;
         }
     }
+    drop(chat);
     // An unfinished character at the very end: shown as the replacement character.
     let all = text
         .tokenizer()
@@ -111,13 +115,7 @@ fn prefill(
 pub fn next_logits(model: &Llama, input: &[u32], cache: &mut KvCache) -> Result<Vec<f32>> {
     let hidden = model.forward_cached(input, cache)?;
     let last = hidden.narrow(0, input.len() - 1, 1)?;
-    let logits = model.logits(&last)?.flatten_all()?.to_vec1::<f32>()?;
-    if logits.iter().any(|logit| !logit.is_finite()) {
-        return refused(
-            "model: what it computes isn't finite, so its weights, or those of the adapter, are damaged",
-        );
-    }
-    Ok(logits)
+    shared_model::finite(model.logits(&last)?.flatten_all()?.to_vec1()?)
 }
 
 /// Leaves only the tokens that may come next. A model can have more logits than there are tokens.
@@ -171,19 +169,20 @@ fn token(index: usize) -> u32 {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+    use std::sync::Arc;
+
     use super::*;
     use crate::base::{Base, Source};
     use crate::engine::candle::CandleModel;
 
-    fn built_in() -> (Base, Llama) {
+    fn built_in() -> (Base, SharedModel) {
         let base = Base::load(&Source::BuiltIn).unwrap();
         let model = CandleModel::built_in().unwrap();
-        let model = Llama::new(&model.config, &model.weights, None).unwrap();
-        (base, model)
+        (base, SharedModel::new(Arc::new(model), None).unwrap())
     }
 
     fn ask(
-        (base, model): (&Base, &Llama),
+        (base, model): (&Base, &SharedModel),
         prompt: &str,
         sampling: &Sampling,
         cancel: &CancellationToken,
@@ -212,14 +211,15 @@ mod tests {
     #[test]
     fn with_the_cache_the_logits_are_those_of_the_whole_text() {
         let (base, model) = built_in();
+        let model = model.llama();
         let ids = base.text.encode("the quick brown fox", false).unwrap().ids;
         let mut cache = KvCache::new(model.layers(), 64);
-        next_logits(&model, &ids[..5], &mut cache).unwrap();
-        next_logits(&model, &ids[5..9], &mut cache).unwrap();
+        next_logits(model, &ids[..5], &mut cache).unwrap();
+        next_logits(model, &ids[5..9], &mut cache).unwrap();
         for end in 10..=ids.len() {
-            let step = next_logits(&model, &ids[end - 1..end], &mut cache).unwrap();
+            let step = next_logits(model, &ids[end - 1..end], &mut cache).unwrap();
             let whole =
-                next_logits(&model, &ids[..end], &mut KvCache::new(model.layers(), 64)).unwrap();
+                next_logits(model, &ids[..end], &mut KvCache::new(model.layers(), 64)).unwrap();
             for (left, right) in step.iter().zip(&whole) {
                 assert!((left - right).abs() < 1e-3, "{left} {right} at {end}");
             }
@@ -297,14 +297,15 @@ mod tests {
     #[test]
     fn a_long_prompt_is_read_in_parts_and_no_further_than_its_cancellation() {
         let (_, model) = built_in();
+        let model = model.llama();
         let prompt: Vec<u32> = (0..700).map(|index| 30 + index % 50).collect();
         let cancel = CancellationToken::new();
         let mut parts = KvCache::new(model.layers(), 1024);
-        let read = prefill(&model, &prompt, &mut parts, &cancel)
+        let read = prefill(model, &prompt, &mut parts, &cancel)
             .unwrap()
             .unwrap();
         let mut whole = KvCache::new(model.layers(), 1024);
-        let at_once = next_logits(&model, &prompt, &mut whole).unwrap();
+        let at_once = next_logits(model, &prompt, &mut whole).unwrap();
         for (left, right) in read.iter().zip(&at_once) {
             assert!((left - right).abs() < 1e-3, "{left} {right}");
         }
@@ -312,7 +313,7 @@ mod tests {
 
         cancel.cancel();
         let mut cache = KvCache::new(model.layers(), 1024);
-        let cancelled = prefill(&model, &prompt, &mut cache, &cancel).unwrap();
+        let cancelled = prefill(model, &prompt, &mut cache, &cancel).unwrap();
         assert_eq!((cancelled, cache.len()), (None, 0));
     }
 }

@@ -5,9 +5,11 @@ mod allocator;
 pub mod generate;
 mod loaded;
 pub mod model;
+pub mod shared_model;
 pub mod train;
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +26,8 @@ use allocator::KeepFreedMemory;
 pub use loaded::CandleModel;
 use loaded::LoadedModels;
 use model::lora::Lora;
-use model::{Llama, memory, weights};
+use model::{memory, weights};
+use shared_model::SharedModel;
 use train::budget;
 use train::run::Checkpoint;
 
@@ -52,6 +55,8 @@ const DEVICE: &str = "cpu";
 #[derive(Debug, Default)]
 pub struct CandleEngine {
     loaded: LoadedModels,
+    /// Those that chats are generating with.
+    shared: Mutex<Vec<Weak<SharedModel>>>,
     /// Bytes that a run may take, the weights included.
     memory: Option<u64>,
 }
@@ -89,7 +94,7 @@ impl Engine for CandleEngine {
     }
 
     fn load(&self, source: &Source, adapter: Option<&Path>, stop: &dyn Stop) -> Result<()> {
-        self.model(source, adapter, stop).map(drop)
+        self.shared_model(source, adapter, stop).map(drop)
     }
 
     fn chat(
@@ -99,7 +104,7 @@ impl Engine for CandleEngine {
         on_text: &mut (dyn FnMut(&str) -> bool + Send),
     ) -> Result<Generated> {
         let gone = || cancel.is_cancelled();
-        let model = self.model(&task.base.source, task.adapter, &gone)?;
+        let model = self.shared_model(&task.base.source, task.adapter, &gone)?;
         // In its own pool; otherwise every operation would be handed to the one shared thread.
         cores::with_all_cores(|| generate::generate(&model, task, cancel, on_text))
     }
@@ -175,11 +180,25 @@ impl CandleEngine {
         })
     }
 
-    /// A decoder, of what is in memory or is loaded now.
-    fn model(&self, source: &Source, adapter: Option<&Path>, stop: &dyn Stop) -> Result<Llama> {
-        let model = self.loaded.model(source, false, stop, &mut |_, _| {})?;
+    /// The decoder that chats with this model and adapter share. It's loaded now if it isn't in memory.
+    fn shared_model(
+        &self,
+        source: &Source,
+        adapter: Option<&Path>,
+        stop: &dyn Stop,
+    ) -> Result<Arc<SharedModel>> {
+        let base = self.loaded.model(source, false, stop, &mut |_, _| {})?;
         let lora = adapter.map(|dir| self.loaded.adapter(dir)).transpose()?;
-        Llama::new(&model.config, &model.weights, lora.as_deref())
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.retain(|model| model.strong_count() > 0);
+        let mut in_use = shared.iter().filter_map(Weak::upgrade);
+        if let Some(model) = in_use.find(|model| model.is_of(&base, lora.as_ref())) {
+            return Ok(model);
+        }
+        drop(in_use);
+        let model = Arc::new(SharedModel::new(base, lora)?);
+        shared.push(Arc::downgrade(&model));
+        Ok(model)
     }
 }
 

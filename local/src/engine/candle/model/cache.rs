@@ -4,7 +4,7 @@
 use candle_nn::kv_cache;
 
 /// What generation keeps between two tokens: per layer the rotated keys and the values.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct KvCache {
     layers: Vec<kv_cache::KvCache>,
 }

@@ -1,6 +1,7 @@
 //! The decoder. Training and generation share its forward pass; only how they attend differs.
 
 use candle_core::{Device, Result, Tensor};
+use rayon::prelude::*;
 
 use super::attention::Attention;
 use super::cache::KvCache;
@@ -113,6 +114,22 @@ impl Llama {
         for (index, layer) in self.layers.iter().enumerate() {
             hidden = layer.forward(&hidden, |attention, qkv| {
                 attention.forward_cached(qkv, cache.layer(index))
+            })?;
+        }
+        Ok(hidden)
+    }
+
+    /// Hidden states `[tokens, hidden]` of tokens each of which continues a cache of its own.
+    pub fn forward_each(&self, ids: &[u32], caches: &mut [KvCache]) -> Result<Tensor> {
+        let mut hidden = self.embed(ids)?;
+        for (index, layer) in self.layers.iter().enumerate() {
+            hidden = layer.forward(&hidden, |attention, qkv| {
+                let of_row = |(row, cache): (usize, &mut KvCache)| {
+                    let [query, key, value] = qkv.map(|rows| rows.narrow(0, row, 1));
+                    attention.forward_cached([&query?, &key?, &value?], cache.layer(index))
+                };
+                let rows = caches.par_iter_mut().enumerate().map(of_row);
+                Tensor::cat(&rows.collect::<Result<Vec<_>>>()?, 0)
             })?;
         }
         Ok(hidden)
