@@ -1,4 +1,4 @@
-// Fields of OpenAI's that ask for nothing were refused, and wrong ones named by our own names.
+// OpenAI's fields were refused even if they asked for nothing, and errors named them by our own names.
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";

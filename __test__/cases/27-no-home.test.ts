@@ -1,4 +1,4 @@
-// A user without a home directory, as a container's uid: only what needs a file of it may fail.
+// A user without a home directory, such as an arbitrary uid in a container: only what needs a file in it may fail.
 import { spawn } from "node:child_process";
 import { chmodSync } from "node:fs";
 import path from "node:path";
@@ -6,7 +6,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { Backend, CREDENTIALS, json, temporaryDirectory } from "../support/backend.ts";
 import { type Finished, ROOT } from "../support/process.ts";
 
-/** What `os.homedir()` throws there, for who may not become another user. */
+/** Without root, the test can't switch to such a user. This makes `os.homedir()` throw what it throws for one. */
 const STUB = `require("node:os").homedir = () => {
   throw Object.assign(new Error("uv_os_homedir returned ENOENT"), { code: "ERR_SYSTEM_ERROR" });
 };`;
@@ -29,7 +29,7 @@ async function homeless(env: Record<string, string>, context: object): Promise<F
     env: { PATH: process.env.PATH, ...env },
     cwd: "/",
     stdio: ["ignore", "pipe", "pipe"],
-    // In no user database.
+    // A uid that isn't in the user database.
     ...(isRoot && { uid: 54_321, gid: 54_321 }),
   });
   onTestFinished(() => void child.kill("SIGKILL"));

@@ -1,4 +1,4 @@
-// An event stream that is answered with something else than a plain event stream.
+// Requests for an event stream whose response isn't a plain event stream.
 import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { Backend, JOB, json } from "../support/backend.ts";

@@ -1,4 +1,4 @@
-// Compressed answers of `infer` and of the client: what is handed out is what `fetch` would hand out.
+// Compressed responses to `infer` and the client: the caller gets what `fetch` would return.
 import { once } from "node:events";
 import {
   brotliCompressSync,
@@ -67,7 +67,7 @@ function headersOf({ headers }: Response): Record<string, string> {
   return fields;
 }
 
-/** How a body may be encoded, in a header's words; Node 20's `fetch` knows all of them. */
+/** Encoded bodies with their `Content-Encoding`; Node 20's `fetch` knows all of them. */
 const ENCODED: [string, string, Buffer][] = [
   ["gzip", "gzip", gzipSync(TEXT)],
   ["gzip in capitals", "GZIP", gzipSync(TEXT)],

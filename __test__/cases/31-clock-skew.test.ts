@@ -8,7 +8,7 @@ import { useTemporaryHome } from "../support/identity.ts";
 
 useTemporaryHome();
 
-/** As `skew.mjs`: backend and identity provider in one, which take the token `new` only. */
+/** Like `skew.mjs`: a backend and identity provider in one, which only accepts the token `new`. */
 async function skewed() {
   const calls: string[] = [];
   const server = createServer((request, response) => {

@@ -27,7 +27,7 @@ it("an answer of weight 0 was learned", async () => {
       { role: "assistant", content: "yes" },
     ],
   });
-  // The mean loss per learned token tells which tokens are learned.
+  // The losses are means over the learned tokens, so equal losses mean that the same tokens are learned.
   const weighted = await train(undefined);
   expect(weighted.losses).toHaveLength(1);
   const same = await train(turns("no", 0));

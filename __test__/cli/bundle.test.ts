@@ -1,4 +1,4 @@
-// What modules mean stays what it is when they are bundled: where they are, and what they import.
+// Bundling doesn't change what a module sees: its own location, and what its imports resolve to.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import path from "node:path";

@@ -247,7 +247,7 @@ describe("stdin that isn't a terminal", () => {
 });
 
 describe("a conversation at a terminal", () => {
-  /** One that answers the nth question with `answer n`. */
+  /** A conversation whose nth question is answered with `answer n`. */
   async function talk(options: { columns?: number; args?: string[] } = {}) {
     const { backend, project, asked } = await cloud();
     backend.on(CHAT, (_, response) => {
@@ -262,7 +262,7 @@ describe("a conversation at a terminal", () => {
     await prompted(terminal);
     return { backend, terminal, asked };
   }
-  /** Resolves once it waits for the next question. */
+  /** Resolves once the command waits for the next question. */
   const prompted = (terminal: Terminal) => terminal.until(/\n> $|\n>$/);
 
   it("keeps what was said, until /reset", async () => {

@@ -1,4 +1,4 @@
-// `arkor completion`: what bash makes of its script, and that the others' know the same words.
+// `arkor completion`: what bash completes with its script, and that the scripts for other shells have the same words.
 import { describe, expect, it } from "vitest";
 import { createProgram } from "../../cli/program.js";
 import { arkor, run } from "../support/command.ts";

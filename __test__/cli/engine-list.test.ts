@@ -78,7 +78,7 @@ describe("remove", () => {
     const machine = await installed(CHANGED, LOCK);
     const own = path.join(machine.engines, "uv-0.13.9/cache");
     mkdirSync(own, { recursive: true });
-    // As uv links its cache: the file counts once.
+    // A hard link, like uv's into its cache: the file counts once.
     linkSync(path.join(machine.place(), "package.py"), path.join(own, "package.py"));
     const { code, stdout, stderr } = await machine.run(["engine", "remove", "torch"]).exit;
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });

@@ -32,7 +32,7 @@ interface Case {
   env?: Record<string, string>;
   prepare?: (project: Project) => void;
   expected: RegExp;
-  /** What the stack of the cause has. */
+  /** What the stack of the cause contains. */
   cause?: RegExp;
 }
 
@@ -199,13 +199,13 @@ describe.each(Object.entries(CASES))("%s", (_, one) => {
     const { code, stdout, stderr } = await provoke();
     expect(code).toBe(1);
     const lines = stderr.trimEnd().split("\n");
-    // A line of source follows what esbuild says.
+    // esbuild's message is followed by a line of source.
     const frame = lines.findIndex((text) => text.includes("│"));
     if (frame >= 0) lines.splice(frame);
     const [line = ""] = lines.splice(-1);
     expect(line).toMatch(/^error: /);
     expect(line.replace("error: ", "")).toMatch(expected);
-    // Besides it only which backend is asked, and that it's asked again.
+    // The only other lines name the backend and announce a reconnect.
     const rest = lines.filter((other) => !/^(reconnecting in|Using the cloud at) /.test(other));
     expect(rest).toEqual([]);
     expect(stdout.replace("Started job job-1\n", "")).toBe("");

@@ -77,7 +77,7 @@ describe("info", () => {
     expect(stdout).toMatch(/^ {2}@arkor\/local {2}not installed, or it can't be started$/m);
     expect(stdout).toMatch(/^ {2}cpu +ARKOR_LOCAL_BIN names a file that does not exist: /m);
     expect(stdout).toMatch(/^ {2}signed in {2}Can't read the credentials at ~\/\.arkor/m);
-    // A path has no user's name in it.
+    // No path contains the user's name.
     expect(stdout).not.toContain(project.home);
   });
 });

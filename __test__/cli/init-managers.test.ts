@@ -12,7 +12,7 @@ function init(project: Project, args: string[], env: Record<string, string> = {}
 const manifestOf = (project: Project, directory = ".") =>
   JSON.parse(project.read(`${directory}/package.json`));
 
-/** The answers about install scripts, and the files that only one of them wants. */
+/** The settings for install scripts, and the files that only one of the package managers uses. */
 function rulesOf(project: Project) {
   const { allowScripts, dependenciesMeta, trustedDependencies, pnpm } = manifestOf(project);
   const files = ["pnpm-workspace.yaml", ".yarnrc.yml", "yarn.lock", "bunfig.toml", ".npmrc"];

@@ -162,7 +162,7 @@ describe("AGENTS.md", () => {
 describe("git", () => {
   const IDENTITY = "[user]\n\tname = A User\n\temail = user@arkor.test\n";
 
-  /** A user who has told git who he is, or not. */
+  /** A user with this `.gitconfig`, which may lack a name and an email. */
   function user(config: string, files: Record<string, string> = {}) {
     const project = new Project(files);
     const at = path.join(project.home, ".gitconfig");

@@ -20,7 +20,7 @@ const TEMPLATES = ["triage", "translate", "redaction"];
 const init = (project: Project, ...args: string[]) =>
   arkor(["init", "-y", "--skip-install", ...args], project.at(undefined)).exit;
 
-/** As one that was never installed: with the link to this checkout gone. */
+/** A project that was never installed: without the link to this checkout. */
 function withoutModules() {
   const project = new Project();
   rmSync(project.path("node_modules"), { recursive: true });

@@ -83,7 +83,7 @@ it("twice ends a process that a callback blocks, also when nobody reads its stde
   }
   child.stderr.destroy();
   const end = once(child, "exit");
-  // Two presses may arrive as one, so whoever presses goes on until it works.
+  // Two signals may arrive as one, so keep sending them until the process ends.
   const pressing = setInterval(() => child.kill("SIGINT"), 100);
   onTestFinished(() => clearInterval(pressing));
   expect((await end)[1]).toBe("SIGINT");

@@ -21,7 +21,7 @@ async function withTorch(...flags: string[]) {
 
 type Env = Record<string, string | undefined>;
 
-/** What the stand-in for `arkor-local` was started with, of what chooses the engine. */
+/** The arguments for the stand-in for `arkor-local` that choose the engine. */
 async function given(machine: Machine, flags: string[], env: Env = {}) {
   const { code, stderr } = await machine.run(["start", "--local", ...flags], env).exit;
   expect(code, stderr).toBe(0);
@@ -70,7 +70,7 @@ describe("with the torch engine", () => {
       worker: python(machine),
       "worker-arg": [machine.worker],
     });
-    // It was checked when it was installed.
+    // The engine was checked at installation, so nothing else is run.
     expect(machine.calls).toEqual([]);
   });
 

@@ -1,4 +1,4 @@
-// A local backend that serves a project already: the commands that find it, and what they leave to it.
+// A local backend that already serves the project: the commands find it, use it and leave it running.
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
@@ -20,7 +20,7 @@ async function served(options: Parameters<typeof entry>[0]) {
   return { project, at, serving, pid, url };
 }
 
-/** Ends `arkor local`, which shows that it still ran. */
+/** Ends `arkor local`. The exit code shows that it was still running. */
 async function end(serving: Running) {
   serving.kill("SIGINT");
   expect((await serving.exit).code).toBe(0);

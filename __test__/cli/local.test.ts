@@ -216,7 +216,7 @@ describe("the end of the command", () => {
     await running.until("stdout", /waiting at/);
     const [, pid] = await running.until("stderr", IS_READY);
     running.kill("SIGKILL");
-    // The pipes of the backend are ours too: they close when it has ended.
+    // The backend has inherited the command's pipes: they close when the backend has ended.
     await running.exit;
     await expect.poll(() => isAlive(Number(pid))).toBe(false);
   });

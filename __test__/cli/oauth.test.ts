@@ -216,7 +216,7 @@ describe("a login in the browser", () => {
   it("ends also when the page was closed before the code was exchanged", async () => {
     const { answer, project, running, socket } = await exchanging();
     const closed = new Promise((resolve) => socket.once("close", resolve));
-    // The command has seen the end once it closes its side.
+    // Once the command closes its side, it has seen the end of the connection.
     socket.resume().end();
     await closed;
     answer();

@@ -171,7 +171,7 @@ describe("the live block", () => {
   it("makes way for a warning of Node's, which is written past the streams", () => {
     const screen = new Screen();
     const live = liveOn([screen]);
-    // The first to hear of it: the listener that prints it comes after.
+    // The first listener; the one that prints the warning comes after it.
     const [makeWay] = process.listeners("warning");
     makeWay?.(new Error("a warning"));
     expect(screen.lines).toEqual([""]);
@@ -194,7 +194,7 @@ describe("the live block", () => {
       live.update();
       vi.advanceTimersByTime(1);
     }
-    // Both ends of the two seconds may have one.
+    // 20, and one more because both ends of the two seconds may have one.
     expect(screen.raw.split("first line").length - 1).toBeLessThanOrEqual(21);
   });
 

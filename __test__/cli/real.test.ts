@@ -31,7 +31,7 @@ describe("arkor start --local", () => {
     expect(readdirSync(project.path(`.arkor/local/jobs/${job}/adapter`))).toEqual(
       expect.arrayContaining(["adapter_config.json", "adapter_model.safetensors"]),
     );
-    // The model that was named is not on this machine, and that is said.
+    // The named model isn't on this machine: stderr says that arkor-tiny replaces it.
     expect(stderr).toContain("arkor-tiny");
     expect(code).toBe(0);
   });

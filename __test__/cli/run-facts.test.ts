@@ -65,7 +65,7 @@ describe("a run", () => {
       "  memory  about 1.5 GB",
       "Job job-1 finished with status=completed",
       "Summary",
-      // Between the backend's own times.
+      // From the backend's `startedAt` to its `completedAt`.
       "  time       90d00h",
       "  loss       8.700 → 0.042",
       "  eval loss  8.500",
@@ -150,7 +150,7 @@ describe("a run", () => {
     expect(stderr).toContain(
       "  device  this machine: cuda:0, torch engine, bfloat16, 2 processes\n",
     );
-    // Whoever is signed in to the cloud has to say that this machine's run is meant.
+    // When signed in to the cloud, `--local` is needed to name a run on this machine.
     expect(stderr).toContain("  ask it    arkor chat job-1 --local\n");
     expect(stderr).toContain("  use it    arkor export job-1 --to model --format ollama\n");
   });

@@ -57,7 +57,7 @@ describe("what it runs", () => {
   });
 
   it("is the entry that is given, not that of another run at the same time", async () => {
-    // Each is held in its first line until both are built.
+    // Each entry waits in its first lines until both are built.
     const held = (word: string) =>
       `import { existsSync, writeFileSync } from "node:fs";
        writeFileSync("${word}.built", "");

@@ -1,5 +1,5 @@
-// A model that isn't on this machine: the warning that another one stands in, and how it becomes an error.
-// The real local backend says which it is.
+// A model that isn't on this machine: the warning that another one replaces it, and when that's an error instead.
+// Uses the real local backend.
 import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { arkor } from "../support/command.ts";

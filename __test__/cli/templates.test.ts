@@ -1,4 +1,4 @@
-// The templates of `arkor init`: what their data are, and that what one learns is seen in its score.
+// The templates of `arkor init`: their data, and that training raises the score.
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
@@ -7,7 +7,7 @@ import { arkor, ROOT } from "../support/command.ts";
 import { Project } from "../support/project.ts";
 
 const MAX_FILE_BYTES = 150_000;
-/** With the chat template around it, well below the `maxLength` of the templates. */
+/** Even with the chat template around it, such a row is well below the `maxLength` of the templates. */
 const MAX_ROW_BYTES = 200;
 
 interface Row {
@@ -25,7 +25,7 @@ function rowsOf(template: string, kind: "" | ".heldout") {
   });
 }
 
-/** How often each word that `pattern` finds is in an answer. */
+/** How often each word that `pattern` matches occurs in the answers. */
 function counts(answers: string[], pattern: RegExp): Record<string, number> {
   const found: Record<string, number> = {};
   for (const [word] of answers.join("\n").matchAll(pattern)) found[word] = (found[word] ?? 0) + 1;
@@ -60,7 +60,7 @@ describe.each([
   });
 
   it("hold out no question that training shows, and ask none twice", () => {
-    // Case, punctuation and numbers alone don't make a question another one.
+    // Questions that differ only in case, punctuation or numbers count as the same.
     const bare = (text: string) => text.toLowerCase().replace(/[^\p{L} ]/gu, "");
     const trained = new Set(train.map(({ question }) => bare(question)));
     expect(heldOut.filter(({ question }) => trained.has(bare(question)))).toEqual([]);
@@ -141,7 +141,7 @@ describe("a run of few steps", () => {
         { role: "assistant", content: right },
       ],
     });
-    // A model that answers the same each time is right once.
+    // A model that always gives the same answer is right once.
     const rows = [
       messages("One\n\n  two\r\nthree", "no\nteam"),
       messages("Four", "nobody"),

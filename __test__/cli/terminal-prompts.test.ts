@@ -54,7 +54,7 @@ describe("arkor login", () => {
   ])("%s leaves everything as it was, the terminal too", async (_, key) => {
     const backend = await issuing();
     const project = new Project();
-    // The shell waits at the end: what it prints as it ends may be lost with the terminal.
+    // The shell waits at the end, because output just before it exits may be lost with the terminal.
     const line = "trap : INT; stty -g; $ARKOR login; echo code=$?; stty -g; read line";
     const terminal = shellAt(line, project.at(backend));
     await terminal.until(/● Anonymously/);
@@ -195,7 +195,7 @@ describe("arkor init", () => {
     await terminal.until(/What should the model learn\?/);
     await terminal.until(/● Triage[\s\S]*○ Translate[\s\S]*○ Redaction/);
     for (const line of terminal.lines) expect(line.length).toBeLessThanOrEqual(40);
-    // Drawn again for each key, at the same place.
+    // Each key redraws the question in place.
     terminal.press(KEY.down);
     await terminal.until(/○ Triage[\s\S]*● Translate/);
     expect(terminal.screen.match(/What should the model learn\?/g)).toHaveLength(1);

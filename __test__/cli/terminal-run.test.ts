@@ -7,7 +7,7 @@ import { arkorAt, KEY, shellAt, type Terminal, type TerminalOptions } from "../s
 const CANCEL = `POST /v1/jobs/${JOB.id}/cancel`;
 const CSI = "\u001b[";
 
-/** A run whose `onLog` prints a line, and does what else it is told to. */
+/** A run whose `onLog` prints a line and then runs the given code. */
 function entry(onLog = "") {
   return `
     import { createTrainer } from "arkor";
@@ -22,7 +22,7 @@ function entry(onLog = "") {
   `;
 }
 
-/** Logs a step; its event's id is the step's plus one, after that of the start. */
+/** Logs a step. The event's id is the step plus one, because the start has id 1. */
 function logStep(stream: EventStream, step: number) {
   const metrics = { evalLoss: 0.25, learningRate: 0.002, samplesPerSecond: 41 };
   stream.log(step + 1, { step, loss: 1 / step, ...metrics });
@@ -48,7 +48,7 @@ function start(project: Project, backend: Backend, options: Partial<TerminalOpti
   });
 }
 
-/** What a run of these tests begins with. */
+/** The first lines of a run in these tests. */
 const INTRO = [
   "Started job job-1",
   "Training run",
@@ -102,7 +102,7 @@ describe("the live block", () => {
     for (const [index, size] of sizes.entries()) {
       await terminal.resize(size);
       const step = 6 + index;
-      // What is printed after a resize shows that the block was drawn anew.
+      // Output after a resize shows that the block was redrawn.
       logStep(await stream, step);
       await terminal.until(new RegExp(`callback: step ${step}.*\\b${step}/10.*41 samples/s`, "s"));
       expect(terminal.screen.match(/41 samples\/s/g)).toHaveLength(1);
@@ -272,7 +272,7 @@ describe("Ctrl-C", () => {
     const closed = (await stream).closed;
     await pressedOnce(terminal);
     await closed;
-    // The command is still there, to hear of a second one.
+    // The command is still running and handles a second Ctrl-C.
     terminal.press(KEY.ctrlC);
     expect(await terminal.exit).toBe(130);
     expect(backend.to(CANCEL)).toHaveLength(1);

@@ -9,7 +9,9 @@ import { arkorAt } from "../support/terminal.ts";
 const ENTRY = "src/arkor/index.ts";
 const TRAINER = "src/arkor/trainer.ts";
 
-/** A run of two logs, after each of which the stream is opened again, and whose callbacks are these; the trainer is in a module of its own. */
+/**
+ * A run with two logs and these callbacks. The stream is reopened after each log, and the trainer is in its own module.
+ */
 async function project(callbacks: string, before = "") {
   const backend = await Backend.start(
     (stream) => {
@@ -35,7 +37,7 @@ async function project(callbacks: string, before = "") {
 }
 
 const THROWS = "onLog: () => { rows[0].text; }";
-/** Of `.text` in the line above. */
+/** The position of `.text` in the line above. */
 const PLACE = `${TRAINER}:6:39`;
 
 describe("a callback", () => {

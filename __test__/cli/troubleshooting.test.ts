@@ -16,11 +16,11 @@ const WITHOUT_PROXY = Object.fromEntries(
   ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"].map((name) => [name, undefined]),
 );
 
-/** What an example needs besides the code that it shows. By its heading, or that and its number there. */
+/** What an example needs besides the code that it shows. */
 interface Setting {
   files?: Record<string, string>;
   env?: Record<string, string | undefined>;
-  /** The files of the local backend may have so many blocks of 512 bytes: as if the disk were full then. */
+  /** The most blocks of 512 bytes in a file of the local backend. More fails as if the disk were full. */
   blocks?: number;
   withoutEntry?: boolean;
 }
@@ -82,7 +82,7 @@ function examplesOf(): Example[] {
 function withFullDisk(project: Project, blocks: number) {
   const file = project.path("full.sh");
   const real = path.join(ROOT, "local/bin/arkor-local");
-  // Without the trap, the signal would kill it before it could say anything.
+  // Without the trap, the signal would kill the backend before it could report anything.
   const script = `#!/bin/sh\ntrap '' XFSZ\nulimit -f ${blocks}\nexec '${real}' "$@"\n`;
   writeFileSync(file, script, { mode: 0o755 });
   return file;

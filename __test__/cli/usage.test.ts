@@ -41,7 +41,7 @@ describe("arkor", () => {
     for (const command of COMMANDS) expect(stdout).toMatch(new RegExp(`^ {2}${command}\\b`, "m"));
   });
 
-  // Only there is a device that is always full.
+  // Only Linux has a device that is always full.
   it.each(process.platform === "linux" ? ["--help", "--version", "build --help"] : [])(
     "%s is one error line when stdout can't be written",
     async (args) => {

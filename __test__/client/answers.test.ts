@@ -1,4 +1,4 @@
-// What an answer of the backend may lack or hold without costing the caller the rest.
+// Responses with missing, invalid or additional fields: the caller still gets the rest.
 import { describe, expect, it } from "vitest";
 import { CloudApiClient } from "../../index.js";
 import { Backend, CREDENTIALS, JOB, json, rejection } from "../support/backend.ts";
@@ -58,7 +58,7 @@ describe("listDeploymentKeys", () => {
     const client = await clientOf(route, body);
     const { keys } = await client.listDeploymentKeys("d", scope);
     const { more } = keys[0] as unknown as { more: unknown };
-    // Compared as text where it is nested: `toEqual` recurses.
+    // Nested arrays are compared as text, because `toEqual` recurses.
     if (Array.isArray(more)) expect(JSON.stringify(more)).toBe(JSON.stringify(value));
     else expect(more).toEqual(value);
   });
@@ -177,7 +177,7 @@ describe("timeoutMs", () => {
 });
 
 it("a connection that the server is about to close isn't used for the next request", async () => {
-  // It says that it keeps connections for a second, and closes them after that.
+  // This server announces that it keeps connections for a second, and then closes them.
   const backend = await Backend.start();
   backend.server.keepAliveTimeout = 1000;
   backend.on("GET /v1/endpoints", (_, response) => json(response, 200, { deployments: [] }));

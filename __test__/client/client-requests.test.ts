@@ -1,4 +1,4 @@
-// What `CloudApiClient` sends nowhere, and what it does with redirects and aborts under a given `fetch`.
+// Which requests `CloudApiClient` refuses to send, and how it handles redirects and aborts with a given `fetch`.
 import { execFile } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";

@@ -1,4 +1,4 @@
-// What a refusal of the backend tells besides its status and its message.
+// What the error for a refused request has besides its status and message.
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { CloudApiClient, CloudApiError } from "../../index.js";
@@ -43,7 +43,7 @@ it.each(WAYS)(
       requestId: "req-7",
     });
     expect(error.headers.get("retry-after")).toBe("30");
-    // Python wrote a bare NaN in it: the message is `error` all the same.
+    // The body contains a bare NaN, as Python writes it; the message is still read from `error`.
     expect(error.body).toEqual({ ...JSON.parse(REFUSAL.replace("NaN", "0")), loss: Number.NaN });
     expect(inspect(error)).not.toContain("secret");
   },

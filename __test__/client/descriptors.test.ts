@@ -1,4 +1,4 @@
-// A process that can open nothing more: the call fails by name, and the next one works.
+// A process without free file descriptors: the call fails with the system's error code, and the next one works.
 import { spawn } from "node:child_process";
 import { expect, it, onTestFinished } from "vitest";
 import { Backend, CREDENTIALS, JOB } from "../support/backend.ts";

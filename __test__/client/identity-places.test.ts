@@ -155,7 +155,7 @@ it("an anonymous identity that could not be stored is not asked for", async () =
 });
 
 describe("with only one of ARKOR_CLOUD_API_URL and ARKOR_LOCAL_TOKEN", () => {
-  /** What is called by name, and sends a token. */
+  /** Calls that send a token. */
   function calls(backend: Backend, project: Project) {
     const at = project.at(undefined, {
       ARKOR_CLOUD_API_URL: process.env.ARKOR_CLOUD_API_URL,

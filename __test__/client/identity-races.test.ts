@@ -18,7 +18,7 @@ import { Project } from "../support/project.ts";
 
 useTemporaryHome();
 
-/** A backend whose anonymous identity comes when the test says so. */
+/** A backend that doesn't issue its anonymous identity before the test opens a gate. */
 async function holding() {
   const backend = await Backend.start();
   const answer = gate();

@@ -1,4 +1,4 @@
-// How long an idle connection is used again: no longer than the server says it keeps it.
+// How long an idle connection is reused: no longer than the server announces that it keeps it.
 import { createServer } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { expect, it, onTestFinished } from "vitest";

@@ -77,7 +77,7 @@ describe("an OAuth token that has expired", () => {
       await fetch("${server.url}/asked");
       controller.abort("why");
       await chat.catch((reason) => console.log(reason));
-      // Of itself it keeps no process alive.
+      // The timer itself doesn't keep the process alive.
       setTimeout(() => fetch("${server.url}/still-here"), 20).unref();`,
     );
     expect(finished).toEqual({ code: 0, stdout: "why\n", stderr: "" });
@@ -200,7 +200,7 @@ describe("an OAuth token that has expired", () => {
 
   it("needs no home directory when it is stored nowhere", async () => {
     const { expired } = await identityServer();
-    // A place where nothing can be made.
+    // Nothing can be created there.
     vi.stubEnv("HOME", "/proc/nobody");
     vi.stubEnv("USERPROFILE", "/proc/nobody");
     const backend = await Backend.start();
@@ -212,7 +212,7 @@ describe("an OAuth token that has expired", () => {
   it("T23: and can't be refreshed any more ends wait() at once", async () => {
     const { server, expired } = await identityServer();
     const backend = await Backend.start((stream) => stream.completed());
-    // As good as expired when it comes: it is refreshed before every request.
+    // Each new token has almost expired on arrival, so it's refreshed before every request.
     server.on("POST /oauth/token", (_, response) =>
       backend.to("POST /v1/jobs").length > 0
         ? json(response, 403, {})

@@ -1,4 +1,4 @@
-// A login that is renewed for several at once, told to who gave it, and tried once more after a 401.
+// The renewal of a login: shared by concurrent callers, passed to `onCredentials`, and tried once after a 401.
 import { existsSync } from "node:fs";
 import { describe, expect, it, vi } from "vitest";
 import {
@@ -72,7 +72,7 @@ describe("two trainers made from one expired login", () => {
     const backend = await Backend.start();
     const ask = () =>
       new CloudApiClient({ baseUrl: backend.url, credentials: expired }).getJob(JOB.id, SCOPE);
-    // The last one shares its client with another call.
+    // The last two calls share a client.
     const client = new CloudApiClient({ baseUrl: backend.url, credentials: expired });
     const calls = [ask(), ask(), client.getJob(JOB.id, SCOPE), client.getJob(JOB.id, SCOPE)];
     const errors = Promise.all(calls.map(rejection));
@@ -106,7 +106,7 @@ describe("two trainers made from one expired login", () => {
     answer.open();
     expect(await first).toBe(failure);
     const error = await second;
-    // The second may have come too late to wait for the first: then it has asked by itself.
+    // If the second call came too late to wait for the first, it has sent its own request.
     expect(error).toBe(failure);
     expect(fetches[0]).toBe("a https://login.made-up.test/oauth/token");
   });

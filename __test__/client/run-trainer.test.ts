@@ -7,7 +7,7 @@ import { handMadeTrainer, Project } from "../support/project.ts";
 
 const PRINTED = "Started job job-1\nJob job-1 finished with status=completed\n";
 
-/** Calls it in a process of its own, which prints the error's message. */
+/** Calls `runTrainer` in its own process, which prints the error's message. */
 function runTrainer(project: Project, file?: string, cwd = project.cwd) {
   const script = `
     require("arkor").runTrainer(${JSON.stringify(file)})
@@ -16,7 +16,7 @@ function runTrainer(project: Project, file?: string, cwd = project.cwd) {
   return run(process.execPath, [project.path("script.cjs")], { cwd }).exit;
 }
 
-/** What Node reads in no version: an enum, and imports without or with another extension. */
+/** TypeScript that no version of Node runs: an enum, and imports without an extension or with another one. */
 const TYPESCRIPT = {
   "src/arkor/index.ts": `export { trainer } from "./trainer.js";`,
   "src/arkor/trainer.ts": `

@@ -15,7 +15,7 @@ it("T28: an abort sends nothing to the backend and does not touch start()", asyn
   });
   await rejection(trainer.wait());
   expect(await trainer.start()).toEqual({ jobId: JOB.id });
-  // Whatever the abort sent would be on its way before this.
+  // Anything that the abort sent would arrive before these requests.
   const client = new CloudApiClient({ baseUrl: backend.url, credentials: CREDENTIALS });
   for (let asked = 0; asked < 20; asked++) {
     await client.getJob(JOB.id, { orgSlug: "o", projectSlug: "p" });
@@ -71,7 +71,7 @@ it("T28: a submission that fails after the abort is nobody's unhandled rejection
 });
 
 it("T29: an abort in the moment between start and stream is not lost", async () => {
-  // A silent stream: an event would make the dispatcher look at the signal.
+  // The stream is silent, because an event would make the dispatcher check the signal.
   const backend = await Backend.start(() => {});
   const controller = new AbortController();
   const trainer = backend.trainer({ abortSignal: controller.signal });

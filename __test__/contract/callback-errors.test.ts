@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import type { TrainerContext } from "../../index.js";
 import { Backend, type EventStream, gate, JOB, json, rejection } from "../support/backend.ts";
 
-/** What a script sends of steps 1 to `last`, as a backend that honours `Last-Event-ID`. */
+/** A script that sends steps 1 to `last`, and starts after `Last-Event-ID`. */
 function logsTo(last: number) {
   return (stream: EventStream) => {
     for (let step = Number(stream.lastEventId ?? 0) + 1; step <= last; step++) stream.log(step);

@@ -285,7 +285,7 @@ it("T11: ctx.job keeps every field, and is one object until a status change", as
       .log(2)
       .event("training.started", {}, 3)
       .log(4)
-      // The same status again is no change.
+      // The same status again: not a change.
       .event("training.started", {}, 3)
       .log(5)
       .completed(),
@@ -311,7 +311,7 @@ it("T11: ctx.job keeps every field, and is one object until a status change", as
 
 it("T12: what is no data event runs no callback, and an unknown type counts as one", async () => {
   const backend = await Backend.start(
-    // Were any of these a data event, the clean end would be no failure.
+    // If one of these were a data event, the clean end wouldn't count as a failure.
     (stream) =>
       stream.write("data: no json\n\ndata: []\n\ndata: {}\n\nevent: ping\ndata: {}\n\n").end(),
     (stream) => stream.write('data: {"type":"training.news"}\n\n').end(),

@@ -117,8 +117,7 @@ describe("start", () => {
     let called = 0;
     const count = () => called++;
     await backend.trainer({ callbacks: { onLog: count, onCompleted: count } }).start();
-    // The process has nothing left to do for this trainer: had it opened a stream, the request
-    // would be among those that came before this one.
+    // If the trainer had opened a stream, that request would arrive before this one.
     await fetch(`${backend.url}/marker`);
     expect(backend.opened).toHaveLength(0);
     expect(called).toBe(0);

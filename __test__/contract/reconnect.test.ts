@@ -231,7 +231,7 @@ describe("the idle watchdog", () => {
     // Three timeouts pass while it runs.
     const onLog = async () => {
       await new Promise((resolve) => setTimeout(resolve, 750));
-      // Silent for a while after the callback, too: less than the timeout, counted from its end.
+      // The stream is also silent for a while after the callback, for less than the timeout.
       setTimeout(called.open, 100);
     };
     const trainer = backend.trainer(

@@ -163,7 +163,7 @@ describe("proxies", () => {
     );
   }
 
-  /** So that no project has to be created first. */
+  /** A backend for which the project is already stored, so that no test has to create it. */
   async function withState() {
     const backend = await Backend.start();
     await backend.trainer().start();
@@ -196,7 +196,7 @@ describe("proxies", () => {
     }
     const loopback = await start(backend, backend.url, { HTTP_PROXY: proxy.url });
     expect(loopback.stdout).toBe("job-1\n");
-    // Whether anything answers there is the system's business.
+    // Whether these hosts are reachable depends on the system.
     for (const host of ["localhost.", "[::ffff:127.0.0.1]", "[::1]"]) {
       await start(backend, `http://${host}:1`, { HTTP_PROXY: proxy.url });
     }
@@ -331,7 +331,7 @@ describe("TLS", () => {
 
       const { start } = await secure("localhost");
       expect(await start(none)).toContain("UNABLE_TO_VERIFY_LEAF_SIGNATURE");
-      // As if this authority were among those that come with Node.
+      // Pretends that this authority is among Node's bundled ones.
       const authority = readFileSync(fixture("authority.cert.pem"), "utf8");
       const nodes = `const Module = require("node:module");
         const load = Module._load;
@@ -339,7 +339,7 @@ describe("TLS", () => {
           ? { rootCertificates: [${JSON.stringify(authority)}] }
           : load(id, ...rest);`;
       expect(await start(none, nodes)).toBe("job-1\n");
-      // Where the system has roots, they are the ones that count.
+      // If the system has roots, only those count.
       expect(await start({}, nodes)).toContain("UNABLE_TO_VERIFY_LEAF_SIGNATURE");
     },
   );

@@ -1,4 +1,4 @@
-// Events of a newer backend, without and with somebody who observes the run: the command does.
+// Events of a newer backend, with and without an observer of the run. The `arkor` command is such an observer.
 import { expect, it, vi } from "vitest";
 import { internalsOf } from "../../cli/internals.js";
 import { createTrainer, type Trainer, type TrainerInput } from "../../index.js";

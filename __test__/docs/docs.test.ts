@@ -44,7 +44,7 @@ describe("code", () => {
       .filter((name) => !["arkor", "@arkor/local", "node", "vitest"].includes(name));
     const variables = [...code.matchAll(/process\.env\.(\w+)|\{ (.*) \} = process\.env/g)]
       .flatMap((match) => (match[1] ?? match[2]).match(/\b[A-Z][A-Z_]+\b/g) ?? [])
-      // One that the block itself asks for needs no second mention.
+      // A block that checks for a variable itself doesn't have to mention it again.
       .filter((name) => !name.startsWith("ARKOR_") && !code.includes(`${name} isn't set`));
     const asks = /createTrainer|ensureCredentials|process\.env\.ARKOR_/.test(code);
     const needsBackend = flags.has("run") && asks && !code.includes("startBackend");
@@ -85,7 +85,7 @@ describe("what is marked so is run", () => {
         target: "node20",
       });
       const cwd = directoryOf(block.page);
-      // The warning that a block shows is shown by the block itself.
+      // Node's own output of warnings is off: a block that shows a warning prints it itself.
       check(block, await execute(cwd, [process.execPath, "--no-warnings", file], env));
     },
   );
@@ -200,7 +200,7 @@ describe("references", () => {
     const missing = [...names]
       .map(([, name]) => name)
       .filter((name) => !existsSync(path.join(ROOT, name)))
-      // These belong to the reader's project, and this one is built.
+      // The first two are in the reader's project, and the last one is a build output.
       .filter((name) => !/^src\/(arkor|server)|^local\/bin/.test(name));
     expect(missing).toEqual([]);
   });
@@ -223,7 +223,7 @@ describe("references", () => {
     const sources = ["lib", "cli", "src", "local/src", "local/binary.js"]
       .flatMap((name) => filesIn(path.join(ROOT, name)))
       .map((file) => readFileSync(file, "utf8"))
-      // A message is broken into lines as its file's language has it.
+      // Joins messages that are split over several lines, in Rust or JavaScript.
       .map((text) => text.replace(/\\\n\s*/g, "").replace(/["'`] \+\n\s*["'`]/g, ""))
       .join("\n");
     const own =

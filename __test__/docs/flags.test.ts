@@ -33,7 +33,7 @@ it("create-arkor/README.md has every flag of arkor init", () => {
   expect(flags.filter((flag) => !page.includes(`\`${flag}`))).toEqual([]);
 });
 
-/** Each command, and those that a command has, with the names that one types. */
+/** Each command and its subcommands, with the names as the user types them. */
 function withNames(commands: readonly Command[]): [string, Command][] {
   return commands.flatMap((one): [string, Command][] => [
     [one.name(), one],

@@ -27,7 +27,7 @@ it("docs/privacy.md names every host in the sources", () => {
   );
   const files = [...inFolders, ...OTHERS]
     .filter((file) => /\.(c?js|mjs|rs|py)$/.test(file))
-    // Studio's page, which is built: what it's made of has addresses of specifications in it.
+    // Studio's page is built from packages that contain the addresses of specifications.
     .filter((file) => !file.startsWith(path.join("cli", "dev", "page")));
   expect(files.length).toBeGreaterThan(100);
   const hosts = new Set(

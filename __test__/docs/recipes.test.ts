@@ -10,7 +10,7 @@ import { execute } from "../../scripts/try/project.mjs";
 import { directoryOf, fileOf } from "../support/docs-project.ts";
 import { ALL_BLOCKS } from "../support/markdown.ts";
 
-/** Makes JavaScript of a page's file. */
+/** Compiles a page's file to JavaScript. Returns the path. */
 function built(page: string, name: string): string {
   const block = ALL_BLOCKS.find((one) => one.page === page && one.file === name);
   if (!block) throw new Error(`${page} has no ${name}`);
@@ -71,7 +71,7 @@ describe("the script for CSV", () => {
 describe("an app that asks for a label", () => {
   const page = "docs/recipes.md";
 
-  /** A deployment that answers with this text, and what it's asked. */
+  /** A deployment that answers with this text, and the requests that it has received. */
   async function deployment(text: string) {
     const bodies: Record<string, unknown>[] = [];
     const server = createServer(async (request, response) => {
@@ -92,7 +92,7 @@ describe("an app that asks for a label", () => {
     return { url: `http://127.0.0.1:${port}/e/tickets/v1`, bodies, close };
   }
 
-  /** A module of the page, which reads MODEL_URL as it's imported. */
+  /** Imports a module of the page, which reads MODEL_URL when it's imported. */
   async function imported(name: string, url: string) {
     vi.stubEnv("MODEL_URL", url);
     vi.stubEnv("MODEL_KEY", "ark_key");

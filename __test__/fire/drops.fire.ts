@@ -6,12 +6,12 @@ import { CREDENTIALS, JOB, temporaryDirectory } from "../support/backend.ts";
 
 type Break = "FIN" | "RST";
 
-/** Where one connection of a job's stream breaks; undefined: it does not. */
+/** Where one connection of a job's stream breaks; undefined if it doesn't. */
 type Plan = (job: string, connection: number) => { at: number; how: Break } | undefined;
 
 /**
- * A backend that honours `Last-Event-ID`, on bare sockets, so that a cut is exactly where it is
- * said. Answers have no length: a FIN is a clean end.
+ * A backend that honours `Last-Event-ID`. It uses bare sockets, so that a connection breaks exactly where planned.
+ * Responses have no `Content-Length`, so a FIN is a clean end.
  */
 async function startBackend(events: Buffer[], plan: Plan) {
   const end = Buffer.from('data: {"type":"training.completed"}\n\n');

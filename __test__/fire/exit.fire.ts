@@ -1,5 +1,5 @@
-// How soon a process is gone when nothing of it is pending any more (T6), also after an abort. The clock
-// is this process's: from the line that the script prints to its end.
+// How soon a process exits once nothing of arkor's is pending any more (T6), also after an abort. Measured by this
+// process, from the line that the script prints to the script's exit.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { expect, it, onTestFinished } from "vitest";

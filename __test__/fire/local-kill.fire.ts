@@ -18,7 +18,7 @@ import { ROOT } from "../support/process.ts";
 const ROUNDS = 5;
 const KILLS = 10;
 const TOKEN = "t0ken";
-/** Between two kills, at most. A run takes longer than ten of them. */
+/** The longest time between two kills. A run takes longer than ten times this. */
 const LONGEST_LIFE_MS = 600;
 
 interface Server {
@@ -43,7 +43,7 @@ async function kill({ child }: Server) {
   await closed;
 }
 
-/** Where the random moments are the same in every run of the test. */
+/** A generator with a seed, so that the random moments are the same in every run of the test. */
 function random(seed: number) {
   let state = seed;
   return () => {

@@ -1,4 +1,4 @@
-// How the page bears much: long runs, fast ones, and many events. Measured in the browser, on this machine.
+// How the page copes with load: long runs, fast ones, and many events. Measured in the browser, on this machine.
 import type { CDPSession, Page } from "playwright-core";
 import { expect, it } from "vitest";
 import { browserForTests } from "../studio/support/browser.ts";
@@ -37,7 +37,7 @@ async function worked(session: CDPSession): Promise<number> {
   return metrics.find(({ name }) => name === "TaskDuration")?.value ?? Number.NaN;
 }
 
-/** Frames a second while something is done before each. */
+/** Frames per second while each frame is preceded by a hover or a zoom. */
 function frames(page: Page, kind: "hover" | "zoom"): Promise<number> {
   return page.evaluate(async (what) => {
     const over = document.querySelector<HTMLElement>(".u-over");
@@ -118,7 +118,7 @@ it("100 000 events take a bounded heap, and scroll and search", async () => {
   await page.getByText("100,000 events").waitFor({ timeout: 60_000 });
   const after = await heap(session);
   console.info(`heap ${(before / MIB).toFixed(1)} MiB, then ${(after / MIB).toFixed(1)} MiB`);
-  // Seven columns of eight bytes, twice as large as needed at worst, and the extremes of their blocks.
+  // Seven columns of eight bytes each, at worst with twice the needed capacity, and the extremes of their blocks.
   expect(after - before).toBeLessThan(25 * MIB);
   expect(
     await page.getByRole("region", { name: "Events" }).getByRole("listitem").count(),
@@ -138,7 +138,7 @@ it("a server with nothing to wait for paints within a second", async () => {
   const { page } = await open();
   await page.goto(studio.link);
   await page.getByRole("heading", { name: "Overview" }).waitFor();
-  // The entry comes after the frame that was painted.
+  // The performance entry is only added after the frame is painted.
   const painted = await page.evaluate(
     () =>
       new Promise<number>((resolve) => {

@@ -24,7 +24,7 @@ it.each([
   "%s create arkor my-app",
   async (name, program, args) => {
     const [home, work] = [temporaryDirectory(), temporaryDirectory()];
-    // npm's own variables are those of the npm that runs the tests.
+    // Remove the variables that the npm that runs the tests has set.
     const inherited = Object.keys(process.env).filter((one) => /^npm_/i.test(one));
     const env = {
       ...Object.fromEntries(inherited.map((one) => [one, undefined])),

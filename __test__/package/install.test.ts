@@ -1,5 +1,5 @@
-// `npm install arkor` in a clean project, from a registry on 127.0.0.1, and what can be done there
-// then. The trials are those of `npm run try`, which has more of them.
+// `npm install arkor` in a clean project, from a registry on 127.0.0.1, and then some of the trials of
+// `npm run try` in it.
 import {
   existsSync,
   mkdirSync,
@@ -31,7 +31,7 @@ beforeAll(async () => {
   installed = await install(cwd, ["arkor", "@arkor/local"], registry.url);
   registry.close();
   fetched = registry.fetched;
-  // The tools of a project, which are no part of what is tried.
+  // A project's tools; their installation isn't under test.
   mkdirSync(path.join(cwd, "node_modules/@types"), { recursive: true });
   for (const tool of ["typescript", "vitest", "@types/node"]) {
     symlinkSync(path.join(modules, tool), path.join(cwd, "node_modules", tool), "junction");
@@ -99,7 +99,7 @@ describe("in a clean project", () => {
     expect(result.passed, result.output).toBe(true);
   });
 
-  /** The project's own commands, else those of this checkout. */
+  /** The project's own executable of that name, else this checkout's. */
   function find(tool: string): string[] {
     const own = path.join(cwd, "node_modules/.bin");
     const all = path.join(modules, ".bin");
@@ -108,7 +108,7 @@ describe("in a clean project", () => {
 });
 
 describe("without a binary for the platform", () => {
-  /** A project's copy of the package, with this in the place of its platform's package. */
+  /** Runs a copy of the project in which `change` has altered the addon of the platform's package. */
   async function run(change: (addon: string) => void, preload = "") {
     const project = temporaryDirectory();
     const copy = path.join(project, "node_modules");

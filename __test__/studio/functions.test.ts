@@ -1,4 +1,4 @@
-// What the page shows is computed by these.
+// The functions that compute what the page shows.
 import { describe, expect, it } from "vitest";
 import { checkForm, EMPTY_FORM, sends } from "../../studio/src/lib/chat-options.ts";
 import { ABSENT, Column, lowerBound } from "../../studio/src/lib/column.ts";

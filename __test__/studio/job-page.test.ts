@@ -77,7 +77,7 @@ describe("a job's page", () => {
     const before = await tabs.boundingBox();
     stream.push({ type: "training.log", step: 1, loss: 1 });
     await page.locator(".u-over").first().waitFor();
-    // What is below stays where it is.
+    // The chart doesn't push down what is below it.
     expect(Math.abs(((await tabs.boundingBox())?.y ?? 0) - (before?.y ?? 0))).toBeLessThan(24);
     expectQuiet(cloud, complaints);
   });
@@ -261,7 +261,7 @@ it("knows from the first event that a run has begun, before it asks again", asyn
   const [job] = cloud.jobs;
   if (job) job.status = "running";
   stream.push({ type: "training.started" });
-  // In all, less than the page waits before it asks for the job again.
+  // The polls advance the clock by less in total than the page waits before it requests the job again.
   for (const words of ["1 event", "Running"]) {
     const isShown = async () => {
       await page.clock.runFor(25);

@@ -54,7 +54,7 @@ it("a second Studio of a project joins the local backend of the first", async ()
   expect(backends[0]).toBe(backends[1]);
   const announced = path.join(project.cwd, ".arkor/local/server.json");
   expect(statSync(announced).mode & 0o777).toBe(0o600);
-  // The first one ends its own backend, the second one leaves that to it.
+  // The backend belongs to the first Studio; the second one leaves it running.
   const { body } = await second.api("/api/train", { method: "POST", body: "{}" });
   const reader = body?.pipeThrough(new TextDecoderStream()).getReader();
   let output = "";
@@ -129,7 +129,7 @@ it("dev and local take every flag of start that is about the local backend", asy
     const found = [...stdout.matchAll(/^ +(?:-\w, )?(--[\w-]+)(?: <[^>]+>)? +(with --local:)?/gm)];
     return { all: found.map(([, flag]) => flag), local: found.filter(([, , with_]) => with_) };
   };
-  // A port is the command's own, and a run is resumed from its own page.
+  // `--port` means something else in each command, and Studio resumes a run on its page.
   const own = ["--port", "--resume"];
   const start = await flags("start");
   const shared = start.local.map(([, flag]) => flag).filter((flag) => !own.includes(flag ?? ""));

@@ -1,4 +1,4 @@
-// What only runs on this machine have: its figures, and jobs that can be deleted.
+// What exists for local runs only: the machine's figures, and deleting jobs.
 import { chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
@@ -12,7 +12,7 @@ import { focused, heading, tabTo } from "./support/visit.ts";
 
 const open = browserForTests();
 const LOCAL = ["--port", "0", "--local"];
-/** The engine is known before a run. */
+/** With `--engine`, the engine is known before a run. */
 const CPU = [...LOCAL, "--engine", "cpu"];
 const MIB = 1024 * 1024;
 

@@ -202,7 +202,7 @@ it("a server that is gone is said, and the page goes on when it is back", async 
   await studio.running.exit;
   await page.getByText("Offline.").waitFor();
   expect(await page.getByRole("link", { name: /still here/ }).isVisible()).toBe(true);
-  // What's there is old, and said to be, once.
+  // The old content stays, and "Offline." is the only message about it.
   expect(await page.getByText(/can't be (shown|updated)/).count()).toBe(0);
   const { port } = new URL(studio.origin);
   const again = await startStudio(studio.project, { args: ["-p", port], backend: cloud });

@@ -334,7 +334,7 @@ describe("the default port", () => {
     const { first } = await tenInARow();
     const { said, ended } = await listenFrom(first);
     expect(said).toHaveLength(9);
-    // The kind of error that a command ends with: one line, exit 1.
+    // `CliError` ends a command with one line and exit code 1.
     expect(ended).toMatchObject({
       name: "CliError",
       message: `The ports ${first} to ${first + 9} are in use. Give another one with --port.`,

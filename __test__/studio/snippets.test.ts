@@ -1,4 +1,4 @@
-// What the page has to copy is run as it was copied, against the local backend.
+// The snippets on the page are copied and run unchanged, against the local backend.
 import { execFile } from "node:child_process";
 import { chmodSync } from "node:fs";
 import path from "node:path";
@@ -15,7 +15,7 @@ const open = browserForTests();
 const run = promisify(execFile);
 const PERMISSIONS = { permissions: ["clipboard-read", "clipboard-write"] };
 
-/** For a machine without curl: what the snippets use of it. */
+/** A stand-in for machines without curl, with the options that the snippets use. */
 const CURL = `#!/usr/bin/env node
 const [url, ...args] = process.argv.slice(2);
 const after = (flag) => args.flatMap((arg, at) => (arg === flag ? [args[at + 1]] : []));
@@ -40,7 +40,7 @@ async function copied(page: Page, button: string): Promise<string> {
   return text;
 }
 
-/** What a shell prints for this command: the system's curl is used if there is one. */
+/** The output of a shell command. It uses the system's curl if there is one. */
 async function shell(project: Project, command: string, env: Record<string, string> = {}) {
   project.write("bin/curl", CURL);
   chmodSync(project.path("bin/curl"), 0o755);

@@ -38,13 +38,13 @@ function makeNetwork() {
   }
 }
 
-/** Ends all processes of a node, without asking them. */
+/** Kills all processes of a node with SIGKILL. */
 function killAll(node: string) {
   for (const pid of ip("netns", "pids", node).split("\n").filter(Boolean)) {
     try {
       process.kill(Number(pid), "SIGKILL");
     } catch {
-      // It ended with another one.
+      // It has already ended, together with another one.
     }
   }
 }
@@ -54,7 +54,7 @@ function on(node: string, command: string[], options: Parameters<typeof run>[2])
 }
 
 async function startNode(index: number, cwd: string, more: string[]) {
-  // A path of Ray's sockets has little room.
+  // The paths of Ray's sockets must be short.
   const scratch = path.join(
     "/tmp",
     `arkor-ray-${process.pid}-${index}-${Math.trunc(performance.now())}`,

@@ -38,7 +38,7 @@ export function makeModel(folder: string, architecture: string): string {
   return folder;
 }
 
-/** The ids of all processes below one, which are Python's. */
+/** The ids of all Python processes below one. */
 export function pythonsBelow(pid: number): number[] {
   const table = execFileSync("ps", ["-eo", "pid=,ppid="], { encoding: "utf8" });
   const lines = table
@@ -53,7 +53,7 @@ export function pythonsBelow(pid: number): number[] {
   return [...found].filter((id) => commandOf(id).includes("local/torch"));
 }
 
-/** The processes that take part in a run, of those below one. */
+/** The ids of the processes below one that take part in a run. */
 export const ranksBelow = (pid: number) =>
   pythonsBelow(pid).filter(
     (id) => /\0--rank=/.test(commandOf(id)) && !/distributed/.test(commandOf(id)),

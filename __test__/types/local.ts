@@ -22,7 +22,7 @@ it.each([1, 2])("%d", (value) => {
   console.log(value.toFixed());
 });
 testWith(options)("another", async ({ backend }) => backend.stop());
-// The backend's fixtures go on as Vitest's own do.
+// The backend's fixtures can be extended like Vitest's own.
 test.extend<{ more: number }>({ more: 1 })("more", ({ backend, more }) => {
   console.log(backend.env.ARKOR_LOCAL_TOKEN, more);
 });

@@ -3,7 +3,8 @@
 //
 //   node local/check/export.mjs [--base DIR]... [--python VENV/bin/python] [--binary PATH] [--steps N]
 //
-// Trains a short adapter on each base, on arkor-tiny if there is none. Ends with 1 if a text differs that must not.
+// Trains a short adapter on each base, or on arkor-tiny by default. Exits with status 1 if texts differ that must
+// be the same.
 
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -26,7 +27,7 @@ const PROMPTS = [
 ];
 const TEXT = `The harbour was quiet in 1987. Boats came in at dawn, and by 7:30 the market didn't have a single fish
 left. "We'll be back tomorrow," said the captain — and they were, with 240 crates of herring.`;
-// What tokenizers disagree about.
+// Texts that tokenizers tend to disagree about.
 const TRICKY = [
   TEXT,
   "  two spaces, 3.14159 and 1000000\n\n\tdon't I'LL we've",
@@ -90,7 +91,7 @@ class Backend {
   }
 }
 
-/** Runs an export. Returns its directory and what it printed last. */
+/** Runs an export. Returns its directory and the result that it printed. */
 function exported(store, job, name, args) {
   const to = join(store, "..", name);
   const flags = ["export", "--store", store, "--job", job, "--to", to, ...args];
@@ -121,7 +122,7 @@ async function llamaCpp() {
   return { llama, Template: jinja.Template };
 }
 
-/** What llama.cpp makes of a file. */
+/** The answers, logits and token ids of a GGUF file in llama.cpp. */
 async function inLlamaCpp({ llama, Template }, file) {
   const model = await llama.loadModel({ modelPath: file });
   const context = await model.createContext({ contextSize: 512, threads: 2 });

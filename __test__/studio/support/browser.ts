@@ -30,16 +30,16 @@ export async function launch(): Promise<Browser> {
   return driver.launch({ executablePath, args: FLAGS, headless: true });
 }
 
-/** A page, and what it complained of. */
+/** A page, and the problems that it reported. */
 export interface Watched {
   page: Page;
-  /** Errors on the console, uncaught ones, and requests to anywhere else. */
+  /** Console errors, uncaught errors, and requests to other hosts. */
   complaints: string[];
 }
 
 export type BrowserOpener = (options?: BrowserContextOptions) => Promise<Watched>;
 
-/** Launches the browser before the file's tests; gives what opens pages in it. */
+/** Launches the browser before the file's tests. Returns a function that opens pages in it. */
 export function browserForTests(): BrowserOpener {
   let browser: Browser;
   beforeAll(async () => {

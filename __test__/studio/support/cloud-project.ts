@@ -29,7 +29,7 @@ export async function cloudStudio(cloud: StudioCloud, entry = ENTRY): Promise<St
   return startStudio(cloudProject(cloud, entry), { backend: cloud });
 }
 
-/** One with a job in each state, and an endpoint. */
+/** A cloud with a job in each state, and an endpoint. */
 export async function busyCloud(): Promise<StudioCloud> {
   const cloud = await StudioCloud.forTest();
   cloud.add({ id: "done", name: "done", status: "completed", createdAt: minutesAgo(90) }, [

@@ -28,7 +28,7 @@ export class JobStream {
   readonly #readers = new Set<ServerResponse>();
   #isOver = false;
 
-  /** A text is sent as it is: not every trainer writes what JSON allows. */
+  /** A string is sent unchanged, because not every trainer writes valid JSON. */
   push(...events: Event[]): void {
     for (const event of events) {
       this.#events.push(event);
@@ -84,12 +84,12 @@ export class StudioCloud {
   readonly unknown: string[] = [];
   /** `Last-Event-ID`s of the streams that were opened. */
   readonly resumed: (string | undefined)[] = [];
-  /** What a model answers, in pieces; a stream that is left open until the client goes when it is `null`. */
+  /** A model's answer, in pieces. At a `null`, the stream stays open until the client leaves. */
   answer: (body: Body) => (string | null)[] = () => ["Hello", " there."];
   /** Resolves when a client has left an unfinished answer. */
   readonly abandoned: Promise<void>;
   headers: Record<string, string> = {};
-  /** Why it doesn't say who one is. */
+  /** If given, `GET /v1/me` is refused with this message. */
   refusal?: string;
   #abandon = () => {};
   #server: Server;
@@ -109,7 +109,7 @@ export class StudioCloud {
     return cloud;
   }
 
-  /** One that ends with the test. */
+  /** Starts a cloud that is closed when the test ends. */
   static async forTest(): Promise<StudioCloud> {
     const cloud = await StudioCloud.start();
     onTestFinished(() => cloud.close());

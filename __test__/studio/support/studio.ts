@@ -20,7 +20,7 @@ export interface StudioOptions {
   args?: string[];
   env?: Record<string, string | undefined>;
   backend?: { url: string };
-  /** Below the project's own, where Studio is started. */
+  /** A subdirectory of the project in which Studio is started. */
   directory?: string;
 }
 
@@ -28,7 +28,7 @@ export async function startStudio(project: Project, options: StudioOptions = {})
   const { args = ["--port", "0"], env = {}, backend, directory = "" } = options;
   const at = project.at(backend, env);
   const running = arkor(["dev", ...args], { ...at, cwd: path.join(at.cwd, directory) });
-  // Before it is killed: so that what it has started ends with it.
+  // Before the process is killed, let it end what it has started.
   onTestFinished(async () => {
     running.kill("SIGTERM");
     await running.exit;

@@ -1,4 +1,4 @@
-// A page that has been opened at a scripted cloud, and what a test of it ends with.
+// Opens a page at a scripted cloud, and has the checks with which its tests end.
 import type { Page } from "playwright-core";
 import { expect } from "vitest";
 import type { BrowserOpener } from "./browser.ts";
@@ -8,7 +8,7 @@ import { cloudStudio, ENTRY } from "./cloud-project.ts";
 export const heading = (page: Page, name: string) =>
   page.getByRole("heading", { level: 1, name, exact: true });
 
-/** Starts Studio and opens its page with what `browserForTests` has given. */
+/** Starts Studio and opens its page; `open` is from `browserForTests`. */
 export async function visit(open: BrowserOpener, cloud: StudioCloud, entry = ENTRY) {
   const studio = await cloudStudio(cloud, entry);
   const { page, complaints } = await open();
@@ -19,20 +19,20 @@ export async function visit(open: BrowserOpener, cloud: StudioCloud, entry = ENT
   return { studio, page, complaints, go };
 }
 
-/** Nothing was asked that the cloud doesn't know, and nothing went wrong. */
+/** Checks that the cloud got no unknown request, and that the page reported no problem. */
 export function expectQuiet(cloud: StudioCloud, complaints: string[]) {
   expect(cloud.unknown).toEqual([]);
   expect(complaints).toEqual([]);
 }
 
-/** The name of what has the focus. */
+/** The name of the focused element. */
 export const focused = (page: Page): Promise<string> =>
   page.evaluate(() => {
     const element = document.activeElement;
     return element?.getAttribute("aria-label") ?? element?.textContent ?? "";
   });
 
-/** Presses Tab until what has this name has the focus. */
+/** Presses Tab until the element with this name has the focus. */
 export async function tabTo(page: Page, name: string) {
   const names: string[] = [];
   for (let press = 0; press < 60; press++) {

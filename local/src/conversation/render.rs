@@ -22,7 +22,7 @@ impl Conversation {
     }
 
     /// The byte ranges that the template marks as the model's with `{% generation %}`, one for each
-    /// answer. `None` if it has no marks.
+    /// answer. `None` if it has no marks, or not exactly one for each answer.
     pub fn generated(&self, text: &TextCodec) -> Result<Option<Vec<(usize, usize)>>> {
         if !text.marks_generation(self.tools.is_some()) {
             return Ok(None);

@@ -108,7 +108,7 @@ pub async fn serve(
     graceful.shutdown().await;
 }
 
-/// Performs the TLS handshake. `None` if it fails or isn't done in time.
+/// Performs the TLS handshake. `None` if it fails, isn't done in time, or the server is stopping.
 async fn handshake(
     tls: &TlsAcceptor,
     stream: TcpStream,

@@ -89,7 +89,8 @@ fn bearer(authorization: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// A JSON body. Its errors are `ApiError`s: 413 if it's too large, 400 if it isn't JSON.
+/// A JSON body. Its errors are `ApiError`s: 408 if it doesn't arrive in time, 413 if it's too large, 400 if it's cut
+/// off or isn't JSON.
 pub struct JsonBody(pub Value);
 
 impl<S: Send + Sync> FromRequest<S> for JsonBody {

@@ -1,6 +1,6 @@
-//! Quantised rows, and rows in bf16, as `f32`. candle's own functions are compiled for any processor; these are compiled for the one
-//! that they run on as well, which is what makes an answer from quantised weights as fast as one from `f32`. The
-//! values are the same to the bit.
+//! Converts quantised rows, and rows in bf16, to `f32`. candle's own functions are compiled for the oldest supported
+//! processor; these are also compiled for newer ones, which makes an answer from quantised weights as fast as one from
+//! `f32`. The values are the same to the bit.
 
 #![allow(
     clippy::inline_always,

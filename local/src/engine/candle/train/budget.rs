@@ -18,7 +18,7 @@ const UNKNOWN: u64 = 4 << 30;
 /// Bytes of an `f32`.
 const F32: usize = 4;
 
-/// The allocator keeps some of what was freed, in pieces that are too small for what's asked next.
+/// The allocator keeps some freed memory, in pieces that are too small for the next allocations.
 const OVERHEAD: f64 = 1.15;
 
 /// How a run fits into memory.
@@ -47,8 +47,9 @@ struct Run<'a> {
     rows: Vec<&'a Example>,
 }
 
-/// The fit of a run whose weights are in memory already: their bytes, and how many of their values each
-/// core converts to `f32` at once. `limit` is what the process may take in all; without one, it's what is free now. Errors when the run doesn't fit into `limit`.
+/// The fit of a run whose weights are already in memory. `weights` is their size in bytes, and `converted` how many
+/// of their values each core converts to `f32` at once. `limit` is what the process may use in total; without it, the
+/// run may use most of what is `free` now. Errors if the run doesn't fit into `limit`.
 pub fn fit(
     config: &LlamaConfig,
     (weights, converted): (u64, usize),
@@ -121,12 +122,12 @@ impl Run<'_> {
     /// How much memory a part with this many tokens needs.
     fn part(&self, tokens: usize, recomputed: usize) -> usize {
         let c = self.config;
-        // One is always there: the one whose turn it is.
+        // Even if all layers are recomputed, one of them is in memory: the one whose backward pass is running.
         let kept: usize = (recomputed.min(c.layers - 1)..c.layers)
             .map(|index| self.layer(index, tokens))
             .sum();
         let logits = MAX_LOGITS.min(tokens * c.vocab_size);
-        // Between two layers, in the kept ones, and what the backward pass of one makes.
+        // The values between layers, those in the kept layers, and the temporary ones of one layer's backward pass.
         tokens * c.hidden_size * (c.layers + 2)
             + kept
             + tokens * (6 * c.intermediate_size + 6 * c.hidden_size)
@@ -140,7 +141,8 @@ impl Run<'_> {
         let (query, key) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let linear = 5 * c.hidden_size + 4 * query + 4 * key + 3 * c.intermediate_size;
         let norms = if c.head_norms { query + key } else { 0 };
-        // A token looks at half of its row, on average, and at no more than the window of its block.
+        // How many keys a token is scored against. Attention is computed in blocks of queries, so on average that's
+        // half of the row plus half a block, and with a sliding window at most the window plus a block.
         let longest = self.rows.first().map_or(PART_TOKENS, |row| row.ids.len());
         let seen = longest.min(tokens) / 2 + BLOCK / 2;
         let window = c.kinds[index].window;
