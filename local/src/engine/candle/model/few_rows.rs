@@ -23,8 +23,11 @@ pub const MOST: usize = 8;
 /// Number of values that are converted to `f32` at once: they stay in a core's first cache.
 const CONVERTED: usize = 4096;
 
-/// Vectors that are summed up side by side, so that an addition needn't wait for the one before.
-const VECTORS: usize = 4;
+/// Rows of weights that are multiplied at once.
+const TOGETHER: usize = 2;
+
+/// Vectors that are summed side by side, so that an addition needn't wait for the one before.
+const VECTORS: usize = 2;
 
 /// `[rows, in]` → `[rows, out]`.
 pub fn product(input: &Tensor, matrix: &Matrix, cores: usize) -> Result<Tensor> {
@@ -110,12 +113,35 @@ impl<T: Weight> WithSimd for Multiply<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let mut buffer = vec![0.0; self.width];
-        for (column, weights) in self.weights.chunks_exact(self.width).enumerate() {
-            let weights = T::values(weights, &mut buffer);
-            let output = self.output.iter_mut().skip(column).step_by(self.columns);
-            for (to, row) in output.zip(self.input.chunks_exact(self.width)) {
-                *to = dot(simd, row, weights);
+        let rows: Vec<&[f32]> = self.input.chunks_exact(self.width).collect();
+        let mut buffers = [(); TOGETHER].map(|()| vec![0.0; self.width]);
+        for (index, weights) in self.weights.chunks(TOGETHER * self.width).enumerate() {
+            // The last weights may be alone: they're multiplied twice then.
+            let last = weights.len() - self.width;
+            let count = weights.len() / self.width;
+            let [first, second] = &mut buffers;
+            let weights = [
+                T::values(&weights[..self.width], first),
+                T::values(&weights[last..], second),
+            ];
+            let column = index * TOGETHER;
+            for (place, rows) in rows.chunks(4).enumerate() {
+                let output = &mut self.output[place * 4 * self.columns + column..];
+                match *rows {
+                    [a] => write(dots(simd, [a], weights), output, (self.columns, count)),
+                    [a, b] => write(dots(simd, [a, b], weights), output, (self.columns, count)),
+                    [a, b, c] => write(
+                        dots(simd, [a, b, c], weights),
+                        output,
+                        (self.columns, count),
+                    ),
+                    [a, b, c, d] => write(
+                        dots(simd, [a, b, c, d], weights),
+                        output,
+                        (self.columns, count),
+                    ),
+                    _ => {}
+                }
             }
         }
     }
@@ -144,25 +170,63 @@ impl Weight for bf16 {
     }
 }
 
+/// The products of rows with weights, by row. Several at once, so that each value is loaded for more than one of them.
+/// A product is always summed in the same order.
 #[inline(always)]
-fn dot<S: Simd>(simd: S, left: &[f32], right: &[f32]) -> f32 {
-    let ((left, left_rest), (right, right_rest)) = (S::as_simd_f32s(left), S::as_simd_f32s(right));
-    let mut sums = [simd.splat_f32s(0.0); VECTORS];
-    let (left, left_last) = left.as_chunks::<VECTORS>();
-    let (right, right_last) = right.as_chunks::<VECTORS>();
-    for (left, right) in left.iter().zip(right) {
-        for place in 0..VECTORS {
-            sums[place] = simd.mul_add_e_f32s(left[place], right[place], sums[place]);
+fn dots<S: Simd, const ROWS: usize>(
+    simd: S,
+    rows: [&[f32]; ROWS],
+    weights: [&[f32]; TOGETHER],
+) -> [[f32; TOGETHER]; ROWS] {
+    let (rows, weights) = (rows.map(chunks::<S>), weights.map(chunks::<S>));
+    let length = weights[0].0.len();
+    // Slices of one length, so that the loop needs no checks.
+    let row_chunks = rows.map(|(chunks, _)| &chunks[..length]);
+    let weight_chunks = weights.map(|(chunks, _)| &chunks[..length]);
+    let mut sums = [[[simd.splat_f32s(0.0); VECTORS]; TOGETHER]; ROWS];
+    for place in 0..length {
+        for (sums, row) in sums.iter_mut().zip(row_chunks) {
+            for (sums, weights) in sums.iter_mut().zip(weight_chunks) {
+                for (vector, sum) in sums.iter_mut().enumerate() {
+                    *sum = simd.mul_add_e_f32s(row[place][vector], weights[place][vector], *sum);
+                }
+            }
         }
     }
-    for (left, right) in left_last.iter().zip(right_last) {
-        sums[0] = simd.mul_add_e_f32s(*left, *right, sums[0]);
+    let mut products = [[0.0; TOGETHER]; ROWS];
+    for ((products, sums), (_, row)) in products.iter_mut().zip(sums).zip(rows) {
+        let weights = weights.iter().map(|(_, rest)| rest);
+        for ((product, sums), weights) in products.iter_mut().zip(sums).zip(weights) {
+            let sum = sums
+                .into_iter()
+                .reduce(|sum, other| simd.add_f32s(sum, other));
+            *product = sum.map_or(0.0, |sum| simd.reduce_sum_f32s(sum));
+            for (left, right) in row.iter().zip(*weights) {
+                *product += left * right;
+            }
+        }
     }
-    let [first, second, third, fourth] = sums;
-    let sum = simd.add_f32s(simd.add_f32s(first, second), simd.add_f32s(third, fourth));
-    let mut sum = simd.reduce_sum_f32s(sum);
-    for (left, right) in left_rest.iter().zip(right_rest) {
-        sum += left * right;
+    products
+}
+
+/// Values in chunks of `VECTORS` vectors, and the rest.
+#[inline(always)]
+fn chunks<S: Simd>(values: &[f32]) -> (&[[S::f32s; VECTORS]], &[f32]) {
+    let (chunks, _) = S::as_simd_f32s(values).0.as_chunks::<VECTORS>();
+    let rest = values.len() - values.len() % (VECTORS * size_of::<S::f32s>() / size_of::<f32>());
+    (chunks, &values[rest..])
+}
+
+/// Writes the products of rows, which are `columns` apart in the output. Of a last column, only the first.
+#[inline(always)]
+fn write<const ROWS: usize>(
+    products: [[f32; TOGETHER]; ROWS],
+    output: &mut [f32],
+    (columns, count): (usize, usize),
+) {
+    for (products, output) in products.iter().zip(output.chunks_mut(columns)) {
+        for (to, product) in output.iter_mut().zip(products).take(count) {
+            *to = *product;
+        }
     }
-    sum
 }
