@@ -199,8 +199,7 @@ impl NativeTrainer {
         }
     }
 
-    /// Submits the job and resolves with it (T1). `on_credentials` receives renewed credentials. All are JSON
-    /// text.
+    /// Submits the job and resolves with it (T1). `on_credentials` receives renewed credentials. All are JSON.
     #[napi(catch_unwind, ts_return_type = "Promise<string>")]
     pub fn start<'env>(
         &self,
@@ -247,9 +246,8 @@ impl NativeTrainer {
         })
     }
 
-    /// Follows the job (T3). `receive` gets each batch, which JavaScript acknowledges with `done`, `threw` or
-    /// `aborted`, and each notice of a reconnect, acknowledged with `heard`. If the run is `observed`, events
-    /// without a callback cross too.
+    /// Follows the job (T3). `receive` gets each batch, acknowledged with `done`, `threw` or `aborted`, and each notice
+    /// of a reconnect, acknowledged with `heard`. If the run is `observed`, events without a callback cross too.
     #[napi(catch_unwind, ts_return_type = "Promise<WaitEnd>")]
     pub fn wait<'env>(
         &self,

@@ -1,7 +1,6 @@
 //! Runs: their events, their files, and their results.
 
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -368,38 +367,4 @@ async fn a_dataset_in_the_hugging_face_cache_is_trained_and_one_that_is_not_ther
         assert_eq!(status, 400, "{answer}");
         assert!(answer["error"].as_str().unwrap().contains(word), "{answer}");
     }
-}
-
-#[tokio::test]
-async fn an_adapter_outside_of_the_store_answers_by_its_directory() {
-    let project = Project::new();
-    let server = Server::start(&project.store());
-    let (id, events) = server
-        .complete(&project.config(&json!({ "dryRun": true })))
-        .await;
-    let artifact = events[events.len() - 2].data["artifacts"][0]["path"].clone();
-    let outside = tempfile::tempdir().unwrap();
-    let from = Path::new(artifact.as_str().unwrap()).parent().unwrap();
-    for entry in fs::read_dir(from).unwrap().flatten() {
-        fs::copy(entry.path(), outside.path().join(entry.file_name())).unwrap();
-    }
-    let ask = async |weights: (&str, Value)| {
-        let mut body = json!({
-            "messages": [{ "role": "user", "content": "Question 1?" }],
-            "temperature": 0, "maxTokens": 8, "stream": false,
-        });
-        body[weights.0] = weights.1;
-        let (status, answer) = server.post("/v1/inference/chat", &body).await;
-        (status, answer["choices"][0]["message"]["content"].clone())
-    };
-    let own = ask(("adapter", json!({ "kind": "final", "jobId": id }))).await;
-    assert_eq!(own.0, 200);
-    assert_eq!(ask(("baseModel", json!(outside.path()))).await, own);
-
-    let config = outside.path().join("adapter_config.json");
-    let text = fs::read_to_string(&config)
-        .unwrap()
-        .replace("arkor-tiny", "acme/gone");
-    fs::write(&config, text).unwrap();
-    assert_eq!(ask(("baseModel", json!(outside.path()))).await.0, 400);
 }

@@ -12,6 +12,9 @@ use crate::error::{Result, refused};
 
 const MEGABYTE: u64 = 1_000_000;
 
+/// What the process takes besides the run: code, tokenizer, buffers.
+const PROCESS: u64 = 80 * MEGABYTE;
+
 /// How much a run may take if the system doesn't say how much is free.
 const UNKNOWN: u64 = 4 << 30;
 
@@ -24,7 +27,7 @@ const OVERHEAD: f64 = 1.15;
 /// How a run fits into memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fit {
-    /// About how many bytes the run takes, the weights included.
+    /// About how many bytes the process takes during the run.
     pub bytes: u64,
     /// How many of the layers are computed again in the backward pass.
     pub recomputed: usize,
@@ -69,7 +72,8 @@ pub fn fit(
         rank: plan.lora_r,
         rows: longest,
     };
-    let budget = limit.unwrap_or_else(|| weights + free.map_or(UNKNOWN, |free| free / 10 * 9));
+    let budget =
+        limit.unwrap_or_else(|| PROCESS + weights + free.map_or(UNKNOWN, |free| free / 10 * 9));
     let layers = config.layers;
     let all_cores = (0..=layers).map(|recomputed| (recomputed, cores));
     let fewer_cores = (1..cores).rev().map(|cores| (layers, cores));
@@ -107,7 +111,7 @@ impl Run<'_> {
         // The gradients of each part, their sum, AdamW's two moments, and the adapter itself.
         let adapter = self.adapter * (tokens.len() + 4);
         let bytes = u64::try_from((values + adapter) * F32).unwrap_or(u64::MAX);
-        self.weights.saturating_add(scaled(bytes))
+        (PROCESS + self.weights).saturating_add(scaled(bytes))
     }
 
     /// The tokens of the largest parts that are computed at once.

@@ -55,7 +55,7 @@ fn layers_are_recomputed_until_a_run_fits_and_then_fewer_cores_are_used() {
     let free = fitted(
         512,
         None,
-        Some((plenty.bytes - MEGABYTE) / 9 * 10 - MEGABYTE),
+        Some((plenty.bytes - PROCESS - MEGABYTE) / 9 * 10 - MEGABYTE),
         4,
     )
     .unwrap();
