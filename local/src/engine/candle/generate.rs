@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 
 /// How many tokens of a prompt are processed at once. Their attention scores take memory for each earlier
 /// token.
-const PREFILL_TOKENS: usize = 256;
+const PREFILL_TOKENS: usize = 512;
 
 /// How many tokens of the answer the cache initially has room for, besides the prompt. It grows when it's full:
 /// most answers are far shorter than `max_tokens`.

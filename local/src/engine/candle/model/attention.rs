@@ -8,6 +8,7 @@ use candle_nn::kv_cache::KvCache;
 use rayon::prelude::*;
 
 use super::rope::Rope;
+use super::running_softmax::RunningSoftmax;
 use super::{gradient, vector};
 use crate::number::as_f64;
 
@@ -15,8 +16,9 @@ use crate::number::as_f64;
 /// lies behind the mask is never computed.
 pub const BLOCK: usize = 64;
 
-/// Scores of a block, per head, when it continues what is in the cache.
-const MAX_SCORES: usize = 64 * 1024;
+/// Keys that are compared with a block of queries at once when it continues a cache. Their scores stay in the
+/// processor's cache.
+const KEYS: usize = 512;
 
 /// The heads of a layer, its rotary embedding, and how far back it looks.
 #[derive(Debug, Clone)]
@@ -93,20 +95,62 @@ impl Attention {
         let query = self.query(query, past)?;
         let key = self.turned(self.split(key)?, past)?;
         let (key, value) = cache.append(&key, &self.split(value)?)?;
-        // The scores of a long prompt would take more memory than its keys.
-        let block = (MAX_SCORES / (past + length)).clamp(1, BLOCK);
-        let starts: Vec<usize> = (0..length).step_by(block).collect();
-        let outputs: Vec<Tensor> = starts
+        // Each head on its own has the smallest scores. For a single token they're small anyway.
+        let together = if length == 1 { self.kv_heads } else { 1 };
+        let blocks = (0..length).step_by(BLOCK);
+        let heads = || (0..self.kv_heads).step_by(together);
+        let parts: Vec<(usize, usize)> = blocks
+            .clone()
+            .flat_map(|start| heads().map(move |head| (start, head)))
+            .collect();
+        let outputs: Vec<Tensor> = parts
             .into_par_iter()
-            .map(|start| {
-                let size = block.min(length - start);
-                let keys = self.seen(past + start, size);
+            .map(|(start, head)| {
+                let size = BLOCK.min(length - start);
                 let query = self.group(&query.narrow(2, start, size)?.contiguous()?)?;
-                let probabilities = self.probabilities(&query, &key, past + start, &keys)?;
-                self.merge(&probabilities.matmul(&part(&value, &keys)?)?, size)
+                let [query, key, value] =
+                    [&query, &key, &value].map(|all| all.narrow(1, head, together));
+                self.attend(&query?, &key?, &value?, past + start, size)
             })
             .collect::<Result<_>>()?;
-        Tensor::cat(&outputs, 0)
+        let merged: Vec<Tensor> = blocks
+            .zip(outputs.chunks(self.kv_heads / together))
+            .map(|(start, heads)| self.merge(&Tensor::cat(heads, 1)?, BLOCK.min(length - start)))
+            .collect::<Result<_>>()?;
+        Tensor::cat(&merged, 0)
+    }
+
+    /// What the queries of some heads, `size` of each from `start` on, take from the values that they see. Goes through
+    /// the keys a few at a time.
+    fn attend(
+        &self,
+        query: &Tensor,
+        key: &Tensor,
+        value: &Tensor,
+        start: usize,
+        size: usize,
+    ) -> Result<Tensor> {
+        let mut softmax = RunningSoftmax::new(query.elem_count() / self.head_dim);
+        let mut output: Option<Tensor> = None;
+        let all = self.seen(start, size);
+        for first in all.clone().step_by(KEYS) {
+            let keys = first..all.end.min(first + KEYS);
+            let scores = query.matmul(&part(key, &keys)?.t()?)?;
+            let shares = softmax.step(scores, |row| {
+                let seen = self.seen(start + row % size, 1);
+                let place = |key: usize| key.clamp(keys.start, keys.end) - keys.start;
+                place(seen.start)..place(seen.end)
+            })?;
+            let taken = shares.matmul(&part(value, &keys)?)?;
+            output = Some(match output {
+                Some(output) => (output.broadcast_mul(&softmax.factors(&taken)?)? + taken)?,
+                None => taken,
+            });
+        }
+        match output {
+            Some(output) => output.broadcast_div(&softmax.sums(&output)?),
+            None => candle_core::bail!("a query that sees no key"),
+        }
     }
 
     fn row(&self, qkv: [&Tensor; 3], start: usize, length: usize) -> Result<Row> {

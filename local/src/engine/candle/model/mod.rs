@@ -20,6 +20,7 @@ pub mod memory;
 pub(super) mod random;
 pub mod rope;
 pub mod rope_config;
+mod running_softmax;
 pub mod shard;
 pub mod target;
 mod values;

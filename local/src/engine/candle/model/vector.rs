@@ -67,8 +67,9 @@ fn softmax_of(row: &mut [f32]) {
     }
 }
 
+/// Folds the values of a row, several side by side.
 #[inline(always)]
-fn reduce(row: &[f32], start: f32, step: impl Fn(f32, f32) -> f32) -> f32 {
+pub fn reduce(row: &[f32], start: f32, step: impl Fn(f32, f32) -> f32) -> f32 {
     let (chunks, rest) = row.as_chunks::<LANES>();
     let mut lanes = [start; LANES];
     for chunk in chunks {
@@ -151,7 +152,7 @@ fn sigmoid(x: f32) -> f32 {
 
 /// e to the power of `x`, to within two units in the last place. `x` is clamped to where that's a normal number.
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+pub fn exp(x: f32) -> f32 {
     /// Added to a small number, it leaves the nearest integer in the low bits.
     const ROUND: f32 = 12_582_912.0;
     /// ln 2 in two parts, of which products of the first with a small integer are exact.
