@@ -93,9 +93,9 @@ def check_training(gguf, folder, scratch, binary):
     runs = {}
     print(f"  {'base':10} {'type':6} {'peak':>8} {'estimated':>9} {'rows/s':>6}  loss of steps {LOGGED}; held out")
     for name, model, memory, more in [
-        ("f32", folder, "800MB", {}),
-        ("GGUF", gguf, "400MB", {}),
-        ("loadIn4bit", folder, "400MB", {"loadIn4bit": True}),
+        ("f32", folder, "900MB", {}),
+        ("GGUF", gguf, "450MB", {}),
+        ("loadIn4bit", folder, "450MB", {"loadIn4bit": True}),
     ]:
         with Backend(binary, "--memory", memory) as backend:
             events = list(backend.events(backend.submit({**settings, "model": str(model), **more})))
