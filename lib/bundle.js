@@ -38,7 +38,7 @@ function outfileFor(project, entry) {
  * @param {string} project the directory whose `.arkor/build` contains the bundle
  * @param {string} [outfile] in that directory
  * @returns {Promise<Bundle>}
- * @throws {Error} if the entry exports no trainer, or has an error. The message is then the first error's
+ * @throws {Error} if the entry exports no trainer, or has errors. For errors, the message is the first one's
  *   `file:line:column: text`, and the cause is esbuild's error, which has all of them
  */
 async function bundle(entry, project, outfile = outfileFor(project, entry)) {

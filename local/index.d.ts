@@ -24,7 +24,7 @@ export interface BackendOptions {
   startTimeoutMs?: number;
 }
 
-/** A backend that runs. */
+/** A running backend. */
 export interface Backend {
   /** `http://127.0.0.1:<port>` */
   readonly url: string;

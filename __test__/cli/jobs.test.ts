@@ -43,7 +43,7 @@ const JOBS = [
   },
 ];
 
-/** What the commands say of the backend that they ask. */
+/** What the commands print about the backend that they use. */
 const asking = (backend: { url: string }) => `Using the cloud at ${backend.url}.\n`;
 
 async function withProject(...scripts: StreamScript[]) {

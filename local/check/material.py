@@ -13,7 +13,7 @@ TEMPLATE = (
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
-# Layers like in SmolLM2-135M, but fewer of them, and a small model in which the overhead of each
+# Layers as in SmolLM2-135M, but fewer of them, and a small model in which the overhead of each
 # operation shows.
 SHAPES = {
     "small": dict(hidden_size=256, intermediate_size=688, num_hidden_layers=4,

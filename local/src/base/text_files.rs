@@ -1,4 +1,4 @@
-//! The chat templates and special tokens of a model's folder, located like in transformers.
+//! The chat templates and special tokens of a model's folder, located as in transformers.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -116,7 +116,7 @@ impl<'a> Run<'a> {
         move || runner.stopping.load(Ordering::Relaxed) || handle.is_over()
     }
 
-    /// Trains. If a worker is lost, resumes like after a restart.
+    /// Trains. If a worker is lost, resumes as after a restart.
     fn train_through_failures(&mut self) -> Result<()> {
         loop {
             match self.train() {

@@ -117,7 +117,7 @@ fn an_event_that_can_not_be_written_does_not_exist_but_the_last_one_is_still_tol
     let path = dir.path().join("events.jsonl");
     let log = EventLog::open(&path).unwrap();
     log.append(&event(1)).unwrap();
-    // Writing to a file that is open for reading fails, like on a full disk.
+    // Writing to a file that is open for reading fails, as on a full disk.
     if let State::Live(live) = &mut *log.lock() {
         live.file = Some(File::open(&path).unwrap());
     }

@@ -28,7 +28,7 @@ fn read(path: &Path) -> (Content, HashMap<String, (GgmlDType, Tensor)>) {
     (content, tensors)
 }
 
-/// Reorders a head's rows from pairs of neighbours to two halves, like in Hugging Face's files.
+/// Reorders a head's rows from pairs of neighbours to two halves, as in Hugging Face's files.
 fn halves(tensor: &Tensor, heads: usize) -> Tensor {
     let (rows, width) = tensor.dims2().unwrap();
     let pairs = tensor.reshape((heads, rows / heads / 2, 2, width)).unwrap();

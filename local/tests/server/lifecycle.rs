@@ -96,13 +96,13 @@ async fn the_history_is_the_same_after_a_restart() {
     assert_eq!(server.events(&id, Some("2")).await.rest().await, all[2..]);
 }
 
-/// The program with files that can't grow beyond `blocks` of 512 bytes, like on a full disk.
+/// The program with files that can't grow beyond `blocks` of 512 bytes, as on a full disk.
 #[cfg(unix)]
 fn with_full_disk(store: &Path, blocks: u32) -> Command {
     use std::process::Stdio;
 
     let mut command = Command::new("sh");
-    // If the signal is ignored, a write beyond the limit fails, like on a full disk.
+    // If the signal is ignored, a write beyond the limit fails, as on a full disk.
     let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" --store \"$1\"");
     command
         .args(["-c", &script, env!("CARGO_BIN_EXE_arkor-local")])

@@ -1,4 +1,4 @@
-//! Datasets of the Hugging Face Hub. Files are assigned to splits like in Hugging Face's `datasets`: by
+//! Datasets of the Hugging Face Hub. Files are assigned to splits as in Hugging Face's `datasets`: by
 //! the README's `configs`, or else by the names of files and folders.
 
 mod layout;

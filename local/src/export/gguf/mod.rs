@@ -161,7 +161,7 @@ fn tensors(
     tensors
 }
 
-/// The type of a tensor, chosen like in llama.cpp: norms and biases aren't quantised, and the output
+/// The type of a tensor, chosen as in llama.cpp: norms and biases aren't quantised, and the output
 /// head, which matters most, is quantised less.
 fn dtype(shape: &[usize], quantize: Quantize, is_head: bool) -> GgmlDType {
     let fits = |dtype: GgmlDType| {

@@ -29,7 +29,7 @@ pub struct Attention {
     pub kv_heads: usize,
     /// Width of one head.
     pub head_dim: usize,
-    /// Turns queries and keys by their position, if it does.
+    /// Rotates queries and keys by their position. `None` in a layer that doesn't rotate them.
     pub rope: Option<Rope>,
     /// A query sees so many keys, the last of which is its own. `None`: all up to its own.
     pub window: Option<usize>,
@@ -216,12 +216,12 @@ impl Attention {
         ])
     }
 
-    /// Turned and scaled, `[1, heads, length, head_dim]`.
+    /// The queries, rotated and scaled: `[1, heads, length, head_dim]`.
     fn query(&self, rows: &Tensor, start: usize) -> Result<Tensor> {
         self.turned(self.split(rows)?, start)? * self.scale()
     }
 
-    /// Turned by their position, the first of which is `start`.
+    /// Rotates `heads` by their positions, which count up from `start`, if the layer rotates.
     fn turned(&self, heads: Tensor, start: usize) -> Result<Tensor> {
         match &self.rope {
             Some(rope) => rope.forward(&heads, start),
@@ -229,7 +229,7 @@ impl Attention {
         }
     }
 
-    /// The gradient of `turned` from position 0.
+    /// The gradient of `turned` with a `start` of 0.
     fn turned_back(&self, grad: Tensor) -> Result<Tensor> {
         match &self.rope {
             Some(rope) => rope.backward(&grad),

@@ -116,7 +116,7 @@ fn the_factor_of_yarn_is_in_what_is_rotated() {
     };
     let rotated = rope.forward(&one, 0).unwrap();
     assert!((square(&rotated) / square(&one) - 2.25).abs() < 1e-5);
-    // The gradient turns back, and has the factor too.
+    // The gradient rotates back, and has the factor too.
     let back = rope.backward(&rotated).unwrap();
     let difference = (back - (one * 2.25).unwrap()).unwrap();
     assert!(square(&difference) < 1e-8);

@@ -29,7 +29,7 @@ const TYPES: [(&str, DType, u64); 3] = [
 /// Gets the bytes of a file, piece by piece.
 pub type CopyTo<'a> = &'a mut dyn FnMut(&[u8]) -> Result<()>;
 
-/// What the header says of a tensor.
+/// What the header says about a tensor.
 #[derive(Debug, Clone, Deserialize)]
 pub struct TensorInfo {
     /// The type of its values, as the format names it.

@@ -102,8 +102,8 @@ pub(super) fn parts<'a, 'b>(rows: &'a [&'b Example], cores: usize) -> Vec<&'a [&
     parts
 }
 
-/// Scales the gradients of `vars` down to a common norm of at most `max_norm`. Returns the norm
-/// that they had.
+/// Scales the gradients of `vars` down together, so that their global norm is at most `max_norm`. Returns the
+/// global norm before scaling.
 pub fn clip(grads: &mut GradStore, vars: &[Var], max_norm: f64) -> Result<f64> {
     let mut squares = 0.0;
     for grad in vars.iter().filter_map(|var| grads.get(var)) {
