@@ -14,14 +14,10 @@ use half::bf16;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::matrix::Matrix;
 use super::values::with_values;
 
 /// With more rows than this, a general matrix product is faster.
 pub const MOST: usize = 8;
-
-/// Number of values that are converted to `f32` at once: they stay in a core's first cache.
-const CONVERTED: usize = 4096;
 
 /// Rows of weights that are multiplied at once.
 const TOGETHER: usize = 2;
@@ -29,22 +25,24 @@ const TOGETHER: usize = 2;
 /// Vectors that are summed side by side, so that an addition needn't wait for the one before.
 const VECTORS: usize = 2;
 
-/// `[rows, in]` → `[rows, out]`.
-pub fn product(input: &Tensor, matrix: &Matrix, cores: usize) -> Result<Tensor> {
-    let (rows, width) = input.dims2()?;
-    let out = matrix.dims()[0];
+/// `[rows, in]` → `[rows, out]`. `multiply` gets the rows and a range of outputs, and writes their products row by row.
+pub fn product(
+    input: &Tensor,
+    out: usize,
+    cores: usize,
+    multiply: impl Fn(&[f32], Range<usize>, &mut [f32]) -> Result<()> + Sync,
+) -> Result<Tensor> {
+    let rows = input.dim(0)?;
     let input = input.contiguous()?;
     let size = out.div_ceil(cores);
-    let parts: Vec<Range<usize>> = (0..out)
-        .step_by(size)
-        .map(|start| start..out.min(start + size))
-        .collect();
-    let product = |part: Range<usize>| {
-        with_values(&input, |values| {
-            products(values, width, matrix, part.clone())
-        })
+    let starts: Vec<usize> = (0..out).step_by(size).collect();
+    let product = |start: usize| {
+        let part = start..out.min(start + size);
+        let mut output = vec![0.0; rows * part.len()];
+        with_values(&input, |values| multiply(values, part, &mut output))?;
+        Ok(output)
     };
-    let parts: Vec<Vec<f32>> = parts.into_par_iter().map(product).collect::<Result<_>>()?;
+    let parts: Vec<Vec<f32>> = starts.into_par_iter().map(product).collect::<Result<_>>()?;
     let mut output = Vec::with_capacity(rows * out);
     for row in 0..rows {
         for part in &parts {
@@ -55,36 +53,8 @@ pub fn product(input: &Tensor, matrix: &Matrix, cores: usize) -> Result<Tensor> 
     Tensor::from_vec(output, (rows, out), &Device::Cpu)
 }
 
-/// Some columns of the product, row by row.
-fn products(input: &[f32], width: usize, matrix: &Matrix, part: Range<usize>) -> Result<Vec<f32>> {
-    let columns = part.len();
-    let mut output = vec![0.0; input.len() / width * columns];
-    let values = part.start * width..part.end * width;
-    match matrix {
-        Matrix::Plain(tensor) => with_values(tensor, |weights: &[f32]| {
-            multiply(input, &weights[values], width, &mut output, columns);
-            Ok(())
-        })?,
-        Matrix::Half(tensor) => with_values(tensor, |weights: &[bf16]| {
-            multiply(input, &weights[values], width, &mut output, columns);
-            Ok(())
-        })?,
-        Matrix::Quantised(_) => {
-            let size = (CONVERTED / width).max(1);
-            let mut weights = Vec::with_capacity(size * width);
-            for first in (0..columns).step_by(size) {
-                weights.clear();
-                let count = size.min(columns - first);
-                matrix.convert(part.start + first, count, &mut weights)?;
-                multiply(input, &weights, width, &mut output[first..], columns);
-            }
-        }
-    }
-    Ok(output)
-}
-
 /// Writes the products of each row of `input` with each row of `weights`. The rows of `output` are `columns` apart.
-fn multiply<T: Weight>(
+pub fn multiply<T: Weight>(
     input: &[f32],
     weights: &[T],
     width: usize,
@@ -148,7 +118,7 @@ impl<T: Weight> WithSimd for Multiply<'_, T> {
 }
 
 /// A type of weights that's multiplied as `f32`.
-trait Weight: Copy {
+pub trait Weight: Copy {
     /// Some weights as `f32`, in `buffer` if they aren't already.
     fn values<'a>(weights: &'a [Self], buffer: &'a mut [f32]) -> &'a [f32];
 }

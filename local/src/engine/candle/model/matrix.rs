@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Result, Tensor};
+use half::bf16;
 use rayon::prelude::*;
 
 #[cfg(target_arch = "x86_64")]
-use super::bf16;
+use super::bf16_products;
 use super::values::with_values;
 use super::{dequantise, few_rows};
 
@@ -18,6 +19,9 @@ const PART: usize = 1 << 22;
 
 /// The same where cores share: it stays in a core's cache.
 const SHARED_PART: usize = 1 << 17;
+
+/// The same for few rows: it stays in a core's first cache.
+const FEW_ROWS_PART: usize = 4096;
 
 /// Multiplications below which waking another core takes longer than it helps.
 const WORTH_SHARING: usize = 1 << 18;
@@ -129,7 +133,7 @@ impl Matrix {
     }
 
     /// Appends its rows `start..start + count` to `values`.
-    pub(super) fn convert(&self, start: usize, count: usize, values: &mut Vec<f32>) -> Result<()> {
+    fn convert(&self, start: usize, count: usize, values: &mut Vec<f32>) -> Result<()> {
         let place = start * self.dims()[1]..(start + count) * self.dims()[1];
         match self {
             Self::Plain(tensor) => with_values(tensor, |all| {
@@ -149,9 +153,9 @@ impl Matrix {
     pub fn product(&self, input: &Tensor) -> Result<Tensor> {
         #[cfg(target_arch = "x86_64")]
         if let Self::Half(tensor) = self
-            && bf16::is_available()
+            && bf16_products::is_available()
         {
-            return bf16::product(input, tensor);
+            return bf16_products::product(input, tensor);
         }
         self.exact_product(input)
     }
@@ -172,7 +176,7 @@ impl Matrix {
         let cores = rayon::current_num_threads();
         let small = cores == 1 || input.dim(0)? * out * width < WORTH_SHARING;
         if input.dim(0)? <= few_rows::MOST {
-            return few_rows::product(input, self, if small { 1 } else { cores });
+            return self.product_of_few_rows(input, if small { 1 } else { cores });
         }
         if small {
             return self.exact_product(input);
@@ -192,13 +196,44 @@ impl Matrix {
         )
     }
 
+    /// `[rows, in]` → `[rows, out]` in `f32`, reading each weight once for all rows.
+    fn product_of_few_rows(&self, input: &Tensor, cores: usize) -> Result<Tensor> {
+        let (out, width) = (self.dims()[0], self.dims()[1]);
+        few_rows::product(input, out, cores, |input, part, output| {
+            let columns = part.len();
+            let values = part.start * width..part.end * width;
+            match self {
+                Self::Plain(tensor) => with_values(tensor, |weights: &[f32]| {
+                    few_rows::multiply(input, &weights[values], width, output, columns);
+                    Ok(())
+                }),
+                Self::Half(tensor) => with_values(tensor, |weights: &[bf16]| {
+                    few_rows::multiply(input, &weights[values], width, output, columns);
+                    Ok(())
+                }),
+                Self::Quantised(tensor) => {
+                    let size = (FEW_ROWS_PART / width).max(1);
+                    let mut weights = Vec::with_capacity(size * width);
+                    for first in (0..columns).step_by(size) {
+                        weights.clear();
+                        let count = size.min(columns - first);
+                        dequantise::rows(tensor, part.start + first, count, &mut weights)?;
+                        let output = &mut output[first..];
+                        few_rows::multiply(input, &weights, width, output, columns);
+                    }
+                    Ok(())
+                }
+            }
+        })
+    }
+
     /// The gradient of `product`'s input: `[rows, out]` → `[rows, in]`.
     pub fn backward(&self, grad: &Tensor) -> Result<Tensor> {
         #[cfg(target_arch = "x86_64")]
         if let Self::Half(tensor) = self
-            && bf16::is_available()
+            && bf16_products::is_available()
         {
-            return bf16::backward(grad, tensor);
+            return bf16_products::backward(grad, tensor);
         }
         if let Self::Plain(tensor) = self {
             return grad.matmul(tensor);

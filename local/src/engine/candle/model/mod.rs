@@ -2,7 +2,7 @@
 
 pub(super) mod attention;
 #[cfg(target_arch = "x86_64")]
-mod bf16;
+mod bf16_products;
 pub mod cache;
 pub mod config;
 mod dequantise;
