@@ -218,14 +218,14 @@ async function prompt() {
   };
   await ask(8);
   report(
-    "A prompt of a few tokens, 135M parameters in f32: peak",
+    "A prompt of a few tokens, 135M parameters in bf16: peak",
     `${mb(server.peak())}, then ${mb(server.rss())}`,
   );
   const began = performance.now();
   const usage = await ask(8_000);
   const seconds = ((performance.now() - began) / 1000).toFixed(0);
   report(
-    `A prompt of ${usage.prompt_tokens} tokens, 135M parameters in f32: peak`,
+    `A prompt of ${usage.prompt_tokens} tokens, 135M parameters in bf16: peak`,
     mb(server.peak()),
   );
   report("  seconds until the answer", seconds);
