@@ -13,7 +13,7 @@ pub struct KeepFreedMemory {
 }
 
 impl KeepFreedMemory {
-    /// From now on.
+    /// Starts to keep freed memory.
     pub fn new() -> Self {
         // SAFETY: these read and write a setting, which is a single word.
         let delay = unsafe { mi_option_get(PURGE_DELAY) };

@@ -176,7 +176,10 @@ impl Chat<'_> {
 
 impl Drop for Chat<'_> {
     fn drop(&mut self) {
-        self.model.lock().expected.remove(&self.id);
+        let mut state = self.model.lock();
+        state.expected.remove(&self.id);
+        state.done.remove(&self.id);
+        drop(state);
         self.model.changed.notify_all();
     }
 }

@@ -123,29 +123,17 @@ impl Matrix {
 
     /// Its rows `start..start + count` in `f32`, `[count, in]`.
     fn part(&self, start: usize, count: usize) -> Result<Tensor> {
-        if let Self::Plain(tensor) = self {
-            return tensor.narrow(0, start, count);
-        }
         let width = self.dims()[1];
-        let mut values = Vec::with_capacity(count * width);
-        self.convert(start, count, &mut values)?;
-        Tensor::from_vec(values, (count, width), &CPU)
-    }
-
-    /// Appends its rows `start..start + count` to `values`.
-    fn convert(&self, start: usize, count: usize, values: &mut Vec<f32>) -> Result<()> {
-        let place = start * self.dims()[1]..(start + count) * self.dims()[1];
+        let mut values = Vec::new();
         match self {
-            Self::Plain(tensor) => with_values(tensor, |all| {
-                values.extend_from_slice(&all[place]);
-                Ok(())
-            }),
+            Self::Plain(tensor) => return tensor.narrow(0, start, count),
             Self::Half(tensor) => with_values(tensor, |all| {
-                dequantise::halves(&all[place], values);
+                dequantise::halves(&all[start * width..][..count * width], &mut values);
                 Ok(())
-            }),
-            Self::Quantised(tensor) => dequantise::rows(tensor, start, count, values),
+            })?,
+            Self::Quantised(tensor) => dequantise::rows(tensor, start, count, &mut values)?,
         }
+        Tensor::from_vec(values, (count, width), &CPU)
     }
 
     /// `[rows, in]` → `[rows, out]`, on this core. For training: a bf16 matrix is multiplied as such if the
@@ -252,7 +240,8 @@ impl Matrix {
     }
 }
 
-/// The rows of a matrix in parts of about so many values: the first row of each, and how many.
+/// Divides the rows of a matrix into parts of about `values` values. Returns the first row of each part and its number of
+/// rows.
 fn parts(dims: &[usize], values: usize) -> Vec<(usize, usize)> {
     let (out, width) = (dims[0], dims[1]);
     let size = (values / width).clamp(1, out);

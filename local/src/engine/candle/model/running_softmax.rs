@@ -24,7 +24,7 @@ pub struct RunningSoftmax {
 }
 
 impl RunningSoftmax {
-    /// Of rows without columns.
+    /// Creates the state for `rows` rows, before any of their columns.
     pub fn new(rows: usize) -> Self {
         Self {
             max: vec![f32::NEG_INFINITY; rows],
